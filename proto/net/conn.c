@@ -47,6 +47,7 @@ struct net_conn *net_conn_new(uv_loop_t *loop, struct net_tls *tls, bool server,
     c->state = state;
     c->tls = net_tls_ref(tls);
     list_init(&c->link);
+    list_init(&c->step_link);
     return c;
 }
 
@@ -100,6 +101,7 @@ static void enter_closed(struct net_conn *c)
         return;
     }
     c->state = NET_CLOSED;
+    list_remove(&c->step_link);
     if (c->side->closes != NULL) {
         c->side->closes(c);
     }
@@ -411,6 +413,32 @@ static void handshake(struct net_conn *c)
     c->side->opened(c);
 }
 
+/* A step of a handshake takes a millisecond: two signatures. When thousands of peers come at once, some are served and
+ * the others wait in their order for the next turn of the loop, so that it gets to its other work in between. libuv's
+ * time is another one in each turn that has done any work to speak of. */
+static bool had_its_share(const struct net_conn *c)
+{
+    struct net_tls *t = c->tls;
+    if (t->steps.turn_ms != uv_now(c->tcp.loop)) {
+        t->steps.turn_ms = uv_now(c->tcp.loop);
+        t->steps.used_ns = 0;
+    }
+    return t->steps.used_ns >= NET_HANDSHAKES_NS;
+}
+
+/* Must what has come of its handshake wait? */
+static bool must_wait(const struct net_conn *c)
+{
+    return c->server && c->state == NET_HANDSHAKE && (!list_empty(&c->tls->steps.waiting) || had_its_share(c));
+}
+
+static void handshake_step(struct net_conn *c)
+{
+    uint64_t start = uv_hrtime();
+    handshake(c);
+    c->tls->steps.used_ns += uv_hrtime() - start;
+}
+
 /* OpenSSL takes a buffer of 17 KB for each record that it is asked for, and wipes it (pki_wipe_what_is_freed). So it is
  * not asked for one when there is not a byte of it. */
 static bool has_input(const struct net_conn *c)
@@ -461,7 +489,7 @@ static void process(struct net_conn *c, const uint8_t *p, size_t n)
     c->in = p;
     c->in_size = n;
     if (c->state == NET_HANDSHAKE) {
-        handshake(c);
+        handshake_step(c);
     }
     if (c->state == NET_OPEN) {
         decrypt(c);
@@ -503,7 +531,14 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
         if (c->listener != NULL) {
             c->listener->stats.bytes_in += (uint64_t)n;
         }
-        process(c, (const uint8_t *)b->base, (size_t)n);
+        if (must_wait(c)) {
+            read_stop(c);
+            buf_append(&c->stash, b->base, (size_t)n);
+            list_push_back(&c->tls->steps.waiting, &c->step_link);
+            kick(c);
+        } else {
+            process(c, (const uint8_t *)b->base, (size_t)n);
+        }
     }
     read_done(c, b->base);
     if (n >= 0 || c->state == NET_CLOSED) {
@@ -541,18 +576,41 @@ void net_conn_pause(struct net_conn *c, bool paused)
 }
 
 /* End of the turn: what was kept back while paused, then what is to be sent. */
+/* With what has been kept, and then with what comes. */
+static void go_on(struct net_conn *c)
+{
+    struct buf kept = c->stash;
+    c->stash = BUF_INIT;
+    process(c, kept.data, kept.size);
+    buf_close(&kept);
+    if (c->state == NET_HANDSHAKE || (c->state == NET_OPEN && !c->paused)) {
+        read_go_on(c);
+    }
+}
+
+/* c waits with its handshake, and so the loop does not sleep: it is the turn of the one that has waited longest. */
+static void serve_waiting(struct net_conn *c)
+{
+    if (had_its_share(c)) {
+        return;
+    }
+    struct net_conn *first = LIST_ENTRY(c->tls->steps.waiting.next, struct net_conn, step_link);
+    assert(first->state == NET_HANDSHAKE && first->stash.size > 0);
+    list_remove(&first->step_link);
+    uv_idle_stop(&first->kick);
+    go_on(first);
+}
+
 static void on_kick(uv_idle_t *h)
 {
     struct net_conn *c = h->data;
+    if (!list_empty(&c->step_link)) {
+        serve_waiting(c);
+        return;
+    }
     uv_idle_stop(h);
     if (c->state == NET_OPEN && !c->paused && !c->reading) {
-        struct buf kept = c->stash;
-        c->stash = BUF_INIT;
-        process(c, kept.data, kept.size);
-        buf_close(&kept);
-        if (c->state == NET_OPEN && !c->paused) {
-            read_go_on(c);
-        }
+        go_on(c);
     }
     if (c->state == NET_FLUSHING) {
         read_go_on(c); /* to see the peer's end */

@@ -17,8 +17,12 @@ struct net_tls {
     X509 *cert;             /* our own, or NULL */
     char *refused;          /* servers; NULL: none */
     char *read_bytes;       /* NET_READ_BYTES for the next read of any connection; NULL: none is kept */
-    int64_t grace_s;        /* net_tls_set_grace */
-    bool late_masters;      /* net_tls_set_late_masters */
+    struct {
+        uint64_t turn_ms, used_ns; /* by servers' handshakes in this turn of the loop */
+        struct list waiting;       /* struct net_conn.step_link: with a step that they could do */
+    } steps;
+    int64_t grace_s;   /* net_tls_set_grace */
+    bool late_masters; /* net_tls_set_late_masters */
     bool has_pin;
     uint8_t pin[PKI_FINGERPRINT_SIZE];
 };
@@ -53,11 +57,12 @@ void net_conn_blame(struct net_conn *c, int code, const char *fmt, ...) __attrib
  * reset. */
 enum net_state { NET_RESOLVING, NET_CONNECTING, NET_HANDSHAKE, NET_OPEN, NET_FLUSHING, NET_CLOSED };
 
-#define NET_FLUSH_MS     1000
-#define NET_READ_BYTES   (64u << 10)
-#define NET_RECORD_BYTES (16u << 10)
-#define NET_CIPHER_HIGH  (256u << 10) /* encrypted ahead of the kernel at most, per connection */
-#define NET_KEEP_BYTES   512u         /* buffers above this are given back when they run empty */
+#define NET_FLUSH_MS      1000
+#define NET_HANDSHAKES_NS 3000000u /* of a server's handshakes in a turn of the loop, plus the step that was begun */
+#define NET_READ_BYTES    (64u << 10)
+#define NET_RECORD_BYTES  (16u << 10)
+#define NET_CIPHER_HIGH   (256u << 10) /* encrypted ahead of the kernel at most, per connection */
+#define NET_KEEP_BYTES    512u         /* buffers above this are given back when they run empty */
 
 struct net_resolve;
 
@@ -111,6 +116,7 @@ struct net_conn {
     /* Server side. */
     struct net_listener *listener;
     struct list link; /* in listener->conns */
+    struct list step_link;
     struct net_place place;
 };
 

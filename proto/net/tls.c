@@ -487,6 +487,7 @@ static int make(const char *ca_pem, const char *cert_pem, const char *key_pem, c
     }
     struct net_tls *t = xcalloc(1, sizeof *t);
     t->refs = 1;
+    list_init(&t->steps.waiting);
     int rv = 0;
     ERR_clear_error();
     if (pin_fingerprint != NULL) {
