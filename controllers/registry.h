@@ -12,6 +12,7 @@
     X(replicaset)                                                                                                      \
     X(daemonset)                                                                                                       \
     X(statefulset)                                                                                                     \
+    X(job)                                                                                                             \
     X(endpoints)                                                                                                       \
     X(endpoints_mirror)                                                                                                \
     X(load_balancer)                                                                                                   \

@@ -61,10 +61,11 @@ struct value *create_document(struct rctl *r, const char *api_version, const cha
 
 static int unknown_word(struct rctl *r, const char *word)
 {
-    return rctl_usage(r,
-                      "create from the command line knows configmap, secret, namespace, deployment and service, not "
-                      "\"%s\"; everything else comes from a manifest: -f FILE",
-                      word);
+    return rctl_usage(
+        r,
+        "create from the command line knows configmap, secret, namespace, deployment, job and service, not "
+        "\"%s\"; everything else comes from a manifest: -f FILE",
+        word);
 }
 
 static int create_item(struct rctl *r, const struct manifest_item *item, enum dry_run dry, struct error *err)
@@ -221,7 +222,7 @@ static struct value *app_labels(struct arena *a, const char *name)
     return labels;
 }
 
-static void add_containers(struct rctl *r, struct value *pod_spec, int64_t port)
+void create_containers(struct rctl *r, struct value *pod_spec, int64_t port)
 {
     struct arena *a = &r->arena;
     struct value *containers = value_ensure_list(a, pod_spec, "containers");
@@ -268,7 +269,7 @@ static int run_deployment(struct rctl *r)
     value_set(a, value_ensure_map(a, spec, "selector"), "matchLabels", app_labels(a, name));
     struct value *template = value_ensure_map(a, spec, "template");
     value_set(a, value_ensure_map(a, template, "metadata"), "labels", app_labels(a, name));
-    add_containers(r, value_ensure_map(a, template, "spec"), port);
+    create_containers(r, value_ensure_map(a, template, "spec"), port);
     return create_made(r, doc);
 }
 
@@ -290,7 +291,7 @@ static const struct command create_deployment = {
 /* ---- What Kubernetes makes and Reeve has not yet ---- */
 
 #define LATER                                                                                                          \
-    "job,cronjob,cj,role,rolebinding,clusterrole,clusterrolebinding,serviceaccount,sa,ingress,ing,quota,"              \
+    "cronjob,cj,role,rolebinding,clusterrole,clusterrolebinding,serviceaccount,sa,ingress,ing,quota,"                  \
     "resourcequota,"                                                                                                   \
     "poddisruptionbudget,pdb,priorityclass,pc,token"
 
@@ -308,8 +309,8 @@ static int run_later(struct rctl *r)
     }
     struct error err = {0};
     error_set(&err, ERR_UNSUPPORTED,
-              "%s is not there yet; create makes configmap, secret, namespace, deployment and service, and Pods and "
-              "ReplicaSets from manifests: -f FILE",
+              "%s is not there yet; create makes configmap, secret, namespace, deployment, job and service, and "
+              "everything else from manifests: -f FILE",
               name);
     return rctl_fail_here(r, &err);
 }
@@ -318,8 +319,8 @@ static const struct command create_later = {
     .name = "later",
     .alias = LATER,
     .usage = "...",
-    .summary = "job, cronjob, role, serviceaccount, ingress, quota, ...: not there yet",
-    .examples = "  rctl create job hello --image=hello:1.0\n",
+    .summary = "cronjob, role, serviceaccount, ingress, quota, ...: not there yet",
+    .examples = "  rctl create cronjob hello --image=hello:1.0\n",
     .run = run_later,
     .raw = true,
 };
@@ -331,11 +332,12 @@ static const struct option_row create_options[] = {
     OPTION_ROWS_CREATE,
 };
 static const struct command *const create_subs[] = {
-    &create_configmap, &create_secret, &create_namespace, &create_deployment, &create_service, &create_later, NULL};
+    &create_configmap, &create_secret, &create_namespace, &create_deployment,
+    &create_service,   &create_job,    &create_later,     NULL};
 const struct command command_create = {
     .name = "create",
     .usage = "-f FILE... | configmap NAME ... | secret generic|tls|docker-registry NAME ... | namespace NAME | "
-             "deployment NAME ... | service TYPE NAME ...",
+             "deployment NAME ... | job NAME ... | service TYPE NAME ...",
     .summary = "Create objects from manifests or from the command line",
     .examples = "  rctl create -f pod.yaml\n"
                 "  # all manifests of a directory, checked by the cluster but not stored\n"

@@ -167,21 +167,11 @@ static int64_t failures_of(const struct object *pod)
     return str_to_int64(object_annotation(pod, FAILURES), &n) ? count_bound(n) : 0;
 }
 
-/* The latest end of a container; else when it was made. */
-static int64_t ended_ms(const struct object *pod)
-{
-    int64_t end = object_created_ms(pod);
-    for (struct mp_iter it = mp_iter(mp_path(object_mp(pod), "status.containerStatuses")); mp_next(&it);) {
-        end = MAX(end, time_of_mp(mp_path(it.value, "state.terminated.finishedAt")));
-    }
-    return MIN(end, INT64_MAX / 2);
-}
-
 static int failed_pod(struct ds *d, struct place *p, const struct object *pod, struct error *err)
 {
     int64_t failures = MIN(failures_of(pod), FAILURES_SHOWN), now = d->in->wall_ms;
     int64_t wait = failures == 0 ? 0 : MIN(BACKOFF_MAX_MS, BACKOFF_MS << MIN(failures - 1, 20));
-    int64_t due = MIN(ended_ms(pod), now) + wait;
+    int64_t due = pod_ended_ms(pod, now) + wait;
     p->failed = true;
     p->failures = MAX(p->failures, failures + 1);
     if (pod->deleting || due > now) {

@@ -133,3 +133,12 @@ void pods_rank_for_deletion(struct arena *a, struct object_list *l, const struct
         l->items[i] = ranked[i].pod;
     }
 }
+
+int64_t pod_ended_ms(const struct object *pod, int64_t wall_ms)
+{
+    int64_t end = object_created_ms(pod);
+    for (struct mp_iter it = mp_iter(mp_path(object_mp(pod), "status.containerStatuses")); mp_next(&it);) {
+        end = MAX(end, time_of_mp(mp_path(it.value, "state.terminated.finishedAt")));
+    }
+    return MIN(end, wall_ms);
+}

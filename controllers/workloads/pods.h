@@ -16,5 +16,7 @@ struct value *pod_from_template(struct arena *a, const struct object *owner, con
  * candidates included. */
 void pods_rank_for_deletion(struct arena *a, struct object_list *l, const struct object_list *related,
                             int64_t min_ready_s, int64_t wall_ms);
+/* When the last of its containers ended; where that is not known, when it was made. Never after wall_ms. */
+int64_t pod_ended_ms(const struct object *pod, int64_t wall_ms);
 
 #endif

@@ -22,6 +22,7 @@
     X(storageclass, STORAGECLASS, 15)                                                                                  \
     X(controllerrevision, CONTROLLERREVISION, 20)                                                                      \
     X(daemonset, DAEMONSET, 21)                                                                                        \
-    X(statefulset, STATEFULSET, 22)
+    X(statefulset, STATEFULSET, 22)                                                                                    \
+    X(job, JOB, 23)
 
 #endif

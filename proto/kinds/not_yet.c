@@ -28,7 +28,6 @@ static const struct {
     {"HTTPRoute", "httproutes,httproute"},
     {"Ingress", "ingresses,ingress,ing"},
     {"IngressClass", "ingressclasses,ingressclass"},
-    {"Job", "jobs,job"},
     {"Lease", "leases,lease"},
     {"LimitRange", "limitranges,limitrange,limits"},
     {"LocalSubjectAccessReview", "localsubjectaccessreviews,localsubjectaccessreview"},

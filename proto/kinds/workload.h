@@ -29,6 +29,9 @@ void workload_version_up(struct arena *a, struct value *doc);
 
 /* Replicas, selector, template, and what of them may not change. */
 void workload_check(const struct value *obj, const struct value *old, struct errlist *l);
+/* A template whose pods may have these restart policies ("OnFailure|Never"). */
+void workload_check_template(const struct value *template, const char *policies, const struct fpath *p,
+                             struct errlist *l);
 /* Counts of status that are not negative, and not above another one: "updatedReplicas" of "replicas". */
 struct workload_count {
     const char *name;

@@ -2,6 +2,8 @@
 #include "proto/kinds/workload.h"
 #include "proto/schema/selector.h"
 
+#include <string.h>
+
 static void check_selector(const struct value *spec, const struct fpath *p, struct errlist *l)
 {
     const struct value *selector = value_get(spec, "selector");
@@ -40,7 +42,8 @@ static void check_shared_disks(const struct value *spec, const struct fpath *p, 
     }
 }
 
-static void check_template(const struct value *template, bool many, const struct fpath *p, struct errlist *l)
+static void check_template(const struct value *template, bool many, const char *policies, const struct fpath *p,
+                           struct errlist *l)
 {
     const struct value *meta = value_get(template, "metadata"), *spec = value_get(template, "spec");
     const struct fpath *annotations = FPATH_AT(FPATH_AT(p, "metadata"), "annotations");
@@ -53,16 +56,23 @@ static void check_template(const struct value *template, bool many, const struct
     const struct fpath *at = FPATH_AT(p, "spec");
     pod_spec_check(spec, at, true, STR_NONE, l);
     const struct value *policy = value_get(spec, "restartPolicy");
-    if (in_choices(value_to_str(policy), "OnFailure|Never")) {
-        bad_choice(l, policy, FPATH_AT(at, "restartPolicy"), "Always");
+    bool known = in_choices(value_to_str(policy), "Always|OnFailure|Never");
+    if (known && !in_choices(value_to_str(policy), policies)) {
+        bad_choice(l, policy, FPATH_AT(at, "restartPolicy"), policies);
     }
-    if (value_get(spec, "activeDeadlineSeconds") != NULL) {
+    if (value_get(spec, "activeDeadlineSeconds") != NULL && strcmp(policies, "Always") == 0) {
         bad_forbidden(l, value_get(spec, "activeDeadlineSeconds"), FPATH_AT(at, "activeDeadlineSeconds"),
                       "not allowed in a template of pods that are to run for ever");
     }
     if (many) {
         check_shared_disks(spec, at, l);
     }
+}
+
+void workload_check_template(const struct value *template, const char *policies, const struct fpath *p,
+                             struct errlist *l)
+{
+    check_template(template, false, policies, p, l);
 }
 
 void workload_check(const struct value *obj, const struct value *old, struct errlist *l)
@@ -78,7 +88,8 @@ void workload_check(const struct value *obj, const struct value *old, struct err
     /* A change of the status leaves the template alone: what was right is right. */
     const struct value *template = value_get(spec, "template"), *before = value_at(old, "spec", "template", NULL);
     if (template != NULL && (before == NULL || !value_equal(template, before))) {
-        check_template(template, value_to_int(value_get(spec, "replicas"), 1) > 1, FPATH_AT(p, "template"), l);
+        check_template(template, value_to_int(value_get(spec, "replicas"), 1) > 1, "Always", FPATH_AT(p, "template"),
+                       l);
     }
     const struct value *selector = value_get(spec, "selector"), *was = value_at(old, "spec", "selector", NULL);
     if (old != NULL &&

@@ -81,7 +81,7 @@ static void waits_for_conditions_values_and_ends(void **state)
         {"rctl wait deploy/a", NULL, 2, "=", "--for=condition=Ready"},
         {"rctl wait deploy/a --for=someday", NULL, 2, "=", "not \"someday\""},
         {"rctl wait deploy --for=condition=Available", NULL, 2, "=", "which deployments? Give names"},
-        {"rctl wait job/x --for=condition=Complete", NULL, 2, "=", "Job is not there yet"},
+        {"rctl wait cj/x --for=condition=Complete", NULL, 2, "=", "CronJob is not there yet"},
     };
     RUN(rows);
 }

@@ -140,13 +140,14 @@ static void test_more_than_a_node_may_write_does_not_go_to_the_leader(void **sta
         CLEANUP_BUF struct buf b = BUF_INIT;
         struct answer answer = {0};
         write_padded(&b, i == 0);
-        for (int64_t until = kit_now() + KIT_WAIT_MS; answer.code != ERR_BUSY;) {
+        /* ERR_BUSY may come from a leader that has much to do as well: it is the count that tells who refused. */
+        for (int64_t until = kit_now() + KIT_WAIT_MS; counter(admin, "nodesOverRate") == refused;) {
             assert_true(kit_now() < until);
             answer = (struct answer){0};
             rpc_call(bad->rpc, methods[i], buf_str(&b), 0, on_answer, &answer);
             kit_until(s->kit, &answer.come, "an answer");
         }
-        assert_true(counter(admin, "nodesOverRate") > refused); /* of the master that was asked */
+        assert_int_equal(answer.code, ERR_BUSY);
     }
     client_close(bad);
     client_close(admin);

@@ -1,0 +1,392 @@
+/* The pods of a Job: counted when they end, made, taken away.
+ *
+ * Each pod bears JOB_FINALIZER until it is counted. The transaction that takes the finalizer away writes the counts, so
+ * each end counts once, whoever leads and whoever deletes the pod. A pod that is taken away by the Job itself (fewer
+ * may run, it is suspended, it is over) loses its finalizer first: it counts as nothing. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/strmap.h"
+#include "controllers/deletion.h"
+#include "controllers/workloads/job.h"
+#include "controllers/workloads/pods.h"
+
+bool job_has_finalizer(const struct object *pod)
+{
+    return mp_list_has_str(mp_path(object_mp(pod), "metadata.finalizers"), JOB_FINALIZER);
+}
+
+int64_t job_index_of(const struct object *pod)
+{
+    int64_t n;
+    return str_to_int64(object_annotation(pod, JOB_INDEX), &n) && n >= 0 && n <= INT32_MAX ? n : -1;
+}
+
+int job_strip(struct reconcile_out *out, const struct object *pod, struct error *err)
+{
+    struct value *doc = object_to_value(out->arena, pod), *meta = value_get(doc, "metadata");
+    struct value *list = value_get(meta, "finalizers");
+    list_remove_str(list, JOB_FINALIZER);
+    if (value_count(list) == 0) {
+        value_remove(meta, "finalizers");
+    }
+    return txn_update_value(out->txn, pod->kind, doc, TXN_PART_ALL, pod->revision, err);
+}
+
+int job_release_pods(struct job *j, bool all, bool *left, struct error *err)
+{
+    struct view_iter it;
+    unsigned n = 0;
+    int rv = 0;
+    *left = false;
+    view_iter_owned(&it, j->in->view, j->obj->uid, kind_of(KIND_POD));
+    VIEW_FOR(pod, &it)
+    {
+        if (rv != 0 || !job_has_finalizer(pod) || !(all || pod->deleting || pod_finished(pod))) {
+            continue;
+        }
+        if (n++ >= CONTROLLER_BATCH_MAX) {
+            *left = true;
+            break;
+        }
+        rv = job_strip(j->out, pod, err);
+    }
+    return rv;
+}
+
+/* ---- What a failure means ---- */
+
+static bool code_matches(const struct value *rule, struct mp pod, struct str *container, int64_t *code)
+{
+    const struct value *codes = value_get(rule, "onExitCodes"), *values = value_get(codes, "values");
+    struct str only = value_path_str(codes, "containerName");
+    bool in = str_is(value_path_str(codes, "operator"), "In");
+    static const char *const lists[] = {"status.containerStatuses", "status.initContainerStatuses"};
+    for (unsigned k = 0; k < ARRAY_SIZE(lists); k++) {
+        for (struct mp_iter it = mp_iter(mp_path(pod, lists[k])); mp_next(&it);) {
+            struct mp exit = mp_path(it.value, "state.terminated.exitCode");
+            *container = mp_str(mp_get(it.value, "name"));
+            *code = mp_int(exit, 0);
+            if (mp_type(exit) == MP_NIL || *code == 0 || (only.n > 0 && !str_eq(only, *container))) {
+                continue;
+            }
+            bool found = false;
+            VALUE_FOR(i, values)
+            {
+                found = found || value_to_int(value_item(values, i), -1) == *code;
+            }
+            if (found == in) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool condition_matches(const struct value *rule, const struct object *pod)
+{
+    const struct value *list = value_get(rule, "onPodConditions");
+    VALUE_FOR(i, list)
+    {
+        const struct value *c = value_item(list, i);
+        struct str type = value_path_str(c, "type"), wanted = value_path_str(c, "status");
+        struct mp has = condition_in(mp_get(object_status(pod), "conditions"), type);
+        if (str_eq(mp_str(mp_get(has, "status")), wanted.n > 0 ? wanted : STR("True"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum verdict { COUNTS, IS_IGNORED, FAILS_INDEX, FAILS_JOB };
+
+static enum verdict judge(struct job *j, const struct object *pod)
+{
+    const struct value *rules = value_path(j->spec, "podFailurePolicy.rules");
+    VALUE_FOR(i, rules)
+    {
+        const struct value *rule = value_item(rules, i);
+        struct str action = value_path_str(rule, "action"), container = STR_NONE;
+        int64_t code = 0;
+        bool by_code = value_get(rule, "onExitCodes") != NULL;
+        if (by_code ? !code_matches(rule, object_mp(pod), &container, &code) : !condition_matches(rule, pod)) {
+            continue;
+        }
+        if (str_is(action, "FailJob")) {
+            j->fails = by_code
+                           ? arena_printf(j->a,
+                                          "Container %.*s for pod %.*s/%.*s failed with exit code %lld matching "
+                                          "FailJob rule at index %u",
+                                          STR_ARG(container), STR_ARG(pod->ns), STR_ARG(pod->name), (long long)code, i)
+                           : arena_printf(j->a, "Pod %.*s/%.*s has a condition matching FailJob rule at index %u",
+                                          STR_ARG(pod->ns), STR_ARG(pod->name), i);
+            return FAILS_JOB;
+        }
+        return str_is(action, "Ignore") ? IS_IGNORED : str_is(action, "FailIndex") ? FAILS_INDEX : COUNTS;
+    }
+    return COUNTS;
+}
+
+/* ---- Counting ---- */
+
+static int64_t fails_before(const struct object *pod)
+{
+    int64_t n = 0;
+    return str_to_int64(object_annotation(pod, JOB_INDEX_FAILS), &n) ? count_bound(n) : 0;
+}
+
+static void count_success(struct job *j, const struct object *pod)
+{
+    int64_t index = job_index_of(pod);
+    j->newly_succeeded++;
+    if (!j->indexed) {
+        j->succeeded++;
+    } else if (index >= 0 && index < j->completions) {
+        indexes_add(&j->done, j->a, index);
+        j->succeeded = indexes_count(&j->done);
+    }
+}
+
+static void count_failure(struct job *j, const struct object *pod)
+{
+    enum verdict v = judge(j, pod);
+    int64_t index = job_index_of(pod);
+    if (v == IS_IGNORED) {
+        return;
+    }
+    j->newly_failed++;
+    j->failed++;
+    j->last_failure_ms = MAX(j->last_failure_ms, pod_ended_ms(pod, j->in->wall_ms));
+    if (j->indexed && j->per_index >= 0 && index >= 0 && index < j->completions && !indexes_has(&j->done, index) &&
+        (v == FAILS_INDEX || fails_before(pod) + 1 > j->per_index)) {
+        indexes_add(&j->failed_indexes, j->a, index);
+    }
+}
+
+static int end_count(struct job *j, const struct object *pod, struct error *err)
+{
+    if (j->newly_failed + j->newly_succeeded >= CONTROLLER_BATCH_MAX) {
+        j->uncounted++;
+        return 0;
+    }
+    if (str_is(pod_phase(pod), "Succeeded")) {
+        count_success(j, pod);
+    } else {
+        count_failure(j, pod);
+    }
+    j->dirty = true;
+    return job_strip(j->out, pod, err);
+}
+
+static void active_note(struct job *j, const struct object *pod)
+{
+    struct pod_state state = pod_state_of(pod);
+    object_list_add(j->a, &j->active, pod);
+    j->ready += state.ready;
+    for (struct mp_iter it = mp_iter(mp_get(object_status(pod), "containerStatuses")); mp_next(&it);) {
+        j->restarts += count_bound(mp_int(mp_get(it.value, "restartCount"), 0));
+    }
+}
+
+/* The agent has said that it has ended, or no agent ever had it. */
+static bool has_ended(const struct object *pod)
+{
+    return pod_finished(pod) ||
+           (pod->deleting && (str_empty(pod_node(pod)) ||
+                              mp_int(mp_path(object_mp(pod), "metadata.deletionGracePeriodSeconds"), 1) == 0));
+}
+
+static int pod_read(struct job *j, const struct object *pod, struct error *err)
+{
+    bool tracked = job_has_finalizer(pod), ended = has_ended(pod), succeeded = str_is(pod_phase(pod), "Succeeded");
+    if (j->indexed && job_index_of(pod) >= 0) {
+        bool fails = !succeeded && (ended || pod->deleting);
+        j->indexes = arena_grow(j->a, j->indexes, j->indexes_count, &j->indexes_cap, sizeof *j->indexes, 32);
+        j->indexes[j->indexes_count++] = (struct job_index){.index = job_index_of(pod),
+                                                            .failures = fails_before(pod) + fails,
+                                                            .busy = !ended && (!pod->deleting || j->replace_ended)};
+    }
+    j->terminating += pod->deleting && !ended;
+    if (tracked && (ended || (pod->deleting && !j->replace_ended))) {
+        return end_count(j, pod, err);
+    }
+    if (!pod->deleting && !ended) {
+        if (tracked) {
+            active_note(j, pod);
+        } else {
+            object_list_add(j->a, &j->given_up, pod);
+        }
+    }
+    return 0;
+}
+
+int job_count_pods(struct job *j, struct error *err)
+{
+    struct view_iter it;
+    int rv = 0;
+    view_iter_owned(&it, j->in->view, j->obj->uid, kind_of(KIND_POD));
+    VIEW_FOR(pod, &it)
+    {
+        j->pods++;
+        rv = rv == 0 ? pod_read(j, pod, err) : rv;
+    }
+    for (unsigned i = 0; i < MIN(j->given_up.count, CONTROLLER_BATCH_MAX) && rv == 0; i++) {
+        const struct object *pod = j->given_up.items[i];
+        rv = pod_delete(j->out->txn, j->a, pod, -1, j->in->wall_ms, err);
+        j->terminating++;
+        if (j->given_up.count <= 10) {
+            controller_event(j->out, j->in, j->obj, "Normal", "SuccessfulDelete", JOB_COMPONENT, "Deleted pod: %.*s",
+                             STR_ARG(pod->name));
+        }
+    }
+    return rv;
+}
+
+int job_give_up(struct job *j, unsigned surplus, struct error *err)
+{
+    struct object_list none = {0};
+    int rv = 0;
+    pods_rank_for_deletion(j->a, &j->active, &none, 0, j->in->wall_ms);
+    unsigned count = MIN(MIN(surplus, j->active.count), CONTROLLER_BATCH_MAX);
+    for (unsigned i = 0; i < count && rv == 0; i++) {
+        rv = job_strip(j->out, j->active.items[i], err);
+    }
+    j->active.items += count;
+    j->active.count -= count;
+    DECIDED(j->out, REASON_DELETES_PODS, .count = count);
+    return rv;
+}
+
+/* ---- Making ---- */
+
+/* Where nothing says otherwise a container finds its index in JOB_COMPLETION_INDEX. */
+static void tell_index(struct arena *a, struct value *pod_spec)
+{
+    static const char *const lists[] = {"initContainers", "containers"};
+    for (unsigned k = 0; k < ARRAY_SIZE(lists); k++) {
+        struct value *list = value_get(pod_spec, lists[k]);
+        VALUE_FOR(i, list)
+        {
+            struct value *env = value_ensure_list(a, value_item(list, i), "env"), *v = value_map(a);
+            bool is_there = false;
+            VALUE_FOR(n, env)
+            {
+                is_there = is_there || str_is(value_path_str(value_item(env, n), "name"), "JOB_COMPLETION_INDEX");
+            }
+            if (is_there) {
+                continue;
+            }
+            struct value *ref = value_ensure_map(a, value_ensure_map(a, v, "valueFrom"), "fieldRef");
+            value_set(a, ref, "apiVersion", value_cstr(a, "v1"));
+            value_set(a, ref, "fieldPath", value_cstr(a, "metadata.annotations['" JOB_INDEX "']"));
+            value_set(a, v, "name", value_cstr(a, "JOB_COMPLETION_INDEX"));
+            value_append(a, env, v);
+        }
+    }
+}
+
+static struct value *pod_document(struct job *j, int64_t index, int64_t failures)
+{
+    struct arena *a = j->a;
+    struct value *pod = pod_from_template(a, j->obj, value_get(j->spec, "template"));
+    struct value *meta = value_get(pod, "metadata"), *spec = value_get(pod, "spec");
+    struct value *finalizers = value_ensure_list(a, meta, "finalizers");
+    if (!list_has_str(finalizers, JOB_FINALIZER)) {
+        value_append(a, finalizers, value_cstr(a, JOB_FINALIZER));
+    }
+    if (j->indexed) {
+        const char *text = arena_printf(a, "%lld", (long long)index);
+        struct value *annotations = value_ensure_map(a, meta, "annotations");
+        value_set(a, annotations, JOB_INDEX, value_cstr(a, text));
+        value_set(a, value_ensure_map(a, meta, "labels"), JOB_INDEX, value_cstr(a, text));
+        if (j->per_index >= 0) {
+            value_set(a, annotations, JOB_INDEX_FAILS, value_cstr(a, arena_printf(a, "%lld", (long long)failures)));
+        }
+        const char *host = arena_printf(a, "%.*s-%lld", STR_ARG(j->obj->name), (long long)index);
+        value_set(a, spec, "hostname", value_cstr(a, host));
+        value_set(a, meta, "generateName", value_str(a, name_generate_prefix(a, str_of(host))));
+        tell_index(a, spec);
+    }
+    kind_add_undone_condition(kind_of(KIND_POD), a, pod, j->in->wall_ms);
+    return pod;
+}
+
+static int pod_create(struct job *j, struct strmap *taken, int64_t index, int64_t failures, struct error *err)
+{
+    struct value *pod = pod_document(j, index, failures), *meta = value_get(pod, "metadata");
+    struct str base = value_path_str(meta, "generateName"), name;
+    char suffix[6];
+    do {
+        rng_suffix(j->in->rng, suffix);
+        name = str_of(arena_printf(j->a, "%.*s%s", STR_ARG(base), suffix));
+    } while (strmap_get(taken, name) != NULL || view_get(j->in->view, kind_of(KIND_POD), j->obj->ns, name) != NULL);
+    strmap_set(taken, name, j);
+    value_set(j->a, meta, "name", value_str(j->a, name));
+    j->created++;
+    if (j->created <= 10) {
+        controller_event(j->out, j->in, j->obj, "Normal", "SuccessfulCreate", JOB_COMPONENT, "Created pod: %.*s",
+                         STR_ARG(name));
+    }
+    return txn_create_value(j->out->txn, kind_of(KIND_POD), pod, err);
+}
+
+static int compare_index(const void *pa, const void *pb)
+{
+    int64_t a = ((const struct job_index *)pa)->index, b = ((const struct job_index *)pb)->index;
+    return (a > b) - (a < b);
+}
+
+/* One for each index, ascending. */
+static void indexes_merge(struct job *j)
+{
+    unsigned n = 0;
+    if (j->indexes_count == 0) {
+        return;
+    }
+    qsort(j->indexes, j->indexes_count, sizeof *j->indexes, compare_index);
+    for (unsigned i = 1; i < j->indexes_count; i++) {
+        struct job_index *last = &j->indexes[n];
+        if (last->index == j->indexes[i].index) {
+            last->busy = last->busy || j->indexes[i].busy;
+            last->failures = MAX(last->failures, j->indexes[i].failures);
+        } else {
+            j->indexes[++n] = j->indexes[i];
+        }
+    }
+    j->indexes_count = n + 1;
+}
+
+int job_create_pods(struct job *j, int64_t wanted, struct error *err)
+{
+    if (namespace_closed(j->in->view, j->obj->ns)) {
+        DECIDED(j->out, REASON_NAMESPACE_CLOSED);
+        return 0;
+    }
+    struct strmap taken;
+    strmap_init(&taken);
+    int rv = 0;
+    unsigned at = 0;
+    indexes_merge(j);
+    for (int64_t index = 0; rv == 0 && j->created < JOB_CREATE_MAX && j->created < wanted; index++) {
+        const struct job_index *there = NULL;
+        if (j->indexed) {
+            if (index >= j->completions) {
+                break;
+            }
+            while (at < j->indexes_count && j->indexes[at].index < index) {
+                at++;
+            }
+            there = at < j->indexes_count && j->indexes[at].index == index ? &j->indexes[at] : NULL;
+            if (indexes_has(&j->done, index) || indexes_has(&j->failed_indexes, index) ||
+                (there != NULL && there->busy)) {
+                continue;
+            }
+        }
+        rv = pod_create(j, &taken, index, there == NULL ? 0 : there->failures, err);
+    }
+    strmap_close(&taken);
+    if (j->created > 0) {
+        DECIDED(j->out, REASON_CREATES_PODS, .count = j->created);
+    }
+    return rv;
+}
