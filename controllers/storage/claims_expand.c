@@ -1,8 +1,9 @@
 /* A bound claim: its status says what its volume has, and its volume grows when the claim asks for more. A volume of
  * the local provisioner grows by what is counted: its node must have that much left. Others are left to whoever made
  * them. Source: Kubernetes' volume expansion. */
+#include <inttypes.h>
+
 #include "controllers/storage/claims.h"
-#include "proto/model/quantity.h"
 
 #define EXPAND_AGAIN_MS  10000 /* the node may have room later: nobody tells a claim when */
 #define CONDITION_FAILED "ControllerResizeError"
@@ -54,11 +55,10 @@ static int grow(const struct reconcile_in *in, struct reconcile_out *out, const 
         return fail(in, out, claim, volume, "its node offers no local storage", err);
     }
     if (left_kib < more_kib) {
-        char left[QUANTITY_SIZE], more[QUANTITY_SIZE];
-        quantity_format_bytes(MAX(left_kib, 0) * 1024, left);
-        quantity_format_bytes(more_kib * 1024, more);
         return fail(in, out, claim, volume,
-                    arena_printf(a, "its node has %s of local storage left, and it needs %s more", left, more), err);
+                    arena_printf(a, "its node has %" PRId64 "Mi of local storage left, and it needs %" PRId64 "Mi more",
+                                 MAX(left_kib, 0) / 1024, (more_kib + 1023) / 1024),
+                    err);
     }
     struct value *its = object_to_value(a, volume), *mine = object_to_value(a, claim);
     struct value *status = value_ensure_map(a, mine, "status"), *capacity;
