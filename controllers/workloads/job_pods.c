@@ -67,7 +67,7 @@ static bool code_matches(const struct value *rule, struct mp pod, struct str *co
             struct mp exit = mp_path(it.value, "state.terminated.exitCode");
             *container = mp_str(mp_get(it.value, "name"));
             *code = mp_int(exit, 0);
-            if (mp_type(exit) == MP_NIL || *code == 0 || (only.n > 0 && !str_eq(only, *container))) {
+            if (*code == 0 || (only.n > 0 && !str_eq(only, *container))) {
                 continue;
             }
             bool found = false;

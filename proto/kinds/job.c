@@ -416,7 +416,7 @@ static void job_describe(struct buf *out, const struct object *o, const struct d
     if (duration_of(o, c->now_ms, text)) {
         describe_text(out, 0, WIDTH, "Duration:", str_of(text));
     }
-    if (mp_type(mp_get(spec, "activeDeadlineSeconds")) != MP_NIL) {
+    if (mp_get(spec, "activeDeadlineSeconds").p != NULL) {
         describe_label(out, 0, WIDTH, "Active Deadline:");
         buf_printf(out, "%" PRId64 "s\n", mp_int(mp_get(spec, "activeDeadlineSeconds"), 0));
     }
