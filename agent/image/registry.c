@@ -19,7 +19,6 @@
 #define ACCEPT                                                                                                         \
     "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "                            \
     "application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json"
-#define ENTRIES_MAX 256u /* of a list of platforms */
 
 struct fetching {
     const struct registry_fetch *f;
@@ -102,16 +101,8 @@ static int get_manifest(struct fetching *g, struct str version, bool by_digest, 
 /* Of a list of platforms the digest of this machine's. */
 static int choose_platform(const struct fetching *g, const struct value *list, struct str *digest, struct error *err)
 {
-    char hex[IMAGE_HEX_SIZE];
-    VALUE_FOR(i, list)
-    {
-        const struct value *entry = value_item(list, i);
-        if (i < ENTRIES_MAX && str_is(value_path_str(entry, "platform.architecture"), machine_arch()) &&
-            str_is(value_path_str(entry, "platform.os"), "linux") &&
-            image_digest_hex(value_to_str(value_get(entry, "digest")), hex)) {
-            *digest = value_to_str(value_get(entry, "digest"));
-            return 0;
-        }
+    if (registry_platform_choose(list, machine_arch(), digest)) {
+        return 0;
     }
     return error_set(err, ERR_NOT_FOUND, "the registry %s has no image %.*s:%.*s for linux/%s", g->session.host,
                      STR_ARG(g->name), STR_ARG(g->version), machine_arch());
@@ -124,12 +115,6 @@ struct layers {
     unsigned count;
 };
 
-static bool is_there(const struct fetching *g, struct str diff)
-{
-    char hex[IMAGE_HEX_SIZE];
-    return g->f->has_layer != NULL && image_digest_hex(diff, hex) && g->f->has_layer(hex, g->f->has_layer_data);
-}
-
 static bool is_listed(const struct layers *l, const char *hex)
 {
     for (unsigned i = 0; i < l->count; i++) {
@@ -140,24 +125,15 @@ static bool is_listed(const struct layers *l, const char *hex)
     return false;
 }
 
-static int add_layer(struct fetching *g, const struct value *layer, struct layers *out, struct error *err)
+static int add_layer(struct fetching *g, const struct registry_layer *layer, struct layers *out, struct error *err)
 {
-    char hex[IMAGE_HEX_SIZE];
-    int64_t size = value_to_int(value_get(layer, "size"), -1);
-    if (!image_digest_hex(value_to_str(value_get(layer, "digest")), hex) || size < 0) {
-        return error_set(err, ERR_PROTOCOL, "the registry %s: a layer has no sha256 digest or no size",
-                         g->session.host);
-    }
-    if ((uint64_t)size > REGISTRY_LAYER_MAX) {
-        return error_set(err, ERR_TOO_LARGE, "the registry %s: a layer has %lld bytes; at most %llu are taken",
-                         g->session.host, (long long)size, REGISTRY_LAYER_MAX);
-    }
+    const char *hex = layer->hex;
     if (is_listed(out, hex)) {
         return 0;
     }
     CLEANUP_FREE char *path = xasprintf("%s/blobs/sha256/%s", g->f->dir, hex);
     struct registry_transfer *t = &out->list[out->count];
-    *t = (struct registry_transfer){.size_bytes = (uint64_t)size, .hex = arena_strdup(&g->arena, hex)};
+    *t = (struct registry_transfer){.size_bytes = layer->size_bytes, .hex = hex};
     t->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (t->fd < 0) {
         return error_set_errno(err, errno, "cannot create %s", path);
@@ -167,30 +143,29 @@ static int add_layer(struct fetching *g, const struct value *layer, struct layer
     return 0;
 }
 
-static int list_layers(struct fetching *g, const struct value *layers, const struct value *diffs, struct layers *out,
+static bool is_there(const struct fetching *g, const struct registry_layer *l)
+{
+    return g->f->has_layer != NULL && l->diff_hex[0] != '\0' && g->f->has_layer(l->diff_hex, g->f->has_layer_data);
+}
+
+static int list_layers(struct fetching *g, const struct value *manifest, const struct value *config, struct layers *out,
                        struct error *err)
 {
+    struct registry_layer *layers;
     uint64_t all_bytes = 0;
-    int rc = 0;
-    if (!value_is_list(layers) || value_is_map(diffs) || value_count(layers) != value_count(diffs) ||
-        value_count(layers) > IMAGE_LAYERS_MAX) {
-        return error_set(err, ERR_PROTOCOL, "the registry %s: the manifest has %u layers, the config %u (at most %u)",
-                         g->session.host, value_count(layers), value_count(diffs), IMAGE_LAYERS_MAX);
+    unsigned count = 0;
+    struct statvfs disk;
+    int rc = registry_layers_read(&g->arena, manifest, config, &layers, &count, err);
+    if (rc != 0) {
+        return error_wrap(err, "the registry %s", g->session.host);
     }
-    out->list = arena_alloc(&g->arena, (value_count(layers) + 1) * sizeof *out->list);
-    for (unsigned i = 0; rc == 0 && i < value_count(layers); i++) {
-        if (!is_there(g, value_to_str(value_item(diffs, i)))) {
-            rc = add_layer(g, value_item(layers, i), out, err);
-        }
+    out->list = arena_alloc(&g->arena, (count + 1) * sizeof *out->list);
+    for (unsigned i = 0; rc == 0 && i < count; i++) {
+        rc = is_there(g, &layers[i]) ? 0 : add_layer(g, &layers[i], out, err);
     }
     for (unsigned i = 0; i < out->count; i++) {
         all_bytes += out->list[i].size_bytes;
     }
-    if (rc == 0 && all_bytes > REGISTRY_IMAGE_MAX) {
-        rc = error_set(err, ERR_TOO_LARGE, "the registry %s: the image has %llu bytes; at most %llu are taken",
-                       g->session.host, (unsigned long long)all_bytes, REGISTRY_IMAGE_MAX);
-    }
-    struct statvfs disk;
     if (rc == 0 && statvfs(g->f->dir, &disk) == 0 && all_bytes > (uint64_t)disk.f_bavail * disk.f_frsize) {
         rc = error_set(err, ERR_NO_SPACE, "the image has %llu bytes to be fetched; the node's disk has %llu left",
                        (unsigned long long)all_bytes, (unsigned long long)disk.f_bavail * disk.f_frsize);
@@ -204,7 +179,7 @@ static int list_layers(struct fetching *g, const struct value *layers, const str
 static int get_layers(struct fetching *g, const struct value *manifest, const struct value *config, struct error *err)
 {
     struct layers l = {0};
-    int rc = list_layers(g, value_get(manifest, "layers"), value_path(config, "rootfs.diff_ids"), &l, err);
+    int rc = list_layers(g, manifest, config, &l, err);
     rc = rc != 0 ? rc : registry_transfer_all(&g->session, l.list, l.count, REGISTRY_PARALLEL, "a layer", err);
     for (unsigned i = 0; i < l.count; i++) {
         if (close(l.list[i].fd) != 0 && rc == 0) {

@@ -144,3 +144,64 @@ int registry_token_read(struct str json, char **out, struct error *err)
     }
     return error_set(err, ERR_PROTOCOL, "there is no token in the answer");
 }
+
+/* ---- Manifests ---- */
+
+bool registry_platform_choose(const struct value *list, const char *arch, struct str *digest)
+{
+    char hex[IMAGE_HEX_SIZE];
+    for (unsigned i = 0; value_is_list(list) && i < MIN(value_count(list), REGISTRY_ENTRIES_MAX); i++) {
+        const struct value *entry = value_item(list, i);
+        *digest = value_to_str(value_get(entry, "digest"));
+        if (str_is(value_path_str(entry, "platform.architecture"), arch) &&
+            str_is(value_path_str(entry, "platform.os"), "linux") && image_digest_hex(*digest, hex)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int read_layer(const struct value *layer, const struct value *diff, struct registry_layer *out,
+                      struct error *err)
+{
+    int64_t size = value_to_int(value_get(layer, "size"), -1);
+    if (!image_digest_hex(value_to_str(value_get(layer, "digest")), out->hex) || size < 0) {
+        return error_set(err, ERR_PROTOCOL, "a layer has no sha256 digest or no size");
+    }
+    if ((uint64_t)size > REGISTRY_LAYER_MAX) {
+        return error_set(err, ERR_TOO_LARGE, "a layer has %lld bytes; at most %llu are taken", (long long)size,
+                         REGISTRY_LAYER_MAX);
+    }
+    out->size_bytes = (uint64_t)size;
+    if (!image_digest_hex(value_to_str(diff), out->diff_hex)) {
+        out->diff_hex[0] = '\0'; /* what is unpacked is held against the config, and will not fit */
+    }
+    return 0;
+}
+
+int registry_layers_read(struct arena *a, const struct value *manifest, const struct value *config,
+                         struct registry_layer **out, unsigned *count, struct error *err)
+{
+    const struct value *layers = value_get(manifest, "layers"), *diffs = value_path(config, "rootfs.diff_ids");
+    uint64_t all_bytes = 0;
+    unsigned n = value_count(layers);
+    if (!value_is_list(layers) || value_is_map(diffs) || n != value_count(diffs) || n > IMAGE_LAYERS_MAX) {
+        return error_set(err, ERR_PROTOCOL, "the manifest has %u layers, the config %u (at most %u)", n,
+                         value_count(diffs), IMAGE_LAYERS_MAX);
+    }
+    struct registry_layer *list = arena_alloc(a, (n + 1) * sizeof *list);
+    for (unsigned i = 0; i < n; i++) {
+        int rc = read_layer(value_item(layers, i), value_item(diffs, i), &list[i], err);
+        if (rc != 0) {
+            return rc;
+        }
+        all_bytes += list[i].size_bytes;
+    }
+    if (all_bytes > REGISTRY_IMAGE_MAX) {
+        return error_set(err, ERR_TOO_LARGE, "the image has %llu bytes; at most %llu are taken",
+                         (unsigned long long)all_bytes, REGISTRY_IMAGE_MAX);
+    }
+    *out = list;
+    *count = n;
+    return 0;
+}
