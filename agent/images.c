@@ -65,9 +65,6 @@ static bool look_at_disk(struct agent *a, struct statvfs *disk)
 bool images_relieve(struct agent *a)
 {
     struct image_gc_report r;
-    if (a->hollow) {
-        return false;
-    }
     image_gc(a->images, &a->image_gc, 0, 0, true, env_wall_ms(a->env), &r);
     if (r.chosen > 0) {
         log_info(a->log, "images", "%u unused images (%llu bytes) are deleted: the disk is nearly full", r.chosen,
@@ -115,11 +112,8 @@ static void tell_pulls(struct agent *a)
 void images_check(struct agent *a)
 {
     struct statvfs disk;
-    if (a->hollow) {
-        return;
-    }
     tell_pulls(a);
-    if (look_at_disk(a, &disk)) {
+    if (!a->hollow && look_at_disk(a, &disk)) {
         images_collect(a, (uint64_t)disk.f_blocks * disk.f_frsize, (uint64_t)disk.f_bavail * disk.f_frsize);
     }
 }

@@ -141,6 +141,9 @@ static void act_pull_backoff(struct container *c)
         container_set_waiting(c, "ImagePullBackOff", xasprintf("Back-off pulling image \"%s\"", shown));
     }
     pod_event(c->pod, c, false, "BackOff", "Back-off pulling image \"%s\"", shown);
+    if (strcmp(c->reason, "ImagePullBackOff") == 0) {
+        pod_event(c->pod, c, true, "Failed", "Error: %s", c->reason);
+    }
     c->deadline_ms = container_now(c) + MAX(backoff_left(&c->pull, c->pull.last_ms, container_now(c)), 1);
 }
 

@@ -81,6 +81,8 @@ static void a_missing_image_shows_the_error_and_then_the_back_off(void **state)
     assert_event(&w, "!Failed: Failed to pull image \"nginx\": no such image");
     pass_ms(&w, CONTAINER_PULL_ERROR_MS);
     assert_status(&w, "containerStatuses.web.state.waiting.reason", "ImagePullBackOff");
+    assert_event(&w, "BackOff: Back-off pulling image \"nginx\"");
+    assert_event(&w, "!Failed: Error: ImagePullBackOff");
     expect_orders(&w, "");
     pass_ms(&w, 10000 - CONTAINER_PULL_ERROR_MS);
     expect_orders(&w, "pull web");

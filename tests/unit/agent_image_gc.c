@@ -1,11 +1,13 @@
 /* Images that go when the disk fills up: which, in which order, and which never. The decision alone, a store on a disk
  * whose size the test says, and what the node tells about it. */
+#include "tests/unit/agent_registry_kit.h"
 #include "tests/unit/agent_whole.h"
 
 #include <fcntl.h>
 
 #include "agent/image/gc.h"
 #include "agent/images.h"
+#include "agent/pod/pods.h"
 #include "tests/unit/agent_layout.h"
 
 #define MINUTE INT64_C(60000)
@@ -282,10 +284,9 @@ static void a_layer_that_a_pull_counts_on_stays(void **state)
 
 /* ---- The node ---- */
 
-static void the_node_says_when_deleting_images_is_not_enough(void **state)
+/* A real store in an agent that is hollow otherwise, with an image. */
+static void give_store(struct fixture *f, bool pulled)
 {
-    struct fixture *f = *state;
-    NEED_ROOT();
     struct store s = {.loop = f->loop};
     struct error err = {0};
     char path[128];
@@ -295,8 +296,59 @@ static void the_node_says_when_deleting_images_is_not_enough(void **state)
     assert_int_equal(image_store_new(&f->loop, path, NULL, &f->agent->images, &err), 0);
     make(&s, "web");
     snprintf(path, sizeof path, "%s/web", f->dir);
-    image_load_path(f->agent->images, path, "web", on_loaded, &s);
+    (pulled ? image_load_pulled : image_load_path)(f->agent->images, path, "web", on_loaded, &s);
     run_until(&f->loop, s.loaded == 1);
+}
+
+static void before_a_pod_goes_all_unused_images_go(void **state)
+{
+    struct fixture *f = *state;
+    NEED_ROOT();
+    give_store(f, true);
+    f->agent->image_gc.min_age_ms = 0;
+    struct image *held = image_find(f->agent->images, "web");
+    assert_false(images_relieve(f->agent)); /* in use: it is a pod's turn */
+    image_unref(held);
+    assert_true(images_relieve(f->agent)); /* its bytes may be enough */
+    run_until(&f->loop, !images_relieve(f->agent));
+    assert_null(image_find(f->agent->images, "web"));
+}
+
+static void the_status_says_how_far_a_pull_is(void **state)
+{
+    struct fixture *f = *state;
+    NEED_ROOT();
+    give_store(f, false);
+    struct server *slow = server_new((struct ways){.stalls = true});
+    struct registry_config c = {.hosts = xcalloc(1, sizeof *c.hosts), .hosts_count = 1};
+    c.hosts[0] = (struct registry_host){.name = xasprintf("127.0.0.1:%u", slow->port), .insecure = true};
+    image_store_set_registries(f->agent->images, &c);
+    CLEANUP_FREE char *pod =
+        xasprintf(POD("far", "'containers':[{'name':'c','image':'127.0.0.1:%u/lib/x'}]"), slow->port);
+    struct image_progress at = {0};
+    CLEANUP_FREE char *ref = xasprintf("127.0.0.1:%u/lib/x", slow->port);
+    master_order(f->master.pods, "ADDED", pod);
+    run_until(&f->loop, image_pull_progress(f->agent->images, ref, &at) && at.done_bytes > 0);
+    images_check(f->agent);
+    run_until(&f->loop, strstr(f->master.last_status, "of 0.1 MB (0 %)") != NULL);
+    assert_non_null(strstr(f->master.last_status, "Pulling image \\\"127.0.0.1:"));
+    assert_non_null(strstr(f->master.last_status, "ContainerCreating"));
+    run_until(&f->loop, master_heard(&f->master, "event Pulling"));
+    struct container *box = pods_find(f->agent, STR("default"), STR("far"))->pod->containers[0];
+    const char *said = box->message;
+    images_check(f->agent); /* no step further: nothing is told */
+    assert_ptr_equal(box->message, said);
+    stop_agent(f); /* the pull ends with it */
+    server_free(slow);
+    open_agent(f);
+    run_until(&f->loop, f->master.pods != NULL);
+}
+
+static void the_node_says_when_deleting_images_is_not_enough(void **state)
+{
+    struct fixture *f = *state;
+    NEED_ROOT();
+    give_store(f, false);
     images_collect(f->agent, 100 * GB, 50 * GB);
     images_collect(f->agent, 100 * GB, 10 * GB);
     run_until(&f->loop, master_heard(&f->master, "event FreeDiskSpaceFailed"));
@@ -317,6 +369,8 @@ int main(void)
         T(a_clock_that_goes_back_does_not_keep_images_for_ever),
         T(all_that_is_unused_goes_when_the_disk_is_nearly_full),
         T(a_layer_that_a_pull_counts_on_stays),
+        cmocka_unit_test_setup_teardown(before_a_pod_goes_all_unused_images_go, whole_setup, whole_teardown),
+        cmocka_unit_test_setup_teardown(the_status_says_how_far_a_pull_is, whole_setup, whole_teardown),
         cmocka_unit_test_setup_teardown(the_node_says_when_deleting_images_is_not_enough, whole_setup, whole_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
