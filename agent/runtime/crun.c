@@ -346,6 +346,7 @@ int runtime_crun_new(uv_loop_t *loop, const struct runtime_crun_config *config, 
     rt->seccomp_dir = config->seccomp_dir == NULL ? NULL : xstrdup(config->seccomp_dir);
     rt->log_max_bytes = config->log_max_bytes != 0 ? config->log_max_bytes : RUNTIME_LOG_MAX;
     rt->log_max_files = config->log_max_files != 0 ? config->log_max_files : RUNTIME_LOG_FILES;
+    rt->call_ms = config->call_ms != 0 ? config->call_ms : RUNTIME_START_MS;
     rt->images = config->images;
     rt->holders = 1;
     rt->cgroup_v2 = statfs("/sys/fs/cgroup", &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;

@@ -45,6 +45,7 @@ struct crun_container {
     char *reason, *message;
     struct image *image; /* held, may be NULL */
     bool removing, leftover;
+    bool stuck; /* crun could not delete it */
     struct list removers; /* struct crun_done */
     uv_work_t work;
 };
@@ -57,6 +58,7 @@ struct crun {
     char *seccomp_dir; /* or NULL */
     struct filters *filters;
     unsigned log_max_bytes, log_max_files;
+    int64_t call_ms;
     struct image_store *images;
     char version[32];
     bool cgroup_v2;

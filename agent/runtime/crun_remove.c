@@ -5,9 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/runtime/cgroup.h"
 #include "agent/runtime/crun_int.h"
 
-#define CRUN_MS   60000
 #define CONMON_MS 1000 /* for conmon to follow its container */
 
 /* The pid of the container's conmon if it is alive, 0 otherwise. */
@@ -35,8 +35,21 @@ static void wait_for_conmon(const struct crun_container *c)
         usleep(5000);
     }
     int pid = crun_conmon_pid(c);
-    if (pid > 0) {
-        kill(pid, SIGKILL);
+    if (pid > 0) { /* and the crun that it waits for */
+        kill(getpgid(pid) == pid ? -pid : pid, SIGKILL);
+    }
+}
+
+/* What crun should have done: nothing of the container runs on, and the next one of its name is not refused. */
+static void remove_by_hand(const struct crun_container *c)
+{
+    char path[FS_PATH_MAX];
+    struct error err = {0};
+    cgroup_kill(c->cgroup_path);
+    fs_path(path, sizeof path, "%s/%s", c->rt->run_dir, c->id);
+    fs_unmount_below(path, NULL);
+    if (fs_remove_tree(path, &err) != 0) {
+        log_warn(c->rt->log, "runtime", "container %s: %s", c->id, err.message);
     }
 }
 
@@ -45,6 +58,9 @@ static void removal_work(uv_work_t *w)
     struct crun_container *c = CONTAINER_OF(w, struct crun_container, work);
     struct error err = {0};
     char path[FS_PATH_MAX];
+    if (c->stuck) {
+        remove_by_hand(c);
+    }
     wait_for_conmon(c);
     fs_unmount_below(c->dir, NULL);
     if (fs_remove_tree(c->dir, &err) != 0) {
@@ -91,6 +107,7 @@ static void deleted(struct process *p, const struct process_result *r, void *dat
     fs_path(path, sizeof path, "%s/%s", c->rt->run_dir, c->id);
     if (process_result_error(r, "crun delete", &err) != 0 && fs_exists(path)) {
         log_warn(c->rt->log, "runtime", "container %s: %s", c->id, err.message);
+        c->stuck = true;
     }
     int rc = uv_queue_work(c->rt->loop, &c->work, removal_work, removal_done);
     assert(rc == 0);
@@ -104,6 +121,6 @@ void crun_begin_removal(struct crun_container *c)
     c->removing = true;
     crun_hold(rt);
     process_run(rt->loop,
-                &(struct process_spec){.argv = CRUN_ARGV(rt, "delete", "--force", c->id), .timeout_ms = CRUN_MS},
+                &(struct process_spec){.argv = CRUN_ARGV(rt, "delete", "--force", c->id), .timeout_ms = rt->call_ms},
                 deleted, c);
 }

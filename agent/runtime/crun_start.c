@@ -442,8 +442,7 @@ static void started(struct process *p, const struct process_result *r, void *dat
 static void run_start(struct crun_start *s)
 {
     struct crun *rt = s->rt;
-    process_run(rt->loop,
-                &(struct process_spec){.argv = CRUN_ARGV(rt, "start", s->c->id), .timeout_ms = RUNTIME_START_MS},
+    process_run(rt->loop, &(struct process_spec){.argv = CRUN_ARGV(rt, "start", s->c->id), .timeout_ms = rt->call_ms},
                 started, s);
 }
 
@@ -534,7 +533,8 @@ static void sync_read(uv_stream_t *h, ssize_t n, const uv_buf_t *unused)
 static void sync_timeout(uv_timer_t *t)
 {
     struct crun_start *s = t->data;
-    s->rc = error_set(&s->error, ERR_TIMEOUT, "the container was not created within %d s", RUNTIME_START_MS / 1000);
+    s->rc = error_set(&s->error, ERR_TIMEOUT, "the container was not created within %lld s",
+                      (long long)s->rt->call_ms / 1000);
     sync_over(s);
 }
 
@@ -566,7 +566,7 @@ static int open_sync(struct crun_start *s, int *theirs)
     s->pipe_open = true;
     uv_pipe_open(&s->sync, fds[0]);
     uv_read_start((uv_stream_t *)&s->sync, sync_alloc, sync_read);
-    uv_timer_start(&s->timer, sync_timeout, RUNTIME_START_MS, 0);
+    uv_timer_start(&s->timer, sync_timeout, (uint64_t)s->rt->call_ms, 0);
     *theirs = fds[1];
     return 0;
 }
@@ -611,8 +611,7 @@ static void run_conmon(struct crun_start *s, const struct runtime_spec *spec)
         return;
     }
     /* conmon leaves its note of an OOM kill in the directory it is run in, too. */
-    struct process_spec ps = {
-        .argv = argv, .env = env, .cwd = c->dir, .extra_fd = sync, .timeout_ms = RUNTIME_START_MS};
+    struct process_spec ps = {.argv = argv, .env = env, .cwd = c->dir, .extra_fd = sync, .timeout_ms = rt->call_ms};
     process_run(rt->loop, &ps, conmon_exited, s);
 }
 

@@ -61,6 +61,10 @@ static inline void make_image(struct fixture *f)
     assert_non_null(f->image);
 }
 
+/* NULL, 0: as usual. */
+static const char *crun_of_test, *conmon_of_test;
+static int64_t call_ms_of_test;
+
 static inline void open_crun(struct fixture *f)
 {
     char dir[128];
@@ -69,7 +73,13 @@ static inline void open_crun(struct fixture *f)
     char seccomp_dir[128];
     snprintf(dir, sizeof dir, "%s/rt", f->dir);
     snprintf(seccomp_dir, sizeof seccomp_dir, "%s/seccomp", f->dir);
-    struct runtime_crun_config c = {.dir = dir, .run_dir = f->run, .images = f->images, .seccomp_dir = seccomp_dir};
+    struct runtime_crun_config c = {.dir = dir,
+                                    .run_dir = f->run,
+                                    .images = f->images,
+                                    .seccomp_dir = seccomp_dir,
+                                    .crun_path = crun_of_test,
+                                    .conmon_path = conmon_of_test,
+                                    .call_ms = call_ms_of_test};
     if (runtime_crun_new(&f->loop, &c, &ev, &f->rt, &err) != 0) {
         fail_msg("%s", err.message);
     }
