@@ -158,6 +158,7 @@ void bench_rollout(struct kit *k, unsigned replicas)
 struct restart {
     const char *name; /* of the pod of this round */
     bool synced, running, again, gone;
+    uint64_t bound_us;
 };
 
 static void on_restart_pod(struct rpc_stream *st, struct mp payload, size_t n, void *data)
@@ -170,6 +171,9 @@ static void on_restart_pod(struct rpc_stream *st, struct mp payload, size_t n, v
             r->synced = true;
         } else if (str_is(mp_str(mp_path(o, "metadata.name")), r->name)) {
             struct mp_iter statuses = mp_iter(mp_path(o, "status.containerStatuses"));
+            if (r->bound_us == 0 && mp_str(mp_path(o, "spec.nodeName")).n > 0) {
+                r->bound_us = kit_now_us();
+            }
             if (str_is(type, "DELETED")) {
                 r->gone = true;
             } else if (mp_next(&statuses) && mp_type(mp_path(statuses.value, "state.running")) == MP_MAP) {
@@ -193,17 +197,28 @@ static void write_sleeper(struct buf *b, const char *name, const char *seconds)
     mp_write_key_str(b, "name", str_of(name));
     mp_write_key_str(b, "namespace", STR("bench"));
     mp_write_cstr(b, "spec");
-    mp_write_map(b, 2);
+    mp_write_map(b, 3);
     mp_write_key_int(b, "terminationGracePeriodSeconds", 1);
+    mp_write_cstr(b, "volumes");
+    mp_write_array(b, 1);
+    mp_write_map(b, 2);
+    mp_write_key_str(b, "name", STR("data"));
+    mp_write_cstr(b, "emptyDir");
+    mp_write_map(b, 0);
     mp_write_cstr(b, "containers");
     mp_write_array(b, 1);
-    mp_write_map(b, 3);
+    mp_write_map(b, 4);
     mp_write_key_str(b, "name", STR("c"));
     mp_write_key_str(b, "image", STR("busybox:1.35"));
     mp_write_cstr(b, "command");
     mp_write_array(b, 2);
     mp_write_cstr(b, "sleep");
     mp_write_cstr(b, seconds);
+    mp_write_cstr(b, "volumeMounts");
+    mp_write_array(b, 1);
+    mp_write_map(b, 2);
+    mp_write_key_str(b, "name", STR("data"));
+    mp_write_key_str(b, "mountPath", STR("/data"));
 }
 
 /* The process whose arguments are exactly "sleep SECONDS"; no other has that number. 0 if there is none. */
@@ -232,7 +247,7 @@ static pid_t find_sleeper(const char *seconds)
 }
 
 static void restart_once(struct kit *k, struct restart *r, unsigned round, struct samples *started,
-                         struct samples *restarted)
+                         struct samples *bound, struct samples *restarted)
 {
     char name[32], seconds[32];
     snprintf(name, sizeof name, "restart-%u", round);
@@ -245,6 +260,7 @@ static void restart_once(struct kit *k, struct restart *r, unsigned round, struc
     buf_close(&b);
     kit_run(k, &r->running, WAIT_MS);
     samples_add(started, kit_now_us() - start);
+    samples_add(bound, kit_now_us() - r->bound_us);
     pid_t pid = find_sleeper(seconds);
     if (pid == 0) {
         fprintf(stderr, "bench: no process \"sleep %s\" here: are the nodes on this machine?\n", seconds);
@@ -262,15 +278,17 @@ void bench_restart(struct kit *k, unsigned rounds)
 {
     static const struct rpc_stream_events events = {.on_data = on_restart_pod, .on_end = on_end};
     struct restart r = {.name = ""};
-    struct samples started = {0}, restarted = {0};
+    struct samples started = {0}, bound = {0}, restarted = {0};
     watch_pods(k, &events, &r);
     kit_run(k, &r.synced, WAIT_MS);
     for (unsigned i = 0; i < rounds; i++) {
-        restart_once(k, &r, i, &started, &restarted);
+        restart_once(k, &r, i, &started, &bound, &restarted);
     }
     kit_line("pod_start", samples_percentile(&started, 0.5) / 1000.0, "ms");
+    kit_line("pod_bound_to_running", samples_percentile(&bound, 0.5) / 1000.0, "ms");
     kit_line("container_restart", samples_percentile(&restarted, 0.5) / 1000.0, "ms");
     kit_disconnect(k);
     samples_close(&started);
+    samples_close(&bound);
     samples_close(&restarted);
 }
