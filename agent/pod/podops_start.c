@@ -312,6 +312,12 @@ static int make_mounts(struct container *c, struct arena *a, const char *const *
             }
             source = arena_strdup(a, rv == 0 ? shifted : "");
         }
+        if (rv == 0 && source[0] != '\0' && strcmp(m->propagation, "Bidirectional") == 0 && !ap->agent->hollow &&
+            !laid[v].said.remote && !fs_is_shared(source)) {
+            rv = error_set(err, ERR_SYSTEM,
+                           "volume \"%s\": mountPropagation Bidirectional needs a shared mount, and %s lies on none",
+                           m->name, source);
+        }
         struct runtime_mount *rm = &out->items[out->count++];
         *rm = podspec_runtime_mount(&spec->volumes[v], c->spec, m, source);
         rm->read_only |= laid[v].said.read_only;

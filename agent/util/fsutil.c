@@ -552,6 +552,30 @@ bool fs_mount_type(const char *path, char *type, size_t size)
     return mounts_walk(type_of_point, &t) == 0 && t.found;
 }
 
+bool fs_is_shared(const char *path)
+{
+    struct statx stx;
+    bool shared = false;
+    char *line = NULL;
+    size_t cap = 0;
+    if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT, STATX_MNT_ID, &stx) != 0 || (stx.stx_mask & STATX_MNT_ID) == 0) {
+        return true; /* an older kernel does not tell */
+    }
+    FILE *f = fopen("/proc/thread-self/mountinfo", "re");
+    while (f != NULL && getline(&line, &cap, f) > 0) {
+        char *end = strstr(line, " - ");
+        if (strtoull(line, NULL, 10) == stx.stx_mnt_id && end != NULL) {
+            *end = '\0'; /* optional fields stand before */
+            shared = strstr(line, " shared:") != NULL;
+        }
+    }
+    free(line);
+    if (f != NULL) {
+        fclose(f);
+    }
+    return shared;
+}
+
 bool fs_is_mount(const char *path)
 {
     /* Not by the mount table: it also lists mounts that a later one on a parent directory hides. */

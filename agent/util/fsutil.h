@@ -63,6 +63,9 @@ int fs_unmount_in(const char *path, bool detach, struct error *err);
 /* The type of what is mounted at path, which has no symbolic links, from the mount table: no file system is asked, so no
  * server that is away is waited for. False: nothing is. */
 bool fs_mount_type(const char *path, char *type, size_t size);
+/* Does what is mounted below path, here or by others, appear on both sides? Of the mount that path lies on; links are
+ * followed. */
+bool fs_is_shared(const char *path);
 bool fs_is_mount(const char *path); /* the root of a mount, bind mounts of files too (Linux 5.8) */
 
 #endif

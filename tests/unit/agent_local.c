@@ -7,8 +7,10 @@
 
 #include <cmocka.h>
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,6 +27,8 @@ struct fixture {
     struct local_root r;
     struct error err;
 };
+
+static bool privileged; /* set by main: root, in a mount namespace of its own */
 
 static int setup(void **state)
 {
@@ -149,6 +153,44 @@ static void a_removed_volume_follows_no_link(void **state)
     assert_true(fs_exists(file));
 }
 
+/* ---- A disk that is full ---- */
+
+static void fill(const char *dir)
+{
+    static char block[4096];
+    CLEANUP_FREE char *path = xasprintf("%s/filler", dir);
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    while (fwrite(block, 1, sizeof block, file) == sizeof block && fflush(file) == 0) {
+    }
+    fclose(file);
+}
+
+static void a_full_disk_is_told_and_leaves_nothing_half_made(void **state)
+{
+    struct fixture *f = *state;
+    if (!privileged) {
+        skip();
+    }
+    CLEANUP_FREE char *filler = xasprintf("%s/filler", f->notes);
+    assert_int_equal(local_open(&f->r, &f->err), 0);
+    CLEANUP_FREE char *mark = xasprintf("%s/root", f->notes);
+    CLEANUP_BUF struct buf kept = BUF_INIT;
+    assert_int_equal(fs_read_file(mark, 4096, &kept, NULL), 0);
+    assert_int_equal(mount("none", f->notes, "tmpfs", 0, "size=64k,mode=0700"), 0);
+    assert_int_equal(fs_write_file(mark, buf_str(&kept), 0600, false, NULL), 0);
+    fill(f->notes);
+    assert_int_equal(local_make(&f->r, NAME, "u1", &f->err), ERR_NO_SPACE); /* no note: nobody has it yet */
+    assert_int_equal(unlink(filler), 0);
+    assert_int_equal(local_make(&f->r, NAME, "u1", &f->err), 0);
+    write_data(f);
+    fill(f->notes);
+    assert_int_equal(local_make(&f->r, NAME, "u1", &f->err), 0);
+    assert_int_equal(local_remove(&f->r, NAME, "u1", &f->err), 0); /* deleting needs no room */
+    assert_false(fs_exists(f->volume));
+    assert_int_equal(umount(f->notes), 0);
+}
+
 /* ---- An agent that dies ---- */
 
 static void die(struct fixture *f, const char *where,
@@ -219,6 +261,7 @@ static void a_volume_is_removed_whatever_step_the_agent_dies_at(void **state)
 
 int main(void)
 {
+    privileged = geteuid() == 0 && unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_volume_is_made_once, setup, teardown),
         cmocka_unit_test_setup_teardown(a_volume_that_is_gone_is_not_made_anew, setup, teardown),
@@ -226,6 +269,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(another_root_of_the_configuration_is_another_one, setup, teardown),
         cmocka_unit_test_setup_teardown(names_that_lead_out_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_removed_volume_follows_no_link, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_full_disk_is_told_and_leaves_nothing_half_made, setup, teardown),
         cmocka_unit_test_setup_teardown(a_volume_is_made_whole_whatever_step_the_agent_dies_at, setup, teardown),
         cmocka_unit_test_setup_teardown(a_volume_is_removed_whatever_step_the_agent_dies_at, setup, teardown),
     };

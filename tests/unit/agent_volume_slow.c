@@ -406,6 +406,50 @@ static void a_volume_is_given_to_its_group(void **state)
     assert_owned(dir, "a/b/file", 4321, 0660);
 }
 
+static void a_pod_that_goes_ends_what_takes_long(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = {0};
+    char dir[128], path[192];
+    if (geteuid() != 0) {
+        skip();
+    }
+    snprintf(dir, sizeof dir, "%s/volume", f->dir);
+    assert_int_equal(fs_make_dirs(dir, 0750, NULL), 0);
+    for (unsigned i = 0; i < 20000; i++) {
+        snprintf(path, sizeof path, "%s/%u", dir, i);
+        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        assert_true(fd >= 0);
+        close(fd);
+    }
+    const struct volume_directory d = {.path = dir, .gid = 4321};
+    assert_int_equal(volume_directory(f->s, POD, "data", &d, f->path, &err), ERR_BUSY);
+    remove_it(f, false);
+    assert_int_equal(f->error.code, 0);
+    assert_owned(f->dir, "volume", 0, 0750); /* the top comes last: the next pod begins anew */
+    assert_int_equal(directory_until_it_is_over(f, &d, &err), 0);
+    assert_owned(dir, "19999", 4321, 0660);
+}
+
+static void what_is_too_deep_is_told(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = {0};
+    CLEANUP_BUF struct buf path = BUF_INIT;
+    if (geteuid() != 0) {
+        skip();
+    }
+    buf_printf(&path, "%s/volume", f->dir);
+    CLEANUP_FREE char *dir = xstrdup(buf_cstr(&path));
+    for (unsigned i = 0; i < 300; i++) {
+        buf_puts(&path, "/d");
+    }
+    assert_int_equal(fs_make_dirs(buf_cstr(&path), 0755, NULL), 0);
+    const struct volume_directory d = {.path = dir, .gid = 4321};
+    assert_int_equal(directory_until_it_is_over(f, &d, &err), ERR_LIMIT);
+    assert_non_null(strstr(err.message, "directories in one another"));
+}
+
 static void notes_go_with_the_volumes(void **state)
 {
     struct fixture *f = *state;
@@ -439,6 +483,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_path_below_a_server_is_looked_for_beside_the_loop, setup, teardown),
         cmocka_unit_test_setup_teardown(a_directory_must_be_there, setup, teardown),
         cmocka_unit_test_setup_teardown(a_volume_is_given_to_its_group, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_pod_that_goes_ends_what_takes_long, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_too_deep_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(notes_go_with_the_volumes, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
