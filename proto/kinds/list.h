@@ -23,6 +23,7 @@
     X(controllerrevision, CONTROLLERREVISION, 20)                                                                      \
     X(daemonset, DAEMONSET, 21)                                                                                        \
     X(statefulset, STATEFULSET, 22)                                                                                    \
-    X(job, JOB, 23)
+    X(job, JOB, 23)                                                                                                    \
+    X(networkpolicy, NETWORKPOLICY, 30)
 
 #endif

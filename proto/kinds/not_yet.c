@@ -32,7 +32,6 @@ static const struct {
     {"LimitRange", "limitranges,limitrange,limits"},
     {"LocalSubjectAccessReview", "localsubjectaccessreviews,localsubjectaccessreview"},
     {"MutatingWebhookConfiguration", "mutatingwebhookconfigurations,mutatingwebhookconfiguration"},
-    {"NetworkPolicy", "networkpolicies,networkpolicy,netpol"},
     {"NodeMetrics", "nodemetrics"},
     {"PodDisruptionBudget", "poddisruptionbudgets,poddisruptionbudget,pdb"},
     {"PodMetrics", "podmetrics"},

@@ -44,7 +44,7 @@ static void what_kubernetes_has_and_reeve_has_not_yet_is_named(void **state)
 {
     static const struct habit rows[] = {
         {"rctl get cj", NULL, 2, "=", "CronJob is not there yet\n!did you mean"},
-        {"rctl get netpol,pods", NULL, 2, "=", "NetworkPolicy is not there yet"},
+        {"rctl get ing,pods", NULL, 2, "=", "Ingress is not there yet"},
         {"rctl describe cj/x", NULL, 2, "=", "CronJob is not there yet"},
         {"rctl explain cronjob.spec", NULL, 5, "=", "CronJob is not there yet"},
         {"rctl get cronjobs.batch", NULL, 2, "=", "CronJob is not there yet"},

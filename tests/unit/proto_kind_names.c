@@ -73,7 +73,6 @@ static void kinds_that_are_not_there_yet_are_known(void **state)
         {"sa", "ServiceAccount"},
         {"hpa", "HorizontalPodAutoscaler"},
         {"pdb", "PodDisruptionBudget"},
-        {"netpol", "NetworkPolicy"},
         {"ing", "Ingress"},
         {"crd", "CustomResourceDefinition"},
         {"role", "Role"},
