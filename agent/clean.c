@@ -2,7 +2,7 @@
 
 #include "agent/network/local.h"
 #include "agent/network/overlay.h"
-#include "agent/service/kernel.h"
+#include "agent/service/skeleton.h"
 #include "base/mem.h"
 
 int clean_node(struct error *err)
@@ -10,7 +10,7 @@ int clean_node(struct error *err)
     static const char *const tables[] = {"reeve-pods", "reeve-flows", OVERLAY_TABLE}; /* agent/network */
     struct service_kernel *k = NULL;
     struct error e = {0}, routes = {0};
-    int rc = service_kernel_open(&k, &e);
+    int rc = service_kernel_open(&skeleton_table, &k, &e);
     for (unsigned i = 0; rc == 0 && i < ARRAY_SIZE(tables); i++) {
         rc = service_kernel_drop(k, tables[i], &e);
     }

@@ -5,7 +5,7 @@ struct isolating {
     unsigned refused;
 };
 
-static int halve(struct isolating *i, const struct service_change *list, unsigned count, struct error *err)
+static int halve(struct isolating *i, const struct nft_change *list, unsigned count, struct error *err)
 {
     const struct isolate_ops *ops = i->ops;
     int rc = ops->apply(list, count, err, ops->data);
@@ -22,7 +22,7 @@ static int halve(struct isolating *i, const struct service_change *list, unsigne
     return rc;
 }
 
-int isolate_apply(const struct isolate_ops *ops, const struct service_change *list, unsigned count, struct error *err)
+int isolate_apply(const struct isolate_ops *ops, const struct nft_change *list, unsigned count, struct error *err)
 {
     struct isolating i = {.ops = ops};
     return count == 0 ? 0 : halve(&i, list, count, err);

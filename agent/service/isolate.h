@@ -11,13 +11,13 @@
 #define ISOLATE_REFUSED_MAX 64u /* in one go: the kernel that refuses more has another trouble */
 
 struct isolate_ops {
-    int (*apply)(const struct service_change *list, unsigned count, struct error *err, void *data); /* all or none */
+    int (*apply)(const struct nft_change *list, unsigned count, struct error *err, void *data); /* all or none */
     void (*done)(unsigned count, void *data); /* so many more, from the first on, are in */
-    void (*refused)(const struct service_change *c, const struct error *err, void *data); /* the next one is not */
+    void (*refused)(const struct nft_change *c, const struct error *err, void *data); /* the next one is not */
     void *data;
 };
 /* 0: each is done or refused. Otherwise ISOLATE_REFUSED_MAX were refused, err is that of the last, and the rest is as
  * it was. */
-int isolate_apply(const struct isolate_ops *ops, const struct service_change *list, unsigned count, struct error *err);
+int isolate_apply(const struct isolate_ops *ops, const struct nft_change *list, unsigned count, struct error *err);
 
 #endif

@@ -1,12 +1,12 @@
 #include "agent/service/kernel.h"
 
 #include "agent/network/netlink.h"
-#include "agent/service/probe.h"
 #include "base/mem.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +23,7 @@
 #define MESSAGE_ELEMENTS 400u /* an attribute has 64 kB at most */
 
 struct service_kernel {
+    const struct service_kernel_table *of;
     int fd, watch_fd;
     uint32_t port, watch_port; /* the sockets' addresses */
     bool paused;               /* nothing is told; since this generation, with so many transactions of our own */
@@ -89,7 +90,7 @@ static int commit(struct service_kernel *k, const char *what, struct error *err)
     nft_end(&k->batch);
     int rc = send_all(k, &k->batch);
     k->commits += rc == 0;
-    return rc == 0 ? 0 : error_set_errno(err, -rc, "cannot change the kernel's table of services: %s", what);
+    return rc == 0 ? 0 : error_set_errno(err, -rc, "cannot change the kernel's table of %s: %s", k->of->what, what);
 }
 
 static int try_unended(const struct nft *n, void *data)
@@ -158,22 +159,23 @@ static bool is_about(const struct nlmsghdr *h, const char *table, size_t size)
 }
 
 /* One request in a buffer of its own. */
-static void ask(struct nft *n, unsigned type, unsigned flags)
+static void ask(const struct service_kernel *k, struct nft *n, unsigned type, unsigned flags)
 {
-    *n = (struct nft){.table = SKELETON_TABLE};
+    *n = (struct nft){.table = k->of->name};
     nft_message(n, type, flags);
 }
 
 /* ---- Features ---- */
 
-int service_kernel_open(struct service_kernel **out, struct error *err)
+int service_kernel_open(const struct service_kernel_table *table, struct service_kernel **out, struct error *err)
 {
     struct service_kernel *k = xcalloc(1, sizeof *k);
+    k->of = table;
     k->watch_fd = -1;
     k->fd = open_socket(0, &k->port);
     k->reply = xmalloc(REPLY_BYTES);
     int rc =
-        k->fd < 0 ? error_set_errno(err, errno, "cannot open a netlink socket") : service_probe(try_unended, k, err);
+        k->fd < 0 ? error_set_errno(err, errno, "cannot open a netlink socket") : table->probe(try_unended, k, err);
     if (rc == 0) {
         k->watch_fd = open_socket(1u << (NFNLGRP_NFTABLES - 1), &k->watch_port);
         rc = k->watch_fd < 0 ? error_set_errno(err, errno, "cannot watch the kernel's packet filter") : 0;
@@ -205,27 +207,28 @@ void service_kernel_close(struct service_kernel *k)
 /* ---- The table ---- */
 
 struct counts {
+    const char *table;
     unsigned rules, chains;
 };
 
 static void count_rule(const struct nlmsghdr *h, void *data)
 {
     struct counts *c = data;
-    c->rules += is_about(h, SKELETON_TABLE, sizeof SKELETON_TABLE);
+    c->rules += is_about(h, c->table, strlen(c->table) + 1);
 }
 
 static void count_chain(const struct nlmsghdr *h, void *data)
 {
     struct counts *c = data;
-    c->chains += is_about(h, SKELETON_TABLE, sizeof SKELETON_TABLE);
+    c->chains += is_about(h, c->table, strlen(c->table) + 1);
 }
 
-static struct counts count_skeleton(const struct skeleton_ranges *r)
+static struct counts count_skeleton(const struct service_kernel *k, const void *with)
 {
     struct counts c = {0};
     struct nft n = {0};
-    nft_begin(&n, SKELETON_TABLE);
-    skeleton_write(&n, r);
+    nft_begin(&n, k->of->name);
+    k->of->write(&n, with);
     size_t left = n.buf.size;
     for (struct nlmsghdr *h = (void *)n.buf.data; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
         c.rules += h->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE);
@@ -235,17 +238,17 @@ static struct counts count_skeleton(const struct skeleton_ranges *r)
     return c;
 }
 
-bool service_kernel_is_whole(struct service_kernel *k, const struct skeleton_ranges *r)
+bool service_kernel_is_whole(struct service_kernel *k, const void *with)
 {
-    struct counts wanted = count_skeleton(r), got = {0};
+    struct counts wanted = count_skeleton(k, with), got = {.table = k->of->name};
     struct nft n;
-    ask(&n, NFT_MSG_GETRULE, NLM_F_DUMP);
-    nft_put_text(&n, NFTA_RULE_TABLE, SKELETON_TABLE);
+    ask(k, &n, NFT_MSG_GETRULE, NLM_F_DUMP);
+    nft_put_text(&n, NFTA_RULE_TABLE, k->of->name);
     nft_message_end(&n);
     int rc = list(k, &n, count_rule, &got);
     nft_close(&n);
     if (rc == 0) {
-        ask(&n, NFT_MSG_GETCHAIN, NLM_F_DUMP);
+        ask(k, &n, NFT_MSG_GETCHAIN, NLM_F_DUMP);
         nft_message_end(&n);
         rc = list(k, &n, count_chain, &got);
         nft_close(&n);
@@ -254,6 +257,7 @@ bool service_kernel_is_whole(struct service_kernel *k, const struct skeleton_ran
 }
 
 struct names {
+    const char *prefix;
     char list[16][64];
     unsigned count;
 };
@@ -262,7 +266,7 @@ static void note_table(const struct nlmsghdr *h, void *data)
 {
     struct names *names = data;
     const struct nlattr *a = find_top(h, NFTA_TABLE_NAME);
-    if (is_about(h, SKELETON_TABLE_PREFIX, sizeof SKELETON_TABLE_PREFIX - 1) && names->count < 16) {
+    if (is_about(h, names->prefix, strlen(names->prefix)) && names->count < 16) {
         snprintf(names->list[names->count++], sizeof names->list[0], "%s", (const char *)inside(a));
     }
 }
@@ -270,16 +274,19 @@ static void note_table(const struct nlmsghdr *h, void *data)
 static int own_tables(struct service_kernel *k, struct names *names)
 {
     struct nft n;
-    *names = (struct names){0};
-    ask(&n, NFT_MSG_GETTABLE, NLM_F_DUMP);
+    *names = (struct names){.prefix = k->of->prefix};
+    ask(k, &n, NFT_MSG_GETTABLE, NLM_F_DUMP);
     nft_message_end(&n);
     int rc = list(k, &n, note_table, names);
     nft_close(&n);
     return rc;
 }
 
-/* The list of tables may be old when the transaction comes: then once more. */
-static int replace(struct service_kernel *k, const struct skeleton_ranges *r, const char *what, struct error *err)
+static void put_changes(struct service_kernel *k, const struct nft_change *list, unsigned count);
+
+/* The list of tables may be old when the transaction comes: then once more. write NULL: they go. */
+static int replace(struct service_kernel *k, void (*write)(struct nft *n, const void *with), const void *with,
+                   const struct nft_change *list, unsigned count, const char *what, struct error *err)
 {
     struct error e = {0};
     int rc = 0;
@@ -290,15 +297,16 @@ static int replace(struct service_kernel *k, const struct skeleton_ranges *r, co
             rc = error_set_errno(&e, -rc, "cannot list the kernel's tables");
             continue;
         }
-        if (names.count == 0 && r == NULL) {
+        if (names.count == 0 && write == NULL) {
             return 0;
         }
-        nft_begin(&k->batch, SKELETON_TABLE);
+        nft_begin(&k->batch, k->of->name);
         for (unsigned t = 0; t < names.count; t++) {
             nft_delete_table(&k->batch, names.list[t]);
         }
-        if (r != NULL) {
-            skeleton_write(&k->batch, r);
+        if (write != NULL) {
+            write(&k->batch, with);
+            put_changes(k, list, count);
         }
         rc = commit(k, what, &e);
         if (rc == 0) {
@@ -308,45 +316,50 @@ static int replace(struct service_kernel *k, const struct skeleton_ranges *r, co
     return error_set(err, rc, "%s", e.message);
 }
 
-int service_kernel_rebuild(struct service_kernel *k, const struct skeleton_ranges *r, struct error *err)
+int service_kernel_rebuild(struct service_kernel *k, const void *with, const struct nft_change *list, unsigned count,
+                           struct error *err)
 {
-    return replace(k, r, "its chains and rules", err);
+    assert(count <= SERVICE_KERNEL_CHANGES_MAX);
+    return replace(k, k->of->write, with, list, count, "its chains and rules", err);
 }
 
 int service_kernel_remove(struct service_kernel *k, struct error *err)
 {
-    return replace(k, NULL, "it cannot be removed", err);
+    return replace(k, NULL, NULL, NULL, 0, "it cannot be removed", err);
 }
 
 int service_kernel_drop(struct service_kernel *k, const char *table, struct error *err)
 {
-    nft_begin(&k->batch, SKELETON_TABLE);
+    nft_begin(&k->batch, k->of->name);
     nft_delete_table(&k->batch, table);
     nft_end(&k->batch);
     int rc = send_all(k, &k->batch);
     return rc == 0 || rc == -ENOENT ? 0 : error_set_errno(err, -rc, "cannot delete the table %s", table);
 }
 
-int service_kernel_set_ranges(struct service_kernel *k, const struct skeleton_ranges *r, struct error *err)
+int service_kernel_change(struct service_kernel *k, void (*write)(struct nft *n, const void *with), const void *with,
+                          const char *what, struct error *err)
 {
-    nft_begin(&k->batch, SKELETON_TABLE);
-    skeleton_write_ranges(&k->batch, r);
-    return commit(k, "its ranges of addresses", err);
+    nft_begin(&k->batch, k->of->name);
+    write(&k->batch, with);
+    return commit(k, what, err);
 }
 
 /* ---- Elements ---- */
 
-/* Two keys, the first and the last, for a range: they differ in the address at the end. */
-static void put_element(struct nft *n, const struct service_change *c, bool add)
+#define RANGE_END_BYTES 4u
+
+/* Two keys, the first and the last, for a range: they differ at the end. */
+static void put_element(struct nft *n, const struct nft_set_kind *kind, const struct nft_change *c, bool add)
 {
-    const struct service_set_kind *kind = &service_sets[c->set];
     size_t one = nft_nest(n, NFTA_LIST_ELEM);
-    if (c->set == SERVICE_SET_SOURCES) {
-        uint8_t last[SKELETON_RANGE_KEY];
-        memcpy(last, c->key, SERVICE_FRONT_BYTES);
-        memcpy(last + SERVICE_FRONT_BYTES, c->key + SKELETON_RANGE_KEY, 4);
-        nft_put_value(n, NFTA_SET_ELEM_KEY, c->key, SKELETON_RANGE_KEY);
-        nft_put_value(n, NFTA_SET_ELEM_KEY_END, last, sizeof last);
+    if (kind->ranges) {
+        uint8_t last[NFT_KEY_BYTES];
+        size_t bytes = kind->key_bytes - RANGE_END_BYTES;
+        memcpy(last, c->key, bytes - RANGE_END_BYTES);
+        memcpy(last + bytes - RANGE_END_BYTES, c->key + bytes, RANGE_END_BYTES);
+        nft_put_value(n, NFTA_SET_ELEM_KEY, c->key, bytes);
+        nft_put_value(n, NFTA_SET_ELEM_KEY_END, last, bytes);
     } else {
         nft_put_value(n, NFTA_SET_ELEM_KEY, c->key, kind->key_bytes);
     }
@@ -356,22 +369,24 @@ static void put_element(struct nft *n, const struct service_change *c, bool add)
     nft_nest_end(n, one);
 }
 
-static void begin_elements(struct nft *n, unsigned type, enum service_set set, size_t *nest)
+static void begin_elements(struct nft *n, unsigned type, const struct nft_set_kind *kind, size_t *nest)
 {
     nft_message(n, type, type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0);
     nft_put_text(n, NFTA_SET_ELEM_LIST_TABLE, n->table);
-    nft_put_text(n, NFTA_SET_ELEM_LIST_SET, service_sets[set].name);
+    nft_put_text(n, NFTA_SET_ELEM_LIST_SET, kind->name);
     *nest = nft_nest(n, NFTA_SET_ELEM_LIST_ELEMENTS);
 }
 
 /* Those of one set that are added, or deleted, in as few messages as they fit into. */
-static void put_elements(struct nft *n, const struct service_change *list, unsigned count, enum service_set set,
+static void put_elements(struct service_kernel *k, const struct nft_change *list, unsigned count, unsigned set,
                          bool add)
 {
+    struct nft *n = &k->batch;
+    const struct nft_set_kind *kind = &k->of->sets[set];
     unsigned open = 0;
     size_t nest = 0;
     for (unsigned i = 0; i < count; i++) {
-        const struct service_change *c = &list[i];
+        const struct nft_change *c = &list[i];
         if (c->set != set || (add ? !c->add : c->add && !c->replaces)) {
             continue;
         }
@@ -381,9 +396,9 @@ static void put_elements(struct nft *n, const struct service_change *list, unsig
             open = 0;
         }
         if (open++ == 0) {
-            begin_elements(n, add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM, set, &nest);
+            begin_elements(n, add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM, kind, &nest);
         }
-        put_element(n, c, add);
+        put_element(n, kind, c, add);
     }
     if (open > 0) {
         nft_nest_end(n, nest);
@@ -391,19 +406,25 @@ static void put_elements(struct nft *n, const struct service_change *list, unsig
     }
 }
 
-int service_kernel_apply(struct service_kernel *k, const struct service_change *list, unsigned count, struct error *err)
+static void put_changes(struct service_kernel *k, const struct nft_change *list, unsigned count)
 {
-    assert(count <= SERVICE_CHANGES_MAX);
-    nft_begin(&k->batch, SKELETON_TABLE);
-    for (enum service_set set = 0; set < SERVICE_SETS_COUNT; set++) {
-        put_elements(&k->batch, list, count, set, false); /* an element cannot be changed: out, and in again */
-        put_elements(&k->batch, list, count, set, true);
+    for (unsigned set = 0; set < k->of->sets_count; set++) {
+        put_elements(k, list, count, set, false); /* an element cannot be changed: out, and in again */
+        put_elements(k, list, count, set, true);
     }
+}
+
+int service_kernel_apply(struct service_kernel *k, const struct nft_change *list, unsigned count, struct error *err)
+{
+    assert(count <= SERVICE_KERNEL_CHANGES_MAX);
+    nft_begin(&k->batch, k->of->name);
+    put_changes(k, list, count);
     return commit(k, "elements", err);
 }
 
 struct reading {
-    enum service_set set;
+    const struct nft_set_kind *kind;
+    unsigned set;
     struct service_element *list;
     size_t count, cap;
 };
@@ -417,7 +438,7 @@ static const void *value_of(const struct nlattr *element, unsigned attribute, si
 static void read_elements(const struct nlmsghdr *h, void *data)
 {
     struct reading *r = data;
-    const struct service_set_kind *kind = &service_sets[r->set];
+    const struct nft_set_kind *kind = r->kind;
     const struct nlattr *outer = find_top(h, NFTA_SET_ELEM_LIST_ELEMENTS);
     size_t left = inside_size(outer), step = 0;
     for (const uint8_t *at = outer == NULL ? NULL : inside(outer); left >= NLA_HDRLEN; at += step, left -= step) {
@@ -427,8 +448,8 @@ static void read_elements(const struct nlmsghdr *h, void *data)
             return;
         }
         step = MIN(NLA_ALIGN(e->nla_len), left);
-        bool range = r->set == SERVICE_SET_SOURCES;
-        size_t key_bytes = range ? SKELETON_RANGE_KEY : kind->key_bytes;
+        bool range = kind->ranges;
+        size_t key_bytes = range ? kind->key_bytes - RANGE_END_BYTES : kind->key_bytes;
         const uint8_t *first = value_of(e, NFTA_SET_ELEM_KEY, key_bytes);
         const uint8_t *last = value_of(e, NFTA_SET_ELEM_KEY_END, key_bytes);
         const uint8_t *content = value_of(e, NFTA_SET_ELEM_DATA, kind->data_bytes);
@@ -437,7 +458,7 @@ static void read_elements(const struct nlmsghdr *h, void *data)
         }
         memcpy(out.key, first, key_bytes);
         if (range) {
-            memcpy(out.key + SKELETON_RANGE_KEY, last + SERVICE_FRONT_BYTES, 4);
+            memcpy(out.key + key_bytes, last + key_bytes - RANGE_END_BYTES, RANGE_END_BYTES);
         }
         if (content != NULL && kind->data_bytes > 0) {
             memcpy(out.data, content, kind->data_bytes);
@@ -450,18 +471,20 @@ static void read_elements(const struct nlmsghdr *h, void *data)
     }
 }
 
-int service_kernel_read(struct service_element **out, size_t *count, struct error *err)
+int service_kernel_read(const struct service_kernel_table *table, struct service_element **out, size_t *count,
+                        struct error *err)
 {
-    struct service_kernel k = {.fd = -1, .watch_fd = -1};
+    struct service_kernel k = {.of = table, .fd = -1, .watch_fd = -1};
     struct reading r = {0};
     k.fd = open_socket(0, &k.port);
     int rc = k.fd < 0 ? -errno : 0;
     k.reply = xmalloc(REPLY_BYTES);
-    for (r.set = 0; rc == 0 && r.set < SERVICE_SETS_COUNT; r.set++) {
+    for (r.set = 0; rc == 0 && r.set < table->sets_count; r.set++) {
         struct nft n;
-        ask(&n, NFT_MSG_GETSETELEM, NLM_F_DUMP);
-        nft_put_text(&n, NFTA_SET_ELEM_LIST_TABLE, SKELETON_TABLE);
-        nft_put_text(&n, NFTA_SET_ELEM_LIST_SET, service_sets[r.set].name);
+        r.kind = &table->sets[r.set];
+        ask(&k, &n, NFT_MSG_GETSETELEM, NLM_F_DUMP);
+        nft_put_text(&n, NFTA_SET_ELEM_LIST_TABLE, table->name);
+        nft_put_text(&n, NFTA_SET_ELEM_LIST_SET, r.kind->name);
         nft_message_end(&n);
         rc = list(&k, &n, read_elements, &r);
         nft_close(&n);
@@ -472,45 +495,43 @@ int service_kernel_read(struct service_element **out, size_t *count, struct erro
     free(k.reply);
     *out = r.list;
     *count = r.count;
-    return rc == 0 ? 0 : error_set_errno(err, -rc, "cannot read the kernel's table of services");
+    return rc == 0 ? 0 : error_set_errno(err, -rc, "cannot read the kernel's table of %s", table->what);
 }
 
 /* It answers in the order of the questions, and ends with the first that is not there. */
-static int compare_set(struct service_kernel *k, enum service_set set, const struct service_change *const *asked,
-                       unsigned count, unsigned *first)
+static int compare_set(struct service_kernel *k, unsigned set, const struct nft_change *const *asked, unsigned count,
+                       unsigned *first)
 {
-    struct reading r = {.set = set};
-    const struct service_set_kind *kind = &service_sets[set];
+    const struct nft_set_kind *kind = &k->of->sets[set];
+    struct reading r = {.kind = kind, .set = set};
     struct nft n;
     size_t nest;
-    ask(&n, NFT_MSG_GETSETELEM, NLM_F_ACK);
-    nft_put_text(&n, NFTA_SET_ELEM_LIST_TABLE, SKELETON_TABLE);
+    ask(k, &n, NFT_MSG_GETSETELEM, NLM_F_ACK);
+    nft_put_text(&n, NFTA_SET_ELEM_LIST_TABLE, k->of->name);
     nft_put_text(&n, NFTA_SET_ELEM_LIST_SET, kind->name);
     nest = nft_nest(&n, NFTA_SET_ELEM_LIST_ELEMENTS);
     for (unsigned i = 0; i < count; i++) {
-        put_element(&n, asked[i], false);
+        put_element(&n, kind, asked[i], false);
     }
     nft_nest_end(&n, nest);
     nft_message_end(&n);
     int rc = list(k, &n, read_elements, &r);
     nft_close(&n);
     *first = 0;
-    while (*first < r.count && *first < count &&
-           memcmp(r.list[*first].key, asked[*first]->key, SERVICE_KEY_BYTES) == 0 &&
-           memcmp(r.list[*first].data, asked[*first]->data, SERVICE_DATA_BYTES) == 0) {
+    while (*first < r.count && *first < count && memcmp(r.list[*first].key, asked[*first]->key, NFT_KEY_BYTES) == 0 &&
+           memcmp(r.list[*first].data, asked[*first]->data, NFT_DATA_BYTES) == 0) {
         ++*first;
     }
     free(r.list);
     return *first == count ? 0 : rc == 0 || rc == -ENOENT ? ERR_NOT_FOUND : ERR_SYSTEM;
 }
 
-int service_kernel_compare(struct service_kernel *k, const struct service_change *items, unsigned count,
-                           unsigned *differs)
+int service_kernel_compare(struct service_kernel *k, const struct nft_change *items, unsigned count, unsigned *differs)
 {
-    const struct service_change *asked[MESSAGE_ELEMENTS];
+    const struct nft_change *asked[MESSAGE_ELEMENTS];
     int rc = 0;
-    *differs = SERVICE_CHANGES_MAX;
-    for (enum service_set set = 0; rc == 0 && set < SERVICE_SETS_COUNT; set++) {
+    *differs = UINT_MAX;
+    for (unsigned set = 0; rc == 0 && set < k->of->sets_count; set++) {
         for (unsigned i = 0, n = 0; rc == 0 && i < count; i++) {
             unsigned first;
             if (items[i].set == set) {
@@ -543,7 +564,7 @@ static enum service_touched hear(struct service_kernel *k, const struct nlmsghdr
         k->touching = SERVICE_UNTOUCHED;
         return how;
     }
-    if (h->nlmsg_pid != k->port && is_about(h, SKELETON_TABLE, sizeof SKELETON_TABLE)) {
+    if (h->nlmsg_pid != k->port && is_about(h, k->of->name, strlen(k->of->name) + 1)) {
         bool element = type == NFT_MSG_NEWSETELEM || type == NFT_MSG_DELSETELEM;
         k->touching = MAX(k->touching, element ? SERVICE_ELEMENTS_TOUCHED : SERVICE_TABLE_TOUCHED);
     }
@@ -564,7 +585,7 @@ static uint32_t generation(struct service_kernel *k)
 {
     uint32_t out = 0;
     struct nft n;
-    ask(&n, NFT_MSG_GETGEN, NLM_F_ACK);
+    ask(k, &n, NFT_MSG_GETGEN, NLM_F_ACK);
     nft_message_end(&n);
     int rc = list(k, &n, read_generation, &out);
     nft_close(&n);

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <endian.h>
 #include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_tuple_common.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <netinet/ip_icmp.h>
 #include <string.h>
@@ -261,15 +262,16 @@ static void load_meta(struct nft *n, unsigned reg, unsigned key)
     end(n);
 }
 
-/* first: of the connection's first direction. */
-static void load_connection(struct nft *n, unsigned reg, unsigned key, bool first)
+/* One of its directions, where the key has them. */
+enum { OF_BOTH = -1, OF_FIRST = IP_CT_DIR_ORIGINAL, OF_REPLY = IP_CT_DIR_REPLY };
+static void load_connection(struct nft *n, unsigned reg, unsigned key, int of)
 {
-    static const uint8_t original = 0; /* IP_CT_DIR_ORIGINAL */
+    uint8_t direction = (uint8_t)of;
     begin(n, "ct");
     put_register(n, NFTA_CT_DREG, reg);
     nft_put_u32(n, NFTA_CT_KEY, key);
-    if (first) {
-        nft_put(n, NFTA_CT_DIRECTION, &original, sizeof original);
+    if (of != OF_BOTH) {
+        nft_put(n, NFTA_CT_DIRECTION, &direction, sizeof direction);
     }
     end(n);
 }
@@ -301,22 +303,42 @@ void nft_load_device_in(struct nft *n, unsigned reg)
 
 void nft_load_state(struct nft *n, unsigned reg)
 {
-    load_connection(n, reg, NFT_CT_STATE, false);
+    load_connection(n, reg, NFT_CT_STATE, OF_BOTH);
 }
 
 void nft_load_status(struct nft *n, unsigned reg)
 {
-    load_connection(n, reg, NFT_CT_STATUS, false);
+    load_connection(n, reg, NFT_CT_STATUS, OF_BOTH);
 }
 
 void nft_load_first_destination(struct nft *n, unsigned reg)
 {
-    load_connection(n, reg, NFT_CT_DST_IP, true);
+    load_connection(n, reg, NFT_CT_DST_IP, OF_FIRST);
 }
 
 void nft_load_first_port(struct nft *n, unsigned reg)
 {
-    load_connection(n, reg, NFT_CT_PROTO_DST, true);
+    load_connection(n, reg, NFT_CT_PROTO_DST, OF_FIRST);
+}
+
+void nft_load_client(struct nft *n, unsigned reg)
+{
+    load_connection(n, reg, NFT_CT_SRC_IP, OF_FIRST);
+}
+
+void nft_load_server(struct nft *n, unsigned reg)
+{
+    load_connection(n, reg, NFT_CT_SRC_IP, OF_REPLY);
+}
+
+void nft_load_server_port(struct nft *n, unsigned reg)
+{
+    load_connection(n, reg, NFT_CT_PROTO_SRC, OF_REPLY);
+}
+
+void nft_load_connection_protocol(struct nft *n, unsigned reg)
+{
+    load_connection(n, reg, NFT_CT_PROTOCOL, OF_FIRST);
 }
 
 void nft_draw(struct nft *n, unsigned reg, uint32_t below, uint32_t first)

@@ -80,6 +80,11 @@ void nft_load_state(struct nft *n, unsigned reg);     /* NFT_CT_STATE_BIT... of 
 void nft_load_status(struct nft *n, unsigned reg);    /* IPS_* */
 void nft_load_first_destination(struct nft *n, unsigned reg);
 void nft_load_first_port(struct nft *n, unsigned reg);
+/* Of the connection, in both of its directions: who has begun it, and who answers, after all translation there. */
+void nft_load_client(struct nft *n, unsigned reg);
+void nft_load_server(struct nft *n, unsigned reg);
+void nft_load_server_port(struct nft *n, unsigned reg);
+void nft_load_connection_protocol(struct nft *n, unsigned reg);
 void nft_draw(struct nft *n, unsigned reg, uint32_t below, uint32_t first); /* a random number, from first */
 /* The packet's note: 32 bits (its priority for queueing) that outlast the rule, which registers do not. What is
  * forwarded gets its priority only after prerouting. */

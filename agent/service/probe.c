@@ -7,8 +7,6 @@
 
 /* One missing option would fail the whole skeleton without saying which: siderolabs/pkgs#951. */
 
-#define PROBE_TABLE "reeve-services-probe"
-
 static void hook(struct nft *n, const char *type, unsigned where)
 {
     nft_add_hook(n, "c", type, where, 0);
@@ -96,10 +94,7 @@ static void probe_ranges(struct nft *n)
     nft_add_set(n, &(struct nft_set){"s", NFT_SET_INTERVAL | NFT_SET_CONCAT, 19, 8, 0, 0, fields, 0, 1});
 }
 
-static const struct feature {
-    const char *what, *option;
-    void (*write)(struct nft *n);
-} features[] = {
+static const struct probe_feature needed[] = {
     {"nf_tables for IPv4", "NF_TABLES, NF_TABLES_IPV4", probe_table},
     {"what connections were begun with", "NFT_CT, NF_CONNTRACK", probe_connections},
     {"translation of destinations", "NFT_NAT, NF_NAT", probe_translation},
@@ -111,12 +106,13 @@ static const struct feature {
     {"ranges of several fields", "NF_TABLES, Linux 5.6", probe_ranges},
 };
 
-int service_probe(service_probe_try *try, void *data, struct error *err)
+int probe_features(const struct probe_feature *features, unsigned count, const struct probe_words *words,
+                   service_probe_try *try, void *data, struct error *err)
 {
     CLEANUP_BUF struct buf missing = BUF_INIT;
-    for (unsigned i = 0; i < ARRAY_SIZE(features); i++) {
+    for (unsigned i = 0; i < count; i++) {
         struct nft n = {0};
-        nft_begin(&n, PROBE_TABLE);
+        nft_begin(&n, words->table);
         nft_add_table(&n);
         features[i].write(&n); /* no end: nothing of it is kept */
         int rc = try(&n, data);
@@ -129,6 +125,12 @@ int service_probe(service_probe_try *try, void *data, struct error *err)
         }
     }
     return missing.size == 0 ? 0
-                             : error_set(err, ERR_UNSUPPORTED, "this kernel cannot balance services; it lacks: %s",
+                             : error_set(err, ERR_UNSUPPORTED, "this kernel cannot %s; it lacks: %s", words->what,
                                          buf_cstr(&missing));
+}
+
+int service_probe(service_probe_try *try, void *data, struct error *err)
+{
+    static const struct probe_words words = {"reeve-services-probe", "balance services"};
+    return probe_features(needed, ARRAY_SIZE(needed), &words, try, data, err);
 }

@@ -16,8 +16,8 @@ struct services {
     uv_loop_t *loop;
     const struct log *log;
     struct service_table *table;
-    struct service_kernel *kernel;  /* NULL: hollow */
-    struct service_change *changes; /* room for a transaction */
+    struct service_kernel *kernel; /* NULL: hollow */
+    struct nft_change *changes;    /* room for a transaction */
     struct skeleton_ranges ranges;
     bool begun, ready; /* told all; the kernel's table is ours and its elements are known */
     bool broken;       /* somebody touched it: not taken over, made anew */
@@ -146,13 +146,18 @@ struct look {
 static void look_on_thread(uv_work_t *req)
 {
     struct look *l = CONTAINER_OF(req, struct look, work);
-    l->rc = service_kernel_read(&l->list, &l->count, &l->error);
+    l->rc = service_kernel_read(&skeleton_table, &l->list, &l->count, &l->error);
+}
+
+static int set_ranges(struct services *s, struct error *err)
+{
+    return service_kernel_change(s->kernel, skeleton_write_ranges, &s->ranges, "its ranges of addresses", err);
 }
 
 static int make_anew(struct services *s, struct error *err)
 {
     service_table_forget(s->table);
-    int rc = service_kernel_rebuild(s->kernel, &s->ranges, err);
+    int rc = service_kernel_rebuild(s->kernel, &s->ranges, NULL, 0, err);
     s->ready = rc == 0;
     s->broken = rc != 0;
     s->ranges_changed = s->ranges_changed && rc != 0;
@@ -186,8 +191,7 @@ static void looked(uv_work_t *req, int status)
  * than those of before, in the same number. */
 static int take_over_or_make(struct services *s, struct error *err)
 {
-    if (s->broken || !service_kernel_is_whole(s->kernel, &s->ranges) ||
-        service_kernel_set_ranges(s->kernel, &s->ranges, NULL) != 0) {
+    if (s->broken || !service_kernel_is_whole(s->kernel, &s->ranges) || set_ranges(s, NULL) != 0) {
         return make_anew(s, err);
     }
     struct look *l = xcalloc(1, sizeof *l);
@@ -205,7 +209,7 @@ static uint64_t core_us(void)
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-static int apply_changes(const struct service_change *list, unsigned count, struct error *err, void *data)
+static int apply_changes(const struct nft_change *list, unsigned count, struct error *err, void *data)
 {
     struct services *s = data;
     uint64_t before_us = core_us();
@@ -222,7 +226,7 @@ static void changes_done(unsigned count, void *data)
     service_table_done(((struct services *)data)->table, count);
 }
 
-static void change_refused(const struct service_change *c, const struct error *err, void *data)
+static void change_refused(const struct nft_change *c, const struct error *err, void *data)
 {
     struct services *s = data;
     char text[SERVICE_CHANGE_TEXT];
@@ -238,7 +242,7 @@ static void change_refused(const struct service_change *c, const struct error *e
 /* What is refused again, after what is there was read again, is looked for and left out. */
 static int write_changes(struct services *s, struct error *err)
 {
-    struct service_change *list = s->changes;
+    struct nft_change *list = s->changes;
     unsigned n = service_table_next(s->table, list, SERVICE_CHANGES_MAX);
     if (n == 0) {
         return 0;
@@ -284,7 +288,7 @@ static void on_work(uv_timer_t *t)
     if (!s->ready) {
         rc = take_over_or_make(s, &err);
     } else if (s->ranges_changed) {
-        rc = service_kernel_set_ranges(s->kernel, &s->ranges, &err);
+        rc = set_ranges(s, &err);
         s->ranges_changed = rc != 0;
     }
     if (rc == 0 && s->ready) {
@@ -366,7 +370,7 @@ static void on_touched(uv_poll_t *p, int status, int events)
 
 void services_verify(struct services *s)
 {
-    struct service_change *list = s->changes;
+    struct nft_change *list = s->changes;
     char text[SERVICE_CHANGE_TEXT];
     unsigned differs;
     if (s->kernel == NULL || !s->begun || !s->ready || s->looking || service_table_waiting(s->table) > 0) {
@@ -421,7 +425,7 @@ struct services *services_hollow_new(uv_loop_t *loop)
 int services_new(uv_loop_t *loop, const struct log *log, struct services **out, struct error *err)
 {
     struct service_kernel *k = NULL;
-    int rc = service_kernel_open(&k, err);
+    int rc = service_kernel_open(&skeleton_table, &k, err);
     if (rc != 0) {
         return rc;
     }

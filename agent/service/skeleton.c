@@ -1,5 +1,6 @@
 #include "agent/service/skeleton.h"
 
+#include "agent/service/probe.h"
 #include "base/mem.h"
 
 #include <arpa/inet.h>
@@ -422,15 +423,15 @@ static void write_ranges(struct nft *n, const struct skeleton_ranges *r)
     split(n, "way", "mask", "way-out", r);
 }
 
-void skeleton_write_ranges(struct nft *n, const struct skeleton_ranges *r)
+void skeleton_write_ranges(struct nft *n, const void *ranges)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(ranged); i++) {
         nft_flush_chain(n, ranged[i]);
     }
-    write_ranges(n, r);
+    write_ranges(n, ranges);
 }
 
-void skeleton_write(struct nft *n, const struct skeleton_ranges *r)
+static void write_table(struct nft *n, const void *ranges)
 {
     static const char *const chains[] = {"refuse",       "places",    "lead-in",   "lead-out",   "known-in",
                                          "known-out",    "stick-in",  "stick-out", "stuck-in",   "stuck-out",
@@ -458,5 +459,8 @@ void skeleton_write(struct nft *n, const struct skeleton_ranges *r)
     }
     write_remember(n);
     write_post(n);
-    write_ranges(n, r);
+    write_ranges(n, ranges);
 }
+
+const struct service_kernel_table skeleton_table = {SKELETON_TABLE,     "reeve-services-", "services",   service_sets,
+                                                    SERVICE_SETS_COUNT, write_table,       service_probe};

@@ -21,23 +21,22 @@
 #ifndef AGENT_SERVICE_SKELETON_H
 #define AGENT_SERVICE_SKELETON_H
 
+#include "agent/service/kernel.h"
 #include "agent/service/nft.h"
 #include "agent/service/table.h"
 
-/* The number grows with every change of chains, rules or sets: then a new agent makes its own table and deletes the
- * former in the same transaction. */
-#define SKELETON_TABLE        "reeve-services-1"
-#define SKELETON_TABLE_PREFIX "reeve-services-"
-#define SKELETON_RANGE_KEY    16u     /* of `sources`: a front and an address */
-#define SKELETON_CLIENTS_MAX  262144u /* remembered by affinity; the others are drawn anew each time */
+#define SKELETON_TABLE "reeve-services-1"
+extern const struct service_kernel_table skeleton_table; /* with: struct skeleton_ranges */
+#define SKELETON_RANGE_KEY   16u                         /* of `sources`: a front and an address */
+#define SKELETON_CLIENTS_MAX 262144u /* remembered by affinity; the others are drawn anew each time */
 
-#define SKELETON_RANGES_MAX   8u
+#define SKELETON_RANGES_MAX  8u
 struct skeleton_ranges {
     struct cidr pods[SKELETON_RANGES_MAX], services[SKELETON_RANGES_MAX];
     unsigned pods_count, services_count;
 };
-void skeleton_write(struct nft *n, const struct skeleton_ranges *r); /* into an empty table, which it makes */
 /* In place of the former ranges; the table is there. */
-void skeleton_write_ranges(struct nft *n, const struct skeleton_ranges *r);
+void skeleton_write_ranges(struct nft *n, const void *ranges);
+#define SERVICE_CHANGES_MAX 2048u /* of one transaction */
 
 #endif

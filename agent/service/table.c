@@ -54,8 +54,8 @@ struct service_table {
     unsigned udp, lacking;
 };
 
-#define X(id, name, key, data) {name, key, data},
-const struct service_set_kind service_sets[SERVICE_SETS_COUNT] = {SERVICE_SETS(X)};
+#define X(id, name, key, data, ranges) {name, key, data, ranges},
+const struct nft_set_kind service_sets[SERVICE_SETS_COUNT] = {SERVICE_SETS(X)};
 #undef X
 
 /* ---- Cells ---- */
@@ -421,14 +421,14 @@ size_t service_table_waiting(const struct service_table *t)
     return t->waiting;
 }
 
-unsigned service_table_next(const struct service_table *t, struct service_change *out, unsigned max)
+unsigned service_table_next(const struct service_table *t, struct nft_change *out, unsigned max)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < QUEUES; i++) {
         for (struct list *it = t->queues[i].next; it != &t->queues[i] && n < max; it = it->next) {
             const struct cell *c = LIST_ENTRY(it, struct cell, queue);
             bool add = c->wanted > 0;
-            out[n++] = (struct service_change){c->set, add, add && c->there, c->key, c->want};
+            out[n++] = (struct nft_change){c->set, add, add && c->there, c->key, c->want};
         }
     }
     return n;
@@ -480,7 +480,7 @@ const char *service_table_refuse(struct service_table *t)
     return owner;
 }
 
-unsigned service_table_settled(const struct service_table *t, size_t *cursor, struct service_change *out, unsigned max)
+unsigned service_table_settled(const struct service_table *t, size_t *cursor, struct nft_change *out, unsigned max)
 {
     unsigned n = 0;
     size_t at = *cursor < t->cap ? *cursor : 0;
@@ -489,7 +489,7 @@ unsigned service_table_settled(const struct service_table *t, size_t *cursor, st
         const struct cell *c = t->buckets[at];
         for (; c != NULL && n < max; c = c->next) {
             if (c->there && c->wanted > 0 && is_right(c)) {
-                out[n++] = (struct service_change){c->set, true, false, c->key, c->want};
+                out[n++] = (struct nft_change){c->set, true, false, c->key, c->want};
             }
         }
         if (c != NULL && before > 0) {
@@ -519,7 +519,7 @@ void service_table_retry(struct service_table *t)
     }
 }
 
-void service_change_text(const struct service_change *c, char out[SERVICE_CHANGE_TEXT])
+void service_change_text(const struct nft_change *c, char out[SERVICE_CHANGE_TEXT])
 {
     const uint8_t *k = c->key;
     int n = snprintf(out, SERVICE_CHANGE_TEXT, "%s %u.%u.%u.%u", service_sets[c->set].name, k[0], k[1], k[2], k[3]);

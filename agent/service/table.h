@@ -19,33 +19,30 @@
 #ifndef AGENT_SERVICE_TABLE_H
 #define AGENT_SERVICE_TABLE_H
 
+#include "agent/service/change.h"
 #include "agent/service/port.h"
 
 #include <stddef.h>
 
 #define SERVICE_SETS(X)                                                                                                \
-    /* name, key bytes, data bytes */                                                                                  \
-    X(PORTS, "ports", 12, 4)                                                                                           \
-    X(OUTSIDE, "outside", 12, 4)                                                                                       \
-    X(ENDPOINTS, "endpoints", 16, 8)                                                                                   \
-    X(MEMBERS, "members", 8, 4)                                                                                        \
-    X(SOURCES, "sources", 20, 0) /* 16 for the first, and the last address */                                          \
-    X(HAIRPIN, "hairpin", 8, 0)                                                                                        \
-    X(ADDRESSES, "addresses", 4, 0)
+    /* name, key bytes, data bytes, ranges */                                                                          \
+    X(PORTS, "ports", 12, 4, false)                                                                                    \
+    X(OUTSIDE, "outside", 12, 4, false)                                                                                \
+    X(ENDPOINTS, "endpoints", 16, 8, false)                                                                            \
+    X(MEMBERS, "members", 8, 4, false)                                                                                 \
+    X(SOURCES, "sources", 20, 0, true) /* 16 for the first, and the last address */                                    \
+    X(HAIRPIN, "hairpin", 8, 0, false)                                                                                 \
+    X(ADDRESSES, "addresses", 4, 0, false)
 enum service_set {
-#define X(id, name, key, data) SERVICE_SET_##id,
+#define X(id, name, key, data, ranges) SERVICE_SET_##id,
     SERVICE_SETS(X)
 #undef X
         SERVICE_SETS_COUNT
 };
 #define SERVICE_FRONT_BYTES 12
-#define SERVICE_KEY_BYTES   20
-#define SERVICE_DATA_BYTES  8
-struct service_set_kind {
-    const char *name;
-    unsigned key_bytes, data_bytes;
-};
-extern const struct service_set_kind service_sets[SERVICE_SETS_COUNT];
+#define SERVICE_KEY_BYTES   NFT_KEY_BYTES
+#define SERVICE_DATA_BYTES  NFT_DATA_BYTES
+extern const struct nft_set_kind service_sets[SERVICE_SETS_COUNT];
 
 /* A number in the machine's byte order. */
 enum service_info {
@@ -90,16 +87,9 @@ size_t service_table_count(const struct service_table *t);
 size_t service_table_elements(const struct service_table *t); /* wanted ones */
 size_t service_table_waiting(const struct service_table *t);  /* changes that service_table_next would tell */
 
-/* Keys and data as the kernel has them (unused bytes at the end are 0). replaces: an element with this key and other
- * data is there. Borrowed until the next call of another function. */
-struct service_change {
-    enum service_set set;
-    bool add, replaces;
-    const uint8_t *key, *data;
-};
-/* The next changes, at most max; 0 = all is as it should be. Asked again before service_table_done it tells the
+/* Borrowed until the next call of another function. The next changes, at most max; 0 = all is as it should be. Asked again before service_table_done it tells the
  * same. */
-unsigned service_table_next(const struct service_table *t, struct service_change *out, unsigned max);
+unsigned service_table_next(const struct service_table *t, struct nft_change *out, unsigned max);
 void service_table_done(struct service_table *t, unsigned count); /* so many of them are in the kernel now */
 
 /* The kernel does not take the first of them: it is left out until something else is wanted there, or until
@@ -110,11 +100,11 @@ size_t service_table_refused(const struct service_table *t); /* left out now */
 void service_table_retry(struct service_table *t);           /* they are tried again */
 /* "endpoints 10.96.0.7 tcp 80", as people read it: the set, and the front or address that its key begins with. */
 #define SERVICE_CHANGE_TEXT 64u
-void service_change_text(const struct service_change *c, char out[SERVICE_CHANGE_TEXT]);
+void service_change_text(const struct nft_change *c, char out[SERVICE_CHANGE_TEXT]);
 
 /* At most max elements that are in the kernel as they are wanted, from *cursor on, which goes on and begins again with
  * 0; all of them come in turn, each once, unless elements are added meanwhile. */
-unsigned service_table_settled(const struct service_table *t, size_t *cursor, struct service_change *out, unsigned max);
+unsigned service_table_settled(const struct service_table *t, size_t *cursor, struct nft_change *out, unsigned max);
 
 /* The kernel has nothing: all that is wanted must be added. */
 void service_table_forget(struct service_table *t);

@@ -92,7 +92,7 @@ static inline void write_info(struct buf *out, uint32_t info)
     }
 }
 
-static inline void write_change(struct buf *out, const struct service_change *c)
+static inline void write_change(struct buf *out, const struct nft_change *c)
 {
     const uint8_t *k = c->key;
     buf_printf(out, "%s %s %s", !c->add ? "-" : c->replaces ? "~" : "+", service_sets[c->set].name, address_text(k));
@@ -123,7 +123,7 @@ static inline void write_change(struct buf *out, const struct service_change *c)
 /* What waits, as text. */
 static inline void write_changes(struct buf *out, const struct service_table *t)
 {
-    struct service_change *list = xcalloc(CHANGES_MAX, sizeof *list);
+    struct nft_change *list = xcalloc(CHANGES_MAX, sizeof *list);
     unsigned n = service_table_next(t, list, CHANGES_MAX);
     buf_reset(out);
     for (unsigned i = 0; i < n; i++) {
@@ -135,7 +135,7 @@ static inline void write_changes(struct buf *out, const struct service_table *t)
 /* The kernel takes all that waits. */
 static inline unsigned take_all(struct service_table *t)
 {
-    struct service_change list[64];
+    struct nft_change list[64];
     unsigned n, all = 0;
     while ((n = service_table_next(t, list, ARRAY_SIZE(list))) > 0) {
         service_table_done(t, n);

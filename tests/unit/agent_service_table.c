@@ -231,7 +231,7 @@ static void what_the_kernel_lost_is_told_again_in_order(void **state)
 static void a_restarted_agent_changes_only_what_has_changed(void **state)
 {
     struct service_table *before = *state, *after = service_table_new();
-    struct service_change list[64];
+    struct nft_change list[64];
     put(before, (struct service_port){0}, "10.1.2.1 ready,10.1.2.2 ready");
     put(before, (struct service_port){.key = "default/old:x", .cluster_ip = ip_of("10.96.0.8")}, "10.1.2.9 ready");
     unsigned n = service_table_next(before, list, ARRAY_SIZE(list));
@@ -262,7 +262,7 @@ struct kernel {
     } cells[4096];
 };
 
-static struct element_there *slot(struct kernel *k, const struct service_change *c)
+static struct element_there *slot(struct kernel *k, const struct nft_change *c)
 {
     struct element_there *open = NULL;
     for (unsigned i = 0; i < ARRAY_SIZE(k->cells); i++) {
@@ -276,7 +276,7 @@ static struct element_there *slot(struct kernel *k, const struct service_change 
     return open;
 }
 
-static void kernel_take(struct kernel *k, const struct service_change *c)
+static void kernel_take(struct kernel *k, const struct nft_change *c)
 {
     struct element_there *s = slot(k, c);
     assert_int_equal(s->used, !c->add || c->replaces);
@@ -297,7 +297,7 @@ static void assert_every_place_is_there(struct kernel *k)
             uint32_t number = first + place;
             memcpy(key, s->key, SERVICE_FRONT_BYTES);
             memcpy(key + SERVICE_FRONT_BYTES, &number, sizeof number);
-            struct service_change c = {.set = SERVICE_SET_ENDPOINTS, .key = key};
+            struct nft_change c = {.set = SERVICE_SET_ENDPOINTS, .key = key};
             assert_true(slot(k, &c)->used);
         }
     }
@@ -346,7 +346,7 @@ static void no_prefix_of_the_changes_leads_to_a_place_that_is_not_there(void **s
         } else {
             service_table_put(t, &p);
         }
-        struct service_change some[8], all[512];
+        struct nft_change some[8], all[512];
         assert_int_equal(service_table_waiting(t), service_table_next(t, all, ARRAY_SIZE(all)));
         unsigned n = service_table_next(t, some, (unsigned)(next_random(&random) % 9));
         for (unsigned i = 0; i < n; i++) {
@@ -357,7 +357,7 @@ static void no_prefix_of_the_changes_leads_to_a_place_that_is_not_there(void **s
         }
         service_table_done(t, n);
     }
-    struct service_change one;
+    struct nft_change one;
     while (service_table_next(t, &one, 1) > 0) {
         kernel_take(&k, &one);
         service_table_done(t, 1);
@@ -430,7 +430,7 @@ struct picky {
     struct buf told;
 };
 
-static int picky_apply(const struct service_change *list, unsigned count, struct error *err, void *data)
+static int picky_apply(const struct nft_change *list, unsigned count, struct error *err, void *data)
 {
     struct picky *k = data;
     k->transactions++;
@@ -447,7 +447,7 @@ static void picky_done(unsigned count, void *data)
     service_table_done(((struct picky *)data)->table, count);
 }
 
-static void picky_refused(const struct service_change *c, const struct error *err, void *data)
+static void picky_refused(const struct nft_change *c, const struct error *err, void *data)
 {
     struct picky *k = data;
     char text[SERVICE_CHANGE_TEXT];
@@ -457,7 +457,7 @@ static void picky_refused(const struct service_change *c, const struct error *er
     buf_printf(&k->told, "%s\n", service_table_refuse(k->table));
 }
 
-static int picky_take(struct picky *k, struct service_change *list, unsigned max)
+static int picky_take(struct picky *k, struct nft_change *list, unsigned max)
 {
     struct error err = {0};
     const struct isolate_ops ops = {picky_apply, picky_done, picky_refused, k};
@@ -467,7 +467,7 @@ static int picky_take(struct picky *k, struct service_change *list, unsigned max
 
 static void what_the_kernel_refuses_keeps_no_other_out(void **state)
 {
-    static struct service_change list[CHANGES_MAX];
+    static struct nft_change list[CHANGES_MAX];
     struct picky k = {.table = *state, .port = 666};
     for (unsigned i = 0; i < 200; i++) {
         CLEANUP_FREE char *key = xasprintf("default/s%u:http", i);
@@ -504,7 +504,7 @@ static void what_the_kernel_refuses_keeps_no_other_out(void **state)
 
 static void a_kernel_that_refuses_everything_is_not_asked_for_each(void **state)
 {
-    static struct service_change list[CHANGES_MAX];
+    static struct nft_change list[CHANGES_MAX];
     struct picky k = {.table = *state, .port = 80};
     for (unsigned i = 0; i < 200; i++) {
         CLEANUP_FREE char *key = xasprintf("default/s%u:http", i);

@@ -1,0 +1,49 @@
+/* Network policies as elements of the kernel's table (skeleton.h): what masters tell and the pods that are here go in,
+ * cells come out. Pure.
+ *
+ * Messages are those of the feed node.policies (master/nodes/policing.h): {revision, whole, policies: [objects], gone:
+ * [{namespace, name}], classes: [{key, whole, members: [[address, [[name, protocol, port]...]]...], gone: [address...]}],
+ * dropped: [key...], complete}. Nothing is changed before `complete`.
+ *
+ * A pod here that some policy selects for a direction is in pods-in or pods-out, with the number of its group: the
+ * policies that select it and, for ingress, what it calls the ports that they name. A rule's port that has a name is the
+ * number that the pod there has under that name, with the same protocol; in a rule for a range of addresses no port has
+ * a name.
+ *
+ * Limits: a group has at most POLICY_GROUP_MAX elements; what its rules allow beyond is not allowed. */
+#ifndef AGENT_POLICY_CORE_H
+#define AGENT_POLICY_CORE_H
+
+#include "agent/policy/cells.h"
+#include "proto/model/msgpack.h"
+#include "proto/schema/object.h"
+
+#define POLICY_GROUP_MAX 32768u
+
+struct policy_core;
+struct policy_core *policy_core_new(struct cells *cells); /* borrowed */
+void policy_core_free(struct policy_core *c);
+
+void policy_core_told(struct policy_core *c, struct mp message);
+/* All of it as one message, which policy_core_told reads back; appended. */
+void policy_core_write(const struct policy_core *c, struct buf *out);
+/* All policies that were committed up to this revision and select a pod that was bound to this node up to it are known.
+ * 0: nothing is, or it is being told anew. */
+uint64_t policy_core_revision(const struct policy_core *c);
+
+/* A pod here, with its address; new, or another than before. Pods that policies are not for are passed over. */
+void policy_core_put_pod(struct policy_core *c, const struct object *pod, uint32_t ip);
+void policy_core_remove_pod(struct policy_core *c, struct str uid);
+/* Does a policy that is known select it? */
+bool policy_core_selects(const struct policy_core *c, const struct object *pod);
+
+/* Brings the cells up to date; nothing while something is being told in parts. */
+void policy_core_settle(struct policy_core *c);
+
+struct policy_core_stats {
+    size_t policies, pods, identities, groups;
+    char overflow[128]; /* "NAMESPACE/NAME" of a policy whose rules are too many, or ""; of ranges: PEERS_BLOCKS_MAX */
+};
+void policy_core_get_stats(const struct policy_core *c, struct policy_core_stats *out);
+
+#endif

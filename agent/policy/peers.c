@@ -1,0 +1,748 @@
+#include "agent/policy/peers.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/policy/skeleton.h"
+#include "base/list.h"
+#include "base/mem.h"
+
+/* One address of a pod. */
+struct peer {
+    uint32_t ip;
+    struct peer_group **classes;
+    unsigned count, cap;
+    struct buf ports; /* as told: [[name, protocol, number]...]; empty = none */
+    struct identity *identity;
+    struct list changed;
+};
+struct interval {
+    uint32_t first, last;
+    struct identity *identity;
+};
+struct peers {
+    struct cells *cells;
+    struct strmap classes, blocks; /* key -> struct peer_group */
+    struct strmap addresses;       /* 4 bytes -> struct peer */
+    struct strmap identities;      /* key -> struct identity */
+    struct strmap names;           /* of ports -> struct name_number */
+    struct list changed;
+    struct interval *intervals;
+    unsigned intervals_count;
+    uint32_t next_group, next_identity, next_name;
+    unsigned ranges; /* of all blocks */
+    bool blocks_changed, names_changed, new_identities, block_refused;
+};
+struct name_number {
+    uint32_t number;
+    bool seen;
+};
+
+struct peers *peers_new(struct cells *cells)
+{
+    struct peers *p = xcalloc(1, sizeof *p);
+    p->cells = cells;
+    strmap_init(&p->classes);
+    strmap_init(&p->blocks);
+    strmap_init(&p->addresses);
+    strmap_init(&p->identities);
+    strmap_init(&p->names);
+    list_init(&p->changed);
+    return p;
+}
+
+static void free_group(struct peer_group *g)
+{
+    strmap_close(&g->members);
+    free(g->identities);
+    free(g->except);
+    free(g->key);
+    free(g);
+}
+
+static void free_peer(struct peer *a)
+{
+    list_remove(&a->changed);
+    buf_close(&a->ports);
+    free(a->classes);
+    free(a);
+}
+
+static void free_identity(struct identity *i)
+{
+    free(i->groups.list);
+    free(i->ports);
+    free(i->key);
+    free(i);
+}
+
+void peers_free(struct peers *p)
+{
+    const struct strmap_entry *e;
+    if (p == NULL) {
+        return;
+    }
+    for (size_t i = 0; (e = strmap_next(&p->classes, &i)) != NULL;) {
+        free_group(e->value);
+    }
+    for (size_t i = 0; (e = strmap_next(&p->blocks, &i)) != NULL;) {
+        free_group(e->value);
+    }
+    for (size_t i = 0; (e = strmap_next(&p->addresses, &i)) != NULL;) {
+        free_peer(e->value);
+    }
+    for (size_t i = 0; (e = strmap_next(&p->identities, &i)) != NULL;) {
+        free_identity(e->value);
+    }
+    for (size_t i = 0; (e = strmap_next(&p->names, &i)) != NULL;) {
+        free(e->value);
+    }
+    strmap_close(&p->classes);
+    strmap_close(&p->blocks);
+    strmap_close(&p->addresses);
+    strmap_close(&p->identities);
+    strmap_close(&p->names);
+    free(p->intervals);
+    free(p);
+}
+
+/* ---- Classes, blocks, names ---- */
+
+static struct peer_group *get_group(struct peers *p, struct strmap *in, struct str key)
+{
+    struct peer_group *g = strmap_get(in, key);
+    if (g == NULL) {
+        g = xcalloc(1, sizeof *g);
+        g->number = ++p->next_group;
+        g->key = xstrndup(key.p, key.n);
+        g->key_size = key.n;
+        strmap_init(&g->members);
+        strmap_set(in, key, g);
+    }
+    return g;
+}
+
+static void note(struct peers *p, struct peer *a)
+{
+    if (list_empty(&a->changed)) {
+        list_push_back(&p->changed, &a->changed);
+    }
+}
+
+static void note_members(struct peers *p, const struct peer_group *g)
+{
+    const struct strmap_entry *e;
+    for (size_t i = 0; (e = strmap_next(&g->members, &i)) != NULL;) {
+        note(p, e->value);
+    }
+}
+
+struct peer_group *peers_class_get(struct peers *p, struct str key)
+{
+    struct peer_group *g = get_group(p, &p->classes, key);
+    if (g->refs++ == 0) {
+        note_members(p, g);
+    }
+    return g;
+}
+
+/* Host bits of a range are passed over, as Kubernetes does. */
+static bool read_range(struct str text, struct cidr *out)
+{
+    const char *slash = text.n == 0 ? NULL : memchr(text.p, '/', text.n);
+    int64_t bits;
+    uint32_t ip;
+    if (slash == NULL || !cidr_parse_address((struct str){text.p, (size_t)(slash - text.p)}, &ip) ||
+        !str_to_int64((struct str){slash + 1, text.n - (size_t)(slash - text.p) - 1}, &bits) || bits < 0 || bits > 32) {
+        return false;
+    }
+    out->bits = (unsigned)bits;
+    out->first = bits == 0 ? 0 : ip & UINT32_MAX << (32 - bits);
+    return true;
+}
+
+/* Ranges of IPv6, which nobody here has an address of, are passed over. */
+struct peer_group *peers_block_get(struct peers *p, struct mp block)
+{
+    struct cidr cidr;
+    unsigned count = 0;
+    struct mp except = mp_get(block, "except");
+    if (!read_range(mp_str(mp_get(block, "cidr")), &cidr)) {
+        return NULL;
+    }
+    struct cidr *list = xcalloc(mp_count(except) + 1, sizeof *list);
+    list[0] = cidr;
+    for (struct mp_iter it = mp_iter(except); mp_next(&it);) {
+        count += read_range(mp_str(it.value), &list[count + 1]);
+    }
+    struct str key = {(const char *)list, (count + 1) * sizeof *list};
+    struct peer_group *g = strmap_get(&p->blocks, key);
+    if (g == NULL && p->ranges + count + 1 <= PEERS_BLOCKS_MAX) {
+        g = get_group(p, &p->blocks, key);
+        g->is_block = true;
+        g->cidr = cidr;
+        g->except = xmemdup(list, (count + 1) * sizeof *list);
+        memmove(g->except, g->except + 1, count * sizeof *list);
+        g->except_count = count;
+        g->told = true;
+        p->ranges += count + 1;
+        p->blocks_changed = true;
+    }
+    free(list);
+    if (g != NULL) {
+        g->refs++;
+    }
+    p->block_refused = p->block_refused || g == NULL;
+    return g;
+}
+
+static struct str key_of_group(const struct peer_group *g)
+{
+    return (struct str){g->key, g->key_size};
+}
+
+static void drop_class_if_unused(struct peers *p, struct peer_group *g)
+{
+    if (g->refs == 0 && !g->told && g->members.count == 0 && g->identities_count == 0) {
+        strmap_remove(&p->classes, key_of_group(g));
+        free_group(g);
+    }
+}
+
+/* A block is forgotten by peers_settle, after its identities. */
+void peers_group_put(struct peers *p, struct peer_group *g)
+{
+    if (--g->refs > 0) {
+        return;
+    }
+    if (g->is_block) {
+        p->blocks_changed = true;
+    } else {
+        note_members(p, g);
+        drop_class_if_unused(p, g);
+    }
+}
+
+uint32_t peers_name(struct peers *p, struct str name)
+{
+    struct name_number *n = strmap_get(&p->names, name);
+    if (n == NULL) {
+        n = xcalloc(1, sizeof *n);
+        n->number = ++p->next_name;
+        strmap_set(&p->names, name, n);
+        p->names_changed = true;
+    }
+    n->seen = true;
+    return n->number;
+}
+
+void peers_names_begin(struct peers *p)
+{
+    const struct strmap_entry *e;
+    for (size_t i = 0; (e = strmap_next(&p->names, &i)) != NULL;) {
+        ((struct name_number *)e->value)->seen = false;
+    }
+}
+
+void peers_names_end(struct peers *p)
+{
+    const struct strmap_entry *e;
+    struct strmap kept;
+    strmap_init(&kept);
+    for (size_t i = 0; (e = strmap_next(&p->names, &i)) != NULL;) {
+        struct name_number *n = e->value;
+        if (n->seen) {
+            strmap_set(&kept, (struct str){e->key, e->key_size}, n);
+        } else {
+            p->names_changed = true;
+            free(n);
+        }
+    }
+    strmap_close(&p->names);
+    p->names = kept;
+}
+
+/* ---- What masters tell ---- */
+
+static struct str key_of_ip(const uint32_t *ip)
+{
+    return (struct str){(const char *)ip, sizeof *ip};
+}
+
+static struct peer *get_peer(struct peers *p, uint32_t ip)
+{
+    struct peer *a = strmap_get(&p->addresses, key_of_ip(&ip));
+    if (a == NULL) {
+        a = xcalloc(1, sizeof *a);
+        a->ip = ip;
+        list_init(&a->changed);
+        strmap_set(&p->addresses, key_of_ip(&ip), a);
+    }
+    return a;
+}
+
+static void join(struct peers *p, struct peer_group *g, uint32_t ip, struct mp ports)
+{
+    struct peer *a = get_peer(p, ip);
+    struct str now =
+        mp_count(ports) == 0 ? STR_NONE : (struct str){(const char *)ports.p, (size_t)(ports.end - ports.p)};
+    if (!str_eq(buf_str(&a->ports), now)) {
+        buf_reset(&a->ports);
+        buf_append_str(&a->ports, now);
+        note(p, a);
+    }
+    if (strmap_get(&g->members, key_of_ip(&ip)) != NULL) {
+        return;
+    }
+    strmap_set(&g->members, key_of_ip(&ip), a);
+    if (a->count == a->cap) {
+        a->cap = MAX(4u, a->cap * 2);
+        a->classes = xrealloc(a->classes, a->cap * sizeof(struct peer_group *));
+    }
+    a->classes[a->count++] = g;
+    note(p, a);
+}
+
+static void leave(struct peers *p, struct peer_group *g, struct peer *a)
+{
+    for (unsigned i = 0; i < a->count; i++) {
+        if (a->classes[i] == g) {
+            a->classes[i] = a->classes[--a->count];
+            break;
+        }
+    }
+    note(p, a);
+}
+
+static void leave_all(struct peers *p, struct peer_group *g)
+{
+    const struct strmap_entry *e;
+    for (size_t i = 0; (e = strmap_next(&g->members, &i)) != NULL;) {
+        leave(p, g, e->value);
+    }
+    strmap_close(&g->members);
+    strmap_init(&g->members);
+}
+
+static void class_told(struct peers *p, struct mp m)
+{
+    struct str key = mp_str(mp_get(m, "key"));
+    if (key.n == 0) {
+        return;
+    }
+    struct peer_group *g = get_group(p, &p->classes, key);
+    g->told = g->seen = true;
+    if (mp_bool(mp_get(m, "whole"), false)) {
+        leave_all(p, g);
+    }
+    for (struct mp_iter it = mp_iter(mp_get(m, "gone")); mp_next(&it);) {
+        uint32_t ip = (uint32_t)mp_int(it.value, 0);
+        struct peer *a = strmap_remove(&g->members, key_of_ip(&ip));
+        if (a != NULL) {
+            leave(p, g, a);
+        }
+    }
+    for (struct mp_iter it = mp_iter(mp_get(m, "members")); mp_next(&it);) {
+        struct mp_iter parts = mp_iter(it.value);
+        uint32_t ip = mp_next(&parts) ? (uint32_t)mp_int(parts.value, 0) : 0;
+        if (ip != 0) {
+            join(p, g, ip, mp_next(&parts) ? parts.value : mp_of(NULL, 0));
+        }
+    }
+}
+
+static void drop_class(struct peers *p, struct peer_group *g)
+{
+    leave_all(p, g);
+    g->told = false;
+    drop_class_if_unused(p, g);
+}
+
+void peers_told_begin(struct peers *p)
+{
+    const struct strmap_entry *e;
+    for (size_t i = 0; (e = strmap_next(&p->classes, &i)) != NULL;) {
+        ((struct peer_group *)e->value)->seen = false;
+    }
+}
+
+void peers_told(struct peers *p, struct mp classes, struct mp dropped)
+{
+    for (struct mp_iter it = mp_iter(dropped); mp_next(&it);) {
+        struct peer_group *g = strmap_get(&p->classes, mp_str(it.value));
+        if (g != NULL) {
+            drop_class(p, g);
+        }
+    }
+    for (struct mp_iter it = mp_iter(classes); mp_next(&it);) {
+        class_told(p, it.value);
+    }
+}
+
+/* All classes, in a list of their own: the map may change while it is walked. */
+static struct peer_group **list_groups(const struct strmap *m)
+{
+    struct peer_group **list = xcalloc(m->count + 1, sizeof *list);
+    const struct strmap_entry *e;
+    unsigned n = 0;
+    for (size_t i = 0; (e = strmap_next(m, &i)) != NULL;) {
+        list[n++] = e->value;
+    }
+    return list;
+}
+
+void peers_told_end(struct peers *p)
+{
+    struct peer_group **list = list_groups(&p->classes);
+    for (unsigned i = 0; list[i] != NULL; i++) {
+        if (!list[i]->seen && list[i]->told) {
+            drop_class(p, list[i]);
+        }
+    }
+    free(list);
+}
+
+static void write_members(const struct peer_group *g, struct buf *out)
+{
+    const struct strmap_entry *e;
+    mp_write_cstr(out, "members");
+    mp_write_array(out, (uint32_t)g->members.count);
+    for (size_t i = 0; (e = strmap_next(&g->members, &i)) != NULL;) {
+        const struct peer *a = e->value;
+        mp_write_array(out, a->ports.size > 0 ? 2 : 1);
+        mp_write_int(out, a->ip);
+        buf_append(out, a->ports.data, a->ports.size);
+    }
+}
+
+void peers_write(const struct peers *p, struct buf *out)
+{
+    struct peer_group **list = list_groups(&p->classes);
+    uint32_t count = 0;
+    for (unsigned i = 0; list[i] != NULL; i++) {
+        count += list[i]->told;
+    }
+    mp_write_array(out, count);
+    for (unsigned i = 0; list[i] != NULL; i++) {
+        if (list[i]->told) {
+            mp_write_map(out, 3);
+            mp_write_key_str(out, "key", key_of_group(list[i]));
+            mp_write_key_bool(out, "whole", true);
+            write_members(list[i], out);
+        }
+    }
+    free(list);
+}
+
+/* ---- Identities ---- */
+
+static void put_identity(struct peers *p, struct identity *i)
+{
+    if (i != NULL && --i->refs == 0) {
+        p->new_identities = true; /* its rules go */
+    }
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const struct peer_group *const *x = a, *const *y = b;
+    return ((*x)->number > (*y)->number) - ((*x)->number < (*y)->number);
+}
+
+static void append_number(struct buf *b, uint32_t n)
+{
+    buf_append(b, &n, sizeof n);
+}
+
+struct signature {
+    struct buf groups, ports; /* numbers; struct identity_port */
+};
+
+static void write_ports(struct peers *p, struct mp ports, struct buf *out)
+{
+    for (struct mp_iter it = mp_iter(ports); mp_next(&it);) {
+        struct mp_iter parts = mp_iter(it.value);
+        struct identity_port port;
+        memset(&port, 0, sizeof port); /* its padding is compared, too */
+        const struct name_number *name = mp_next(&parts) ? strmap_get(&p->names, mp_str(parts.value)) : NULL;
+        port.protocol = mp_next(&parts) ? (uint8_t)mp_int(parts.value, 0) : 0;
+        port.port = mp_next(&parts) ? (uint16_t)mp_int(parts.value, 0) : 0;
+        if (name != NULL && port.port != 0) {
+            port.name = name->number;
+            buf_append(out, &port, sizeof port);
+        }
+    }
+}
+
+static void add_to_groups(struct identity *i, struct peer_group *const *groups)
+{
+    for (unsigned k = 0; groups[k] != NULL; k++) {
+        struct peer_group *g = groups[k];
+        if (g->identities_count == g->identities_cap) {
+            g->identities_cap = MAX(4u, g->identities_cap * 2);
+            g->identities = xrealloc(g->identities, g->identities_cap * sizeof(struct identity *));
+        }
+        g->identities[g->identities_count++] = i;
+    }
+}
+
+/* The identity of what is in these groups, ended by NULL and in the order of their numbers; with one more reference. */
+static struct identity *get_identity(struct peers *p, struct peer_group *const *groups, struct mp ports)
+{
+    CLEANUP_BUF struct buf key = BUF_INIT;
+    unsigned count = 0;
+    while (groups[count] != NULL) {
+        append_number(&key, groups[count++]->number);
+    }
+    append_number(&key, 0);
+    size_t ports_at = key.size;
+    write_ports(p, ports, &key);
+    struct identity *i = strmap_get(&p->identities, buf_str(&key));
+    if (i == NULL) {
+        i = xcalloc(1, sizeof *i);
+        i->number = ++p->next_identity;
+        i->groups.count = count;
+        i->groups.list = xmemdup(key.data, count * sizeof(uint32_t) + 1);
+        i->ports_count = (unsigned)((key.size - ports_at) / sizeof *i->ports);
+        i->ports = xmalloc(key.size - ports_at + 1);
+        memcpy(i->ports, key.data + ports_at, key.size - ports_at);
+        i->key = xstrndup((const char *)key.data, key.size);
+        i->key_size = key.size;
+        strmap_set(&p->identities, buf_str(&key), i);
+        add_to_groups(i, groups);
+        p->new_identities = true;
+    }
+    i->refs++;
+    return i;
+}
+
+static void forget_identity(struct peers *p, struct identity *i)
+{
+    struct strmap *const maps[] = {&p->classes, &p->blocks};
+    strmap_remove(&p->identities, (struct str){i->key, i->key_size});
+    for (unsigned m = 0; m < ARRAY_SIZE(maps); m++) {
+        const struct strmap_entry *e;
+        for (size_t at = 0; (e = strmap_next(maps[m], &at)) != NULL;) {
+            struct peer_group *g = e->value;
+            for (unsigned k = 0; k < g->identities_count; k++) {
+                if (g->identities[k] == i) {
+                    g->identities[k--] = g->identities[--g->identities_count];
+                }
+            }
+        }
+    }
+    free_identity(i);
+}
+
+static void forget_unused(struct peers *p)
+{
+    struct identity **list = xcalloc(p->identities.count + 1, sizeof *list);
+    const struct strmap_entry *e;
+    unsigned n = 0;
+    for (size_t i = 0; (e = strmap_next(&p->identities, &i)) != NULL;) {
+        struct identity *id = e->value;
+        if (id->refs == 0) {
+            list[n++] = id;
+        }
+    }
+    for (unsigned i = 0; i < n; i++) {
+        forget_identity(p, list[i]);
+    }
+    free(list);
+    struct peer_group **groups = list_groups(&p->classes);
+    for (unsigned i = 0; groups[i] != NULL; i++) {
+        drop_class_if_unused(p, groups[i]);
+    }
+    free(groups);
+}
+
+/* ---- Ranges ---- */
+
+static bool in_block(const struct peer_group *g, uint32_t ip)
+{
+    if (!cidr_contains(g->cidr, ip)) {
+        return false;
+    }
+    for (unsigned i = 0; i < g->except_count; i++) {
+        if (cidr_contains(g->except[i], ip)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Those that the address is in, behind what is in the list already; ended by NULL. */
+static unsigned blocks_of(const struct peers *p, uint32_t ip, struct peer_group **list, unsigned count)
+{
+    const struct strmap_entry *e;
+    for (size_t i = 0; (e = strmap_next(&p->blocks, &i)) != NULL;) {
+        if (in_block(e->value, ip)) {
+            list[count++] = e->value;
+        }
+    }
+    qsort(list, count, sizeof *list, by_number);
+    list[count] = NULL;
+    return count;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+static unsigned add_bounds(uint64_t *list, unsigned count, struct cidr c)
+{
+    list[count++] = c.first;
+    list[count++] = cidr_end(c);
+    return count;
+}
+
+/* Where something begins or ends, ascending, each once. */
+static unsigned list_bounds(const struct peers *p, uint64_t **out)
+{
+    uint64_t *list = xcalloc((size_t)p->ranges * 2 + 1, sizeof *list);
+    const struct strmap_entry *e;
+    unsigned count = 0, kept = 0;
+    for (size_t i = 0; (e = strmap_next(&p->blocks, &i)) != NULL;) {
+        const struct peer_group *g = e->value;
+        count = add_bounds(list, count, g->cidr);
+        for (unsigned k = 0; k < g->except_count; k++) {
+            count = add_bounds(list, count, g->except[k]);
+        }
+    }
+    qsort(list, count, sizeof *list, by_value);
+    for (unsigned i = 0; i < count; i++) {
+        if (kept == 0 || list[kept - 1] != list[i]) {
+            list[kept++] = list[i];
+        }
+    }
+    *out = list;
+    return kept;
+}
+
+static void want_interval(struct peers *p, const struct interval *v)
+{
+    uint8_t key[NFT_KEY_BYTES] = {0}, data[NFT_DATA_BYTES] = {0};
+    uint32_t first = htonl(v->first), last = htonl(v->last);
+    memcpy(key + 4, &first, sizeof first);
+    memcpy(key + 8, &last, sizeof last);
+    memcpy(data, &v->identity->number, sizeof v->identity->number);
+    cells_want(p->cells, POLICY_SET_BLOCKS, key, data);
+}
+
+static void drop_unused_blocks(struct peers *p)
+{
+    struct peer_group **list = list_groups(&p->blocks);
+    for (unsigned i = 0; list[i] != NULL; i++) {
+        if (list[i]->refs == 0) {
+            p->ranges -= list[i]->except_count + 1;
+            strmap_remove(&p->blocks, key_of_group(list[i]));
+            free_group(list[i]);
+        }
+    }
+    free(list);
+}
+
+static void settle_blocks(struct peers *p)
+{
+    uint64_t *bounds;
+    drop_unused_blocks(p);
+    unsigned count = list_bounds(p, &bounds);
+    struct interval *former = p->intervals;
+    unsigned former_count = p->intervals_count;
+    struct peer_group **in = xcalloc(p->blocks.count + 1, sizeof *in);
+    p->intervals = xcalloc(count + 1, sizeof *p->intervals);
+    p->intervals_count = 0;
+    cells_pass_begin(p->cells);
+    for (unsigned i = 0; i + 1 < count; i++) {
+        if (blocks_of(p, (uint32_t)bounds[i], in, 0) == 0) {
+            continue;
+        }
+        struct interval *v = &p->intervals[p->intervals_count++];
+        *v = (struct interval){(uint32_t)bounds[i], (uint32_t)(bounds[i + 1] - 1), get_identity(p, in, mp_of(NULL, 0))};
+        want_interval(p, v);
+    }
+    cells_pass_end(p->cells, 1u << POLICY_SET_BLOCKS);
+    for (unsigned i = 0; i < former_count; i++) {
+        put_identity(p, former[i].identity);
+    }
+    free(former);
+    free(in);
+    free(bounds);
+}
+
+/* ---- Addresses ---- */
+
+static void settle_peer(struct peers *p, struct peer *a)
+{
+    struct peer_group **in = xcalloc(a->count + p->blocks.count + 1, sizeof *in);
+    struct identity *former = a->identity;
+    unsigned count = 0;
+    uint8_t key[NFT_KEY_BYTES] = {0}, data[NFT_DATA_BYTES] = {0};
+    uint32_t ip = htonl(a->ip);
+    list_remove(&a->changed);
+    memcpy(key, &ip, sizeof ip);
+    for (unsigned i = 0; i < a->count; i++) {
+        if (a->classes[i]->refs > 0) {
+            in[count++] = a->classes[i];
+        }
+    }
+    a->identity = NULL;
+    if (count > 0) {
+        (void)blocks_of(p, a->ip, in, count);
+        a->identity = get_identity(p, in, mp_of(a->ports.data, a->ports.size));
+        memcpy(data, &a->identity->number, sizeof a->identity->number);
+        cells_want(p->cells, POLICY_SET_PEERS, key, data);
+    } else {
+        cells_unwant(p->cells, POLICY_SET_PEERS, key);
+    }
+    put_identity(p, former);
+    free(in);
+    if (a->count == 0) {
+        strmap_remove(&p->addresses, key_of_ip(&a->ip));
+        free_peer(a);
+    }
+}
+
+bool peers_settle(struct peers *p)
+{
+    const struct strmap_entry *e;
+    if (p->blocks_changed || p->names_changed) {
+        for (size_t i = 0; (e = strmap_next(&p->addresses, &i)) != NULL;) {
+            note(p, e->value);
+        }
+    }
+    if (p->blocks_changed) {
+        struct peer_group **list = list_groups(&p->blocks);
+        for (unsigned i = 0; list[i] != NULL; i++) { /* numbers of those that go are in no identity any more */
+            if (list[i]->refs == 0) {
+                list[i]->identities_count = 0;
+            }
+        }
+        free(list);
+        settle_blocks(p);
+    }
+    p->blocks_changed = p->names_changed = false;
+    while (!list_empty(&p->changed)) {
+        settle_peer(p, LIST_ENTRY(p->changed.next, struct peer, changed));
+    }
+    bool others = p->new_identities;
+    if (others) {
+        forget_unused(p);
+    }
+    p->new_identities = false;
+    return others;
+}
+
+const struct strmap *peers_identities(const struct peers *p)
+{
+    return &p->identities;
+}
+
+bool peers_block_refused(const struct peers *p)
+{
+    return p->block_refused;
+}

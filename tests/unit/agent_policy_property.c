@@ -1,0 +1,254 @@
+/* Random clusters: what the elements that a node makes of policies say of a connection is what the policies say. */
+#include "tests/unit/agent_policy_kit.h"
+
+#include <stdlib.h>
+
+#define SEEDS 60u
+#define STEPS 12u
+
+struct dice {
+    uint64_t state;
+};
+
+static unsigned roll(struct dice *d, unsigned below)
+{
+    d->state = d->state * 6364136223846793005u + 1442695040888963407u;
+    return (unsigned)(d->state >> 33) % below;
+}
+
+static const char *pick_label(struct dice *d)
+{
+    static const char *const labels[] = {"app: web", "app: db", "app: web, tier: front", "tier: back", ""};
+    return labels[roll(d, 5)];
+}
+
+static void write_selector(struct dice *d, struct buf *out)
+{
+    static const char *const selectors[] = {
+        "{}",
+        "{matchLabels: {app: web}}",
+        "{matchLabels: {app: db}}",
+        "{matchLabels: {tier: front}}",
+        "{matchExpressions: [{key: tier, operator: Exists}]}",
+        "{matchExpressions: [{key: app, operator: NotIn, values: [web]}]}",
+        "{matchExpressions: [{key: app, operator: In, values: [web, db]}], matchLabels: {tier: front}}",
+    };
+    buf_puts(out, selectors[roll(d, 7)]);
+}
+
+static void write_ports_of_rule(struct dice *d, struct buf *out)
+{
+    static const char *const ports[] = {
+        "{port: 80}",
+        "{port: 81}",
+        "{port: http}",
+        "{port: dns, protocol: UDP}",
+        "{protocol: UDP}",
+        "{port: 80, endPort: 90}",
+        "{port: 85, endPort: 443}",
+        "{}",
+        "{port: 53, protocol: UDP}",
+        "{port: 8080, endPort: 8080}",
+        "{port: 1, endPort: 65535}",
+    };
+    unsigned n = roll(d, 4);
+    if (n > 0) {
+        buf_puts(out, "ports: [");
+        for (unsigned i = 0; i < n; i++) {
+            buf_printf(out, "%s%s", i > 0 ? ", " : "", ports[roll(d, 11)]);
+        }
+        buf_puts(out, "], ");
+    }
+}
+
+static void write_peer(struct dice *d, struct buf *out)
+{
+    static const char *const blocks[] = {
+        "{cidr: 0.0.0.0/0}",
+        "{cidr: 0.0.0.0/0, except: [10.0.0.0/8]}",
+        "{cidr: 192.168.0.0/16, except: [192.168.1.0/24, 192.168.1.128/25]}",
+        "{cidr: 192.168.1.0/24}",
+        "{cidr: 10.244.1.0/24, except: [10.244.1.2/32]}",
+        "{cidr: 'fd00::/8'}",
+        "{cidr: 10.244.0.3/32}",
+    };
+    unsigned what = roll(d, 4);
+    if (what == 3) {
+        buf_printf(out, "{ipBlock: %s}", blocks[roll(d, 7)]);
+        return;
+    }
+    buf_putc(out, '{');
+    if (what != 1) {
+        buf_puts(out, "podSelector: ");
+        write_selector(d, out);
+        buf_puts(out, what == 2 ? ", " : "");
+    }
+    if (what != 0) {
+        buf_puts(out, "namespaceSelector: ");
+        write_selector(d, out);
+    }
+    buf_putc(out, '}');
+}
+
+static void write_rules(struct dice *d, struct buf *out, const char *peers)
+{
+    unsigned rules = roll(d, 4);
+    buf_putc(out, '[');
+    for (unsigned i = 0; i < rules; i++) {
+        unsigned n = roll(d, 4);
+        buf_puts(out, i > 0 ? ", {" : "{");
+        write_ports_of_rule(d, out);
+        buf_printf(out, "%s: [", peers);
+        for (unsigned k = 0; k < n; k++) {
+            buf_puts(out, k > 0 ? ", " : "");
+            write_peer(d, out);
+        }
+        buf_puts(out, "]}");
+    }
+    buf_putc(out, ']');
+}
+
+static void put_policy(struct dice *d, struct cluster *c)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    static const char *const types[] = {"[Ingress]", "[Egress]", "[Ingress, Egress]", "[]"};
+    buf_printf(
+        &b,
+        "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p%u, namespace: ns%u, uid: u}, "
+        "spec: {policyTypes: %s, podSelector: ",
+        roll(d, 4), roll(d, 3), types[roll(d, 4)]);
+    write_selector(d, &b);
+    buf_puts(&b, ", ingress: ");
+    write_rules(d, &b, "from");
+    buf_puts(&b, ", egress: ");
+    write_rules(d, &b, "to");
+    buf_puts(&b, "}}");
+    put_thing(c, buf_cstr(&b));
+}
+
+static void put_pod(struct dice *d, struct cluster *c)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    static const char *const ports[] = {"", "{name: http, containerPort: 80}", "{name: http, containerPort: 8080}",
+                                        "{name: dns, containerPort: 53, protocol: UDP}"};
+    unsigned n = roll(d, 10);
+    buf_printf(&b,
+               "{apiVersion: v1, kind: Pod, metadata: {name: pod%u, namespace: ns%u, uid: uid%u, labels: {%s}}, spec: "
+               "{%scontainers: [{name: c, image: i, ports: [%s]}]}, status: {phase: %s, podIP: 10.244.%u.%u}}",
+               n, n % 3, n, pick_label(d), roll(d, 10) == 0 ? "hostNetwork: true, " : "", ports[roll(d, 4)],
+               roll(d, 10) == 0 ? "Succeeded" : "Running", n % 2, n);
+    put_thing(c, buf_cstr(&b))->here = n % 2 == 1;
+}
+
+static void put_namespace(struct dice *d, struct cluster *c)
+{
+    CLEANUP_FREE char *yaml =
+        xasprintf("{apiVersion: v1, kind: Namespace, metadata: {name: ns%u, labels: {%s}}}", roll(d, 3), pick_label(d));
+    put_thing(c, yaml);
+}
+
+static void change(struct dice *d, struct cluster *c, struct policy_core *core)
+{
+    unsigned what = roll(d, 10);
+    if (what < 3) {
+        put_policy(d, c);
+    } else if (what == 3 && c->policies_count > 0) {
+        remove_thing(c, KIND_NETWORKPOLICY, roll(d, c->policies_count));
+    } else if (what == 4) {
+        put_namespace(d, c);
+    } else if (what == 5 && c->pods_count > 0) {
+        unsigned which = roll(d, c->pods_count);
+        policy_core_remove_pod(core, c->pods[which].object->uid);
+        remove_thing(c, KIND_POD, which);
+    } else {
+        put_pod(d, c);
+    }
+}
+
+static void assert_same(const struct cluster *c, const struct kernel *k, unsigned seed, unsigned step)
+{
+    static const struct {
+        uint8_t protocol;
+        uint16_t port;
+    } to[] = {{IPPROTO_TCP, 80},   {IPPROTO_TCP, 81},  {IPPROTO_TCP, 90},   {IPPROTO_TCP, 443},
+              {IPPROTO_TCP, 8080}, {IPPROTO_UDP, 53},  {IPPROTO_UDP, 80},   {IPPROTO_ICMP, 7},
+              {IPPROTO_TCP, 444},  {IPPROTO_SCTP, 80}, {IPPROTO_TCP, 65535}};
+    static const char *const outside[] = {"192.168.1.7", "192.168.1.200", "192.168.2.1", "8.8.8.8"};
+    uint32_t ips[16];
+    unsigned count = 0;
+    for (unsigned n = 0; n < 10; n++) {
+        ips[count++] = 10u << 24 | 244u << 16 | (n % 2) << 8 | n;
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        ips[count++] = address_of(outside[i]);
+    }
+    for (unsigned a = 0; a < count; a++) {
+        for (unsigned b = 0; b < count; b++) {
+            for (unsigned t = 0; t < ARRAY_SIZE(to); t++) {
+                struct connection conn = {ips[a], ips[b], to[t].protocol, to[t].port};
+                if (is_allowed(c, &conn) != kernel_passes(k, &conn)) {
+                    fail_msg("seed %u, step %u: %08x -> %08x, protocol %u, port %u: the kernel %s it", seed, step,
+                             conn.client, conn.server, conn.protocol, conn.port,
+                             kernel_passes(k, &conn) ? "passes" : "drops");
+                }
+            }
+        }
+    }
+}
+
+static void what_the_kernel_has_is_what_the_policies_say(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= SEEDS; seed++) {
+        struct dice d = {seed};
+        struct cluster c = {0};
+        struct cells *cells = cells_new(POLICY_SETS_COUNT);
+        struct policy_core *core = policy_core_new(cells);
+        struct kernel k = {0};
+        arena_init(&c.arena);
+        strmap_init(&k.elements);
+        for (unsigned i = 0; i < 3; i++) {
+            CLEANUP_FREE char *yaml = xasprintf("{apiVersion: v1, kind: Namespace, metadata: {name: ns%u}}", i);
+            put_thing(&c, yaml);
+        }
+        for (unsigned i = 0; i < 8; i++) {
+            put_pod(&d, &c);
+        }
+        for (unsigned step = 0; step < STEPS; step++) {
+            change(&d, &c, core);
+            for (unsigned i = 0; i < c.pods_count; i++) { /* as the agent does */
+                if (!netpol_is_subject(c.pods[i].object)) {
+                    policy_core_remove_pod(core, c.pods[i].object->uid);
+                }
+            }
+            put_pods_here(&c, core);
+            tell_all(&c, core, step + 1);
+            policy_core_settle(core);
+            kernel_commit(&k, cells);
+            assert_same(&c, &k, seed, step);
+        }
+        while (c.policies_count > 0) {
+            remove_thing(&c, KIND_NETWORKPOLICY, 0);
+        }
+        tell_all(&c, core, STEPS + 1);
+        policy_core_settle(core);
+        kernel_commit(&k, cells);
+        assert_int_equal(cells_count(cells), 0); /* nothing is left of it */
+        struct policy_core_stats st;
+        policy_core_get_stats(core, &st);
+        assert_int_equal(st.identities, 0);
+        assert_int_equal(st.groups, 0);
+        kernel_close(&k);
+        policy_core_free(core);
+        cells_free(cells);
+        close_cluster(&c);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_the_kernel_has_is_what_the_policies_say),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
