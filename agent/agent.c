@@ -17,6 +17,7 @@
 #include "agent/dataplane.h"
 #include "agent/image/registry.h"
 #include "agent/images.h"
+#include "agent/isolation.h"
 #include "agent/kept.h"
 #include "agent/names.h"
 #include "agent/network/guard.h"
@@ -47,6 +48,7 @@ static void on_ready(struct mp result, void *data)
     if (text[0] != '\0' && !a->hollow && network_set_pod_cidr(a->network, text, &err) != 0) {
         log_error(a->log, "agent", "%s", err.message);
     }
+    isolation_on_masters(a, mp_bool(mp_get(result, "policies"), false));
     pods_set_node(a, mp_get(result, "object"));
     report_on_ready(a->report);
 }
@@ -137,6 +139,12 @@ static void on_services(struct mp message, void *data)
 {
     dataplane_told(data, message);
     kept_changed(data);
+}
+
+static void on_policies(struct mp message, void *data)
+{
+    isolation_told(data, message);
+    kept_policies_changed(data);
 }
 
 /* ---- Masters ---- */
@@ -377,6 +385,7 @@ static void open_session(struct agent *a, const struct agent_config *c)
                    .on_list_end = on_list_end,
                    .on_routes = on_routes,
                    .on_services = on_services,
+                   .on_policies = on_policies,
                    .on_masters = on_masters,
                    .on_request = serve_request},
         .data = a,
@@ -498,6 +507,7 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
     volume_set_events(a->volumes, &(struct volume_events){pods_on_attached, pods_on_removed}, a);
     set_pod_node(a);
     dataplane_open(a);
+    isolation_open(a);
     names_open(a);
     kept_open(a);
     if (a->own_cluster_cidr) {
@@ -678,6 +688,7 @@ static void close_modules(struct agent *a)
     kept_close(a);
     a->closing += names_close(a, on_module_closed, a); /* before what it reads */
     a->closing += dataplane_close(a, on_module_closed, a);
+    a->closing += isolation_close(a, on_module_closed, a);
     if (a->volumes != NULL) {
         a->closing++;
         volume_store_close(a->volumes, on_module_closed, a);

@@ -89,6 +89,7 @@ struct agent {
     unsigned checks; /* how often on_check has run; it does some things only every so many times */
     struct neighbours neighbours;
     struct dataplane *dataplane; /* dataplane.h; NULL: the kernel cannot */
+    struct isolation *isolation; /* isolation.h */
     struct names *names;         /* names.h; NULL: the node answers none */
     struct kept *kept;           /* kept.h; NULL: nothing is */
     struct guard *guard;         /* keeps pods from the masters; NULL: does not */

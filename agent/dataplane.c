@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "agent/agent_int.h"
+#include "agent/isolation.h"
 #include "agent/service/health.h"
 #include "agent/service/known.h"
 #include "agent/service/services.h"
@@ -96,6 +97,11 @@ static bool works(void *data)
     return st.works;
 }
 
+static void on_bulk(bool begins, void *data)
+{
+    isolation_bulk(((struct dataplane *)data)->agent, begins);
+}
+
 static void on_complete(void *data)
 {
     struct dataplane *d = data;
@@ -129,6 +135,7 @@ void dataplane_open(struct agent *a)
         d->services = services_hollow_new(a->loop); /* their names are answered all the same */
     }
     services_on_refused(d->services, on_refused, d);
+    services_on_bulk(d->services, on_bulk, d);
     d->known = known_new(a->name, &(struct known_ops){on_put, on_remove, on_complete, on_health, d});
     if (inet_pton(AF_INET, a->node_ip, &ip) == 1 && ntohl(ip.s_addr) >> 24 != 127) {
         services_set_addresses(d->services, (uint32_t[]){ntohl(ip.s_addr)}, 1);

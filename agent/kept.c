@@ -5,16 +5,20 @@
 
 #include "agent/agent_int.h"
 #include "agent/dataplane.h"
+#include "agent/isolation.h"
 #include "agent/names.h"
 #include "agent/routes.h"
 #include "agent/service/known.h"
 #include "agent/util/fsutil.h"
 
-struct kept {
-    char domain[256], services[32], pods[32], routing[32];
-    int64_t vxlan_id, vxlan_port; /* as told */
+struct kept_part {
     bool changed;
     int64_t written_ms; /* 0 = never */
+};
+struct kept {
+    char domain[256], services[32], pods[32], routing[32];
+    int64_t vxlan_id, vxlan_port;   /* as told */
+    struct kept_part all, policies; /* all: but policies */
 };
 
 static void keep_text(char *to, size_t size, struct str s, bool *changed)
@@ -33,9 +37,9 @@ void kept_set_ranges(struct agent *a, struct str domain, struct str services, st
     dataplane_set_services(a, services);
     names_set(a, domain, services, pods);
     if (k != NULL) {
-        keep_text(k->domain, sizeof k->domain, domain, &k->changed);
-        keep_text(k->services, sizeof k->services, services, &k->changed);
-        keep_text(k->pods, sizeof k->pods, pods, &k->changed);
+        keep_text(k->domain, sizeof k->domain, domain, &k->all.changed);
+        keep_text(k->services, sizeof k->services, services, &k->all.changed);
+        keep_text(k->pods, sizeof k->pods, pods, &k->all.changed);
     }
 }
 
@@ -44,37 +48,54 @@ void kept_set_overlay(struct agent *a, struct str routing, int64_t id, int64_t p
     struct kept *k = a->kept;
     network_set_overlay(a->network, routing, id, port);
     if (k != NULL) {
-        keep_text(k->routing, sizeof k->routing, routing, &k->changed);
-        k->changed |= id != k->vxlan_id || port != k->vxlan_port;
+        keep_text(k->routing, sizeof k->routing, routing, &k->all.changed);
+        k->all.changed |= id != k->vxlan_id || port != k->vxlan_port;
         k->vxlan_id = id;
         k->vxlan_port = port;
     }
 }
 
+/* False: there is none, or it cannot be read, which is said. */
+static bool read_file(struct agent *a, const char *name, struct buf *b, struct mp *out)
+{
+    struct error err = {0};
+    char path[AGENT_PATH_MAX];
+    fs_path(path, sizeof path, "%s/%s", a->dir, name);
+    if (!fs_exists(path)) {
+        return false;
+    }
+    if (fs_read_file(path, KEPT_BYTES_MAX, b, &err) != 0 || !mp_valid(mp_of(b->data, b->size))) {
+        log_warn(a->log, "agent", "what was kept of %s cannot be read: %s", name,
+                 err.message[0] != '\0' ? err.message : "it is damaged");
+        return false;
+    }
+    *out = mp_of(b->data, b->size);
+    return true;
+}
+
+static bool is_of_another_boot(const struct agent *a, struct mp m)
+{
+    return !str_is(mp_str(mp_get(m, "boot")), a->facts.boot_id);
+}
+
 static void read_kept(struct agent *a)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
-    struct error err = {0};
-    char path[AGENT_PATH_MAX];
-    fs_path(path, sizeof path, "%s/services", a->dir);
-    if (!fs_exists(path)) {
-        return;
-    }
+    CLEANUP_BUF struct buf policies = BUF_INIT;
     struct mp m = {0};
-    if (fs_read_file(path, KEPT_BYTES_MAX, &b, &err) != 0 || !mp_valid(mp_of(b.data, b.size))) {
-        log_warn(a->log, "agent", "what was kept of services cannot be read: %s",
-                 err.message[0] != '\0' ? err.message : "it is damaged");
-        return;
+    if (read_file(a, "services", &b, &m)) {
+        kept_set_ranges(a, mp_str(mp_get(m, "dnsDomain")), mp_str(mp_get(m, "serviceSubnet")),
+                        mp_str(mp_get(m, "podSubnet")));
+        if (mp_type(mp_get(m, "routes")) == MP_ARRAY) {
+            kept_set_overlay(a, mp_str(mp_get(m, "podRouting")), mp_int(mp_get(m, "vxlanID"), 0),
+                             mp_int(mp_get(m, "vxlanPort"), 0));
+            routes_told(a, m);
+        }
+        dataplane_remember(a, mp_get(m, "services"), is_of_another_boot(a, m));
     }
-    m = mp_of(b.data, b.size);
-    kept_set_ranges(a, mp_str(mp_get(m, "dnsDomain")), mp_str(mp_get(m, "serviceSubnet")),
-                    mp_str(mp_get(m, "podSubnet")));
-    if (mp_type(mp_get(m, "routes")) == MP_ARRAY) {
-        kept_set_overlay(a, mp_str(mp_get(m, "podRouting")), mp_int(mp_get(m, "vxlanID"), 0),
-                         mp_int(mp_get(m, "vxlanPort"), 0));
-        routes_told(a, m);
+    if (read_file(a, "policies", &policies, &m)) {
+        isolation_remember(a, mp_get(m, "policies"), is_of_another_boot(a, m));
     }
-    dataplane_remember(a, mp_get(m, "services"), !str_is(mp_str(mp_get(m, "boot")), a->facts.boot_id));
 }
 
 void kept_open(struct agent *a)
@@ -82,29 +103,48 @@ void kept_open(struct agent *a)
     if (!a->hollow) {
         a->kept = xcalloc(1, sizeof *a->kept);
         read_kept(a);
-        a->kept->changed = false;
+        a->kept->all.changed = a->kept->policies.changed = false;
     }
 }
 
 void kept_changed(struct agent *a)
 {
     if (a->kept != NULL) {
-        a->kept->changed = true;
+        a->kept->all.changed = true;
     }
 }
 
-static void write_kept(struct agent *a)
+void kept_policies_changed(struct agent *a)
+{
+    if (a->kept != NULL) {
+        a->kept->policies.changed = true;
+    }
+}
+
+static void write_file(struct agent *a, struct kept_part *part, const char *name, const struct buf *b)
+{
+    struct error err = {0};
+    char path[AGENT_PATH_MAX];
+    part->changed = false;
+    part->written_ms = env_now_ms(a->env);
+    fs_path(path, sizeof path, "%s/%s", a->dir, name);
+    if (b->size > KEPT_BYTES_MAX) {
+        log_warn(a->log, "agent", "%s are too many to be kept (%zu bytes): without masters a restart forgets them",
+                 name, b->size);
+        unlink(path);
+    } else if (fs_write_file(path, buf_str(b), 0600, false, &err) != 0) {
+        log_warn(a->log, "agent", "what is known of %s is not kept: %s", name, err.message);
+    }
+}
+
+static void write_all(struct agent *a)
 {
     struct kept *k = a->kept;
     const struct known *known = dataplane_known(a);
     CLEANUP_BUF struct buf b = BUF_INIT;
-    struct error err = {0};
-    char path[AGENT_PATH_MAX];
-    if (!k->changed || known == NULL || !known_is_complete(known)) {
+    if (!k->all.changed || known == NULL || !known_is_complete(known)) {
         return;
     }
-    k->changed = false;
-    k->written_ms = env_now_ms(a->env);
     mp_write_map(&b, 9);
     mp_write_key_str(&b, "boot", str_of(a->facts.boot_id));
     mp_write_key_str(&b, "dnsDomain", str_of(k->domain));
@@ -119,28 +159,47 @@ static void write_kept(struct agent *a)
     routes_write(a, &b);
     mp_write_cstr(&b, "services");
     known_write(known, &b);
-    fs_path(path, sizeof path, "%s/services", a->dir);
-    if (b.size > KEPT_BYTES_MAX) {
-        log_warn(a->log, "agent",
-                 "services are too many to be kept (%zu bytes): without masters a restart forgets them", b.size);
-        unlink(path);
-    } else if (fs_write_file(path, buf_str(&b), 0600, false, &err) != 0) {
-        log_warn(a->log, "agent", "what is known of services is not kept: %s", err.message);
+    write_file(a, &k->all, "services", &b);
+}
+
+static void write_policies(struct agent *a)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    CLEANUP_BUF struct buf policies = BUF_INIT;
+    if (!a->kept->policies.changed) {
+        return;
     }
+    isolation_write(a, &policies);
+    if (policies.size > 0) {
+        mp_write_map(&b, 2);
+        mp_write_key_str(&b, "boot", str_of(a->facts.boot_id));
+        mp_write_cstr(&b, "policies");
+        buf_append(&b, policies.data, policies.size);
+        write_file(a, &a->kept->policies, "policies", &b);
+    }
+}
+
+static bool is_due(const struct agent *a, const struct kept_part *part)
+{
+    return part->written_ms == 0 || env_now_ms(a->env) - part->written_ms >= KEPT_EACH_MS;
 }
 
 void kept_check(struct agent *a)
 {
     const struct kept *k = a->kept;
-    if (k != NULL && (k->written_ms == 0 || env_now_ms(a->env) - k->written_ms >= KEPT_EACH_MS)) {
-        write_kept(a);
+    if (k != NULL && is_due(a, &k->all)) {
+        write_all(a);
+    }
+    if (k != NULL && is_due(a, &k->policies)) {
+        write_policies(a);
     }
 }
 
 void kept_close(struct agent *a)
 {
     if (a->kept != NULL) {
-        write_kept(a);
+        write_all(a);
+        write_policies(a);
         free(TAKE_PTR(a->kept));
     }
 }

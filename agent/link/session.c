@@ -55,6 +55,7 @@ struct session {
     unsigned better_beats; /* heartbeats until we go there */
     bool own_status;       /* the leader keeps our own reports from our orders, if it is asked to */
     bool services;         /* the leader tells of Services */
+    bool policies;         /* and of NetworkPolicies */
     bool route_changes;    /* the leader tells of routes what has changed, if it is asked to */
     void (*stop_cb)(void *data);
     void *stop_data;
@@ -292,6 +293,8 @@ static void on_stream_data(struct rpc_stream *st, struct mp payload, size_t payl
         s->config.events.on_routes(payload, s->config.data);
     } else if (s->streams[os->which] == os && os->which == SESSION_SERVICES) {
         s->config.events.on_services(payload, s->config.data);
+    } else if (s->streams[os->which] == os && os->which == SESSION_POLICIES) {
+        s->config.events.on_policies(payload, s->config.data);
     } else if (s->streams[os->which] == os) {
         for (struct mp_iter it = mp_iter(mp_get(payload, "events")); mp_next(&it);) {
             feed_event(os, it.value);
@@ -333,7 +336,8 @@ static void write_name(struct session *s, struct buf *b)
 
 static void open_stream(struct session *s, enum session_stream which)
 {
-    static const char *const methods[SESSION_STREAMS] = {"node.pods", "node.refs", "node.routes", "node.services"};
+    static const char *const methods[SESSION_STREAMS] = {"node.pods", "node.refs", "node.routes", "node.services",
+                                                         "node.policies"};
     CLEANUP_BUF struct buf params = BUF_INIT;
     struct order_stream *os = xcalloc(1, sizeof *os);
     *os =
@@ -443,6 +447,7 @@ static void on_registered(const struct rpc_result *r, void *data)
     s->route_changes = mp_bool(mp_get(r->result, "routeChanges"), false);
     s->own_status = mp_bool(mp_get(r->result, "ownStatus"), false);
     s->services = mp_bool(mp_get(r->result, "services"), false) && s->config.events.on_services != NULL;
+    s->policies = mp_bool(mp_get(r->result, "policies"), false) && s->config.events.on_policies != NULL;
     if (s->state == SESSION_READY) {
         return;
     }
@@ -452,7 +457,7 @@ static void on_registered(const struct rpc_result *r, void *data)
              link_address(l));
     s->config.events.on_ready(r->result, s->config.data);
     for (int i = 0; i < SESSION_STREAMS; i++) {
-        if (i != SESSION_SERVICES || s->services) {
+        if ((i != SESSION_SERVICES || s->services) && (i != SESSION_POLICIES || s->policies)) {
             open_stream(s, (enum session_stream)i);
         }
     }

@@ -42,13 +42,14 @@
 #define SESSION_SPREAD_MS                                                                                              \
     5000 /* links beside the main one are made within so long, at random: many agents may have started together */
 
-enum session_stream { SESSION_PODS, SESSION_REFS, SESSION_ROUTES, SESSION_SERVICES, SESSION_STREAMS };
+enum session_stream { SESSION_PODS, SESSION_REFS, SESSION_ROUTES, SESSION_SERVICES, SESSION_POLICIES, SESSION_STREAMS };
 enum session_change { SESSION_ADDED, SESSION_MODIFIED, SESSION_DELETED };
 
 struct session_events {
     /* The Node object as it is now, one msgpack document. */
     void (*write_node)(struct buf *out, void *data);
-    /* READY: registered, with the leader or over another master. result: {object, heartbeatMs}. */
+    /* READY: registered, with the leader or over another master. result: {object, heartbeatMs, policies}; without
+     * policies on_policies does not come. */
     void (*on_ready)(struct mp result, void *data);
     void (*on_lost)(void *data);                                  /* READY no more */
     void (*on_list_begin)(enum session_stream which, void *data); /* PODS, REFS */
@@ -57,6 +58,7 @@ struct session_events {
     /* As neighbours_told reads it, and podSubnet, serviceSubnet, dnsDomain, podRouting, vxlanID, vxlanPort. */
     void (*on_routes)(struct mp message, void *data);
     void (*on_services)(struct mp message, void *data); /* as known_told reads it; of a leader that tells of services */
+    void (*on_policies)(struct mp message, void *data); /* as policy_core_told reads it; likewise */
     /* The leader's list of masters' addresses is another one than before. May be NULL. */
     void (*on_masters)(struct mp masters, void *data);
     /* A call from a master; answer with rpc_reply, rpc_reply_error or rpc_stream_accept. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "agent/dataplane.h"
+#include "agent/isolation.h"
 #include "agent/names.h"
 #include "agent/pod/podops.h"
 #include "agent/util/defer.h"
@@ -133,13 +134,24 @@ static void op_sandbox_make(struct pod *p)
     sandbox_make(a->sandboxes, &spec, on_sandbox, p);
 }
 
-static void on_network(const char *ip, const struct error *error, void *data)
+/* Only one that may begin has its address noted: a restarted agent makes the network of the others anew. */
+static void on_isolated(const char *ip, const struct error *error, void *data)
 {
     struct pod *p = data;
     if (error == NULL) {
         set_ip(agent_pod_of(p), ip);
     }
     pod_on_network(p, ip, error);
+}
+
+static void on_network(const char *ip, const struct error *error, void *data)
+{
+    struct pod *p = data;
+    if (error == NULL) {
+        isolation_pod_comes(agent_pod_of(p), ip, on_isolated);
+    } else {
+        pod_on_network(p, ip, error);
+    }
 }
 
 static void add_network(struct pod *p)
@@ -402,6 +414,15 @@ static void on_cleaned(const struct error *error, void *data)
     pod_on_clean(data, error);
 }
 
+static void on_network_gone(const struct error *error, void *data)
+{
+    struct pod *p = data;
+    if (error == NULL) {
+        isolation_pod_left(agent_pod_of(p));
+    }
+    pod_on_clean(p, error);
+}
+
 /* Nobody is left who had them. */
 static void on_group_gone(const struct error *error, void *data)
 {
@@ -427,7 +448,7 @@ static void op_clean(struct pod *p, enum pod_clean step)
         break;
     case POD_CLEAN_NETWORK:
         /* Also without a sandbox: its namespace may be gone (a power cut) and its address still be leased. */
-        network_del(a->network, ap->uid, ap->sandbox == NULL ? "" : ap->sandbox->net, on_cleaned, p);
+        network_del(a->network, ap->uid, ap->sandbox == NULL ? "" : ap->sandbox->net, on_network_gone, p);
         break;
     case POD_CLEAN_SANDBOX:
         free(TAKE_PTR(ap->sandbox));

@@ -8,6 +8,7 @@
 #include <xxhash.h>
 
 #include "agent/dataplane.h"
+#include "agent/isolation.h"
 #include "agent/pod/claims.h"
 #include "agent/pod/locals.h"
 #include "agent/pod/podops.h"
@@ -38,6 +39,7 @@ static struct agent_pod *add(struct agent *a, struct object *o)
     ap->name = xstrdup(spec->name);
     ap->uid = xstrdup(spec->uid);
     ap->latest = object_ref(o);
+    ap->ordered_revision = o->revision;
     report_item_init(&ap->report, ap->ns, ap->name, ap->uid);
     ap->pod = pod_new(&a->pod_node, spec);
     ap->pod->data = ap;
@@ -87,6 +89,7 @@ void pods_drop(struct agent_pod *ap)
 {
     pods_forget(ap);
     dataplane_pod_left(ap->agent, str_of(ap->uid));
+    isolation_pod_left(ap);
     strmap_remove(&ap->agent->pods, str_of(ap->uid));
     free_pod(ap);
 }
@@ -165,6 +168,7 @@ static void update(struct agent_pod *ap, struct object *o)
         changed = false;
     }
     take_latest(ap, o);
+    isolation_pod_is_here(ap);
     if (changed) {
         pod_update(ap->pod, spec);
     } else {
@@ -490,6 +494,9 @@ static void adopt(struct agent *a, struct object *o)
     ap->stale_network = ap->sandbox == NULL && !ap->pod->spec->host_network;
     if (ap->sandbox != NULL) {
         pod_adopt_sandbox(ap->pod, ap->sandbox->ip);
+    }
+    if (ap->sandbox != NULL && !is_over(o)) {
+        isolation_pod_is_here(ap);
     }
     if (is_over(o)) {
         end_strays(ap);

@@ -22,7 +22,8 @@ struct agent_pod {
     bool measured;           /* once: disk_bytes */
     uint64_t disk_bytes;
     unsigned measurements;
-    bool stale_network; /* it was here before a power cut: its old address may still be taken */
+    uint64_t ordered_revision; /* of its object when we first saw it: it was bound to us by then */
+    bool stale_network;        /* it was here before a power cut: its old address may still be taken */
 };
 
 static inline struct agent_pod *agent_pod_of(const struct pod *p)

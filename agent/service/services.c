@@ -35,6 +35,9 @@ struct services {
     struct services_stats stats;
     services_refused_cb *refused_cb;
     void *refused_data;
+    void (*bulk_cb)(bool begins, void *data);
+    void *bulk_data;
+    bool bulk; /* as last told */
     void (*close_cb)(void *data);
     void *close_data;
 };
@@ -270,11 +273,38 @@ static uint64_t mend_wait_ms(struct services *s)
     return ++s->mends_at_once > SERVICES_MENDS_AT_ONCE ? SERVICES_RETRY_MS : 0;
 }
 
+static void tell_bulk(struct services *s, bool bulk)
+{
+    if (s->bulk_cb != NULL && bulk != s->bulk) {
+        s->bulk_cb(bulk, s->bulk_data);
+    }
+    s->bulk = bulk;
+}
+
+static void pause_watch(struct services *s)
+{
+    tell_bulk(s, true);
+    service_kernel_watch_pause(s->kernel);
+}
+
+static bool resume_watch(struct services *s)
+{
+    bool others = service_kernel_watch_resume(s->kernel);
+    tell_bulk(s, false);
+    return others;
+}
+
+void services_on_bulk(struct services *s, void (*cb)(bool begins, void *data), void *data)
+{
+    s->bulk_cb = cb;
+    s->bulk_data = data;
+}
+
 /* While there is more than one transaction to come, the watch is paused. If others have changed something meanwhile, of
  * this table or not, what is there is read: true. */
 static bool changed_unwatched(struct services *s)
 {
-    return service_table_waiting(s->table) <= SERVICE_CHANGES_MAX && service_kernel_watch_resume(s->kernel);
+    return service_table_waiting(s->table) <= SERVICE_CHANGES_MAX && resume_watch(s);
 }
 
 static void on_work(uv_timer_t *t)
@@ -293,11 +323,11 @@ static void on_work(uv_timer_t *t)
     }
     if (rc == 0 && s->ready) {
         if (service_table_waiting(s->table) > SERVICE_CHANGES_MAX) {
-            service_kernel_watch_pause(s->kernel);
+            pause_watch(s);
         }
         rc = write_changes(s, &err);
     }
-    bool others = rc != 0 ? service_kernel_watch_resume(s->kernel) : s->ready && changed_unwatched(s);
+    bool others = rc != 0 ? resume_watch(s) : s->ready && changed_unwatched(s);
     s->failing = rc != 0 && !others;
     if (others) {
         log_info(s->log, "services",

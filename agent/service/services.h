@@ -35,6 +35,8 @@ struct services;
 int services_new(uv_loop_t *loop, const struct log *log, struct services **out, struct error *err);
 /* The pure part only: no kernel. */
 struct services *services_hollow_new(uv_loop_t *loop);
+/* cb when much is about to be written, and when that is over. NULL: nobody wants to know. */
+void services_on_bulk(struct services *s, void (*cb)(bool begins, void *data), void *data);
 /* cb from the loop, then it is freed. remove: the kernel's table goes. */
 void services_close(struct services *s, bool remove, void (*cb)(void *data), void *data);
 

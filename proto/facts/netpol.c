@@ -5,7 +5,6 @@
 
 #include "base/mem.h"
 #include "proto/facts/cidr.h"
-#include "proto/facts/pod_state.h"
 
 static const uint8_t empty_map[] = {0x80};
 
@@ -132,7 +131,9 @@ void netpol_each_class(const struct object *policy, netpol_class_cb *cb, void *d
 
 bool netpol_is_subject(const struct object *pod)
 {
-    return !mp_bool(mp_get(object_spec(pod), "hostNetwork"), false) && !pod_finished(pod);
+    struct str phase = mp_str(mp_get(object_status(pod), "phase"));
+    return !mp_bool(mp_get(object_spec(pod), "hostNetwork"), false) && !str_is(phase, "Succeeded") &&
+           !str_is(phase, "Failed");
 }
 
 uint32_t netpol_address(const struct object *pod)
