@@ -47,10 +47,16 @@ struct local_pod {
 };
 /* Pods that are allowed the same in a direction. */
 struct group {
+    struct group_rule {
+        uint32_t identity, list;
+    } * rules;
+    unsigned rules_count, rules_cap;
+};
+struct numbered {
     uint32_t number;
     bool seen;
 };
-/* What a group is allowed: one identity, ports. protocol 0: all. */
+/* What a group is allowed: one identity, ports. protocol 0: all of all. */
 struct grant {
     uint32_t identity;
     uint16_t first, last;
@@ -61,8 +67,10 @@ struct policy_core {
     struct peers *peers;
     struct strmap policies; /* key -> struct policy */
     struct strmap pods;     /* uid -> struct local_pod */
-    struct strmap groups;   /* key -> struct group */
-    uint32_t next_group;
+    struct strmap groups;   /* key -> struct group, of the settling that runs */
+    struct strmap lists;    /* of ports -> struct numbered */
+    uint32_t next_list;
+    size_t groups_count; /* of the last one */
     uint64_t revision;
     bool hearing, hearing_whole;
     bool changed; /* policies or pods */
@@ -77,10 +85,12 @@ struct policy_core *policy_core_new(struct cells *cells)
     struct policy_core *c = xcalloc(1, sizeof *c);
     c->cells = cells;
     c->peers = peers_new(cells);
-    c->grants = xcalloc(POLICY_GROUP_MAX, sizeof *c->grants);
+    c->grants = xcalloc(POLICY_GRANTS_MAX, sizeof *c->grants);
     strmap_init(&c->policies);
     strmap_init(&c->pods);
     strmap_init(&c->groups);
+    strmap_init(&c->lists);
+    c->next_list = POLICY_ALL_PORTS;
     return c;
 }
 
@@ -189,9 +199,10 @@ void policy_core_free(struct policy_core *c)
     for (size_t i = 0; (e = strmap_next(&c->pods, &i)) != NULL;) {
         free_local(e->value);
     }
-    for (size_t i = 0; (e = strmap_next(&c->groups, &i)) != NULL;) {
+    for (size_t i = 0; (e = strmap_next(&c->lists, &i)) != NULL;) {
         free(e->value);
     }
+    strmap_close(&c->lists);
     strmap_close(&c->policies);
     strmap_close(&c->pods);
     strmap_close(&c->groups);
@@ -368,7 +379,7 @@ bool policy_core_selects(const struct policy_core *c, const struct object *pod)
 
 static void grant(struct policy_core *c, uint32_t identity, uint8_t protocol, uint16_t first, uint16_t last)
 {
-    if (c->grants_count == POLICY_GROUP_MAX) {
+    if (c->grants_count == POLICY_GRANTS_MAX) {
         snprintf(c->overflow, sizeof c->overflow, "%s", c->granting);
         return;
     }
@@ -474,63 +485,100 @@ static int by_range(const void *a, const void *b)
                                         : (x->last < y->last) - (x->last > y->last); /* the longer one first */
 }
 
-static void want_grant(struct policy_core *c, uint32_t group, const struct grant *g)
+/* ---- Lists of ports ---- */
+
+static void want_range(struct policy_core *c, uint32_t list, const struct grant *g)
 {
     uint8_t key[NFT_KEY_BYTES] = {0};
     uint16_t first = htons(g->first), last = htons(g->last);
-    memcpy(key, &group, sizeof group);
-    memcpy(key + 4, &g->identity, sizeof g->identity);
-    key[8] = g->protocol;
-    memcpy(key + 12, &first, sizeof first);
+    memcpy(key, &list, sizeof list);
+    key[4] = g->protocol;
+    memcpy(key + 8, &first, sizeof first);
     if (g->first == g->last) {
-        cells_want(c->cells, POLICY_SET_ALLOW, key, NULL);
+        cells_want(c->cells, POLICY_SET_PORTS, key, NULL);
     } else {
-        memcpy(key + POLICY_ALLOW_BYTES, &last, sizeof last);
+        memcpy(key + POLICY_PORTS_BYTES, &last, sizeof last);
         cells_want(c->cells, POLICY_SET_RANGES, key, NULL);
     }
 }
 
-/* Of one identity and protocol. Ranges that overlap become one: the kernel takes no two that do. */
-static void want_protocol(struct policy_core *c, uint32_t group, const struct grant *list, unsigned count)
+/* Sorted grants of one identity, to their normal form: what lies in a range is not there beside it, and ranges that
+ * overlap are one, for the kernel takes no two that do. A grant of everything is all there is. Returns how many. */
+static unsigned normalise(struct grant *list, unsigned count)
 {
-    struct grant range = {0};
+    unsigned kept = 0;
     for (unsigned i = 0; i < count; i++) {
-        if (list[i].first == list[i].last) {
-            continue;
+        struct grant *last = kept > 0 ? &list[kept - 1] : NULL;
+        if (last != NULL && last->protocol == 0) {
+            break;
         }
-        if (range.last > 0 && list[i].first <= range.last) {
-            range.last = MAX(range.last, list[i].last);
-            continue;
-        }
-        if (range.last > 0) {
-            want_grant(c, group, &range);
-        }
-        range = list[i];
-    }
-    if (range.last > 0) {
-        want_grant(c, group, &range);
-    }
-    for (unsigned i = 0; i < count; i++) { /* one inside of a range is there twice, which harms nobody */
-        if (list[i].first == list[i].last) {
-            want_grant(c, group, &list[i]);
+        if (last != NULL && last->protocol == list[i].protocol && list[i].first <= last->last) {
+            last->last = MAX(last->last, list[i].last);
+        } else {
+            list[kept++] = list[i];
         }
     }
+    return kept;
 }
 
-/* Who is allowed everything needs nothing else. */
-static void want_grants(struct policy_core *c, uint32_t group)
+/* The number of a list of ports; lists that are alike have one. */
+static uint32_t get_list(struct policy_core *c, const struct grant *grants, unsigned count)
 {
-    qsort(c->grants, c->grants_count, sizeof *c->grants, by_range);
-    for (unsigned i = 0; i < c->grants_count;) {
-        const struct grant *g = &c->grants[i];
-        unsigned end = i;
-        while (end < c->grants_count && c->grants[end].identity == g->identity &&
-               (g->protocol == 0 || c->grants[end].protocol == g->protocol)) {
-            end++;
-        }
-        want_protocol(c, group, g, g->protocol == 0 ? 1 : end - i);
-        i = end;
+    CLEANUP_BUF struct buf key = BUF_INIT;
+    if (grants[0].protocol == 0) {
+        return POLICY_ALL_PORTS;
     }
+    for (unsigned i = 0; i < count; i++) {
+        uint16_t ports[3] = {grants[i].protocol, grants[i].first, grants[i].last};
+        buf_append(&key, ports, sizeof ports);
+    }
+    struct numbered *l = strmap_get(&c->lists, buf_str(&key));
+    if (l == NULL) {
+        l = xcalloc(1, sizeof *l);
+        l->number = ++c->next_list;
+        strmap_set(&c->lists, buf_str(&key), l);
+    }
+    if (!l->seen) {
+        l->seen = true;
+        for (unsigned i = 0; i < count; i++) {
+            want_range(c, l->number, &grants[i]);
+        }
+    }
+    return l->number;
+}
+
+static void add_rule_of_group(struct group *g, uint32_t identity, uint32_t list)
+{
+    if (g->rules_count == g->rules_cap) {
+        g->rules_cap = MAX(16u, g->rules_cap * 2);
+        g->rules = xrealloc(g->rules, g->rules_cap * sizeof *g->rules);
+    }
+    g->rules[g->rules_count++] = (struct group_rule){identity, list};
+}
+
+/* Whom a rule names besides may do all that anybody may. Anybody's grants are the last: its number is the highest. */
+static void settle_grants(struct policy_core *c, struct group *g)
+{
+    struct grant *both = xcalloc((size_t)c->grants_count * 2 + 1, sizeof *both);
+    unsigned anybody = c->grants_count;
+    qsort(c->grants, c->grants_count, sizeof *c->grants, by_range);
+    while (anybody > 0 && c->grants[anybody - 1].identity == POLICY_ANYBODY) {
+        anybody--;
+    }
+    for (unsigned i = 0, end; i < c->grants_count; i = end) {
+        unsigned count = 0;
+        for (end = i; end < c->grants_count && c->grants[end].identity == c->grants[i].identity; end++) {
+            both[count++] = c->grants[end];
+        }
+        uint32_t identity = c->grants[i].identity;
+        for (unsigned k = anybody; k < c->grants_count && identity != POLICY_ANYBODY; k++) {
+            both[count] = c->grants[k];
+            both[count++].identity = identity;
+        }
+        qsort(both, count, sizeof *both, by_range);
+        add_rule_of_group(g, identity, get_list(c, both, normalise(both, count)));
+    }
+    free(both);
 }
 
 /* ---- Groups ---- */
@@ -574,15 +622,20 @@ static void write_group_key(struct buf *key, struct policy *const *list, unsigne
     }
 }
 
-static void want_pod(struct policy_core *c, enum policy_set set, uint32_t ip, uint32_t group)
+static void want_pod(struct policy_core *c, enum netpol_direction d, uint32_t ip, const struct group *g)
 {
+    bool in = d == NETPOL_INGRESS;
     uint8_t key[NFT_KEY_BYTES] = {0}, data[NFT_DATA_BYTES] = {0};
     ip = htonl(ip);
     memcpy(key, &ip, sizeof ip);
-    memcpy(data, &group, sizeof group);
-    cells_want(c->cells, set, key, data);
+    cells_want(c->cells, in ? POLICY_SET_PODS_IN : POLICY_SET_PODS_OUT, key, NULL);
     memcpy(key + 4, &ip, sizeof ip);
     cells_want(c->cells, POLICY_SET_SELVES, key, NULL);
+    for (unsigned i = 0; i < g->rules_count; i++) {
+        memcpy(key + 4, &g->rules[i].identity, sizeof g->rules[i].identity);
+        memcpy(data, &g->rules[i].list, sizeof g->rules[i].list);
+        cells_want(c->cells, in ? POLICY_SET_RULES_IN : POLICY_SET_RULES_OUT, key, data);
+    }
 }
 
 static void settle_pod(struct policy_core *c, const struct local_pod *l, enum netpol_direction d, struct policy **list)
@@ -596,36 +649,45 @@ static void settle_pod(struct policy_core *c, const struct local_pod *l, enum ne
     struct group *g = strmap_get(&c->groups, buf_str(&key));
     if (g == NULL) {
         g = xcalloc(1, sizeof *g);
-        g->number = ++c->next_group;
         strmap_set(&c->groups, buf_str(&key), g);
-    }
-    if (!g->seen) {
-        g->seen = true;
         c->grants_count = 0;
         for (unsigned i = 0; i < count; i++) {
             grant_policy(c, list[i], d, l->object);
         }
-        want_grants(c, g->number);
+        settle_grants(c, g);
     }
-    want_pod(c, d == NETPOL_INGRESS ? POLICY_SET_PODS_IN : POLICY_SET_PODS_OUT, l->ip, g->number);
+    want_pod(c, d, l->ip, g);
 }
 
-static void drop_unseen_groups(struct policy_core *c)
+static void forget_groups(struct policy_core *c)
+{
+    const struct strmap_entry *e;
+    for (size_t i = 0; (e = strmap_next(&c->groups, &i)) != NULL;) {
+        struct group *g = e->value;
+        free(g->rules);
+        free(g);
+    }
+    c->groups_count = c->groups.count;
+    strmap_close(&c->groups);
+    strmap_init(&c->groups);
+}
+
+static void forget_unused_lists(struct policy_core *c)
 {
     const struct strmap_entry *e;
     struct strmap kept;
     strmap_init(&kept);
-    for (size_t i = 0; (e = strmap_next(&c->groups, &i)) != NULL;) {
-        struct group *g = e->value;
-        if (g->seen) {
-            g->seen = false;
-            strmap_set(&kept, (struct str){e->key, e->key_size}, g);
+    for (size_t i = 0; (e = strmap_next(&c->lists, &i)) != NULL;) {
+        struct numbered *l = e->value;
+        if (l->seen) {
+            l->seen = false;
+            strmap_set(&kept, (struct str){e->key, e->key_size}, l);
         } else {
-            free(g);
+            free(l);
         }
     }
-    strmap_close(&c->groups);
-    c->groups = kept;
+    strmap_close(&c->lists);
+    c->lists = kept;
 }
 
 /* Names that egress rules ask for. */
@@ -666,9 +728,9 @@ void policy_core_settle(struct policy_core *c)
         settle_pod(c, e->value, NETPOL_INGRESS, list);
         settle_pod(c, e->value, NETPOL_EGRESS, list);
     }
-    cells_pass_end(c->cells, 1u << POLICY_SET_PODS_IN | 1u << POLICY_SET_PODS_OUT | 1u << POLICY_SET_SELVES |
-                                 1u << POLICY_SET_ALLOW | 1u << POLICY_SET_RANGES);
-    drop_unseen_groups(c);
+    cells_pass_end(c->cells, ~(1u << POLICY_SET_BLOCKS | 1u << POLICY_SET_PEERS));
+    forget_groups(c);
+    forget_unused_lists(c);
     free(list);
 }
 
@@ -677,6 +739,6 @@ void policy_core_get_stats(const struct policy_core *c, struct policy_core_stats
     *out = (struct policy_core_stats){.policies = c->policies.count,
                                       .pods = c->pods.count,
                                       .identities = peers_identities(c->peers)->count,
-                                      .groups = c->groups.count};
+                                      .groups = c->groups_count};
     snprintf(out->overflow, sizeof out->overflow, "%s", c->overflow);
 }

@@ -5,12 +5,12 @@
  * [{namespace, name}], classes: [{key, whole, members: [[address, [[name, protocol, port]...]]...], gone: [address...]}],
  * dropped: [key...], complete}. Nothing is changed before `complete`.
  *
- * A pod here that some policy selects for a direction is in pods-in or pods-out, with the number of its group: the
- * policies that select it and, for ingress, what it calls the ports that they name. A rule's port that has a name is the
- * number that the pod there has under that name, with the same protocol; in a rule for a range of addresses no port has
- * a name.
+ * A pod here that some policy selects for a direction is in pods-in or pods-out. For each identity that a rule names it
+ * has an element with a list of ports; pods that the same policies select, and that call ports alike, share the work.
+ * A rule's port that has a name is the number that the pod which is connected to has under that name, with the same
+ * protocol; in an egress rule for a range of addresses no port has a name.
  *
- * Limits: a group has at most POLICY_GROUP_MAX elements; what its rules allow beyond is not allowed. */
+ * Limits: what the rules of a pod allow beyond POLICY_GRANTS_MAX pairs of an identity and ports is not allowed. */
 #ifndef AGENT_POLICY_CORE_H
 #define AGENT_POLICY_CORE_H
 
@@ -18,7 +18,7 @@
 #include "proto/model/msgpack.h"
 #include "proto/schema/object.h"
 
-#define POLICY_GROUP_MAX 32768u
+#define POLICY_GRANTS_MAX 32768u
 
 struct policy_core;
 struct policy_core *policy_core_new(struct cells *cells); /* borrowed */

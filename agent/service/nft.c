@@ -286,6 +286,11 @@ void nft_load_destination(struct nft *n, unsigned reg)
     load_payload(n, reg, NFT_PAYLOAD_NETWORK_HEADER, 16, 4);
 }
 
+void nft_load_tos(struct nft *n, unsigned reg)
+{
+    load_payload(n, reg, NFT_PAYLOAD_NETWORK_HEADER, 1, 1);
+}
+
 void nft_load_protocol(struct nft *n, unsigned reg)
 {
     load_meta(n, reg, NFT_META_L4PROTO);
@@ -372,16 +377,26 @@ void nft_load_number(struct nft *n, unsigned reg, uint32_t number)
     end(n);
 }
 
-void nft_mask(struct nft *n, unsigned reg, uint32_t mask)
+static void mask_bytes(struct nft *n, unsigned reg, const void *mask, size_t size)
 {
-    uint32_t nothing = 0;
+    static const uint8_t nothing[4];
     begin(n, "bitwise");
     put_register(n, NFTA_BITWISE_SREG, reg);
     put_register(n, NFTA_BITWISE_DREG, reg);
-    nft_put_u32(n, NFTA_BITWISE_LEN, sizeof mask);
-    nft_put_value(n, NFTA_BITWISE_MASK, &mask, sizeof mask);
-    nft_put_value(n, NFTA_BITWISE_XOR, &nothing, sizeof nothing);
+    nft_put_u32(n, NFTA_BITWISE_LEN, (uint32_t)size);
+    nft_put_value(n, NFTA_BITWISE_MASK, mask, size);
+    nft_put_value(n, NFTA_BITWISE_XOR, nothing, size);
     end(n);
+}
+
+void nft_mask_byte(struct nft *n, unsigned reg, uint8_t mask)
+{
+    mask_bytes(n, reg, &mask, sizeof mask);
+}
+
+void nft_mask(struct nft *n, unsigned reg, uint32_t mask)
+{
+    mask_bytes(n, reg, &mask, sizeof mask);
 }
 
 void nft_compare(struct nft *n, unsigned reg, bool equal, const void *p, size_t size)

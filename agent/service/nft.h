@@ -74,6 +74,7 @@ void nft_rule_end(struct nft *n);
 void nft_load_source(struct nft *n, unsigned reg);
 void nft_load_destination(struct nft *n, unsigned reg);
 void nft_load_protocol(struct nft *n, unsigned reg);
+void nft_load_tos(struct nft *n, unsigned reg); /* one byte */
 void nft_load_port(struct nft *n, unsigned reg);
 void nft_load_device_in(struct nft *n, unsigned reg); /* its number; 0 = the node itself has made it */
 void nft_load_state(struct nft *n, unsigned reg);     /* NFT_CT_STATE_BIT... of the connection */
@@ -92,7 +93,8 @@ void nft_load_note(struct nft *n, unsigned reg);
 void nft_set_note(struct nft *n, unsigned reg);
 void nft_load_number(struct nft *n, unsigned reg, uint32_t number); /* in the machine's byte order */
 
-void nft_mask(struct nft *n, unsigned reg, uint32_t mask); /* in the order of the register's bytes */
+void nft_mask_byte(struct nft *n, unsigned reg, uint8_t mask); /* of a register that has one */
+void nft_mask(struct nft *n, unsigned reg, uint32_t mask);     /* in the order of the register's bytes */
 /* Goes on with this rule only if the register's first bytes are, or are not, these. */
 void nft_compare(struct nft *n, unsigned reg, bool equal, const void *p, size_t size);
 /* Goes on only if the set has the key that begins in register key; a map's data go to register data (else -1). */

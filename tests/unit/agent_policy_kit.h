@@ -229,7 +229,7 @@ static inline bool is_allowed(const struct cluster *c, const struct connection *
 {
     for (enum netpol_direction d = 0; d < NETPOL_DIRECTIONS; d++) {
         uint32_t own = d == NETPOL_INGRESS ? to->server : to->client;
-        bool isolated = false, allowed = false;
+        bool selected = false, allowed = false;
         for (unsigned i = 0; i < c->pods_count; i++) {
             const struct object *pod = c->pods[i].object;
             if (!c->pods[i].here || !netpol_is_subject(pod) || netpol_address(pod) != own) {
@@ -241,13 +241,13 @@ static inline bool is_allowed(const struct cluster *c, const struct connection *
                     !selector_has(mp_get(object_spec(policy), "podSelector"), labels_of(pod))) {
                     continue;
                 }
-                isolated = true;
+                selected = true;
                 for (struct mp_iter rule = mp_iter(netpol_rules(policy, d)); mp_next(&rule);) {
                     allowed = allowed || rule_allows(c, policy, rule.value, d, to);
                 }
             }
         }
-        if (isolated && !allowed && to->client != to->server) {
+        if (selected && !allowed && to->client != to->server) {
             return false;
         }
     }
@@ -382,7 +382,7 @@ static inline struct str element_key(struct element_key *k, unsigned set, const 
 
 static inline bool ranges_overlap(const uint8_t *a, const uint8_t *b, unsigned set)
 {
-    size_t same = set == POLICY_SET_RANGES ? POLICY_ALLOW_BYTES - 4 : 4;
+    size_t same = set == POLICY_SET_RANGES ? POLICY_PORTS_BYTES - 4 : 4;
     return memcmp(a, b, same) == 0 && memcmp(a + same, b + same + 4, 4) <= 0 && memcmp(b + same, a + same + 4, 4) <= 0;
 }
 
@@ -444,20 +444,18 @@ static inline const uint8_t *kernel_get(const struct kernel *k, unsigned set, co
     return strmap_get(&k->elements, element_key(&at, set, whole));
 }
 
-static inline bool kernel_number(const struct kernel *k, unsigned set, uint32_t ip, uint32_t *out)
+static inline bool kernel_number(const struct kernel *k, unsigned set, const void *key, size_t size, uint32_t *out)
 {
-    ip = htonl(ip);
-    const uint8_t *data = kernel_get(k, set, &ip, sizeof ip);
+    const uint8_t *data = kernel_get(k, set, key, size);
     if (data != NULL) {
         memcpy(out, data, sizeof *out);
     }
     return data != NULL;
 }
 
-static inline bool kernel_block(const struct kernel *k, uint32_t ip, uint32_t *out)
+static inline bool kernel_block(const struct kernel *k, uint32_t at, uint32_t *out)
 {
     const struct strmap_entry *e;
-    uint32_t at = htonl(ip);
     for (size_t i = 0; (e = strmap_next(&k->elements, &i)) != NULL;) {
         const char *key = e->key + 1;
         if (e->key[0] == POLICY_SET_BLOCKS && memcmp(key + 4, &at, 4) <= 0 && memcmp(&at, key + 8, 4) <= 0) {
@@ -468,26 +466,21 @@ static inline bool kernel_block(const struct kernel *k, uint32_t ip, uint32_t *o
     return false;
 }
 
-static inline bool kernel_has_rule(const struct kernel *k, uint32_t group, uint32_t identity, uint8_t protocol,
-                                   uint16_t port)
+static inline bool kernel_has_port(const struct kernel *k, uint32_t list, uint8_t protocol, uint16_t port)
 {
-    uint8_t key[16] = {0};
+    uint8_t key[POLICY_PORTS_BYTES] = {0};
     uint16_t at = htons(port);
     const struct strmap_entry *e;
-    memcpy(key, &group, 4);
-    memcpy(key + 4, &identity, 4);
-    if (kernel_get(k, POLICY_SET_ALLOW, key, sizeof key) != NULL) {
-        return true;
-    }
-    key[8] = protocol;
-    memcpy(key + 12, &at, 2);
-    if (kernel_get(k, POLICY_SET_ALLOW, key, sizeof key) != NULL) {
+    memcpy(key, &list, 4);
+    key[4] = protocol;
+    memcpy(key + 8, &at, 2);
+    if (list == POLICY_ALL_PORTS || kernel_get(k, POLICY_SET_PORTS, key, sizeof key) != NULL) {
         return true;
     }
     for (size_t i = 0; (e = strmap_next(&k->elements, &i)) != NULL;) {
         const char *x = e->key + 1;
-        if (e->key[0] == POLICY_SET_RANGES && memcmp(x, key, 12) == 0 && memcmp(x + 12, &at, 2) <= 0 &&
-            memcmp(&at, x + 16, 2) <= 0) {
+        if (e->key[0] == POLICY_SET_RANGES && memcmp(x, key, 8) == 0 && memcmp(x + 8, &at, 2) <= 0 &&
+            memcmp(&at, x + 12, 2) <= 0) {
             return true;
         }
     }
@@ -498,15 +491,20 @@ static inline bool kernel_has_rule(const struct kernel *k, uint32_t group, uint3
 static inline bool kernel_passes(const struct kernel *k, const struct connection *to)
 {
     static const enum policy_set pods[] = {POLICY_SET_PODS_OUT, POLICY_SET_PODS_IN};
+    static const enum policy_set rules[] = {POLICY_SET_RULES_OUT, POLICY_SET_RULES_IN};
     for (unsigned i = 0; i < 2; i++) {
-        uint32_t own = i == 0 ? to->client : to->server, other = i == 0 ? to->server : to->client, group, identity;
         uint32_t self[2] = {htonl(to->client), htonl(to->server)};
-        if (!kernel_number(k, pods[i], own, &group) || kernel_get(k, POLICY_SET_SELVES, self, sizeof self) != NULL) {
+        uint32_t key[2] = {self[i], POLICY_ANYBODY}, other = self[1 - i], list;
+        if (kernel_get(k, pods[i], key, 4) == NULL || kernel_get(k, POLICY_SET_SELVES, self, sizeof self) != NULL) {
             continue;
         }
-        bool known = kernel_number(k, POLICY_SET_PEERS, other, &identity) || kernel_block(k, other, &identity);
-        if (!(known && kernel_has_rule(k, group, identity, to->protocol, to->port)) &&
-            !kernel_has_rule(k, group, POLICY_ANYBODY, to->protocol, to->port)) {
+        (void)(kernel_number(k, POLICY_SET_PEERS, &other, sizeof other, &key[1]) || kernel_block(k, other, &key[1]));
+        bool found = kernel_number(k, rules[i], key, sizeof key, &list);
+        if (!found) {
+            key[1] = POLICY_ANYBODY;
+            found = kernel_number(k, rules[i], key, sizeof key, &list);
+        }
+        if (!found || !kernel_has_port(k, list, to->protocol, to->port)) {
             return false;
         }
     }
