@@ -64,6 +64,7 @@ struct method {
     X(node_refs)                                                                                                       \
     X(node_routes)                                                                                                     \
     X(node_services)                                                                                                   \
+    X(node_policies)                                                                                                   \
     X(node_status)                                                                                                     \
     X(node_events)                                                                                                     \
     X(node_volumes)

@@ -1,6 +1,7 @@
 /* What an agent follows beside its pods: the objects whose content its pods name, ConfigMaps, Secrets and claims, with
  * the volumes that the claims name, and the volumes of the local provisioner that the node has (all in node.refs),
- * the routes to other nodes (node.routes), and all Services with where they lead (node.services).
+ * the routes to other nodes (node.routes), all Services with where they lead (node.services), and the network policies
+ * for its pods (node.policies).
  *
  * A feed is state-based: it remembers what the agent has been told (object -> revision, or the number of the newest
  * route) and, when something that could matter has changed, sends the difference. So lost credit, reconnects and bursts
@@ -9,7 +10,7 @@
  *
  * A change visits the feeds that it concerns and no others: feeds are found by their node (a pod has come, gone or
  * changed its spec) and by the objects that they follow; routes and services are one table each for all (routes.h,
- * serving.h). Who follows an object is listed here although an index of the state tells which pods name it: those may
+ * serving.h), policies one that knows who follows what (policing.h). Who follows an object is listed here although an index of the state tells which pods name it: those may
  * be 30 times as many as the nodes, all of them at once, and what each agent was told stands in the list. Feeds that
  * are dirty stand in a list; SEND_MAX of them send in a turn, for SEND_US; the others go on in the next. */
 #include "master/nodes/feeds.h"
@@ -22,6 +23,7 @@
 #include "master/front/call.h"
 #include "master/master.h"
 #include "master/nodes/nodes.h"
+#include "master/nodes/policing.h"
 #include "master/nodes/routes.h"
 #include "master/nodes/serving.h"
 #include "proto/facts/cluster.h"
@@ -36,13 +38,15 @@ struct node_feeds {
     struct list all, dirty;
     struct list routers;     /* feeds of routes */
     struct list servers;     /* feeds of services */
+    struct list guards;      /* feeds of policies */
     struct strmap by_node;   /* node -> struct group of its feeds */
     struct strmap by_object; /* "kind/ns/name" -> struct group of tolds */
     struct routes *routes;
-    bool routes_known;       /* since somebody follows them */
-    struct serving *serving; /* NULL while nobody follows it */
+    bool routes_known;         /* since somebody follows them */
+    struct serving *serving;   /* NULL while nobody follows it */
+    struct policing *policing; /* likewise */
 };
-enum feed_sort { FEED_REFS, FEED_ROUTES, FEED_SERVICES };
+enum feed_sort { FEED_REFS, FEED_ROUTES, FEED_SERVICES, FEED_POLICIES };
 struct group {
     struct list members;
     size_t key_size;
@@ -51,7 +55,7 @@ struct group {
 struct feed {
     struct list link;
     struct list group_link; /* in its node's group */
-    struct list peer_link;  /* among the routers or the servers */
+    struct list peer_link;  /* among the routers, the servers or the guards */
     struct list dirty_link; /* while it is dirty and was not refused */
     struct node_feeds *feeds;
     struct group *group;
@@ -67,7 +71,8 @@ struct feed {
     struct list changed; /* refs: struct told, of objects that have changed */
     bool route_changes;  /* the agent understands them */
     uint64_t routes_sent;
-    struct serving_place served; /* services */
+    struct serving_place served;    /* services */
+    struct policing_place *policed; /* policies; NULL: not yet */
 };
 struct told {
     struct list group_link, changed_link;
@@ -337,16 +342,48 @@ static int send_services(struct feed *f)
     return rv;
 }
 
+static int send_policies(struct feed *f, const struct view *v)
+{
+    if (!policing_is_behind(f->policed)) {
+        return 0;
+    }
+    int rv = rpc_stream_write(f->stream, policing_message(f->policed, view_revision(v)));
+    if (rv == 0) {
+        policing_sent(f->policed);
+    }
+    return rv;
+}
+
+static int send_next(struct feed *f)
+{
+    const struct view *v = store_committed(replica_store(f->m->replica));
+    switch (f->sort) {
+    case FEED_ROUTES:
+        return send_routes(f);
+    case FEED_SERVICES:
+        return send_services(f);
+    case FEED_POLICIES:
+        return send_policies(f, v);
+    default:
+        return send_refs(f, v);
+    }
+}
+
+static bool has_more(const struct feed *f)
+{
+    return (f->sort == FEED_SERVICES && serving_is_behind(f->feeds->serving, &f->served)) ||
+           (f->sort == FEED_POLICIES && policing_is_behind(f->policed));
+}
+
 static void flush(struct feed *f)
 {
     list_remove(&f->dirty_link);
     if (f->ended || !f->dirty) {
         return;
     }
-    const struct view *v = store_committed(replica_store(f->m->replica));
-    int rv = f->sort == FEED_ROUTES ? send_routes(f) : f->sort == FEED_SERVICES ? send_services(f) : send_refs(f, v);
+    int rv = send_next(f);
     f->dirty = rv != 0; /* still dirty: no credit, on_writable puts it back */
-    if (rv == 0 && f->sort == FEED_SERVICES && serving_is_behind(f->feeds->serving, &f->served)) {
+    if (rv == 0 && has_more(f)) {
         mark_dirty(f); /* the next part, behind the others */
     }
 }
@@ -464,6 +501,9 @@ void node_feeds_advance(struct master *m, const struct history_txn *txn)
         if (list_empty(&feeds->all)) {
             continue;
         }
+        if (feeds->policing != NULL && policing_is_of(any)) {
+            policing_change(feeds->policing, ch->old, ch->new);
+        }
         if (any->kind->id == KIND_NODE) {
             routes |= feeds->routes_known && routes_change(feeds->routes, ch->old, ch->new);
         } else if (any->kind->id == KIND_CLUSTERCONFIGURATION) {
@@ -499,6 +539,9 @@ void node_feeds_restored(struct master *m)
     }
     if (feeds->serving != NULL) {
         serving_sync(feeds->serving, store_committed(replica_store(m->replica)));
+    }
+    if (feeds->policing != NULL) {
+        policing_sync(feeds->policing);
     }
     LIST_FOR(it, &feeds->all)
     {
@@ -543,6 +586,13 @@ static void on_end(struct rpc_stream *st, const struct error *err, void *data)
     if (list_empty(&feeds->servers)) {
         serving_free(feeds->serving);
         feeds->serving = NULL;
+    }
+    if (f->policed != NULL) {
+        policing_unfollow(f->policed);
+    }
+    if (list_empty(&feeds->guards)) {
+        policing_free(feeds->policing);
+        feeds->policing = NULL;
     }
     group_leave(&feeds->by_node, f->group, &f->group_link);
     size_t cursor = 0;
@@ -606,6 +656,17 @@ unsigned node_feeds_nodes(const struct master *m)
     return (unsigned)m->feeds->by_node.count;
 }
 
+static const struct view *committed(void *data)
+{
+    const struct node_feeds *feeds = data;
+    return store_committed(replica_store(feeds->m->replica));
+}
+
+static void on_behind(void *data)
+{
+    mark_dirty(data);
+}
+
 static void feed_start(struct call *c, enum feed_sort sort)
 {
     struct str node;
@@ -636,13 +697,23 @@ static void feed_start(struct call *c, enum feed_sort sort)
     f->group = group_get(&feeds->by_node, str_of(f->node));
     list_push_back(&f->group->members, &f->group_link);
     if (sort != FEED_REFS) {
-        list_push_back(sort == FEED_ROUTES ? &feeds->routers : &feeds->servers, &f->peer_link);
+        list_push_back(sort == FEED_ROUTES     ? &feeds->routers
+                       : sort == FEED_SERVICES ? &feeds->servers
+                                               : &feeds->guards,
+                       &f->peer_link);
     }
     end_former(f);
     list_push_back(&feeds->all, &f->link);
     if (sort == FEED_SERVICES && feeds->serving == NULL) {
         feeds->serving = serving_new();
         serving_sync(feeds->serving, store_committed(replica_store(f->m->replica)));
+    }
+    if (sort == FEED_POLICIES && feeds->policing == NULL) {
+        feeds->policing = policing_new(committed, feeds);
+        policing_sync(feeds->policing);
+    }
+    if (sort == FEED_POLICIES) {
+        f->policed = policing_follow(feeds->policing, str_of(f->node), on_behind, f);
     }
     if (sort == FEED_ROUTES && !feeds->routes_known) {
         feeds->routes_known = true;
@@ -676,6 +747,14 @@ static void method_node_services(struct call *c)
 const struct method request_node_services = {"node.services", method_node_services,
                                              METHOD_NODE | METHOD_LEADER | METHOD_SERVED, "name"};
 
+static void method_node_policies(struct call *c)
+{
+    feed_start(c, FEED_POLICIES);
+}
+
+const struct method request_node_policies = {"node.policies", method_node_policies,
+                                             METHOD_NODE | METHOD_LEADER | METHOD_SERVED, "name"};
+
 /* ---- Life ---- */
 
 struct node_feeds *node_feeds_new(struct master *m)
@@ -686,6 +765,7 @@ struct node_feeds *node_feeds_new(struct master *m)
     list_init(&f->dirty);
     list_init(&f->routers);
     list_init(&f->servers);
+    list_init(&f->guards);
     strmap_init(&f->by_node);
     strmap_init(&f->by_object);
     f->routes = routes_new();
@@ -702,5 +782,6 @@ void node_feeds_free(struct node_feeds *f)
     strmap_close(&f->by_object);
     routes_free(f->routes);
     serving_free(f->serving);
+    policing_free(f->policing);
     free(f);
 }

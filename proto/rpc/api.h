@@ -120,7 +120,8 @@
  * node.heartbeat {name}  (a notification; soft state)
  *
  * ---- Agents to the leader (others answer NotLeader with leaderAddress in the error's field) ----
- * node.register  {node: object (Node), ?instance}       -> {object, heartbeatMs, routeChanges, services}
+ * node.register  {node: object (Node), ?instance}       -> {object, heartbeatMs, routeChanges, services,
+ *                policies}
  *                AlreadyExists: another living agent has the name
  * node.pods      {name} -> stream (watch of pods with spec.nodeName = name, as `watch`)
  * node.refs      {name, ?revision} -> stream: ConfigMaps and Secrets that pods of the node name, as `watch` (DELETED
@@ -129,6 +130,8 @@
  * node.services  {name} -> stream: {whole, changed: [Service and EndpointSlice objects], gone: [{kind, namespace,
  *                name}], complete} of the whole cluster (master/nodes/serving.h); there is one if `services` of
  *                node.register's answer is true
+ * node.policies  {name} -> stream: the network policies that select the node's pods, and who their peers are
+ *                (master/nodes/policing.h); there is one if `policies` of node.register's answer is true
  * node.status    {name, pods: [{namespace, name, uid, status}], ?node: status of the Node, ?gone: [{namespace, name,
  *                uid}]}
  *                -> {revision, results: [nil | error]}     gone: finished deletions (grace 0)
