@@ -13,3 +13,5 @@ $(BUILD)/tests/unit/master_backup $(BUILD)/tests/unit/master_restore $(BUILD)/te
 # The key that seals is replaced by rctl, and masters die by failpoints.
 $(BUILD)/tests/unit/master_reseal $(BUILD)/tests/unit/master_reseal_killed: $(BUILD)/tests/unit/kit/reseal_kit.o \
   | $(BUILD)/rctl $(BUILD)/tests/reeve-master
+# What masters tell is compared with what a node makes of it.
+$(BUILD)/tests/unit/master_policing: $(patsubst %,$(BUILD)/agent/policy/%.o,core peers cells)
