@@ -35,7 +35,8 @@ struct waiter {
 
 static bool is_heard(const struct isolation *n, const struct agent_pod *ap)
 {
-    return n->untold || policy_core_revision(enforcer_core(n->enforcer)) >= ap->ordered_revision;
+    uint64_t revision = policy_core_revision(enforcer_core(n->enforcer));
+    return n->untold || (revision > 0 && revision >= ap->ordered_revision);
 }
 
 static bool is_enforced(const struct isolation *n, const struct agent_pod *ap)
@@ -60,12 +61,14 @@ static void answer(struct waiter *w, const struct error *error)
     cb(ip, error, pod);
 }
 
+/* What one that is selected begins with is on the disk before: after a power cut it begins with no less. */
 static void let_go(struct isolation *n)
 {
     LIST_FOR_SAFE(it, &n->waiting)
     {
         struct waiter *w = LIST_ENTRY(it, struct waiter, link);
         if (may_begin(n, w->pod)) {
+            kept_policies_now(n->agent);
             answer(w, NULL);
         }
     }
@@ -135,10 +138,17 @@ void isolation_open(struct agent *a)
 
 void isolation_on_masters(struct agent *a, bool tell)
 {
-    if (a->isolation != NULL) {
-        a->isolation->untold = !tell;
-        let_go(a->isolation);
+    static const char none[] = "\x83\xa8revision\x01\xa5whole\xc3\xa8"
+                               "complete\xc3";
+    if (a->isolation == NULL) {
+        return;
     }
+    a->isolation->untold = !tell;
+    if (!tell) { /* kept as well: there are none */
+        isolation_told(a, mp_of((const uint8_t *)none, sizeof none - 1));
+        kept_policies_changed(a);
+    }
+    let_go(a->isolation);
 }
 
 void isolation_told(struct agent *a, struct mp message)

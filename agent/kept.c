@@ -179,6 +179,13 @@ static void write_policies(struct agent *a)
     }
 }
 
+void kept_policies_now(struct agent *a)
+{
+    if (a->kept != NULL) {
+        write_policies(a);
+    }
+}
+
 static bool is_due(const struct agent *a, const struct kept_part *part)
 {
     return part->written_ms == 0 || env_now_ms(a->env) - part->written_ms >= KEPT_EACH_MS;

@@ -18,7 +18,8 @@ void kept_set_ranges(struct agent *a, struct str domain, struct str services, st
 void kept_set_overlay(struct agent *a, struct str routing, int64_t id, int64_t port); /* as network_set_overlay */
 void kept_changed(struct agent *a); /* what is told of services or routes */
 void kept_policies_changed(struct agent *a);
-void kept_check(struct agent *a); /* once in a while: writes, if it is time */
-void kept_close(struct agent *a); /* writes; before dataplane_close and isolation_close */
+void kept_policies_now(struct agent *a); /* writes them, if they have changed */
+void kept_check(struct agent *a);        /* once in a while: writes, if it is time */
+void kept_close(struct agent *a);        /* writes; before dataplane_close and isolation_close */
 
 #endif

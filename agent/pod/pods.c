@@ -490,6 +490,9 @@ static void adopt(struct agent *a, struct object *o)
         return;
     }
     ap->admitted = true;
+    if (mp_str(mp_get(object_status(o), "podIP")).n > 0) {
+        ap->ordered_revision = 0; /* it has begun once: what was kept of policies since is enough */
+    }
     podops_sandbox_paths(ap);
     ap->stale_network = ap->sandbox == NULL && !ap->pod->spec->host_network;
     if (ap->sandbox != NULL) {
