@@ -48,7 +48,8 @@ struct fake_master {
     int refuse_status;     /* error code for node.status; 0 = accept */
     struct rpc_session *peers[MASTER_PEERS];
     struct rpc_session *agent; /* the one that registered last */
-    struct rpc_stream *pods, *refs, *routes;
+    bool tells_policies;       /* there is node.policies */
+    struct rpc_stream *pods, *refs, *routes, *policies;
     unsigned connections; /* ever */
     unsigned refusals;    /* of registrations */
     char instance[96];    /* of the last registration, or hello */
@@ -139,12 +140,14 @@ static inline void master_order_end(struct rpc_stream *st, const struct error *e
 {
     struct fake_master *m = data;
     (void)err;
-    if (m->many || m->pods == st || m->refs == st || m->routes == st) { /* else the test has ended it */
+    if (m->many || m->pods == st || m->refs == st || m->routes == st ||
+        m->policies == st) { /* else the test has ended it */
         rpc_stream_end(st, NULL);
     }
     m->pods = m->pods == st ? NULL : m->pods;
     m->refs = m->refs == st ? NULL : m->refs;
     m->routes = m->routes == st ? NULL : m->routes;
+    m->policies = m->policies == st ? NULL : m->policies;
 }
 static const struct rpc_stream_events master_order_events = {.on_data = master_ignore, .on_end = master_order_end};
 
@@ -220,7 +223,8 @@ static inline void master_register(struct fake_master *m, struct rpc_request *r,
     master_json(node, m->last_node, sizeof m->last_node);
     m->of_any += mp_bool(mp_get(params, "anyMaster"), false);
     m->agent = rpc_request_session(r);
-    mp_write_map(&b, 3);
+    mp_write_map(&b, 4);
+    mp_write_key_bool(&b, "policies", m->tells_policies);
     mp_write_key_int(&b, "heartbeatMs", m->heartbeat_ms);
     mp_write_key_bool(&b, "ownStatus", true);
     mp_write_cstr(&b, "object");
@@ -381,6 +385,8 @@ static inline void master_request(struct rpc_session *s, struct rpc_request *r, 
         master_take_stream(m, &m->refs, r);
     } else if (str_is(method, "node.routes")) {
         master_take_stream(m, &m->routes, r);
+    } else if (str_is(method, "node.policies")) {
+        master_take_stream(m, &m->policies, r);
     } else if (str_is(method, "node.status")) {
         master_status(m, r, params);
     } else if (str_is(method, "node.volumes")) {

@@ -96,8 +96,8 @@ static void start(struct fixture *f, const char *first, const char *second)
         .instance = "1f-3-2e",
         .masters = masters,
         .learnt = f->learnt,
-        .events = {write_node, on_ready, on_lost, on_list_begin, on_object, on_list_end, on_routes, NULL, on_masters,
-                   on_request},
+        .events = {write_node, on_ready, on_lost, on_list_begin, on_object, on_list_end, on_routes, NULL, NULL,
+                   on_masters, on_request},
         .data = f,
     };
     f->session = session_new(&c);
@@ -611,7 +611,7 @@ static void nodes_spread_over_the_masters(void **state)
             .name = names[i],
             .instance = "1f-3-2e",
             .masters = masters,
-            .events = {write_node, on_ready, on_lost, on_list_begin, on_object, on_list_end, on_routes, NULL,
+            .events = {write_node, on_ready, on_lost, on_list_begin, on_object, on_list_end, on_routes, NULL, NULL,
                        on_masters, on_request},
             .data = &nodes[i],
         });
