@@ -181,6 +181,9 @@ static void claim_make(struct client *c, const char *name, const char *spec)
 static void test_a_claim_gets_the_default_class_and_its_protection(void **state)
 {
     struct client *c = admin_of(state);
+    must(c, "get", "{kind: StorageClass, name: local}"); /* every new cluster has it */
+    assert_true(value_path(c->result, "object.provisioner") != NULL);
+    must(c, "delete", "{kind: StorageClass, name: local}");
     class_make(c, "plain", false, false);
     claim_make(c, "before", "");
     assert_string_equal(text_at(c, "object.spec.storageClassName"), "");
@@ -225,6 +228,76 @@ static void test_a_claim_asks_for_more_only_if_its_class_lets_it(void **state)
             "1Gi}}}}}");
 }
 
+/* Objects that nobody in his right mind makes; the master goes on, and nothing is bound that should not be. */
+static void test_hostile_volumes_claims_and_nodes_stop_nothing(void **state)
+{
+    struct client *c = admin_of(state);
+    char name[80], pod[6000] = "";
+    must(c, "create",
+         "{object: {apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: odd}, provisioner: "
+         "reeve.io/local}}");
+    for (unsigned i = 0; i < 40; i++) { /* 40 Pi on one node */
+        must(c, "create",
+             "{object: {apiVersion: v1, kind: PersistentVolume, metadata: {name: big%u, labels: {reeve.io/node: full}, "
+             "annotations: {pv.kubernetes.io/provisioned-by: reeve.io/local}}, spec: {capacity: {storage: 1Pi}, "
+             "accessModes: [ReadWriteOnce], hostPath: {path: /v}, storageClassName: none, claimRef: {namespace: "
+             "nowhere, "
+             "name: nobody, uid: '%u', kind: Pod, apiVersion: odd/v0}}}}",
+             i, i);
+    }
+    static const char *const roots[] = {"/a/../b", "a", "/", "", "/a/", "/good"};
+    static const char *const sizes[] = {"1Gi", "1Gi", "1Gi", "1Gi", "1Gi", "0"};
+    for (unsigned i = 0; i < 6; i++) { /* each offers nothing */
+        must(c, "create",
+             "{object: {apiVersion: v1, kind: Node, metadata: {name: odd%u, labels: {kubernetes.io/hostname: odd%u}, "
+             "annotations: {reeve.io/local-volumes-root: '%s'}}}}",
+             i, i, roots[i]);
+        must(c, "patch",
+             "{kind: Node, name: odd%u, part: status, type: merge, patch: {status: {allocatable: {cpu: '4', memory: "
+             "4Gi, pods: '9', reeve.io/local-storage: %s}, conditions: [{type: Ready, status: 'True'}]}}}",
+             i, sizes[i]);
+    }
+    claim_make(c, "huge", ", storageClassName: odd");
+    must(
+        c, "patch",
+        "{kind: PersistentVolumeClaim, name: huge, part: status, type: merge, patch: {status: {phase: Bound, capacity: "
+        "{storage: 8Ei}, accessModes: [ReadWriteMany], conditions: [{type: a}, {type: b, status: c}]}}}");
+    for (unsigned i = 0; i < 70; i++) {
+        snprintf(name, sizeof name, "%s{name: v%u, persistentVolumeClaim: {claimName: huge%u}}", i > 0 ? ", " : "", i,
+                 i);
+        strcat(pod, name);
+        if (i > 0) {
+            char claim[16];
+            snprintf(claim, sizeof claim, "huge%u", i);
+            claim_make(c, claim, ", storageClassName: odd");
+        }
+    }
+    must(c, "create",
+         "{object: {apiVersion: v1, kind: Pod, metadata: {name: many}, spec: {volumes: [%s], containers: [{name: c, "
+         "image: i}]}}}",
+         pod);
+    must(c, "create",
+         "{object: {apiVersion: v1, kind: Pod, metadata: {name: odd}, spec: {volumes: [{name: v, "
+         "persistentVolumeClaim: {claimName: huge}}], containers: [{name: c, image: i}]}}}");
+    static const char *const pods[] = {"many", "odd"};
+    static const char *const why[] = {"\"huge0\" not found", "persistent volumes to bind"};
+    for (unsigned i = 0; i < 2; i++) {
+        for (int64_t end = kit_now() + KIT_WAIT_MS;;) {
+            must(c, "get", "{kind: Pod, name: %s}", pods[i]);
+            const struct value *said =
+                value_find(value_path(c->result, "object.status.conditions"), "type", STR("PodScheduled"));
+            const char *message = said == NULL ? "" : value_text(c->kit, said, "message");
+            if (strstr(message, why[i]) != NULL || kit_now() > end) {
+                assert_non_null(strstr(message, why[i]));
+                break;
+            }
+            kit_turn(c->kit, 20);
+        }
+        assert_string_equal(text_at(c, "object.spec.nodeName"), "");
+    }
+    must(c, "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: alive}}}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +306,7 @@ int main(void)
         cmocka_unit_test(test_a_node_lets_go_of_its_own_volumes_that_are_to_go),
         cmocka_unit_test(test_a_claim_gets_the_default_class_and_its_protection),
         cmocka_unit_test(test_a_claim_asks_for_more_only_if_its_class_lets_it),
+        cmocka_unit_test(test_hostile_volumes_claims_and_nodes_stop_nothing),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
