@@ -65,8 +65,35 @@ static struct object *service(struct rng *rng, const char *ns, const char *name)
                        (unsigned)rng_below(rng, 6));
 }
 
+/* On a node or on none, of a class or of none, somebody's or nobody's. */
+static struct object *volume(struct rng *rng, const char *name)
+{
+    return yaml_object("{apiVersion: v1, kind: PersistentVolume, metadata: {name: %s, annotations: "
+                       "{pv.kubernetes.io/provisioned-by: %s}, labels: {%s: %s}}, spec: {capacity: {storage: %uMi}, "
+                       "accessModes: [ReadWriteOnce], hostPath: {path: /x}, storageClassName: %s%s}}",
+                       name, rng_below(rng, 4) > 0 ? "reeve.io/local" : "x",
+                       rng_below(rng, 3) > 0 ? "reeve.io/node" : "other", PICK(rng, NAMES),
+                       1 + (unsigned)rng_below(rng, 9), rng_below(rng, 3) > 0 ? PICK(rng, NAMES) : "''",
+                       rng_below(rng, 2) == 0 ? "" : ", claimRef: {namespace: default, name: a}");
+}
+
+static struct object *claim(struct rng *rng, const char *ns, const char *name)
+{
+    return yaml_object("{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: %s, namespace: %s}, spec: "
+                       "{accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}, storageClassName: "
+                       "%s%s}}",
+                       name, ns, rng_below(rng, 3) > 0 ? PICK(rng, NAMES) : "''",
+                       rng_below(rng, 2) == 0 ? "" : ", volumeName: a");
+}
+
 static struct object *made(struct rng *rng, unsigned kind, const char *ns, const char *name)
 {
+    if (kind == KIND_PERSISTENTVOLUME) {
+        return volume(rng, name);
+    }
+    if (kind == KIND_PERSISTENTVOLUMECLAIM) {
+        return claim(rng, ns, name);
+    }
     if (kind == KIND_CONFIGMAP) {
         return dressed(rng, config_map(ns, name, "k", "v"));
     }
@@ -95,6 +122,12 @@ static struct object *changed(struct rng *rng, const struct object *o)
     struct object *out = NULL;
     struct error err = {0};
     arena_init(&a);
+    if (o->kind->id == KIND_PERSISTENTVOLUME || o->kind->id == KIND_PERSISTENTVOLUMECLAIM) {
+        char ns[64], name[64];
+        snprintf(ns, sizeof ns, "%.*s", STR_ARG(o->ns));
+        snprintf(name, sizeof name, "%.*s", STR_ARG(o->name));
+        return made(rng, o->kind->id, ns, name);
+    }
     struct value *doc = object_to_value(&a, o);
     if (o->kind->id != KIND_EVENT && rng_below(rng, 2) == 0) {
         dress(rng, &a, doc);
@@ -125,12 +158,15 @@ static struct object *changed(struct rng *rng, const struct object *o)
 }
 
 static const unsigned KINDS[] = {KIND_POD, KIND_CONFIGMAP, KIND_EVENT, KIND_SERVICE};
+/* And those that indexes unknown to `belongs` are of. */
+static const unsigned MADE[] = {KIND_POD,     KIND_CONFIGMAP,        KIND_EVENT,
+                                KIND_SERVICE, KIND_PERSISTENTVOLUME, KIND_PERSISTENTVOLUMECLAIM};
 
 static void random_txn(struct txn *t, struct rng *rng, const struct view *v)
 {
     txn_init(t, "test");
     for (unsigned n = 1 + (unsigned)rng_below(rng, 4); n > 0; n--) {
-        unsigned kind = PICK(rng, KINDS);
+        unsigned kind = PICK(rng, MADE);
         const char *ns = PICK(rng, NAMESPACES), *name = PICK(rng, NAMES);
         const struct object *o = find(v, kind, ns, name);
         if (o == NULL || rng_below(rng, 12) == 0) { /* it exists now and then: all is taken back */
