@@ -158,6 +158,10 @@ bool image_layer_reserved(const struct image_store *s, const char *hex);
  * set. */
 int image_layer_unpack(const char *path, const char *blob_hex, const char *diff_hex, const char *dir,
                        char diff_found[IMAGE_HEX_SIZE], const atomic_bool *cancel, struct error *err);
+/* The ways of packing that libarchive undoes by itself. It has others, for which it runs programs of this machine:
+ * whoever makes an image does not choose those. */
+struct archive;
+void image_support_filters(struct archive *a);
 /* Only the digest of the tar inside. */
 int image_layer_diff(const char *path, char diff_found[IMAGE_HEX_SIZE], struct error *err);
 

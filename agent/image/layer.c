@@ -59,6 +59,14 @@ static la_ssize_t read_blob(struct archive *a, void *data, const void **out)
     return n;
 }
 
+void image_support_filters(struct archive *a)
+{
+    archive_read_support_filter_gzip(a);
+    archive_read_support_filter_zstd(a);
+    archive_read_support_filter_xz(a);
+    archive_read_support_filter_bzip2(a);
+}
+
 /* A bomb: a few bytes that unpack to a full disk. Of the disk a little stays for others. */
 static bool grows_too_much(struct layer *l, struct archive *a)
 {
@@ -139,7 +147,7 @@ static int layer_open(const char *path, struct layer **out, struct error *err)
     EVP_DigestInit_ex(l->blob_md, EVP_sha256(), NULL);
     EVP_DigestInit_ex(l->diff_md, EVP_sha256(), NULL);
     l->outer = archive_read_new();
-    archive_read_support_filter_all(l->outer);
+    image_support_filters(l->outer);
     archive_read_support_format_raw(l->outer);
     archive_read_support_format_empty(l->outer);
     struct archive_entry *e;

@@ -102,7 +102,7 @@ static int extract_archive(struct import *im, const char *path, const char *dir,
         return error_set_errno(err, errno, "cannot open %s", dir);
     }
     struct archive *a = archive_read_new();
-    archive_read_support_filter_all(a);
+    image_support_filters(a);
     archive_read_support_format_tar(a);
     int rc = 0, ar = archive_read_open_filename(a, path, 256 << 10);
     uint64_t total_bytes = 0;

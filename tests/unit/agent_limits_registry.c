@@ -602,6 +602,36 @@ static void paths_that_lead_out_are_refused(void **state)
     }
 }
 
+/* libarchive would have other programs unpack what it cannot itself. */
+static void no_program_is_run_for_a_layer(void **state)
+{
+    struct store *s = *state;
+    NEED_ROOT();
+    static const struct {
+        const char *program, *magic;
+        size_t size;
+    } rows[] = {{"lrzip", "LRZI\0\6", 6}, {"lzop", "\x89LZO\0\r\n\x1a\n", 9}, {"grzip", "GRZipII\0\2\4:)", 12}};
+    CLEANUP_FREE char *path = xstrdup(getenv("PATH")), *ran = xasprintf("%s/ran", s->dir);
+    CLEANUP_FREE char *text = xasprintf("#!/bin/sh\n/bin/touch %s\n/bin/cat\n", ran);
+    setenv("PATH", s->dir, 1);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        atomic_bool cancel = false;
+        struct error err = {0};
+        char diff[IMAGE_HEX_SIZE], blob[2048] = "";
+        CLEANUP_FREE char *program = xasprintf("%s/%s", s->dir, rows[i].program), *file = xasprintf("%s/blob", s->dir),
+                          *dir = xasprintf("%s/of-%s", s->dir, rows[i].program);
+        memcpy(blob, rows[i].magic, rows[i].size);
+        assert_int_equal(fs_write_file(program, str_of(text), 0755, false, NULL), 0);
+        assert_int_equal(fs_write_file(file, (struct str){blob, sizeof blob}, 0600, false, NULL), 0);
+        assert_int_equal(image_layer_unpack(file, NULL, NULL, dir, diff, &cancel, &err), ERR_CORRUPT);
+        if (fs_exists(ran)) {
+            setenv("PATH", path, 1);
+            fail_msg("%s was run", rows[i].program);
+        }
+    }
+    setenv("PATH", path, 1);
+}
+
 static void devices_are_left_out_and_setuid_stays_where_nobody_comes(void **state)
 {
     struct store *s = *state;
@@ -646,6 +676,7 @@ int main(void)
         T(a_full_disk_is_said_and_nothing_is_left),
         T(a_bomb_is_not_unpacked),
         T(paths_that_lead_out_are_refused),
+        T(no_program_is_run_for_a_layer),
         T(devices_are_left_out_and_setuid_stays_where_nobody_comes),
     };
     own_mounts = unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
