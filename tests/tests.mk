@@ -10,7 +10,7 @@ LAYERS ?= units sim fuzz fault e2e
 .PHONY: help deps run stop images test test-programs test-limits units sim e2e fuzz-corpora bench bench-etcd
 
 help:
-	@echo "make run          everything: packages, build, images, a cluster of 3 masters and 2 nodes, and the tour of examples/hello"
+	@echo "make run          everything: packages, build, images, a cluster of 3 masters and 2 nodes, and the tours of examples/hello and examples/guestbook"
 	@echo "make stop         take that cluster down"
 	@echo "make              build/reeve-master, build/reeve-agent, build/rctl"
 	@echo "make deps         install the packages that Reeve needs (Debian, root)"
@@ -34,6 +34,8 @@ run:
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory images
 	@BUILD=$(BUILD) DIR=$(DIR) examples/hello/chapter --up
+	@BUILD=$(BUILD) DIR=$(DIR) examples/guestbook/chapter
+	@printf '\nThe cluster is running. Look around:\n    export REEVE_CONFIG=$(DIR)/config\n    $(BUILD)/rctl get pods -o wide\n    $(BUILD)/rctl cluster status\nStop it: make stop\n'
 
 stop:
 	@$(BUILD)/rctl down --dir $(DIR)
