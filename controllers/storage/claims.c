@@ -161,12 +161,12 @@ static int unbound(const struct reconcile_in *in, struct reconcile_out *out, con
 {
     const struct object *standard = storage_class_is_open(claim) ? storage_default_class(in->view) : NULL;
     const struct object *class = storage_class_get(in->view, claim);
+    if (standard != NULL) {
+        return give_class(out, claim, standard, err); /* before a volume is looked for: it asks for that class */
+    }
     const struct object *volume = choose(in, claim, class != NULL && storage_class_waits(class));
     if (volume != NULL) {
         return bind(in, out, claim, volume, err);
-    }
-    if (standard != NULL) {
-        return give_class(out, claim, standard, err);
     }
     return explain(in, out, claim, class, err);
 }

@@ -298,7 +298,6 @@ struct value *storage_make_local(struct arena *a, struct value *claim, const str
                                  const struct object *node, int64_t wall_ms)
 {
     struct str root, policy = mp_str(mp_get(object_mp(class), "reclaimPolicy"));
-    struct mp options = mp_get(object_mp(class), "mountOptions");
     int64_t offered;
     if (!storage_node_offers(node, &root, &offered)) {
         return NULL;
@@ -321,12 +320,6 @@ struct value *storage_make_local(struct arena *a, struct value *claim, const str
     value_set(a, spec, "accessModes", value_copy(a, value_get(wants, "accessModes")));
     value_set(a, spec, "persistentVolumeReclaimPolicy", value_str(a, policy.n > 0 ? policy : STR("Delete")));
     value_set(a, spec, "storageClassName", value_str(a, class->name));
-    if (mp_count(options) > 0) {
-        struct value *list = value_ensure_list(a, spec, "mountOptions");
-        for (struct mp_iter it = mp_iter(options); mp_next(&it);) {
-            value_append(a, list, value_str(a, mp_str(it.value)));
-        }
-    }
     value_set(a, spec, "volumeMode", value_cstr(a, "Filesystem"));
     value_set(a, spec, "nodeAffinity", node_affinity(a, object_label(node, LABEL_HOSTNAME)));
     annotate(a, claim, STORAGE_SELECTED_NODE, node->name);

@@ -323,6 +323,10 @@ void class_validate(const struct value *obj, const struct value *old, struct err
             bad_value(l, mode, FPATH("volumeBindingMode"),
                       "volumes of reeve.io/local are made where the pod runs: must be WaitForFirstConsumer");
         }
+        if (value_count(value_get(obj, "mountOptions")) > 0) {
+            bad_forbidden(l, value_get(obj, "mountOptions"), FPATH("mountOptions"),
+                          "volumes of reeve.io/local are directories, which are mounted as their disk is");
+        }
         for (unsigned i = 0; i < value_count(parameters); i++) {
             bad_forbidden(l, parameters->map.members[i].value,
                           FPATH_KEY(FPATH("parameters"), parameters->map.members[i].key),
