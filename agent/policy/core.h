@@ -1,9 +1,9 @@
 /* Network policies as elements of the kernel's table (skeleton.h): what masters tell and the pods that are here go in,
  * cells come out. Pure.
  *
- * Messages are those of the feed node.policies (master/nodes/policing.h): {revision, whole, policies: [objects], gone:
- * [{namespace, name}], classes: [{key, whole, members: [[address, [[name, protocol, port]...]]...], gone: [address...]}],
- * dropped: [key...], complete}. Nothing is changed before `complete`.
+ * Messages are those of the feed node.policies (master/nodes/policing.h): {revision, whole, policies: [objects],
+ * gone: [{namespace, name}], classes: [{key, whole, members: [[address, [[name, protocol, port]...]]...],
+ * gone: [address...]}], dropped: [key...], complete}. Nothing is changed before `complete`.
  *
  * A pod here that some policy selects for a direction is in pods-in or pods-out. For each identity that a rule names it
  * has an element with a list of ports; pods that the same policies select, and that call ports alike, share the work.

@@ -85,8 +85,8 @@ static void one_refused(const struct nft_change *c, const struct error *err, voi
     cells_refuse(e->cells);
 }
 
-/* The kernel has refused all of it: pods first, which are then allowed nothing, and the rest element by element, so that
- * what it does not take is left out. */
+/* The kernel has refused all of it: pods first, which are then allowed nothing, and the rest element by element, so
+ * that what it does not take is left out. */
 static int make_piecemeal(struct enforcer *e, unsigned count, struct error *err)
 {
     unsigned pods = 0;

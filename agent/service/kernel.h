@@ -1,5 +1,5 @@
-/* The kernel's side of a table of ours: transactions, what is there, who else changes it. One network namespace: that in
- * which it was opened. Calls block for as long as the kernel needs; no loop here. */
+/* The kernel's side of a table of ours: transactions, what is there, who else changes it. One network namespace: that
+ * in which it was opened. Calls block for as long as the kernel needs; no loop here. */
 #ifndef AGENT_SERVICE_KERNEL_H
 #define AGENT_SERVICE_KERNEL_H
 

@@ -87,8 +87,8 @@ size_t service_table_count(const struct service_table *t);
 size_t service_table_elements(const struct service_table *t); /* wanted ones */
 size_t service_table_waiting(const struct service_table *t);  /* changes that service_table_next would tell */
 
-/* Borrowed until the next call of another function. The next changes, at most max; 0 = all is as it should be. Asked again before service_table_done it tells the
- * same. */
+/* The next changes, at most max; 0 = all is as it should be. Asked again before service_table_done it tells the same.
+ * Borrowed until the next call of another function. */
 unsigned service_table_next(const struct service_table *t, struct nft_change *out, unsigned max);
 void service_table_done(struct service_table *t, unsigned count); /* so many of them are in the kernel now */
 

@@ -14,9 +14,9 @@
  * heard all policies that were there when the pod came.
  *
  * Members of a class are kept by the class and shared by all policies and nodes: a pod that comes, goes, or gets its
- * address touches the classes that it is in, and the nodes that follow them; nobody walks over policies and pods. Labels
- * are compared with the selectors of the pod's namespace, and with those that name namespaces by labels. While there is
- * no policy nothing is kept. Loop thread only. */
+ * address touches the classes that it is in, and the nodes that follow them; nobody walks over policies and pods.
+ * Labels are compared with the selectors of the pod's namespace, and with those that name namespaces by labels. While
+ * there is no policy nothing is kept. Loop thread only. */
 #ifndef MASTER_NODES_POLICING_H
 #define MASTER_NODES_POLICING_H
 

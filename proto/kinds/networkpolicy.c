@@ -15,8 +15,8 @@
 /* clang-format off */
 SCHEMA_STATIC(policy_port, "NetworkPolicyPort", "Ports of the pod that is connected to.",
     STRING("protocol", "TCP, UDP or SCTP.", DEFAULT("TCP"), ONE_OF("TCP|UDP|SCTP")),
-    INT_OR_STRING("port", "A number, or the name of a container's port, which may be another number in each pod. Without "
-                  "one: all ports of the protocol."),
+    INT_OR_STRING("port", "A number, or the name of a container's port, which may be another number in each pod. "
+                  "Without one: all ports of the protocol."),
     INT32("endPort", "The last port of a range that begins with the number in port."));
 
 SCHEMA_STATIC(ip_block, "IPBlock", "A range of addresses, as they arrive at the node.",
@@ -41,7 +41,8 @@ SCHEMA_STATIC(egress_rule, "NetworkPolicyEgressRule", "Where the pods may connec
 SCHEMA_STATIC(policy_spec, "NetworkPolicySpec", "Whom the policy selects, and what it allows them.",
     OBJECT("podSelector", schema_label_selector, "Pods of its namespace that it is for; {}: all of them."),
     OBJECTS("ingress", ingress_rule, "What may come to the pods. Beside policyTypes Ingress an empty list is nothing."),
-    OBJECTS("egress", egress_rule, "Where the pods may connect to. Beside policyTypes Egress an empty list is nowhere."),
+    OBJECTS("egress", egress_rule, "Where the pods may connect to. Beside policyTypes Egress an empty list is "
+            "nowhere."),
     STRINGS("policyTypes", "Directions that it restricts: Ingress, Egress. Unset: Ingress, and Egress if there is an "
             "egress rule."));
 

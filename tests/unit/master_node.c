@@ -113,6 +113,7 @@ static void test_a_node_speaks_for_itself_only(void **state)
     refused(a, ERR_FORBIDDEN, NULL, "node.refs", "{name: other}");
     refused(a, ERR_FORBIDDEN, NULL, "node.routes", "{name: other}");
     refused(a, ERR_FORBIDDEN, NULL, "node.services", "{name: other}");
+    refused(a, ERR_FORBIDDEN, NULL, "node.policies", "{name: other}");
     refused(a, ERR_FORBIDDEN, NULL, "node.status", "{name: other, pods: []}");
     refused(a, ERR_FORBIDDEN, NULL, "node.events", "{name: other, events: []}");
     refused(a, ERR_FORBIDDEN, NULL, "get", "{kind: Secret, namespace: kube-system, name: x}");
@@ -462,6 +463,39 @@ static void test_services_and_where_they_lead_are_told_to_every_node(void **stat
     client_close(a);
 }
 
+/* What is in it, and how it goes on, is master_policing.c's. */
+static void test_a_node_is_told_the_policies_that_select_its_pods(void **state)
+{
+    struct client *c = admin_of(state), *a = agent_new(c->kit, "guard1");
+    struct stream *s = stream_open(a, "node.policies", "{name: guard1}");
+    const struct value *payload = stream_next(s);
+    assert_non_null(payload);
+    assert_true(value_path_bool(payload, "whole", false) && value_path_bool(payload, "complete", false));
+    assert_int_equal(value_count(value_get(payload, "policies")), 0);
+    must(c, "create",
+         "{object: {apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: guarded}, spec: "
+         "{podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {app: asks}}}]}]}}}");
+    make_pod(c, "guarded", "guard1", "");
+    bool policy = false;
+    for (int64_t until = kit_now() + KIT_WAIT_MS; !policy && kit_now() < until;) {
+        payload = stream_next(s);
+        assert_non_null(payload);
+        assert_false(value_path_bool(payload, "whole", false));
+        policy = value_count(value_get(payload, "policies")) == 1 && value_count(value_get(payload, "classes")) == 1;
+    }
+    assert_true(policy);
+    must(c, "delete", "{kind: NetworkPolicy, name: guarded}");
+    bool gone = false;
+    for (int64_t until = kit_now() + KIT_WAIT_MS; !gone && kit_now() < until;) {
+        payload = stream_next(s);
+        gone = value_count(value_get(payload, "gone")) == 1 && value_count(value_get(payload, "dropped")) == 1;
+    }
+    assert_true(gone);
+    must(c, "delete", "{kind: Pod, name: guarded, gracePeriodSeconds: 0}");
+    stream_close(s);
+    client_close(a);
+}
+
 /* ---- Status ---- */
 
 static void test_status_of_own_pods_is_taken_and_of_others_refused(void **state)
@@ -579,6 +613,7 @@ int main(void)
         cmocka_unit_test(test_references_larger_than_a_message_come_in_pieces),
         cmocka_unit_test(test_routes_follow_the_nodes),
         cmocka_unit_test(test_services_and_where_they_lead_are_told_to_every_node),
+        cmocka_unit_test(test_a_node_is_told_the_policies_that_select_its_pods),
         cmocka_unit_test(test_status_of_own_pods_is_taken_and_of_others_refused),
         cmocka_unit_test(test_status_of_the_node),
         cmocka_unit_test(test_gone_removes_a_deleted_pod_and_no_other),
