@@ -99,7 +99,9 @@ static bool works(void *data)
 
 static void on_bulk(bool begins, void *data)
 {
-    isolation_bulk(((struct dataplane *)data)->agent, begins);
+    struct agent *a = ((struct dataplane *)data)->agent;
+    isolation_bulk(a, begins);
+    network_pause_watch(a->network, begins);
 }
 
 static void on_complete(void *data)

@@ -25,7 +25,7 @@ struct services {
     bool refuses;      /* the last transaction of elements */
     bool failing;      /* the last of what was tried has failed */
     bool ranges_changed;
-    bool looking, sweeping, closing, remove;
+    bool looking, auditing, sweeping, closing, remove;
     unsigned mends_at_once;
     uv_idle_t turn; /* `work` in the loop's next turn: a timer of no time would be run again in the same one */
     uv_timer_t work, sweep, calm, verify;
@@ -398,6 +398,43 @@ static void on_touched(uv_poll_t *p, int status, int events)
 
 /* ---- Is there what should be? ---- */
 
+/* What is there that nobody here has made. What was taken away while it was listed looks like that as well: then it is
+ * read again for nothing. */
+static void audited(uv_work_t *req, int status)
+{
+    struct look *l = CONTAINER_OF(req, struct look, work);
+    struct services *s = l->services;
+    size_t foreign = 0;
+    (void)status;
+    s->auditing = false;
+    for (size_t i = 0; l->rc == 0 && i < l->count; i++) {
+        foreign += !service_table_knows(s->table, l->list[i].set, l->list[i].key);
+    }
+    s->stats.foreign += foreign;
+    free(l->list);
+    free(l);
+    if (s->closing) {
+        maybe_closed(s);
+    } else if (foreign > 0 && s->ready && !s->looking) {
+        log_warn(s->log, "services",
+                 "%zu elements of the kernel's table of services are not this agent's; it is mended", foreign);
+        s->ready = false;
+        s->stats.mends++;
+        schedule(s, mend_wait_ms(s));
+    }
+}
+
+static void begin_audit(struct services *s)
+{
+    if (s->auditing || service_table_elements(s->table) > SERVICES_AUDIT_MAX) {
+        return;
+    }
+    struct look *l = xcalloc(1, sizeof *l);
+    l->services = s;
+    s->auditing = true;
+    uv_queue_work(s->loop, &l->work, look_on_thread, audited);
+}
+
 void services_verify(struct services *s)
 {
     struct nft_change *list = s->changes;
@@ -409,6 +446,9 @@ void services_verify(struct services *s)
     unsigned n = service_table_settled(s->table, &s->verified, list, SERVICES_VERIFY);
     if (service_kernel_compare(s->kernel, list, n, &differs) == 0) {
         s->stats.verified += n;
+        if (s->verified == 0) {
+            begin_audit(s);
+        }
     } else if (differs < n) {
         service_change_text(&list[differs], text);
         log_warn(s->log, "services", "the kernel's table of services is not what it should be (%s); it is mended",
@@ -530,7 +570,7 @@ void services_get_stats(const struct services *s, struct services_stats *out)
 
 static void maybe_closed(struct services *s)
 {
-    if (s->handles > 0 || s->sweeping || s->looking) {
+    if (s->handles > 0 || s->sweeping || s->looking || s->auditing) {
         return;
     }
     struct error err = {0};

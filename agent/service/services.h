@@ -6,7 +6,8 @@
  * second).
  *
  * Beside that, all that should be in the kernel is asked for in small parts, once each SERVICES_VERIFY_MS; what is not
- * there, or another, is told in the log and mended.
+ * there, or another, is told in the log and mended. Each time when all has been compared, and there are not more than
+ * SERVICES_AUDIT_MAX, all that is there is listed on a thread, and what should not be is taken away.
  *
  * An element that the kernel refuses keeps no other out: it is found, told in the log with its Service, and left out.
  *
@@ -29,6 +30,7 @@
 #define SERVICES_MENDS_AT_ONCE 20u
 #define SERVICES_VERIFY_MS     600000 /* all elements are compared within this time */
 #define SERVICES_VERIFY        400u   /* so many at a time */
+#define SERVICES_AUDIT_MAX     60000u /* elements; the kernel's work with a list grows faster than the list */
 
 struct services;
 /* ERR_UNSUPPORTED names what the kernel lacks. log is borrowed. */
@@ -62,6 +64,7 @@ struct services_stats {
     size_t ports, elements;
     unsigned long transactions, mends, flows_ended;
     unsigned long verified; /* elements */
+    unsigned long foreign;  /* elements that were not ours */
     size_t refused;         /* elements that the kernel does not take: left out, tried again each SERVICES_SWEEP_MS */
     size_t waiting;         /* changes that are not in the kernel yet */
     uint64_t longest_us;    /* of a transaction, in time on a core */

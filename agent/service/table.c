@@ -560,6 +560,11 @@ void service_table_forget(struct service_table *t)
     free(list);
 }
 
+bool service_table_knows(const struct service_table *t, enum service_set set, const uint8_t *key)
+{
+    return find_cell(t, set, key) != NULL;
+}
+
 void service_table_found(struct service_table *t, enum service_set set, const uint8_t *key, const uint8_t *data)
 {
     struct cell *c = get_cell(t, set, key);

@@ -106,6 +106,9 @@ void service_change_text(const struct nft_change *c, char out[SERVICE_CHANGE_TEX
  * 0; all of them come in turn, each once, unless elements are added meanwhile. */
 unsigned service_table_settled(const struct service_table *t, size_t *cursor, struct nft_change *out, unsigned max);
 
+/* Is it an element that is wanted, or that is to go, or that was found? */
+bool service_table_knows(const struct service_table *t, enum service_set set, const uint8_t *key);
+
 /* The kernel has nothing: all that is wanted must be added. */
 void service_table_forget(struct service_table *t);
 /* After service_table_forget: this is there. What is not wanted will be removed, by service_table_next. */

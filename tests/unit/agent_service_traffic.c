@@ -388,6 +388,34 @@ static void what_nobody_has_told_of_is_found_and_mended(void **state)
     }
 }
 
+/* Somebody else's element leads connections away, or lets in whom it should not: it goes. The watch hears of it as
+ * well, and may be faster. */
+static void what_is_not_ours_is_found_and_taken_away(void **state)
+{
+    struct world *w = *state;
+    NEED_WORLD(w);
+    static const char *const strange[] = {
+        "nft add element ip reeve-services-1 hairpin { 10.244.1.9 . 10.244.1.9 }",
+        "nft add element ip reeve-services-1 endpoints { 10.96.0.9 . tcp . 80 . 0x1 : 10.244.1.9 . 8080 }",
+        "nft add element ip reeve-services-1 sources { 203.0.113.9 . tcp . 80 . 192.168.8.0/24 }"};
+    int64_t until = env_now_ms(env_real()) + DEADLINE_MS;
+    put_port(w, (struct service_port){0}, "10.244.1.1 ready here,10.244.1.2 ready here");
+    for (unsigned i = 0; i < ARRAY_SIZE(strange); i++) {
+        struct services_stats before, now;
+        services_get_stats(w->services, &before);
+        now = before;
+        while (now.foreign == before.foreign) {
+            assert_true(env_now_ms(env_real()) < until);
+            run(strange[i]);
+            verify_all(w);
+            await_mends(w, now.mends + 1);
+            services_get_stats(w->services, &now);
+        }
+        run("! nft list ruleset | grep -q '10.244.1.9\\|203.0.113.9'");
+        assert_answered(ask(POD_1, VIP, 80));
+    }
+}
+
 static void everybodys_nft_can_list_it(void **state)
 {
     struct world *w = *state;
@@ -614,6 +642,7 @@ int main(int argc, char **argv)
         T(what_is_told_too_fast_ends_no_watching),
         T(what_others_break_while_much_is_written_is_mended),
         T(what_nobody_has_told_of_is_found_and_mended),
+        T(what_is_not_ours_is_found_and_taken_away),
         T(everybodys_nft_can_list_it),
         T(a_restart_changes_nothing_and_a_connection_outlives_it),
         T(a_connection_outlives_the_end_of_its_endpoint),
