@@ -242,7 +242,9 @@ static int claim_reconcile(const struct reconcile_in *in, struct reconcile_out *
 
 /* ---- Where to look ---- */
 
-static void emit_waiting(const struct view *tip, struct str class, controller_emit *emit, void *data)
+/* Claims of a class that have no volume; those alone that could have this one, if it is not NULL. */
+static void emit_waiting(const struct view *tip, struct str class, const struct object *volume, controller_emit *emit,
+                         void *data)
 {
     CLEANUP_BUF struct buf key = BUF_INIT;
     struct view_iter it;
@@ -250,7 +252,9 @@ static void emit_waiting(const struct view *tip, struct str class, controller_em
     view_iter_index(&it, tip, VIEW_BY_WAITING_CLAIM, buf_str(&key), kind_of(KIND_PERSISTENTVOLUMECLAIM), STR_NONE);
     VIEW_FOR(claim, &it)
     {
-        emit(data, claim->kind, claim->ns, claim->name);
+        if (volume == NULL || storage_fits(volume, claim)) {
+            emit(data, claim->kind, claim->ns, claim->name);
+        }
     }
 }
 
@@ -284,16 +288,16 @@ static void map_volume(const struct view *tip, const struct object *old, const s
         emit(data, claim->kind, claim->ns, claim->name);
     }
     if (now != NULL && !now->deleting && !storage_has_claim(now)) {
-        emit_waiting(tip, storage_class_of(now), emit, data);
+        emit_waiting(tip, storage_class_of(now), now, emit, data);
     }
 }
 
 static void map_class(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
                       void *data)
 {
-    emit_waiting(tip, (now != NULL ? now : old)->name, emit, data);
+    emit_waiting(tip, (now != NULL ? now : old)->name, NULL, emit, data);
     if (now != NULL && storage_class_is_default(now)) {
-        emit_waiting(tip, STR_NONE, emit, data);
+        emit_waiting(tip, STR_NONE, NULL, emit, data);
     }
 }
 
