@@ -73,8 +73,9 @@ static const char usage_text[] =
     "      --log-level LEVEL      debug, info, warn, error (default: info)\n"
     "\n"
     "  reeve-agent clean\n"
-    "      Take away what a former agent left in the kernel: nftables tables and routes. For a node that is none any "
-    "more.\n"
+    "      Take away what a former agent left in the kernel: nftables tables, routes, the tunnel. For a node that is "
+    "none "
+    "any more.\n"
     "\n"
     "  reeve-agent --version\n";
 

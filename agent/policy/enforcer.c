@@ -238,8 +238,10 @@ static void mend(struct enforcer *e, const char *what)
 static void on_touched(uv_poll_t *p, int status, int events)
 {
     struct enforcer *e = p->data;
-    (void)status;
     (void)events;
+    if (status < 0) { /* more was told than the socket holds: libuv takes that for its end */
+        uv_poll_start(p, UV_READABLE, on_touched);
+    }
     enum service_touched how = service_kernel_touched(e->kernel);
     if (how != SERVICE_UNTOUCHED && e->begun && e->ready) {
         mend(e, how == SERVICE_TABLE_TOUCHED ? "another program has changed its rules"

@@ -1,5 +1,8 @@
 /* What a service port wants of the kernel, and the order in which changes go there. */
+#include "agent/service/probe.h" /* first: the kernel's headers behind those of libc */
 #include "tests/unit/agent_service_kit.h"
+
+#include <errno.h>
 
 #include "agent/service/isolate.h"
 
@@ -516,6 +519,42 @@ static void a_kernel_that_refuses_everything_is_not_asked_for_each(void **state)
     buf_close(&k.told);
 }
 
+/* ---- What a kernel lacks ---- */
+
+struct poor_kernel { /* refuses the attempts of these numbers */
+    unsigned at, lacks[3];
+    int error;
+};
+
+static int attempt(const struct nft *n, void *data)
+{
+    struct poor_kernel *k = data;
+    k->at++;
+    assert_true(n->buf.size > 0);
+    for (unsigned i = 0; i < ARRAY_SIZE(k->lacks); i++) {
+        if (k->lacks[i] == k->at) {
+            return -k->error;
+        }
+    }
+    return 0;
+}
+
+/* One option that is missing does not fail everything without a word: it is named, and all others that are. */
+static void what_the_kernel_lacks_is_named(void **state)
+{
+    struct poor_kernel whole = {0}, poor = {.lacks = {5, 7}, .error = EOPNOTSUPP},
+                       none = {.lacks = {1}, .error = EPERM};
+    struct error err = {0};
+    (void)state;
+    assert_int_equal(service_probe(attempt, &whole, &err), 0);
+    assert_true(whole.at >= 9);
+    assert_int_equal(service_probe(attempt, &poor, &err), ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "NFT_NUMGEN"));
+    assert_non_null(strstr(err.message, "NF_TABLES"));
+    assert_null(strstr(err.message, "NFT_MASQ"));
+    assert_true(service_probe(attempt, &none, &err) != 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
@@ -536,6 +575,7 @@ int main(void)
         T(what_the_kernel_lost_is_told_again_in_order),
         T(a_restarted_agent_changes_only_what_has_changed),
         T(no_prefix_of_the_changes_leads_to_a_place_that_is_not_there),
+        cmocka_unit_test(what_the_kernel_lacks_is_named),
         T(a_flow_is_stale_when_nobody_serves_at_its_other_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
