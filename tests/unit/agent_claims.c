@@ -222,6 +222,85 @@ static void what_is_protected_or_somebody_else_s_stays(void **state)
     assert_int_equal(told, 1);
 }
 
+/* ---- What an agent finds that is started anew ---- */
+
+struct on_disk {
+    uv_loop_t loop;
+    char dir[64];
+    struct log log;
+    struct volume_store *s;
+    struct claims *claims;
+};
+
+static void open_claims(struct on_disk *d)
+{
+    struct error err = {0};
+    assert_int_equal(volume_store_new(&d->loop, d->dir, &d->log, &d->s, &err), 0);
+    d->claims = claims_new(d->s, &d->log);
+}
+
+static void close_claims(struct on_disk *d)
+{
+    claims_free(d->claims);
+    volume_store_close(d->s, NULL, NULL);
+    uv_run(&d->loop, UV_RUN_DEFAULT);
+}
+
+static struct object *object_of(const char *text)
+{
+    CLEANUP_FREE char *json = xstrdup(text);
+    struct object *o = NULL;
+    struct value *doc;
+    struct error err = {0};
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    for (char *p = json; *p != '\0'; p++) {
+        *p = *p == '\'' ? '"' : *p;
+    }
+    assert_int_equal(json_read(&a, str_of(json), &doc, &err), 0);
+    const struct kind *k = kind_by_name(value_to_str(value_get(doc, "kind")));
+    assert_int_equal(object_from_value(k, doc, 7, &o, &err), 0);
+    return o;
+}
+
+static void what_pods_have_is_known_after_a_restart(void **state)
+{
+    (void)state;
+    struct on_disk d = {.log = {.name = "test", .level = LOG_LEVEL_OFF}};
+    struct error err = {0};
+    struct claim *k;
+    CLEANUP_OBJECT struct object *claim = object_of(CLAIM("c1", "ReadWriteOncePod")), *volume = object_of(VOLUME("c1")),
+                                 *many = object_of(CLAIM("c2", "ReadOnlyMany")), *other = object_of(VOLUME("c2"));
+    uv_loop_init(&d.loop);
+    strcpy(d.dir, "/tmp/reeve-claims-XXXXXX");
+    assert_non_null(mkdtemp(d.dir));
+    open_claims(&d);
+    assert_int_equal(claims_take(d.claims, "pod-1", "v", claim, volume, &k, &err), 0);
+    claims_set_ready(d.claims, k);
+    assert_int_equal(claims_take(d.claims, "pod-1", "w", many, other, &k, &err), 0);
+    assert_int_equal(volume_write_note(d.s, "pod-2", "v", STR("damaged"), &err), 0);
+    close_claims(&d);
+
+    open_claims(&d);
+    k = claims_find(d.claims, "pod-1", "v");
+    assert_non_null(k);
+    assert_true(k->single && k->ready && !k->read_only);
+    assert_int_equal(k->volume->revision, volume->revision);
+    assert_true(str_eq(k->volume->uid, volume->uid));
+    k = claims_find(d.claims, "pod-1", "w");
+    assert_true(k != NULL && k->read_only && !k->ready && !k->single);
+    assert_null(claims_find(d.claims, "pod-2", "v"));
+    assert_true(claims_use(d.claims, volume->uid, "pod-2", true));
+    assert_false(claims_use(d.claims, volume->uid, "pod-1", false));
+    assert_int_equal(claims_take(d.claims, "pod-2", "v", claim, volume, &k, &err), ERR_INVALID);
+    assert_true(claims_drop(d.claims, "pod-1"));
+    assert_false(claims_drop(d.claims, "pod-1"));
+    assert_int_equal(claims_take(d.claims, "pod-2", "v", claim, volume, &k, &err), 0);
+    close_claims(&d);
+    assert_int_equal(uv_loop_close(&d.loop), 0);
+    assert_int_equal(fs_remove_tree(d.dir, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +310,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_claim_that_is_being_deleted_gets_no_new_pods, whole_setup, whole_teardown),
         cmocka_unit_test_setup_teardown(one_pod_alone_has_a_volume_of_that_mode, whole_setup, whole_teardown),
         cmocka_unit_test_setup_teardown(many_readers_only_read, whole_setup, whole_teardown),
+        cmocka_unit_test(what_pods_have_is_known_after_a_restart),
         cmocka_unit_test_setup_teardown(a_node_tells_what_it_offers, whole_setup, whole_teardown),
         cmocka_unit_test_setup_teardown(a_volume_goes_when_nobody_has_it_any_more, whole_setup, whole_teardown),
         cmocka_unit_test_setup_teardown(what_is_protected_or_somebody_else_s_stays, whole_setup, whole_teardown),
