@@ -213,7 +213,8 @@ static void begin_alone(struct agent *a)
 static void on_check(uv_timer_t *t)
 {
     struct agent *a = t->data;
-    if (node_check(a) | locals_look(a)) {
+    locals_look(a);
+    if (node_check(a)) {
         report_node_dirty(a->report);
     }
     begin_alone(a);

@@ -33,12 +33,15 @@ struct end {
 struct locals {
     char dir[FS_BASE_MAX + 64], notes[FS_BASE_MAX + 64];
     int64_t asked, bytes;
-    struct error why; /* the root is not there */
+    struct error why;   /* the root is not there */
+    struct error found; /* of the last look, with what it measured: of its thread while it is looking */
+    int64_t measured;
     struct aside *aside;
     struct list ends;
     bool closing;
-    bool sweeping, swept;
-    struct aside_work sweep;
+    bool sweeping, swept, looking;
+    struct aside_work sweep, look;
+    struct agent *agent;
 };
 
 static struct local_root root_of(const struct locals *l)
@@ -57,26 +60,45 @@ static int64_t measure(const struct locals *l)
     return statvfs(l->dir, &fs) == 0 ? (int64_t)(fs.f_blocks / 1000 * PERMILLE * fs.f_frsize) : 0;
 }
 
-bool locals_look(struct agent *a)
+static void run_look(struct aside_work *w)
+{
+    struct locals *l = CONTAINER_OF(w, struct locals, look);
+    struct local_root root = root_of(l);
+    l->found = (struct error){0};
+    l->measured = local_open(&root, &l->found) == 0 ? measure(l) : 0;
+}
+
+/* True: what is told of the node has changed. What was promised stays as large as it was at first. */
+static bool take_look(struct agent *a)
 {
     struct locals *l = a->locals;
-    struct local_root root = root_of(l);
-    struct error err = {0};
     int64_t before = l->bytes;
-    if (a->hollow) {
-        return false;
+    if (l->found.code != 0 && l->why.code == 0) {
+        log_error(a->log, "volumes", "no local volumes: %s", l->found.message);
+    } else if (l->found.code == 0 && before == 0) {
+        log_info(a->log, "volumes", "local volumes in %s, at most %lld bytes", l->dir, (long long)l->measured);
     }
-    if (local_open(&root, &err) != 0) {
-        if (l->why.code == 0) {
-            log_error(a->log, "volumes", "no local volumes: %s", err.message);
-        }
-        l->bytes = 0;
-    } else if (l->bytes == 0) {
-        l->bytes = measure(l);
-        log_info(a->log, "volumes", "local volumes in %s, at most %lld bytes", l->dir, (long long)l->bytes);
-    }
-    l->why = err;
+    l->bytes = l->found.code != 0 ? 0 : before == 0 ? l->measured : before;
+    l->why = l->found;
     return l->bytes != before;
+}
+
+static void on_looked(struct aside_work *w, bool ran)
+{
+    struct locals *l = CONTAINER_OF(w, struct locals, look);
+    l->looking = false;
+    if (ran && !l->closing && take_look(l->agent)) {
+        report_node_dirty(l->agent->report);
+    }
+}
+
+void locals_look(struct agent *a)
+{
+    struct locals *l = a->locals;
+    if (!a->hollow && !l->looking && !l->closing) {
+        l->looking = true;
+        aside_run(l->aside, &l->look, run_look, on_looked);
+    }
 }
 
 int locals_open(struct agent *a, const char *dir, int64_t bytes, struct error *err)
@@ -98,7 +120,11 @@ int locals_open(struct agent *a, const char *dir, int64_t bytes, struct error *e
     l->bytes = a->hollow ? (bytes > 0 ? bytes : a->facts.disk_bytes) : 0;
     list_init(&l->ends);
     l->aside = aside_new(a->loop);
-    locals_look(a);
+    l->agent = a;
+    if (!a->hollow) {
+        run_look(&l->look);
+        take_look(a);
+    }
     return 0;
 }
 

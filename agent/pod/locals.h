@@ -20,7 +20,6 @@ const char *locals_notes(const struct agent *a); /* for struct local_root */
 int64_t locals_bytes(const struct agent *a);     /* 0: the directory is not there now */
 /* Looks at the volumes that are to go. Whenever one of those things has changed, and once in a while. */
 void locals_check(struct agent *a);
-/* Is the root still there? True: locals_bytes has changed. */
-bool locals_look(struct agent *a);
+void locals_look(struct agent *a); /* once in a while: is the root still there? Beside the loop */
 
 #endif

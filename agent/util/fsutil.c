@@ -552,6 +552,40 @@ bool fs_mount_type(const char *path, char *type, size_t size)
     return mounts_walk(type_of_point, &t) == 0 && t.found;
 }
 
+static bool is_remote_type(const char *type)
+{
+    static const char *const types[] = {"nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "afs", "lustre", "autofs"};
+    for (unsigned i = 0; i < ARRAY_SIZE(types); i++) {
+        if (strcmp(type, types[i]) == 0) {
+            return true;
+        }
+    }
+    return strncmp(type, "fuse", 4) == 0;
+}
+
+struct deepest {
+    const char *path;
+    size_t n; /* of the longest mount point above path */
+    bool remote;
+};
+
+static bool look_above(const char *point, const char *type, void *data)
+{
+    struct deepest *d = data;
+    size_t n = strcmp(point, "/") == 0 ? 0 : strlen(point);
+    if (n >= d->n && strncmp(d->path, point, n) == 0 && (d->path[n] == '/' || d->path[n] == '\0')) {
+        d->n = n;
+        d->remote = is_remote_type(type);
+    }
+    return true;
+}
+
+bool fs_is_remote(const char *path)
+{
+    struct deepest d = {.path = path};
+    return mounts_walk(look_above, &d) == 0 && d.remote;
+}
+
 bool fs_is_shared(const char *path)
 {
     struct statx stx;

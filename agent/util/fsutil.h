@@ -66,6 +66,9 @@ bool fs_mount_type(const char *path, char *type, size_t size);
 /* Does what is mounted below path, here or by others, appear on both sides? Of the mount that path lies on; links are
  * followed. */
 bool fs_is_shared(const char *path);
+/* Does path lie on what a server or another program keeps (NFS, CIFS, FUSE, ...), so that looking at it may take for ever?
+ * From the mount table and the letters of the path alone: links are not followed. */
+bool fs_is_remote(const char *path);
 bool fs_is_mount(const char *path); /* the root of a mount, bind mounts of files too (Linux 5.8) */
 
 #endif

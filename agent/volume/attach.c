@@ -45,7 +45,7 @@ struct attachment {
     uv_timer_t timer;
     struct aside_work work;
     struct volume_directory directory;
-    const char *volume_path, *sub_path;
+    const char *volume_path, *sub_path; /* of a hostPath: the path and the type */
 };
 
 static struct attachment *find(struct volume_store *s, const char *uid, const char *name)
@@ -197,6 +197,30 @@ int volume_directory(struct volume_store *s, const char *uid, const char *name, 
                                              .on_mismatch = d->on_mismatch};
     aside_run(s->aside, &a->work, run_directory, on_done);
     return error_set(err, ERR_BUSY, "volume \"%s\" is being made ready", name);
+}
+
+static void run_host_path(struct aside_work *w)
+{
+    struct attachment *a = CONTAINER_OF(w, struct attachment, work);
+    a->error.code = volume_host_path(a->store, a->volume_path, a->sub_path, a->path, &a->error);
+}
+
+int volume_host_path_aside(struct volume_store *s, const char *uid, const char *name, const char *host_path,
+                           const char *type, char path[VOLUME_PATH_MAX], struct error *err)
+{
+    int rc;
+    if (s->hollow) {
+        return volume_host_path(s, host_path, type, path, err);
+    }
+    struct attachment *a = find_or_add(s, uid, name);
+    if (known(a, path, &rc, err)) {
+        return rc;
+    }
+    begin(a);
+    a->volume_path = copy(a, host_path);
+    a->sub_path = copy(a, type);
+    aside_run(s->aside, &a->work, run_host_path, on_done);
+    return error_set(err, ERR_BUSY, "hostPath %s is being looked at", host_path);
 }
 
 static void run_sub_path(struct aside_work *w)

@@ -108,6 +108,10 @@ struct volume_directory {
 int volume_directory(struct volume_store *s, const char *uid, const char *name, const struct volume_directory *d,
                      char path[VOLUME_PATH_MAX], struct error *err);
 
+/* volume_host_path where the path lies on a server's file system (fs_is_remote). */
+int volume_host_path_aside(struct volume_store *s, const char *uid, const char *name, const char *host_path,
+                           const char *type, char path[VOLUME_PATH_MAX], struct error *err);
+
 /* volume_sub_path where the volume is a server's. attempt: of the container; another one looks anew. */
 int volume_sub_path_aside(struct volume_store *s, const char *uid, const char *key, unsigned attempt,
                           const char *volume_path, const char *sub_path, char path[VOLUME_PATH_MAX], struct error *err);

@@ -358,6 +358,96 @@ static void a_directory_must_be_there(void **state)
     assert_true(fs_exists(path)); /* it outlives the pod */
 }
 
+static void a_path_of_a_server_is_looked_at_beside_the_loop(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = {0};
+    char path[128];
+    snprintf(path, sizeof path, "%s/bin", f->dir);
+    assert_false(fs_is_remote(path));
+    assert_false(fs_is_remote("/proc"));
+    static const struct {
+        const char *type;
+        int code;
+    } rows[] = {{"File", ERR_INVALID}, {"Directory", 0}};
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        unsigned before = f->attached;
+        assert_int_equal(volume_host_path_aside(f->s, POD, "data", path, rows[i].type, f->path, &err), ERR_BUSY);
+        run_until(&f->loop, f->attached > before);
+        assert_int_equal(volume_host_path_aside(f->s, POD, "data", path, rows[i].type, f->path, &err), rows[i].code);
+    }
+    assert_string_equal(f->path, path);
+}
+
+/* A file system of a program that never answers: whoever looks at it stands still, as with a server that is away. The
+ * descriptor keeps it; -1: the kernel has none. */
+static int mount_deaf(const char *path)
+{
+    char options[96];
+    int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+    assert_int_equal(fs_make_dirs(path, 0755, NULL), 0);
+    snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
+    if (fd >= 0 && mount("deaf", path, "fuse", 0, options) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+static void a_server_that_went_away_is_not_asked_by_the_loop(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = {0};
+    char sub[VOLUME_PATH_MAX], volume[128];
+    NEED_MOUNTS();
+    snprintf(volume, sizeof volume, "%s/pods/" POD "/volumes/data", f->dir);
+    int fd = mount_deaf(volume);
+    if (fd < 0) {
+        skip();
+    }
+    volume_set_patience(f->s, 100, 100);
+    assert_int_equal(nfs(f, "good", &err), 0); /* mounted by an agent before this one */
+    assert_string_equal(f->path, volume);
+    assert_int_equal(volume_sub_path_aside(f->s, POD, "c-0", 0, f->path, "a", sub, &err), ERR_BUSY);
+    remove_it(f, false);
+    assert_int_equal(f->error.code, ERR_TIMEOUT);
+    close(fd); /* the server is given up */
+    run_until(&f->loop, f->removed == 1);
+    assert_false(fs_exists(volume));
+}
+
+static void a_server_that_is_away_holds_up_its_own_pod_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = {0};
+    char deaf[96], path[128];
+    NEED_MOUNTS();
+    snprintf(deaf, sizeof deaf, "%s/deaf", f->dir);
+    assert_int_equal(fs_make_dirs(deaf, 0755, NULL), 0);
+    int fd = mount_deaf(deaf);
+    if (fd < 0) {
+        skip();
+    }
+    snprintf(path, sizeof path, "%s/below", deaf);
+    assert_true(fs_is_remote(path));
+    assert_true(fs_is_remote(deaf));
+    volume_set_patience(f->s, 100, 100);
+    assert_int_equal(volume_host_path_aside(f->s, POD, "data", path, "Directory", f->path, &err), ERR_BUSY);
+    /* another volume meanwhile */
+    const struct volume_directory d = {.path = f->dir, .gid = -1};
+    char other[VOLUME_PATH_MAX];
+    assert_int_equal(volume_directory(f->s, POD, "other", &d, other, &err), ERR_BUSY);
+    run_until(&f->loop, f->attached > 0);
+    assert_int_equal(volume_directory(f->s, POD, "other", &d, other, &err), 0);
+    assert_int_equal(volume_host_path_aside(f->s, POD, "data", path, "Directory", f->path, &err), ERR_BUSY);
+    remove_it(f, false);
+    assert_int_equal(f->error.code, ERR_TIMEOUT);
+    assert_non_null(strstr(f->error.message, "the kernel still waits for its server"));
+    close(fd); /* the server is given up */
+    run_until(&f->loop, f->removed == 1);
+    assert_int_equal(umount2(deaf, MNT_DETACH), 0);
+}
+
 static void assert_owned(const char *dir, const char *name, gid_t gid, mode_t mode)
 {
     CLEANUP_FREE char *path = xasprintf("%s/%s", dir, name);
@@ -482,6 +572,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_mount_in_use_is_told_and_goes_later, setup, teardown),
         cmocka_unit_test_setup_teardown(a_path_below_a_server_is_looked_for_beside_the_loop, setup, teardown),
         cmocka_unit_test_setup_teardown(a_directory_must_be_there, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_path_of_a_server_is_looked_at_beside_the_loop, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_server_that_went_away_is_not_asked_by_the_loop, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_server_that_is_away_holds_up_its_own_pod_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(a_volume_is_given_to_its_group, setup, teardown),
         cmocka_unit_test_setup_teardown(a_pod_that_goes_ends_what_takes_long, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_too_deep_is_told, setup, teardown),
