@@ -94,23 +94,70 @@ static bool same_ports(struct mp there, const struct value *wanted)
     return true;
 }
 
-static bool same_endpoint(struct mp there, const struct place *p)
+/* An endpoint as it stands in a slice: walked over once, as there are thousands. */
+struct endpoint {
+    struct str ip, uid, hostname, node, zone;
+    bool ready, serving, terminating;
+};
+
+static void conditions_read(struct endpoint *e, struct mp conditions)
 {
-    struct mp conditions = {0}, addresses = {0};
-    struct str hostname = STR_NONE, node = STR_NONE, zone = STR_NONE;
-    for (struct mp_iter it = mp_iter(there); mp_next(&it);) {
-        addresses = str_is(it.key, "addresses") ? it.value : addresses;
-        conditions = str_is(it.key, "conditions") ? it.value : conditions;
-        hostname = str_is(it.key, "hostname") ? mp_str(it.value) : hostname;
-        node = str_is(it.key, "nodeName") ? mp_str(it.value) : node;
-        zone = str_is(it.key, "zone") ? mp_str(it.value) : zone;
+    e->ready = e->serving = true;
+    for (struct mp_iter it = mp_iter(conditions); mp_next(&it);) {
+        switch (it.key.n == 0 ? '\0' : it.key.p[0]) {
+        case 'r':
+            e->ready = str_is(it.key, "ready") ? mp_bool(it.value, true) : e->ready;
+            break;
+        case 's':
+            e->serving = str_is(it.key, "serving") ? mp_bool(it.value, true) : e->serving;
+            break;
+        case 't':
+            e->terminating = str_is(it.key, "terminating") ? mp_bool(it.value, false) : e->terminating;
+            break;
+        default:
+            break;
+        }
     }
-    struct mp_iter address = mp_iter(addresses);
-    return mp_next(&address) && str_eq(mp_str(address.value), p->ip) &&
-           mp_bool(mp_get(conditions, "ready"), true) == p->ready &&
-           mp_bool(mp_get(conditions, "serving"), true) == p->serving &&
-           mp_bool(mp_get(conditions, "terminating"), false) == p->terminating && str_eq(hostname, p->hostname) &&
-           str_eq(node, p->node) && str_eq(zone, p->zone);
+}
+
+static struct endpoint endpoint_read(struct mp there)
+{
+    struct endpoint e = {0};
+    struct mp conditions = {0};
+    for (struct mp_iter it = mp_iter(there); mp_next(&it);) {
+        struct mp_iter first = mp_iter(it.value);
+        switch (it.key.n == 0 ? '\0' : it.key.p[0]) {
+        case 'a':
+            e.ip = str_is(it.key, "addresses") && mp_next(&first) ? mp_str(first.value) : e.ip;
+            break;
+        case 'c':
+            conditions = str_is(it.key, "conditions") ? it.value : conditions;
+            break;
+        case 'h':
+            e.hostname = str_is(it.key, "hostname") ? mp_str(it.value) : e.hostname;
+            break;
+        case 'n':
+            e.node = str_is(it.key, "nodeName") ? mp_str(it.value) : e.node;
+            break;
+        case 't':
+            e.uid = str_is(it.key, "targetRef") ? mp_str(mp_get(it.value, "uid")) : e.uid;
+            break;
+        case 'z':
+            e.zone = str_is(it.key, "zone") ? mp_str(it.value) : e.zone;
+            break;
+        default:
+            break;
+        }
+    }
+    conditions_read(&e, conditions);
+    return e;
+}
+
+static bool same_endpoint(const struct endpoint *e, const struct place *p)
+{
+    return str_eq(e->ip, p->ip) && e->ready == p->ready && e->serving == p->serving &&
+           e->terminating == p->terminating && str_eq(e->hostname, p->hostname) && str_eq(e->node, p->node) &&
+           str_eq(e->zone, p->zone);
 }
 
 static unsigned group_find(const struct slices *l, struct mp ports)
@@ -129,14 +176,15 @@ static void slice_read(struct slices *l, const struct object *o, const struct st
     struct slice *s = slice_add(l, o, group_find(l, mp_get(m, "ports")));
     s->changed = !same_labels(object_labels(o), l->labels);
     for (struct mp_iter it = mp_iter(mp_get(m, "endpoints")); mp_next(&it);) {
-        struct place *p = strmap_get(by_uid, mp_str(mp_path(it.value, "targetRef.uid")));
+        struct endpoint e = endpoint_read(it.value);
+        struct place *p = strmap_get(by_uid, e.uid);
         if (p == NULL || p->taken || p->group != s->group || s->count == SLICE_MAX) {
             s->changed = true;
             continue;
         }
         p->taken = true;
         s->items[s->count++] = p;
-        s->changed = s->changed || !same_endpoint(it.value, p);
+        s->changed = s->changed || !same_endpoint(&e, p);
     }
 }
 
