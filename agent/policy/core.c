@@ -76,7 +76,7 @@ struct policy_core {
     bool changed; /* policies or pods */
     struct grant *grants;
     unsigned grants_count;
-    const char *granting; /* the policy */
+    bool full; /* there were more */
     char overflow[128];
 };
 
@@ -380,7 +380,7 @@ bool policy_core_selects(const struct policy_core *c, const struct object *pod)
 static void grant(struct policy_core *c, uint32_t identity, uint8_t protocol, uint16_t first, uint16_t last)
 {
     if (c->grants_count == POLICY_GRANTS_MAX) {
-        snprintf(c->overflow, sizeof c->overflow, "%s", c->granting);
+        c->full = true;
         return;
     }
     c->grants[c->grants_count++] = (struct grant){identity, first, last, protocol};
@@ -454,15 +454,14 @@ static void grant_names(struct policy_core *c, const struct rule *r, const struc
 static void grant_policy(struct policy_core *c, const struct policy *p, enum netpol_direction d,
                          const struct object *pod)
 {
-    c->granting = p->key;
-    for (unsigned i = 0; i < p->rules_count[d]; i++) {
+    for (unsigned i = 0; i < p->rules_count[d] && !c->full; i++) {
         const struct rule *r = &p->rules[d][i];
         if (r->anybody) {
             grant_rule(c, r, NULL, d, pod);
         }
-        for (unsigned k = 0; k < r->peers_count; k++) {
+        for (unsigned k = 0; k < r->peers_count && !c->full; k++) {
             const struct peer_group *g = r->peers[k];
-            for (unsigned n = 0; n < g->identities_count; n++) {
+            for (unsigned n = 0; n < g->identities_count && !c->full; n++) {
                 const struct identity nameless = {.number = g->identities[n]->number};
                 if (g->is_block) {
                     grant_rule(c, r, &nameless, d, pod);
@@ -556,27 +555,46 @@ static void add_rule_of_group(struct group *g, uint32_t identity, uint32_t list)
     g->rules[g->rules_count++] = (struct group_rule){identity, list};
 }
 
-/* Whom a rule names besides may do all that anybody may. Anybody's grants are the last: its number is the highest. */
+static void add_list(struct policy_core *c, struct group *g, uint32_t identity, struct grant *list, unsigned count)
+{
+    if (cells_count(c->cells) >= POLICY_ELEMENTS_MAX) {
+        c->full = true;
+    } else {
+        add_rule_of_group(g, identity, get_list(c, list, normalise(list, count)));
+    }
+}
+
+/* Whom a rule names besides may do all that anybody may. Anybody's grants are the last, for its number is the highest,
+ * and are made a list first: what is left out behind them may still do that. */
 static void settle_grants(struct policy_core *c, struct group *g)
 {
     struct grant *both = xcalloc((size_t)c->grants_count * 2 + 1, sizeof *both);
-    unsigned anybody = c->grants_count;
+    unsigned anybody = c->grants_count, end, work = 0;
     qsort(c->grants, c->grants_count, sizeof *c->grants, by_range);
     while (anybody > 0 && c->grants[anybody - 1].identity == POLICY_ANYBODY) {
         anybody--;
     }
-    for (unsigned i = 0, end; i < c->grants_count; i = end) {
+    unsigned anybodys = normalise(c->grants + anybody, c->grants_count - anybody);
+    if (anybodys > 0) {
+        add_list(c, g, POLICY_ANYBODY, c->grants + anybody, anybodys);
+    }
+    for (unsigned i = 0; i < anybody; i = end) {
+        uint32_t identity = c->grants[i].identity;
         unsigned count = 0;
-        for (end = i; end < c->grants_count && c->grants[end].identity == c->grants[i].identity; end++) {
+        for (end = i; end < anybody && c->grants[end].identity == identity; end++) {
             both[count++] = c->grants[end];
         }
-        uint32_t identity = c->grants[i].identity;
-        for (unsigned k = anybody; k < c->grants_count && identity != POLICY_ANYBODY; k++) {
-            both[count] = c->grants[k];
+        for (unsigned k = 0; k < anybodys; k++) {
+            both[count] = c->grants[anybody + k];
             both[count++].identity = identity;
         }
+        work += count;
+        if (work > POLICY_WORK_MAX) {
+            c->full = true;
+            break;
+        }
         qsort(both, count, sizeof *both, by_range);
-        add_rule_of_group(g, identity, get_list(c, both, normalise(both, count)));
+        add_list(c, g, identity, both, count);
     }
     free(both);
 }
@@ -632,6 +650,10 @@ static void want_pod(struct policy_core *c, enum netpol_direction d, uint32_t ip
     memcpy(key + 4, &ip, sizeof ip);
     cells_want(c->cells, POLICY_SET_SELVES, key, NULL);
     for (unsigned i = 0; i < g->rules_count; i++) {
+        if (cells_count(c->cells) >= POLICY_ELEMENTS_MAX) {
+            snprintf(c->overflow, sizeof c->overflow, "all pods here"); /* this one is isolated, and allowed less */
+            break;
+        }
         memcpy(key + 4, &g->rules[i].identity, sizeof g->rules[i].identity);
         memcpy(data, &g->rules[i].list, sizeof g->rules[i].list);
         cells_want(c->cells, in ? POLICY_SET_RULES_IN : POLICY_SET_RULES_OUT, key, data);
@@ -651,10 +673,14 @@ static void settle_pod(struct policy_core *c, const struct local_pod *l, enum ne
         g = xcalloc(1, sizeof *g);
         strmap_set(&c->groups, buf_str(&key), g);
         c->grants_count = 0;
+        c->full = false;
         for (unsigned i = 0; i < count; i++) {
             grant_policy(c, list[i], d, l->object);
         }
         settle_grants(c, g);
+        if (c->full) {
+            snprintf(c->overflow, sizeof c->overflow, "%.*s/%.*s", STR_ARG(l->object->ns), STR_ARG(l->object->name));
+        }
     }
     want_pod(c, d, l->ip, g);
 }
@@ -722,6 +748,7 @@ void policy_core_settle(struct policy_core *c)
         return;
     }
     c->changed = false;
+    c->overflow[0] = '\0';
     struct policy **list = xcalloc(c->policies.count + 1, sizeof *list);
     cells_pass_begin(c->cells);
     for (size_t i = 0; (e = strmap_next(&c->pods, &i)) != NULL;) {

@@ -10,7 +10,9 @@
  * A rule's port that has a name is the number that the pod which is connected to has under that name, with the same
  * protocol; in an egress rule for a range of addresses no port has a name.
  *
- * Limits: what the rules of a pod allow beyond POLICY_GRANTS_MAX pairs of an identity and ports is not allowed. */
+ * Limits: what the rules of a pod allow beyond POLICY_GRANTS_MAX pairs of an identity and ports is not allowed, nor what
+ * needs more than POLICY_WORK_MAX such pairs once everybody's are added to each identity's, or more than
+ * POLICY_ELEMENTS_MAX elements of all pods. */
 #ifndef AGENT_POLICY_CORE_H
 #define AGENT_POLICY_CORE_H
 
@@ -18,7 +20,9 @@
 #include "proto/model/msgpack.h"
 #include "proto/schema/object.h"
 
-#define POLICY_GRANTS_MAX 32768u
+#define POLICY_GRANTS_MAX   32768u
+#define POLICY_WORK_MAX     262144u
+#define POLICY_ELEMENTS_MAX 524288u
 
 struct policy_core;
 struct policy_core *policy_core_new(struct cells *cells); /* borrowed */
@@ -42,7 +46,7 @@ void policy_core_settle(struct policy_core *c);
 
 struct policy_core_stats {
     size_t policies, pods, identities, groups;
-    char overflow[128]; /* "NAMESPACE/NAME" of a policy whose rules are too many, or ""; of ranges: PEERS_BLOCKS_MAX */
+    char overflow[128]; /* "NAMESPACE/NAME" of a pod for which policies allow too much, or "" */
 };
 void policy_core_get_stats(const struct policy_core *c, struct policy_core_stats *out);
 

@@ -129,9 +129,12 @@ static void tell_overflow(struct enforcer *e)
 {
     struct policy_core_stats st;
     policy_core_get_stats(e->core, &st);
-    if (strcmp(st.overflow, e->overflow) != 0) {
-        memcpy(e->overflow, st.overflow, sizeof e->overflow);
-        log_warn(e->log, "policy", "what NetworkPolicy %s allows is too much for a node: a part of it is not allowed",
+    if (strcmp(st.overflow, e->overflow) == 0) {
+        return;
+    }
+    memcpy(e->overflow, st.overflow, sizeof e->overflow);
+    if (st.overflow[0] != '\0') {
+        log_warn(e->log, "policy", "the network policies for %s allow too much to be kept: a part of it is not allowed",
                  e->overflow);
     }
 }

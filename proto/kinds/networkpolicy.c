@@ -2,7 +2,8 @@
  *
  * Policies only allow. A pod that no policy selects for a direction is open in that direction; one that some select
  * gets what any of them allows. An empty `from` or `to` is as good as none: everybody. A range of IPv6 matches nobody:
- * pods have addresses of IPv4. */
+ * pods have addresses of IPv4. Stricter than Kubernetes: all rules of a policy together have PEERS_MAX peers and PORTS_MAX
+ * ports at most, because every peer is looked for among all pods. */
 #include "proto/describe/parts.h"
 #include "proto/kinds/kinds.h"
 #include "proto/schema/release.h"
@@ -196,11 +197,40 @@ static void check_rules(const struct value *rules, const char *peers, const stru
     }
 }
 
+#define PEERS_MAX 1024u
+#define PORTS_MAX 4096u
+
+static unsigned count_all(const struct value *spec, const char *rules, const char *member)
+{
+    const struct value *list = value_get(spec, rules);
+    unsigned n = 0;
+    VALUE_FOR(i, list)
+    {
+        n += value_count(value_get(value_item(list, i), member));
+    }
+    return n;
+}
+
+static void check_size(const struct value *spec, struct errlist *l)
+{
+    unsigned peers = count_all(spec, "ingress", "from") + count_all(spec, "egress", "to");
+    unsigned ports = count_all(spec, "ingress", "ports") + count_all(spec, "egress", "ports");
+    if (peers > PEERS_MAX) {
+        errlist_add(l, ERROR_CAUSE_TOO_MANY, spec, "spec", "Too many: %u peers in all rules: must have at most %u",
+                    peers, PEERS_MAX);
+    }
+    if (ports > PORTS_MAX) {
+        errlist_add(l, ERROR_CAUSE_TOO_MANY, spec, "spec", "Too many: %u ports in all rules: must have at most %u",
+                    ports, PORTS_MAX);
+    }
+}
+
 static void policy_validate(const struct value *obj, const struct value *old, struct errlist *l)
 {
     const struct value *spec = value_get(obj, "spec"), *types = value_get(spec, "policyTypes");
     const struct fpath *p = FPATH("spec");
     (void)old;
+    check_size(spec, l);
     check_label_selector(l, value_get(spec, "podSelector"), FPATH_AT(p, "podSelector"));
     check_rules(value_get(spec, "ingress"), "from", FPATH_AT(p, "ingress"), l);
     check_rules(value_get(spec, "egress"), "to", FPATH_AT(p, "egress"), l);
@@ -245,11 +275,11 @@ static const struct column columns[] = {
 struct words {
     const char *rules, *peers, *peer, *none, *any;
 };
-static const struct words ingress_words = {"ingress", "from", "From:",
-                                           "<none> (Selected pods are isolated for ingress connectivity)",
+static const struct words ingress_words = {"ingress", "from",
+                                           "From:", "<none> (Selected pods are isolated for ingress connectivity)",
                                            "From: <any> (traffic not restricted by source)"};
-static const struct words egress_words = {"egress", "to", "To:",
-                                          "<none> (Selected pods are isolated for egress connectivity)",
+static const struct words egress_words = {"egress", "to",
+                                          "To:", "<none> (Selected pods are isolated for egress connectivity)",
                                           "To: <any> (traffic not restricted by destination)"};
 
 static void describe_port(struct buf *out, struct mp port)

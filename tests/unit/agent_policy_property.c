@@ -245,10 +245,71 @@ static void what_the_kernel_has_is_what_the_policies_say(void **state)
     }
 }
 
+/* What is too much costs no more than the limits, takes nothing from others, and allows no more than it says. */
+static void a_policy_that_allows_too_much_allows_a_part_of_it(void **state)
+{
+    (void)state;
+    struct cluster c = {0};
+    struct cells *cells = cells_new(POLICY_SETS_COUNT);
+    struct policy_core *core = policy_core_new(cells);
+    struct policy_core_stats st;
+    struct kernel k = {0};
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    arena_init(&c.arena);
+    strmap_init(&k.elements);
+    put_thing(&c, "{apiVersion: v1, kind: Namespace, metadata: {name: default}}");
+    put_thing(&c,
+              "{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: default, uid: a, labels: {app: a}}, spec: "
+              "{containers: [{name: c, image: i}]}, status: {podIP: 10.244.1.1}}")
+        ->here = true;
+    put_thing(&c,
+              "{apiVersion: v1, kind: Pod, metadata: {name: b, namespace: default, uid: b, labels: {app: b}}, spec: "
+              "{containers: [{name: c, image: i}]}, status: {podIP: 10.244.1.2}}")
+        ->here = true;
+    put_thing(&c,
+              "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: modest, namespace: default}, "
+              "spec: {podSelector: {matchLabels: {app: b}}, ingress: [{ports: [{port: 80}]}]}}");
+    buf_puts(
+        &b, "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: much, namespace: default}, spec: "
+            "{podSelector: {matchLabels: {app: a}}, ingress: [");
+    for (unsigned i = 0; i < 900; i++) { /* each with a list of its own */
+        buf_printf(&b, "{from: [{ipBlock: {cidr: 192.168.%u.%u/32}}], ports: [{port: %u}]}, ", i / 250, i % 250,
+                   30000 + i);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        buf_puts(&b, i > 0 ? "}, {ports: [" : "{ports: [");
+        for (unsigned n = 0; n < 1000; n++) {
+            buf_printf(&b, "%s{port: %u}", n > 0 ? ", " : "", 1000 + (i * 1000 + n) * 2);
+        }
+        buf_putc(&b, ']');
+    }
+    buf_puts(&b, "}]}}");
+    put_thing(&c, buf_cstr(&b));
+    put_pods_here(&c, core);
+    tell_all(&c, core, 1);
+    policy_core_settle(core);
+    assert_true(cells_count(cells) < POLICY_ELEMENTS_MAX);
+    assert_true(cells_count(cells) > 3000);
+    policy_core_get_stats(core, &st);
+    assert_string_equal(st.overflow, "default/a");
+    kernel_commit(&k, cells);
+    struct connection anybody = {address_of("8.8.8.8"), address_of("10.244.1.1"), IPPROTO_TCP, 1000};
+    assert_true(kernel_passes(&k, &anybody)); /* everybody's part is the last that is left out */
+    anybody.port = 1001;
+    assert_false(kernel_passes(&k, &anybody));
+    struct connection modest = {address_of("8.8.8.8"), address_of("10.244.1.2"), IPPROTO_TCP, 80};
+    assert_true(kernel_passes(&k, &modest));
+    kernel_close(&k);
+    policy_core_free(core);
+    cells_free(cells);
+    close_cluster(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_the_kernel_has_is_what_the_policies_say),
+        cmocka_unit_test(a_policy_that_allows_too_much_allows_a_part_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,7 @@
 
 #define POLICY(spec)                                                                                                   \
     "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: web, namespace: shop}, spec: {" spec "}" \
-                                                                                                                   "}"
+    "}"
 
 static void the_table_shows_whom_a_policy_selects(void **state)
 {
@@ -73,12 +73,48 @@ static void a_policy_is_described_as_kubectl_does(void **state)
                      "  Policy Types: Egress\n");
 }
 
+static void write_rules(struct buf *b, unsigned rules, unsigned each, const char *list, const char *item)
+{
+    buf_puts(b, "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: web}, spec: {ingress: [");
+    for (unsigned i = 0; i < rules; i++) {
+        buf_printf(b, "%s{%s: [", i > 0 ? ", " : "", list);
+        for (unsigned k = 0; k < each; k++) {
+            buf_printf(b, "%s%s", k > 0 ? ", " : "", item);
+        }
+        buf_puts(b, "]}");
+    }
+    buf_puts(b, "]}}");
+}
+
+static void a_policy_has_so_many_peers_and_ports(void **state)
+{
+    static const struct {
+        unsigned rules, each;
+        const char *list, *item, *bad;
+    } rows[] = {
+        {4, 256, "from", "{podSelector: {}}", NULL},
+        {5, 205, "from", "{podSelector: {}}", "Too many: 1025 peers in all rules: must have at most 1024"},
+        {4, 1024, "ports", "{port: 80}", NULL},
+        {5, 820, "ports", "{port: 80}", "Too many: 4100 ports in all rules: must have at most 4096"},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        CLEANUP_BUF struct buf b = BUF_INIT;
+        write_rules(&b, rows[i].rules, rows[i].each, rows[i].list, rows[i].item);
+        if (rows[i].bad == NULL) {
+            (void)fixture_good(*state, buf_cstr(&b));
+        } else {
+            fixture_bad(*state, buf_cstr(&b), rows[i].bad);
+        }
+    }
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(the_table_shows_whom_a_policy_selects),
         T(a_policy_is_described_as_kubectl_does),
+        T(a_policy_has_so_many_peers_and_ports),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
