@@ -171,7 +171,7 @@ static int failed_pod(struct ds *d, struct place *p, const struct object *pod, s
 {
     int64_t failures = MIN(failures_of(pod), FAILURES_SHOWN), now = d->in->wall_ms;
     int64_t wait = failures == 0 ? 0 : MIN(BACKOFF_MAX_MS, BACKOFF_MS << MIN(failures - 1, 20));
-    int64_t due = pod_ended_ms(pod, now) + wait;
+    int64_t ended = pod_ended_ms(pod, now), due = ended == now ? now : ended + wait; /* dated ahead: it has waited */
     p->failed = true;
     p->failures = MAX(p->failures, failures + 1);
     if (pod->deleting || due > now) {

@@ -182,10 +182,12 @@ static int64_t backoff_until(struct job *j)
     }
     timefmt_parse(time, &since);
     n = count_bound(n);
-    if (j->newly_failed > 0 && j->newly_succeeded == 0) {
+    /* A failure in the future was dated by another clock: the waiting begins now, once. */
+    bool ahead = n > 0 && since > j->in->wall_ms && j->newly_succeeded == 0;
+    if (ahead || (j->newly_failed > 0 && j->newly_succeeded == 0)) {
         char at[TIMEFMT_SIZE];
         n += j->newly_failed;
-        since = j->last_failure_ms;
+        since = j->newly_failed > 0 ? j->last_failure_ms : j->in->wall_ms;
         timefmt_rfc3339_ms(since, at);
         value_set(j->a, value_ensure_map(j->a, meta, "annotations"), BACKOFF,
                   value_cstr(j->a, arena_printf(j->a, "%lld %s", (long long)n, at)));
@@ -195,7 +197,7 @@ static int64_t backoff_until(struct job *j)
         j->dirty = true;
         n = 0;
     }
-    return n == 0 ? 0 : MIN(since, j->in->wall_ms) + MIN(BACKOFF_MAX_MS, (int64_t)BACKOFF_MS << MIN(n - 1, 10));
+    return n == 0 ? 0 : since + MIN(BACKOFF_MAX_MS, (int64_t)BACKOFF_MS << MIN(n - 1, 10));
 }
 
 /* ---- As many pods as there may be ---- */

@@ -27,11 +27,13 @@ struct run_record {
     int64_t ready_ms;                   /* from when on it serves; INT64_MAX: never */
     int64_t stop_ms;                    /* when it will have stopped; INT64_MAX: nobody asked for it */
     int64_t unready_until_ms;
+    int64_t end_ms; /* when it comes to an end by itself; INT64_MAX: never */
+    bool ends_well, has_ended;
     bool seen; /* in the list of pods just looked at */
 };
 
 /* What travels to the agent and back: pods (a ref each) and what is said about them. */
-enum report { REPORT_NOTHING, REPORT_STATUS, REPORT_GONE };
+enum report { REPORT_NOTHING, REPORT_STATUS, REPORT_GONE, REPORT_SUCCEEDED, REPORT_FAILED };
 struct sheet {
     struct agent *agent;
     struct object **pods;
@@ -80,6 +82,18 @@ const char *agent_uses(const struct agent *a, struct str volume)
     return NULL;
 }
 
+const char *agent_runs_name(const struct agent *a, struct str name, struct str but_uid)
+{
+    LIST_FOR(it, &a->pods)
+    {
+        const struct run_record *r = LIST_ENTRY(it, struct run_record, link);
+        if (str_is(name, r->name) && !str_is(but_uid, r->uid) && r->stop_ms > a->c->sim.now_ms) {
+            return r->uid;
+        }
+    }
+    return NULL;
+}
+
 static bool image_bad(const struct object *pod)
 {
     struct mp_iter it = mp_iter(mp_path(object_mp(pod), "spec.containers"));
@@ -93,7 +107,12 @@ static struct run_record *record_new(struct agent *a, const struct object *pod)
     snprintf(r->uid, sizeof r->uid, "%.*s", STR_ARG(pod->uid));
     snprintf(r->name, sizeof r->name, "%.*s", STR_ARG(pod->name));
     r->ready_ms = image_bad(pod) ? INT64_MAX : c->sim.now_ms + cluster_between(c, 50, 1500);
-    r->stop_ms = INT64_MAX;
+    r->stop_ms = r->end_ms = INT64_MAX;
+    if (sets_ends(pod)) {
+        r->end_ms = c->sim.now_ms + cluster_between(c, 100, 3000);
+        r->ends_well = cluster_chance(c, 2);
+    }
+    sets_started(a, pod);
     storage_started(c, pod, r->volumes);
     list_push_back(&a->pods, &r->link);
     struct agent *other = strmap_set(&c->ran, pod->uid, a);
@@ -151,6 +170,11 @@ static void pod_look(struct agent *a, struct sheet *s, unsigned i)
         r = record_new(a, pod);
     }
     r->seen = true;
+    if (r->end_ms <= c->sim.now_ms) {
+        r->has_ended = true;
+        s->reports[i] = pod_finished(pod) ? REPORT_NOTHING : r->ends_well ? REPORT_SUCCEEDED : REPORT_FAILED;
+        return;
+    }
     s->ready[i] = serves(a, r);
     bool running = str_is(pod_phase(pod), "Running");
     if (s->ready[i] != pod_ready(pod, NULL) || (s->ready[i] && !running)) {
@@ -203,14 +227,14 @@ static struct object *node_object(struct agent *a)
     return yaml_object(text);
 }
 
-static struct object *status_object(struct life *life, const struct object *pod, bool ready)
+static struct object *status_object(struct life *life, const struct object *pod, bool ready, const char *phase)
 {
     CLEANUP_ARENA struct arena arena;
     arena_init(&arena);
     struct value *doc = object_to_value(&arena, pod), *status = value_ensure_map(&arena, doc, "status");
     struct error err = {0};
     struct object *o = NULL;
-    value_set(&arena, status, "phase", value_cstr(&arena, "Running"));
+    value_set(&arena, status, "phase", value_cstr(&arena, phase));
     if (life->c->swarm.services) {
         uint64_t h = XXH3_64bits(pod->uid.p, pod->uid.n);
         value_set(&arena, status, "podIP",
@@ -230,8 +254,10 @@ static void txn_report(struct life *life, struct sheet *s, unsigned i, struct tx
     if (pod == NULL || !str_eq(pod->uid, s->pods[i]->uid) || s->reports[i] == REPORT_NOTHING) {
         return;
     }
-    if (s->reports[i] == REPORT_STATUS) {
-        struct object *o = status_object(life, pod, s->ready[i]);
+    if (s->reports[i] != REPORT_GONE) {
+        static const char *const phases[] = {
+            [REPORT_STATUS] = "Running", [REPORT_SUCCEEDED] = "Succeeded", [REPORT_FAILED] = "Failed"};
+        struct object *o = status_object(life, pod, s->ready[i], phases[s->reports[i]]);
         if (o != NULL) {
             txn_update(t, o, TXN_PART_STATUS, 0);
         }
@@ -357,7 +383,7 @@ bool agents_settled(struct cluster *c, char why[256])
     for (unsigned i = c->swarm.dead; i < c->swarm.agents; i++) {
         LIST_FOR(it, &c->agents[i].pods)
         {
-            running++;
+            running += !LIST_ENTRY(it, struct run_record, link)->has_ended;
         }
     }
     if (running != pods) {

@@ -168,7 +168,7 @@ static bool at_rest(struct cluster *c, char why[256])
     if (!rollout_settled(c, why) || !agents_settled(c, why)) {
         return false;
     }
-    if (!upgrade_settled(c, why) || !services_settled(c, why) || !storage_settled(c, why)) {
+    if (!upgrade_settled(c, why) || !services_settled(c, why) || !storage_settled(c, why) || !sets_settled(c, why)) {
         return false;
     }
     snprintf(why, 256, "something is written for ever");
@@ -214,6 +214,7 @@ void cluster_run(struct cluster *c, uint64_t seed, bool tracing)
     kinds_of_release(false);
     strmap_init(&c->ran);
     strmap_init(&c->killed);
+    strmap_init(&c->forced);
     strmap_init(&c->late.since);
     strmap_init(&c->spoiled);
     swarm_draw(c);
@@ -221,6 +222,7 @@ void cluster_run(struct cluster *c, uint64_t seed, bool tracing)
     events_draw(c);
     upgrade_draw(c);
     storage_draw(c);
+    sets_draw(c);
     ledger_open(c);
     witness_open(c);
     boot(c);
@@ -262,6 +264,7 @@ void cluster_close(struct cluster *c)
     witness_close(c);
     strmap_close(&c->ran);
     strmap_close(&c->killed);
+    strmap_close(&c->forced);
     strmap_close(&c->late.since);
     strmap_close(&c->spoiled);
     free(c->term_leader);

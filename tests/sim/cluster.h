@@ -8,7 +8,7 @@
  *
  * events.c fills the rings of events and judges what falls off.
  * services.c is both: Services that clients ask for, and what must hold of their addresses and endpoints.
- * storage.c is both as well: claims, volumes and pods that use them.
+ * storage.c is both as well: claims, volumes and pods that use them; and sets.c: StatefulSets, DaemonSets and Jobs.
  * And witness.c keeps what clients saw, without any of that, for the checkers of tests/check.
  *
  * How it judges: revisions order all transactions. The ledger is the history as the first master to commit each
@@ -65,6 +65,7 @@ struct swarm {
     unsigned lag_ms;       /* between two looks of a laggard; has no effect on anybody else */
     bool services;         /* clients make Services: services.c */
     bool storage;          /* and claims, volumes, pods that use them: storage.c */
+    bool sets;             /* and StatefulSets, DaemonSets, Jobs: sets.c */
     uint64_t events_bytes; /* the bound of events, where it is reached: events.c; 0: as masters have it */
 };
 
@@ -166,6 +167,7 @@ enum op_kind {
     OP_SPOIL,    /* create one past the API, with what another one has, or without an address */
     OP_UNSERVE,  /* delete a Service */
     OP_STORE,    /* something of storage: storage.c */
+    OP_SETS,     /* something of StatefulSets, DaemonSets and Jobs: sets.c */
     OP_SETTLE,   /* good image, few replicas: before the end */
     OP_KINDS,
 };
@@ -229,6 +231,7 @@ struct cluster {
     struct rng more;    /* of what was added later: swarm_draw */
     struct rng serving; /* of Services: services_draw */
     struct rng storing; /* of storage: storage_draw */
+    struct rng setting; /* of StatefulSets and others: sets_draw */
     struct rng gossip;  /* of events: events_draw */
     uint64_t seed;
     struct swarm swarm;
@@ -284,6 +287,7 @@ struct cluster {
     struct agent agents[AGENTS_MAX];
     struct strmap ran;        /* pod uid -> the agent that ran it */
     struct strmap killed;     /* uids of pods that users deleted */
+    struct strmap forced;     /* of those of sets.c, at once */
     struct hist history;      /* as clients saw it */
     int64_t calm_ms, rest_ms; /* when faults ended; how long it took from then on */
     uint64_t unjudged;        /* the checker gave up */
@@ -391,6 +395,19 @@ bool storage_settled(struct cluster *c, char why[256]);
 /* agents.c: the uid of a pod that runs there with this volume; NULL: none. */
 const char *agent_uses(const struct agent *a, struct str volume);
 
+/* ---- sets.c: only where swarm.sets ---- */
+void sets_draw(struct cluster *c);
+bool sets_next(struct cluster *c);
+int sets_build(struct life *life, int64_t at, struct txn *t, struct error *err); /* as op_build */
+bool sets_own(const struct object *pod);                                         /* it is a pod of one of them */
+bool sets_ends(const struct object *pod);                                        /* it comes to an end by itself */
+void sets_started(struct agent *by, const struct object *pod);
+void sets_judge(struct cluster *c, const struct view *after, const struct history_txn *t);
+uint64_t sets_pods(const struct cluster *c, bool running); /* its own, as rollout_pods counts */
+bool sets_settled(struct cluster *c, char why[256]);
+/* agents.c: the uid of another pod of this name that runs there; NULL: none. */
+const char *agent_runs_name(const struct agent *a, struct str name, struct str but_uid);
+
 /* ---- services.c: only where swarm.services ---- */
 void services_draw(struct cluster *c);
 bool services_next(struct cluster *c, enum op_kind *kind); /* does a client do something with Services now? */
@@ -424,6 +441,8 @@ bool clients_idle(const struct cluster *c);
 int64_t op_next(struct client *client);
 /* On the leader: from the tip, as its API would. ERR_NOT_FOUND if what is to be changed is not there. */
 int op_build(struct life *life, int64_t at, struct txn *t, struct error *err);
+/* A document as it is let in; ERR_NOT_FOUND if there is one of its name. */
+int op_make(const struct view *tip, const char *text, struct txn *t, struct error *err);
 struct object *config_map_new(const char *name, int64_t number, int64_t op);
 struct object *list_new(const char *name, struct str elements, int64_t op);
 bool op_reads(enum op_kind kind);

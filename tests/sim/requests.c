@@ -191,6 +191,9 @@ static int pod_kill(struct life *life, int64_t at, struct txn *t, struct error *
     CLEANUP_ARENA struct arena a;
     arena_init(&a);
     strmap_set(&c->killed, pod->uid, c);
+    if (at % 3 == 0) {
+        strmap_set(&c->forced, pod->uid, c);
+    }
     return pod_delete(t, &a, pod, at % 3 == 0 ? 0 : -1, env_wall_ms(&life->env), err);
 }
 
@@ -227,6 +230,8 @@ int op_build(struct life *life, int64_t at, struct txn *t, struct error *err)
         return services_build(life, at, t, err);
     case OP_STORE:
         return storage_build(life, at, t, err);
+    case OP_SETS:
+        return sets_build(life, at, t, err);
     case OP_SCALE:
     case OP_IMAGE:
     case OP_UNDEPLOY:
@@ -236,6 +241,27 @@ int op_build(struct life *life, int64_t at, struct txn *t, struct error *err)
         assert(false);
         return ERR_INTERNAL;
     }
+}
+
+int op_make(const struct view *tip, const char *text, struct txn *t, struct error *err)
+{
+    CLEANUP_ARENA struct arena a;
+    struct value **docs;
+    unsigned count;
+    arena_init(&a);
+    int rv = yaml_read(&a, str_of(text), NULL, &docs, &count, err);
+    assert(rv == 0);
+    const struct kind *k = kind_of_document(&a, docs[0], err);
+    struct str name = value_path_str(docs[0], "metadata.name");
+    if (view_get(tip, k, STR(NAMESPACE), name) != NULL) {
+        return error_set(err, ERR_NOT_FOUND, "%s is there already", k->name);
+    }
+    if (k->begin != NULL) {
+        k->begin(&a, docs[0]);
+    }
+    rv = kind_check(k, &a, docs[0], NULL, 0, err);
+    assert(rv == 0);
+    return txn_create_value(t, k, docs[0], err);
 }
 
 bool op_reads(enum op_kind kind)
@@ -255,6 +281,9 @@ static enum op_kind draw_kind(struct cluster *c)
     enum op_kind kind;
     if (storage_next(c)) {
         return OP_STORE;
+    }
+    if (sets_next(c)) {
+        return OP_SETS;
     }
     if (services_next(c, &kind)) {
         return kind;

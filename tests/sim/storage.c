@@ -21,7 +21,6 @@
 #include "proto/facts/pod_state.h"
 #include "proto/facts/storage.h"
 #include "proto/model/quantity.h"
-#include "proto/text/text.h"
 #include "tests/sim/cluster.h"
 
 #define SALT    (UINT64_C(77041) << 32) /* such that the seeds that were kept before have no storage */
@@ -73,26 +72,6 @@ const char *storage_of_status(const struct cluster *c)
 
 /* ---- What clients ask for ---- */
 
-/* As it is let in. */
-static int make(const struct view *tip, const char *text, struct txn *t, struct error *err)
-{
-    CLEANUP_ARENA struct arena a;
-    struct value **docs;
-    unsigned count;
-    arena_init(&a);
-    int rv = yaml_read(&a, str_of(text), NULL, &docs, &count, err);
-    assert(rv == 0);
-    const struct kind *k = kind_of_document(&a, docs[0], err);
-    struct str name = value_path_str(docs[0], "metadata.name");
-    if (view_get(tip, k, STR(NAMESPACE), name) != NULL) {
-        return error_set(err, ERR_NOT_FOUND, "%s is there already", k->name);
-    }
-    k->begin(&a, docs[0]);
-    rv = kind_check(k, &a, docs[0], NULL, 0, err);
-    assert(rv == 0);
-    return txn_create_value(t, k, docs[0], err);
-}
-
 static int make_claim(const struct view *tip, struct rng *r, struct arena *a, struct txn *t, struct error *err)
 {
     static const char *const classes[] = {"local", "local", "local", "disks", "quick", "quick"};
@@ -101,7 +80,7 @@ static int make_claim(const struct view *tip, struct rng *r, struct arena *a, st
     const char *class = classes[rng_below(r, ARRAY_SIZE(classes))], *mode = modes[rng_below(r, ARRAY_SIZE(modes))];
     const char *wish =
         rng_below(r, 8) > 0 ? "" : arena_printf(a, ", volumeName: v-%u", (unsigned)rng_below(r, VOLUMES));
-    return make(
+    return op_make(
         tip,
         arena_printf(a,
                      "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: c-%u, namespace: " NAMESPACE
@@ -124,15 +103,15 @@ static int make_volume(struct cluster *c, const struct view *tip, struct rng *r,
     const char *own = rng_below(r, 6) > 0 ? ""
                                           : arena_printf(a, ", claimRef: {namespace: " NAMESPACE ", name: c-%u}",
                                                          (unsigned)rng_below(r, CLAIMS));
-    return make(tip,
-                arena_printf(a,
-                             "{apiVersion: v1, kind: PersistentVolume, metadata: {name: v-%u}, spec: {capacity: "
-                             "{storage: %uGi}, accessModes: [ReadWriteOnce, ReadWriteMany], hostPath: {path: /v}, "
-                             "storageClassName: %s, persistentVolumeReclaimPolicy: %s%s%s}}",
-                             (unsigned)rng_below(r, VOLUMES), 1 + (unsigned)rng_below(r, 4),
-                             rng_below(r, 2) == 0 ? "disks" : "quick", rng_below(r, 2) == 0 ? "Retain" : "Delete", on,
-                             own),
-                t, err);
+    return op_make(tip,
+                   arena_printf(a,
+                                "{apiVersion: v1, kind: PersistentVolume, metadata: {name: v-%u}, spec: {capacity: "
+                                "{storage: %uGi}, accessModes: [ReadWriteOnce, ReadWriteMany], hostPath: {path: /v}, "
+                                "storageClassName: %s, persistentVolumeReclaimPolicy: %s%s%s}}",
+                                (unsigned)rng_below(r, VOLUMES), 1 + (unsigned)rng_below(r, 4),
+                                rng_below(r, 2) == 0 ? "disks" : "quick", rng_below(r, 2) == 0 ? "Retain" : "Delete",
+                                on, own),
+                   t, err);
 }
 
 static int make_pod(const struct view *tip, struct rng *r, struct arena *a, struct txn *t, struct error *err)
@@ -141,7 +120,7 @@ static int make_pod(const struct view *tip, struct rng *r, struct arena *a, stru
     const char *more = rng_below(r, 3) > 0 || two == one
                            ? ""
                            : arena_printf(a, ", {name: w, persistentVolumeClaim: {claimName: c-%u}}", two);
-    return make(
+    return op_make(
         tip,
         arena_printf(a,
                      "{apiVersion: v1, kind: Pod, metadata: {name: sp-%u, namespace: " NAMESPACE
