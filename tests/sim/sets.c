@@ -5,7 +5,7 @@
  *     (agents' journals: sets_started).
  *  2. A Job's counts change with the transaction that takes JOB_FINALIZER from its pods, by as many of them as ended so:
  *     no end is lost or counted twice. No pod goes while it has the finalizer.
- *  3. A Job that says how it ended does not say otherwise later, and has no more successes than completions.
+ *  3. A Job that says how it ended has no pod that runs, and does not say otherwise later.
  * At rest StatefulSets have exactly their ordinals, all of the newest revision, DaemonSets one pod on each node that
  * lives, and Jobs have ended or wait for a pod that runs; pods that nobody could place excuse them.
  *
@@ -243,8 +243,22 @@ static void ends_in(const struct history_txn *t, struct str uid, int64_t *succee
     }
 }
 
-static void judge_job(struct cluster *c, const struct history_txn *t, const struct object *old,
-                      const struct object *now)
+/* A Job that says how it ended has no pod that runs. */
+static void judge_end(struct cluster *c, const struct view *after, const struct object *job)
+{
+    struct view_iter it;
+    view_iter_owned(&it, after, job->uid, kind_of(KIND_POD));
+    VIEW_FOR(pod, &it)
+    {
+        if (!pod->deleting && !pod_finished(pod)) {
+            cluster_violate(c, "Job %.*s says that it has ended while its pod %.*s runs", STR_ARG(job->name),
+                            STR_ARG(pod->name));
+        }
+    }
+}
+
+static void judge_job(struct cluster *c, const struct view *after, const struct history_txn *t,
+                      const struct object *old, const struct object *now)
 {
     int64_t succeeded, failed;
     if (old == NULL || now == NULL) {
@@ -261,6 +275,9 @@ static void judge_job(struct cluster *c, const struct history_txn *t, const stru
             "its pods were let go",
             STR_ARG(now->name), (long long)more, (long long)worse, (unsigned long long)t->revision,
             (long long)succeeded, (long long)failed);
+    }
+    if (!over && (says(now, "Complete") || says(now, "Failed"))) {
+        judge_end(c, after, now);
     }
     static const char *const ends[] = {"Complete", "Failed"};
     for (unsigned i = 0; i < ARRAY_SIZE(ends); i++) {
@@ -315,7 +332,7 @@ void sets_judge(struct cluster *c, const struct view *after, const struct histor
         const struct object *old = t->changes[i].old, *now = t->changes[i].new;
         const struct object *o = now != NULL ? now : old;
         if (o->kind->id == KIND_JOB) {
-            judge_job(c, t, old, now);
+            judge_job(c, after, t, old, now);
         } else if (o->kind->id == KIND_POD) {
             judge_pod(c, after, t, old, now);
         }
