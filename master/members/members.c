@@ -140,6 +140,9 @@ static void create_cluster_config(struct master *m, struct arena *a, struct txn 
 static void create_storage_class(struct arena *a, struct txn *t)
 {
     const struct kind *k = kind_by_id(KIND_STORAGECLASS);
+    if (level_program() < k->since) {
+        return;
+    }
     struct value *doc = new_object(a, k, NULL, "local"), *metadata = value_get(doc, "metadata");
     value_set(a, value_ensure_map(a, metadata, "annotations"), STORAGE_DEFAULT_CLASS, value_cstr(a, "true"));
     value_set(a, doc, "provisioner", value_cstr(a, STORAGE_LOCAL));
