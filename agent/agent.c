@@ -57,6 +57,7 @@ static void on_lost(void *data)
 {
     struct agent *a = data;
     report_on_lost(a->report);
+    kept_now(a);
 }
 
 static void on_list_begin(enum session_stream which, void *data)

@@ -202,6 +202,14 @@ void kept_check(struct agent *a)
     }
 }
 
+void kept_now(struct agent *a)
+{
+    if (a->kept != NULL) {
+        write_all(a);
+        write_policies(a);
+    }
+}
+
 void kept_close(struct agent *a)
 {
     if (a->kept != NULL) {

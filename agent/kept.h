@@ -1,6 +1,6 @@
 /* What a node needs of services, names, routes and network policies to go on without masters, also after its agent or
  * the whole machine was started anew: kept in the files DIR/services and DIR/policies, written at most every
- * KEPT_EACH_MS while it changes, and at the end.
+ * KEPT_EACH_MS while it changes, when masters are lost, and at the end.
  * What masters say later takes its place. More than KEPT_BYTES_MAX is not kept. Loop thread only. */
 #ifndef AGENT_KEPT_H
 #define AGENT_KEPT_H
@@ -20,6 +20,7 @@ void kept_changed(struct agent *a); /* what is told of services or routes */
 void kept_policies_changed(struct agent *a);
 void kept_policies_now(struct agent *a); /* writes them, if they have changed */
 void kept_check(struct agent *a);        /* once in a while: writes, if it is time */
+void kept_now(struct agent *a);          /* the masters are lost: writes what is not written yet */
 void kept_close(struct agent *a);        /* writes; before dataplane_close and isolation_close */
 
 #endif

@@ -11,7 +11,7 @@ static void file_of(const struct agent *a, const char *uid, char out[AGENT_PATH_
     fs_path(out, AGENT_PATH_MAX, "%s/pods/%s.pod", a->dir, uid);
 }
 
-/* Not synced: after a power cut nothing runs, and the leader's list tells all. */
+/* Not synced: those that a power cut takes begin when masters are back. */
 void pods_keep(struct agent_pod *ap)
 {
     char path[AGENT_PATH_MAX];
