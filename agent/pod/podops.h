@@ -3,6 +3,7 @@
 #ifndef AGENT_POD_PODOPS_H
 #define AGENT_POD_PODOPS_H
 
+#include "agent/dataplane.h"
 #include "agent/pod/pods.h"
 
 static inline struct agent *podops_agent(const struct pod *p)
@@ -14,6 +15,7 @@ static inline struct podspec_facts podops_facts(const struct pod *p)
 {
     struct podspec_facts f = p->node->facts;
     f.pod_ip = p->ip;
+    f.services = dataplane_known(podops_agent(p));
     return f;
 }
 /* Limits of its control group: the sum of its containers', and the node's bound of processes. */

@@ -170,12 +170,20 @@ struct cgroup_limits;
 void podspec_pod_limits(const struct podspec *s, struct cgroup_limits *out);
 
 /* Known only on the node. */
+struct known;
 struct podspec_facts {
     const char *node_name, *host_ip, *pod_ip; /* pod_ip "" = none yet */
     int64_t node_cpu_milli, node_memory_bytes,
         node_ephemeral_bytes; /* allocatable: the default of resourceFieldRef limits */
     const struct refs *refs;
+    const struct known *services; /* NULL: none are known */
 };
+/* What a container is told of the Services of its pod's namespace, as Kubernetes does: NAME_SERVICE_HOST,
+ * NAME_SERVICE_PORT and the names that Docker's links had. Each is given to set. Of the first PODSPEC_LINKS_MAX by name:
+ * the kernel bounds what a program may begin with. */
+#define PODSPEC_LINKS_MAX 200u
+void podspec_service_links(const struct known *services, struct str ns, struct arena *a,
+                           void (*set)(void *data, const char *name, const char *value), void *data);
 struct podspec_resolved {
     const char *const *command, *const *args; /* expanded; NULL = not given */
     const char *const *env;                   /* "K=V", NULL-terminated */

@@ -343,10 +343,19 @@ static int env_value_from(const struct podspec *s, const struct podspec_containe
     return 0;
 }
 
+static void link_set(void *data, const char *name, const char *value)
+{
+    env_set(data, str_of(name), value);
+}
+
 int podspec_resolve(const struct podspec *s, const struct podspec_container *c, const struct podspec_facts *f,
                     struct arena *a, struct podspec_resolved *out, struct error *err)
 {
     struct env_list l = {.arena = a, .items = arena_alloc(a, sizeof(char *))};
+    l.items[0] = NULL;
+    if (f->services != NULL && mp_bool(mp_get(object_spec(s->object), "enableServiceLinks"), true)) {
+        podspec_service_links(f->services, str_of(s->ns), a, link_set, &l);
+    }
     for (struct mp_iter it = mp_iter(mp_get(c->raw, "envFrom")); mp_next(&it);) {
         int rv = env_from(s, f, it.value, &l, err);
         if (rv != 0) {

@@ -573,6 +573,34 @@ const struct object *known_slice_next(struct known_slices *it)
     return s->object;
 }
 
+static int compare_names(const void *a, const void *b)
+{
+    return str_cmp((*(const struct object *const *)a)->name, (*(const struct object *const *)b)->name);
+}
+
+const struct object **known_services(const struct known *k, struct str ns, unsigned max, unsigned *count)
+{
+    const struct object **list = NULL;
+    unsigned n = 0, cap = 0;
+    const struct strmap_entry *e;
+    for (size_t i = 0; (e = strmap_next(&k->services, &i)) != NULL;) {
+        const struct object *o = ((const struct known_one *)e->value)->service;
+        if (o == NULL || !str_eq(o->ns, ns) || known_ip(mp_str(mp_get(object_spec(o), "clusterIP"))) == 0) {
+            continue;
+        }
+        if (n == cap) {
+            cap = cap == 0 ? 16 : 2 * cap;
+            list = xrealloc(list, cap * sizeof *list);
+        }
+        list[n++] = o;
+    }
+    if (n > 0) {
+        qsort(list, n, sizeof *list, compare_names);
+    }
+    *count = MIN(n, max);
+    return list;
+}
+
 const struct object *known_service_at(const struct known *k, uint32_t ip)
 {
     struct address at;

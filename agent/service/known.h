@@ -31,6 +31,9 @@ void known_told(struct known *k, struct mp message);
 void known_write(const struct known *k, struct buf *out);
 /* The Service, or NULL. Borrowed until the next message. */
 const struct object *known_service(const struct known *k, struct str ns, struct str name);
+/* The Services of a namespace that have a cluster IP, by name; at most `max` of them. The list is the caller's to free;
+ * what is in it is borrowed until the next message. */
+const struct object **known_services(const struct known *k, struct str ns, unsigned max, unsigned *count);
 /* What is known has been told whole at least once. */
 bool known_is_complete(const struct known *k);
 /* Its EndpointSlices, each once, in no order; none if there is no such Service. */

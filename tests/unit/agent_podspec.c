@@ -1,4 +1,5 @@
 #include "tests/unit/agent_fakes.h"
+#include "tests/unit/agent_known_kit.h"
 
 #include "agent/runtime/cgroup.h"
 
@@ -54,6 +55,57 @@ static const char *joined(struct fixture *f, const char *const *list)
 }
 
 #define WEB(more) "'containers':[{'name':'web','image':'nginx'," more "}]"
+
+/* ---- Services ---- */
+
+static void put_nothing(const struct service_port *p, void *data)
+{
+    (void)p, (void)data;
+}
+static void remove_nothing(const char *key, void *data)
+{
+    (void)key, (void)data;
+}
+static void complete_nothing(void *data)
+{
+    (void)data;
+}
+
+static void services_are_told_in_the_environment(void **state)
+{
+    (void)state;
+    struct fixture f;
+    static const struct known_ops none = {.put = put_nothing, .remove = remove_nothing, .complete = complete_nothing};
+    struct known *k = known_new("n1", &none);
+    tell_known(k,
+               "{'whole':true,'complete':true,'gone':[],'changed':["
+               "{'apiVersion':'v1','kind':'Service','metadata':{'name':'redis-leader','namespace':'default','uid':'1'},"
+               "'spec':{'clusterIP':'10.96.0.9','ports':[{'name':'db','port':6379},{'name':'x-y','port':53,"
+               "'protocol':'UDP'}]}},"
+               "{'apiVersion':'v1','kind':'Service','metadata':{'name':'bare','namespace':'default','uid':'2'},"
+               "'spec':{'clusterIP':'None','ports':[{'port':1}]}},"
+               "{'apiVersion':'v1','kind':'Service','metadata':{'name':'far','namespace':'other','uid':'3'},"
+               "'spec':{'clusterIP':'10.96.0.8','ports':[{'port':1}]}}]}");
+    fixture_init(&f, "",
+                 WEB("'env':[{'name':'WHERE','value':'$(REDIS_LEADER_SERVICE_HOST)'},{'name':'REDIS_LEADER_PORT',"
+                     "'value':'mine'}]"));
+    f.w.node.facts.services = k;
+    assert_int_equal(resolve(&f), 0);
+    assert_string_equal(joined(&f, f.r.env),
+                        "REDIS_LEADER_SERVICE_HOST=10.96.0.9 REDIS_LEADER_SERVICE_PORT=6379 REDIS_LEADER_PORT=mine "
+                        "REDIS_LEADER_SERVICE_PORT_DB=6379 REDIS_LEADER_PORT_6379_TCP=tcp://10.96.0.9:6379 "
+                        "REDIS_LEADER_PORT_6379_TCP_PROTO=tcp REDIS_LEADER_PORT_6379_TCP_PORT=6379 "
+                        "REDIS_LEADER_PORT_6379_TCP_ADDR=10.96.0.9 REDIS_LEADER_SERVICE_PORT_X_Y=53 "
+                        "REDIS_LEADER_PORT_53_UDP=udp://10.96.0.9:53 REDIS_LEADER_PORT_53_UDP_PROTO=udp "
+                        "REDIS_LEADER_PORT_53_UDP_PORT=53 REDIS_LEADER_PORT_53_UDP_ADDR=10.96.0.9 WHERE=10.96.0.9");
+    fixture_close(&f);
+    fixture_init(&f, "", "'enableServiceLinks':false," WEB("'env':[{'name':'A','value':'b'}]"));
+    f.w.node.facts.services = k;
+    assert_int_equal(resolve(&f), 0);
+    assert_string_equal(joined(&f, f.r.env), "A=b");
+    fixture_close(&f);
+    known_free(k);
+}
 
 /* ---- Expansion ---- */
 
@@ -451,6 +503,7 @@ static void volumes_of_data_are_mounted_as_data(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(services_are_told_in_the_environment),
         cmocka_unit_test(expansion_follows_the_rules),
         cmocka_unit_test(environment_comes_in_order_and_may_name_earlier_variables),
         cmocka_unit_test(keys_of_config_maps_and_secrets_become_variables),

@@ -274,7 +274,6 @@ static const struct {
     {"Endpoint", "deprecatedTopology", "kept and shown"},
     {"Endpoint", "hints", "kept and shown; nobody sets them here"},
     {"EndpointHints", NULL, "kept and shown; nobody sets them here"},
-    {"PodSpec", "enableServiceLinks", "there are no services, so there is no link to make or to leave out"},
     {"StorageClass", "parameters", "the kind's own rules: the local provisioner has none, others read them"},
     {"ConfigMap", "immutable", "kept by the kind's own rules"},
     {"Secret", "immutable", "kept by the kind's own rules"},
