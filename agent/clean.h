@@ -1,6 +1,6 @@
 /* What an agent leaves in the kernel on purpose, so that pods and connections go on without it, taken away: its tables
- * of nf_tables, its routes, the tunnel to other nodes, the address of its name server. For a node that stops being one; containers and their
- * interfaces are not touched. */
+ * of nf_tables, its routes, the tunnel to other nodes, the address of its name server. For a node that stops being one;
+ * containers and their interfaces are not touched. */
 #ifndef AGENT_CLEAN_H
 #define AGENT_CLEAN_H
 

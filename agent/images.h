@@ -5,7 +5,7 @@
 
 #include "agent/agent_int.h"
 
-#define IMAGES_TOLD_MS      300000 /* between two events that say that deleting images is not enough; as the kubelet looks */
+#define IMAGES_TOLD_MS      300000 /* between two events that say that deleting images is not enough; as the kubelet */
 #define IMAGES_STEP_PERCENT 5      /* of a pull, before its figure is told again */
 
 /* Every AGENT_CHECK_MS. */

@@ -1,10 +1,10 @@
 /* Volumes of pods, as the scheduler sees them: what the claims of a class of pods are bound to, which of them get a
  * volume with the node, and what is written for that with the binding. Inside the scheduler only.
  *
- * Claims are resolved against the tip, for a class, when something of storage has changed since (sched.storage_changes):
- * the filter (plugins/volume_binding.c) then asks claims_place of each node. A pod that has claims is the last of its
- * round: the next decision sees what was written for it. Source: Kubernetes' plugins VolumeBinding and
- * VolumeRestrictions; the words are theirs. */
+ * Claims are resolved against the tip, for a class, when something of storage has changed since
+ * (sched.storage_changes): the filter (plugins/volume_binding.c) then asks claims_place of each node. A pod that has
+ * claims is the last of its round: the next decision sees what was written for it. Source: Kubernetes' plugins
+ * VolumeBinding and VolumeRestrictions; the words are theirs. */
 #ifndef SCHEDULER_VOLUMES_H
 #define SCHEDULER_VOLUMES_H
 

@@ -8,8 +8,8 @@
 
 #include "agent/util/fsutil.h"
 
-/* Pulling: a registry's image is fetched into a layout of its own below tmp on a thread of its own, IMAGE_PULLS_MAX at a
- * time, then imported as any layout is. Whoever asks for the same name as the same user meanwhile waits for the same
+/* Pulling: a registry's image is fetched into a layout of its own below tmp on a thread of its own, IMAGE_PULLS_MAX at
+ * a time, then imported as any layout is. Whoever asks for the same name as the same user meanwhile waits for the same
  * pull. */
 
 /* ---- The end ---- */

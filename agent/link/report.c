@@ -315,9 +315,13 @@ static void drop_oldest(struct report *r)
 static struct value *document_of(struct report *r, const struct report_event *e, struct arena *a)
 {
     struct event_words w = {
-        .kind = kind_by_id(e->pod != NULL ? KIND_POD : e->service != NULL ? KIND_SERVICE : KIND_NODE),
+        .kind = kind_by_id(e->pod != NULL       ? KIND_POD
+                           : e->service != NULL ? KIND_SERVICE
+                                                : KIND_NODE),
         .ns = str_of(e->ns),
-        .name = str_of(e->pod != NULL ? e->pod : e->service != NULL ? e->service : r->name),
+        .name = str_of(e->pod != NULL       ? e->pod
+                       : e->service != NULL ? e->service
+                                            : r->name),
         .uid = str_of(e->uid),
         .field_path = e->field_path,
         .warning = e->warning,

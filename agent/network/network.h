@@ -3,9 +3,9 @@
  *
  * The agent writes the configuration (bridge + host-local for the node's pod CIDR) and execs the plugin itself; spec
  * 1.0.0: https://www.cni.dev/docs/spec/. host-local keeps the leases in a directory. The rules are one nftables table,
- * always written as a whole, and mended when others break it. Guarantee: who holds an address or a port is noted before anything is made and until the
- * last of it is gone; network_next tells all of them after a restart, however the former agent ended. Loop thread
- * only; callbacks never run inside the call that registered them. */
+ * always written as a whole, and mended when others break it. Guarantee: who holds an address or a port is noted before
+ * anything is made and until the last of it is gone; network_next tells all of them after a restart, however the former
+ * agent ended. Loop thread only; callbacks never run inside the call that registered them. */
 #ifndef AGENT_NETWORK_NETWORK_H
 #define AGENT_NETWORK_NETWORK_H
 
@@ -84,10 +84,10 @@ bool network_next(struct network *n, unsigned *cursor, char uid[64]);
 /* Addresses of all pods of the cluster, in place of cluster_cidr; the rules follow. What is no range of IPv4 is
  * passed over. */
 void network_set_cluster_cidr(struct network *n, struct str cidr);
-/* All other nodes' ranges; the list is copied. Ways to them are made in the kernel, for each node over the link that both
- * are on or through the tunnel (overlay.h); those that were made before and are not in the list any more are removed.
- * From then on they are kept so: what others break is mended, and each choice follows the machine's addresses and
- * links. What fails is logged and tried again. ERR_INVALID for a malformed entry (the rest is done). */
+/* All other nodes' ranges; the list is copied. Ways to them are made in the kernel, for each node over the link that
+ * both are on or through the tunnel (overlay.h); those that were made before and are not in the list any more are
+ * removed. From then on they are kept so: what others break is mended, and each choice follows the machine's addresses
+ * and links. What fails is logged and tried again. ERR_INVALID for a malformed entry (the rest is done). */
 struct network_route {
     const char *pod_cidr;
     const char *node_ip;

@@ -1,7 +1,8 @@
-/* Which PersistentVolumes the pods of this node have, by the claims that they name. What a pod has got it keeps, whatever
- * masters say of it later, or do not say: each is noted beside the pod's volumes (agent/volume), with the volume's
- * object, so that an agent that is started anew mounts for the next attempt of a container what it mounted before, and
- * nobody's directory is removed under a pod. Forgotten when the pod's volumes are gone. Loop thread only. */
+/* Which PersistentVolumes the pods of this node have, by the claims that they name. What a pod has got it keeps,
+ * whatever masters say of it later, or do not say: each is noted beside the pod's volumes (agent/volume), with the
+ * volume's object, so that an agent that is started anew mounts for the next attempt of a container what it mounted
+ * before, and nobody's directory is removed under a pod. Forgotten when the pod's volumes are gone. Loop thread
+ * only. */
 #ifndef AGENT_POD_CLAIMS_H
 #define AGENT_POD_CLAIMS_H
 

@@ -10,8 +10,8 @@
  * A rule's port that has a name is the number that the pod which is connected to has under that name, with the same
  * protocol; in an egress rule for a range of addresses no port has a name.
  *
- * Limits: what the rules of a pod allow beyond POLICY_GRANTS_MAX pairs of an identity and ports is not allowed, nor what
- * needs more than POLICY_WORK_MAX such pairs once everybody's are added to each identity's, or more than
+ * Limits: what the rules of a pod allow beyond POLICY_GRANTS_MAX pairs of an identity and ports is not allowed, nor
+ * what needs more than POLICY_WORK_MAX such pairs once everybody's are added to each identity's, or more than
  * POLICY_ELEMENTS_MAX elements of all pods. */
 #ifndef AGENT_POLICY_CORE_H
 #define AGENT_POLICY_CORE_H

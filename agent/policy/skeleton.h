@@ -1,8 +1,8 @@
 /* The kernel's table of network policies without any pod: chains, rules and empty sets, the same on every node. Pure.
  *
  * Only what is forwarded is looked at: what the node itself sends to its pods, and what they send to it (probes,
- * names), passes. Every packet of a connection is judged, in both directions, by who has begun it and who answers, after
- * all translation: so replies pass, services are seen as the pods behind them, and a connection that is no longer
+ * names), passes. Every packet of a connection is judged, in both directions, by who has begun it and who answers,
+ * after all translation: so replies pass, services are seen as the pods behind them, and a connection that is no longer
  * allowed is cut.
  *
  *   pods-in, pods-out   address              pods here that are isolated in a direction

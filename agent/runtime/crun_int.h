@@ -45,7 +45,7 @@ struct crun_container {
     char *reason, *message;
     struct image *image; /* held, may be NULL */
     bool removing, leftover;
-    bool stuck; /* crun could not delete it */
+    bool stuck;           /* crun could not delete it */
     struct list removers; /* struct crun_done */
     uv_work_t work;
 };

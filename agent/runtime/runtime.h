@@ -194,8 +194,8 @@ struct runtime_crun_config {
     const char *crun_path, *conmon_path;   /* NULL = /usr/bin/crun, /usr/bin/conmon */
     const char *seccomp_dir;               /* profiles of the node for type Localhost; NULL = none */
     unsigned log_max_bytes, log_max_files; /* 0 = RUNTIME_LOG_MAX, RUNTIME_LOG_FILES */
-    int64_t call_ms; /* so long a call of crun or conmon may take, then it is killed; 0 = RUNTIME_START_MS */
-    struct image_store *images;            /* to take references of images of adopted containers; may be NULL */
+    int64_t call_ms;            /* so long a call of crun or conmon may take, then it is killed; 0 = RUNTIME_START_MS */
+    struct image_store *images; /* to take references of images of adopted containers; may be NULL */
     const struct log *log;
 };
 /* Blocking, short: reads the state of all containers and checks which still live. Containers whose start was

@@ -4,9 +4,9 @@
  * goes on when the stream ends, and the stream ends when the container does.
  *
  * The socket tells what is printed from now on. Who asks for `fromStart` gets the output from the container's log, from
- * its first record on and then as it grows: what was printed before anybody could join is in there, and nothing can come
- * from two places. The socket then takes input, and its end says that the log is complete: it is emptied, and what it
- * says is thrown away. A container without a log (the hollow runtime) is listened to at the socket after all. */
+ * its first record on and then as it grows: what was printed before anybody could join is in there, and nothing can
+ * come from two places. The socket then takes input, and its end says that the log is complete: it is emptied, and what
+ * it says is thrown away. A container without a log (the hollow runtime) is listened to at the socket after all. */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>

@@ -57,17 +57,17 @@ int fs_mount(const char *source, const char *target, const char *type, unsigned 
              struct error *err);
 /* Lazily unmounts everything mounted at path or below it, the newest first. */
 int fs_unmount_below(const char *path, struct error *err);
-/* Unmounts what is mounted right in the directory path and is no tmpfs. ERR_BUSY names the last component of one that is
- * in use; with detach none is. May wait for a server. */
+/* Unmounts what is mounted right in the directory path and is no tmpfs. ERR_BUSY names the last component of one that
+ * is in use; with detach none is. May wait for a server. */
 int fs_unmount_in(const char *path, bool detach, struct error *err);
-/* The type of what is mounted at path, which has no symbolic links, from the mount table: no file system is asked, so no
- * server that is away is waited for. False: nothing is. */
+/* The type of what is mounted at path, which has no symbolic links, from the mount table: no file system is asked, so
+ * no server that is away is waited for. False: nothing is. */
 bool fs_mount_type(const char *path, char *type, size_t size);
 /* Does what is mounted below path, here or by others, appear on both sides? Of the mount that path lies on; links are
  * followed. */
 bool fs_is_shared(const char *path);
-/* Does path lie on what a server or another program keeps (NFS, CIFS, FUSE, ...), so that looking at it may take for ever?
- * From the mount table and the letters of the path alone: links are not followed. */
+/* Does path lie on what a server or another program keeps (NFS, CIFS, FUSE, ...), so that looking at it may take for
+ * ever? From the mount table and the letters of the path alone: links are not followed. */
 bool fs_is_remote(const char *path);
 bool fs_is_mount(const char *path); /* the root of a mount, bind mounts of files too (Linux 5.8) */
 

@@ -7,9 +7,9 @@
  *   NOTES/volume-NAME     the volume was made, for the PersistentVolume with this uid
  *
  * A volume that was made once is never made again: if it is not there (the disk of ROOT is not mounted, somebody has
- * deleted it) that is an error, never an empty directory. Notes are written after the directory is on the disk and before
- * anybody uses it, and go after it has its new name. So whatever step an agent dies at, the next one goes on from there.
- * Blocking; any thread, one at a time for a volume. */
+ * deleted it) that is an error, never an empty directory. Notes are written after the directory is on the disk and
+ * before anybody uses it, and go after it has its new name. So whatever step an agent dies at, the next one goes on
+ * from there. Blocking; any thread, one at a time for a volume. */
 #ifndef AGENT_VOLUME_LOCAL_H
 #define AGENT_VOLUME_LOCAL_H
 

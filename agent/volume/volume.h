@@ -124,8 +124,9 @@ bool volume_next_note(struct volume_store *s, const char *uid, unsigned *cursor,
 /* uids that have something here, one per call from *cursor = 0. */
 bool volume_next(struct volume_store *s, unsigned *cursor, char uid[64]);
 /* Unmount and delete all of a pod's volumes, beside the loop. hostPaths and claims' volumes are not touched. Nothing
- * there is fine. What is being attached is ended first. ERR_BUSY: a mount is still in use, "volume "x" ..."; ERR_TIMEOUT:
- * the kernel has not ended it yet, which goes on: ask again. Nothing was lost, and it can be tried again. */
+ * there is fine. What is being attached is ended first. ERR_BUSY: a mount is still in use, "volume "x" ...";
+ * ERR_TIMEOUT: the kernel has not ended it yet, which goes on: ask again. Nothing was lost, and it can be tried
+ * again. */
 typedef void volume_done_cb(const struct error *error, void *data);
 void volume_remove_pod(struct volume_store *s, const char *uid, volume_done_cb *cb, void *data);
 /* The same, and what is in use is detached: the kernel ends it when its last user does. */

@@ -1,4 +1,5 @@
-/* What the parts of the Job controller share: the Job as one reconcile sees it. Source: Kubernetes batch/v1 Job. Pure. */
+/* What the parts of the Job controller share: the Job as one reconcile sees it. Source: Kubernetes batch/v1 Job.
+ * Pure. */
 #ifndef CONTROLLERS_WORKLOADS_JOB_H
 #define CONTROLLERS_WORKLOADS_JOB_H
 

@@ -1,15 +1,15 @@
 /* StatefulSet: pods that have a name, a number and claims of their own. Source: Kubernetes apps/v1 StatefulSet.
  *
  * A name is never given twice: a pod is made when no pod has its name, and one that is being deleted has its name until
- * its agent says that it has ended. So a pod on a node that is cut off is waited for, and only a person who knows better
- * (delete --force, or the taint out-of-service) ends the waiting.
+ * its agent says that it has ended. So a pod on a node that is cut off is waited for, and only a person who knows
+ * better (delete --force, or the taint out-of-service) ends the waiting.
  *
  * With podManagementPolicy OrderedReady pods come one after another, each when the one before is available; they go in
  * the opposite order. A rolling update deletes pods from the highest ordinal down to the partition, and each comes back
  * with the newest template before the next one goes.
  *
- * A pod of an old template that cannot become ready by itself (no such image, no node takes it, it crashes) is exchanged
- * although the set is not whole: otherwise a bad template could not be mended by applying a good one. */
+ * A pod of an old template that cannot become ready by itself (no such image, no node takes it, it crashes) is
+ * exchanged although the set is not whole: otherwise a bad template could not be mended by applying a good one. */
 #include <assert.h>
 #include <stdlib.h>
 

@@ -5,8 +5,8 @@
  * rows stand in verbs.c. The others read parameters in their own functions, each row beside its function:
  *  - hello, join, rejoin, cert.renew, cert.admin and node.*: agents', masters' and newcomers' own protocol
  *  - the other cert.* and master.*: what rctl alone asks for
- *  - logs, exec, attach, portforward, imageload, imagepull, images, imageremove, backup: streams of this protocol, tied to
- *    those of agents (relay.h); another front has to bring the client's end of a stream */
+ *  - logs, exec, attach, portforward, imageload, imagepull, images, imageremove, backup: streams of this protocol, tied
+ *    to those of agents (relay.h); another front has to bring the client's end of a stream */
 #ifndef MASTER_FRONT_REQUESTS_H
 #define MASTER_FRONT_REQUESTS_H
 

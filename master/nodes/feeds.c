@@ -10,9 +10,10 @@
  *
  * A change visits the feeds that it concerns and no others: feeds are found by their node (a pod has come, gone or
  * changed its spec) and by the objects that they follow; routes and services are one table each for all (routes.h,
- * serving.h), policies one that knows who follows what (policing.h). Who follows an object is listed here although an index of the state tells which pods name it: those may
- * be 30 times as many as the nodes, all of them at once, and what each agent was told stands in the list. Feeds that
- * are dirty stand in a list; SEND_MAX of them send in a turn, for SEND_US; the others go on in the next. */
+ * serving.h), policies one that knows who follows what (policing.h). Who follows an object is listed here although an
+ * index of the state tells which pods name it: those may be 30 times as many as the nodes, all of them at once, and
+ * what each agent was told stands in the list. Feeds that are dirty stand in a list; SEND_MAX of them send in a turn,
+ * for SEND_US; the others go on in the next. */
 #include "master/nodes/feeds.h"
 
 #include <assert.h>

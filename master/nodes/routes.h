@@ -25,8 +25,8 @@ bool routes_change(struct routes *r, const struct object *old, const struct obje
 bool routes_set_cluster(struct routes *r, const struct cluster_config *c);
 uint64_t routes_version(const struct routes *r); /* of the newest change; above 0 after the first routes_sync */
 /* The message for who was told everything up to `since` (0: nothing): {"podSubnet", "serviceSubnet", "dnsDomain",
- * "podRouting", "vxlanID", "vxlanPort", "routes": [...]}, or with "changed": [...], "gone": [names] in place of "routes" if changes are understood and all
- * are known. Borrowed until the next call. */
+ * "podRouting", "vxlanID", "vxlanPort", "routes": [...]}, or with "changed": [...], "gone": [names] in place of
+ * "routes" if changes are understood and all are known. Borrowed until the next call. */
 struct str routes_message(struct routes *r, uint64_t since, bool changes);
 
 #endif

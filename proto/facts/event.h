@@ -17,7 +17,7 @@
 /* "The note has a maximum of 1 kB": longer messages are cut at a character. */
 #define EVENT_MESSAGE_MAX 1024u
 
-/* Of a Service, told by a node whose kernel does not take a part of it: the one thing that nodes may tell of Services. */
+/* Of a Service, told by a node whose kernel does not take a part of it: all that nodes may tell of Services. */
 #define EVENT_REASON_NOT_BALANCED "NotBalanced"
 
 /* What an event says. Borrowed. */

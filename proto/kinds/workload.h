@@ -1,5 +1,5 @@
-/* What the kinds that make pods of a template have in common: rows of their tables, rules, cells. For proto/kinds alone.
- */
+/* What the kinds that make pods of a template have in common: rows of their tables, rules, cells. For proto/kinds
+ * alone. */
 #ifndef PROTO_KINDS_WORKLOAD_H
 #define PROTO_KINDS_WORKLOAD_H
 

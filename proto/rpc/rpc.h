@@ -66,8 +66,7 @@ struct rpc_config {
     void *data;
     size_t in_max;         /* of a message of the peer's; 0 = message_max */
     uint64_t elements_max; /* likewise; 0 = none: for who reads answers of a master */
-    bool
-        hands_on; /* a master: around what others sent it, it puts something of its own, so its messages may be deeper */
+    bool hands_on; /* a master: it wraps what others sent it in something of its own, so its messages may be deeper */
     size_t message_max, send_max; /* 0 = the defaults above; send_max is at least 2 * NET_LOW_WATER */
     unsigned inflight_max;        /* of the peer's requests and of the streams they became; beyond: ERR_LIMIT */
     int64_t stuck_ms;             /* 0 = RPC_STUCK_MS */

@@ -3,7 +3,8 @@
  *   resolve addresses NAME      IPv4 addresses, sorted, one a line, of getaddrinfo
  *   resolve both NAME           the same, asked for IPv4 and IPv6 at once, as most programs do
  *   resolve host ADDRESS        the name of an address, of getnameinfo
- *   resolve ask TYPE NAME       one question (A, AAAA, SRV, TXT) without the search path: "CODE ANSWERS", and of each SRV record "PORT TARGET"
+ *   resolve ask TYPE NAME       one question (A, AAAA, SRV, TXT) without the search path: "CODE ANSWERS", and of
+ *                               each SRV record "PORT TARGET"
  * Exits with 1 and says "error TEXT" if the resolver finds nothing. */
 #include <arpa/inet.h>
 #include <arpa/nameser.h>

@@ -7,8 +7,9 @@
  *       begun, and exits with 0.
  *   traffic ask [count=N | until=FILE] [parallel=P] [proto=udp] [timeout=MS] [gap=MS] [from=PORT[-LAST]] ADDRESS:PORT
  *       count requests, or as many as fit in until FILE exists, P at a time. from: from this port, so that all
- *       datagrams are one flow; or from each of these in turn, so that no flow is met again. Prints lines "answer NAME N", "peer ADDRESS N" and "error TEXT N" and at the end
- *       "requests N failed N slowest MS". Exits with 1 if one failed. */
+ *       datagrams are one flow; or from each of these in turn, so that no flow is met again. Prints lines "answer NAME
+ *       N", "peer ADDRESS N" and "error TEXT N" and at the end "requests N failed N slowest MS". Exits with 1 if one
+ *       failed. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,7 @@
 /* A name server outside of the cluster, for the end-to-end tests: it knows the names of its arguments.
  *
- *   upstream ADDRESS NAME=IP...      UDP and TCP port 53 of that address. Names it does not know do not exist; types other than A have no data. */
+ *   upstream ADDRESS NAME=IP...      UDP and TCP port 53 of that address. Names it does not know do not exist;
+ *                                    types other than A have no data. */
 #include <arpa/inet.h>
 #include <poll.h>
 #include <stdbool.h>

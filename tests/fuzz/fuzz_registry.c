@@ -1,6 +1,6 @@
-/* What a registry says, and what stands in files about registries. The first byte says what follows: 0 a challenge, 1 the
- * answer of a token server, 2 a manifest, NUL, a config, 3 and 4 logins as docker writes them (new, old), 5 the name of
- * an image. */
+/* What a registry says, and what stands in files about registries. The first byte says what follows: 0 a challenge, 1
+ * the answer of a token server, 2 a manifest, NUL, a config, 3 and 4 logins as docker writes them (new, old), 5 the
+ * name of an image. */
 #include "agent/image/image_int.h"
 #include "agent/image/registry.h"
 #include "agent/image/registry_answer.h"

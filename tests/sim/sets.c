@@ -3,8 +3,8 @@
  *
  *  1. No two agents run a pod of a StatefulSet under the same name at once, unless somebody removed one by force
  *     (agents' journals: sets_started).
- *  2. A Job's counts change with the transaction that takes JOB_FINALIZER from its pods, by as many of them as ended so:
- *     no end is lost or counted twice. No pod goes while it has the finalizer.
+ *  2. A Job's counts change with the transaction that takes JOB_FINALIZER from its pods, by as many of them as ended
+ *     so: no end is lost or counted twice. No pod goes while it has the finalizer.
  *  3. A Job that says how it ended has no pod that runs, and does not say otherwise later.
  * At rest StatefulSets have exactly their ordinals, all of the newest revision, DaemonSets one pod on each node that
  * lives, and Jobs have ended or wait for a pod that runs; pods that nobody could place excuse them.

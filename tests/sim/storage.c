@@ -5,8 +5,8 @@
  *     as long as there is that volume, and no volume that names a claim with its uid is named by another one.
  *  2. A claim that was bound once never changes its volume.
  *  3. The volumes of the local provisioner never have more of a node than it offers.
- *  4. A volume of the local provisioner is not let go (no finalizer but that of its directory) while its claim is there,
- *     or while an agent runs a pod with it that nobody has removed by force.
+ *  4. A volume of the local provisioner is not let go (no finalizer but that of its directory) while its claim is
+ *     there, or while an agent runs a pod with it that nobody has removed by force.
  *  5. A pod that is bound to a node finds its claims bound, to volumes that the node reaches; ReadWriteOncePod is one
  *     pod's, ReadWriteOnce one node's.
  * At rest nothing waits that could go on: no volume for a claim that does not wait for a pod, no phase that is wrong.

@@ -1,4 +1,5 @@
-/* Directories of the local provisioner: made once, never silently again, removed as a whole, whatever an agent dies at. */
+/* Directories of the local provisioner: made once, never silently again, removed as a whole, whatever an agent dies
+ * at. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

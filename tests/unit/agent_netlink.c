@@ -1,4 +1,5 @@
-/* Messages of netlink, written and read; and what is made of what the kernel tells of tables (agent/network/tables.h). */
+/* Messages of netlink, written and read; and what is made of what the kernel tells of tables
+ * (agent/network/tables.h). */
 /* clang-format off */
 #include <stdarg.h>
 #include <stddef.h>

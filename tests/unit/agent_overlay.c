@@ -456,7 +456,8 @@ static void what_others_break_is_mended_at_once(void **state)
         run("nft flush ruleset");
         await_command(w, "nft list table ip reeve-overlay 2>/dev/null | grep -q 192.168.9.3");
     }
-    run("ip link set n3 down && ip link set n3 up && ip route add 10.96.0.0/12 dev n3 src " NODE_IP); /* the kernel takes the route with it */
+    /* The kernel takes the route to Services with the link. */
+    run("ip link set n3 down && ip link set n3 up && ip route add 10.96.0.0/12 dev n3 src " NODE_IP);
     await_command(w, "ip route | grep -q '10.244.2.0/24 via 192.168.7.2 dev n3'");
     assert_reaches(POD_1, POD_3, pod_ips[POD_1]);
 }

@@ -215,30 +215,22 @@ static void what_is_known_is_written_whole(void **state)
     "{'addresses':['" ip "'],'nodeName':'" node "','targetRef':{'kind':'Pod','uid':'" uid                              \
     "'},'conditions':{" conditions "}}"
 
-/* A pod that listens at two ports, of which one differs from pod to pod, is in two slices and counts once. */
 #define BALANCED(more)                                                                                                 \
     "{'apiVersion':'v1','kind':'Service','metadata':{'name':'web','namespace':'default'},'spec':{"                     \
     "'clusterIP':'10.96.0.7','type':'LoadBalancer'" more "}}"
 
+#define LOCAL ",'externalTrafficPolicy':'Local','healthCheckNodePort':31000"
+#define PLACES_8080                                                                                                    \
+    PLACE("10.1.1.1", "n1", READY)                                                                                     \
+    "," PLACE("10.1.1.2", "n1", READY) "," PLACE("10.1.1.3", "n1", DRAINS) "," PLACE("10.1.2.1", "n2", READY)
+#define PODS_8080 SLICE("web-1", "8080", PLACES_8080)
+#define PODS_8081 SLICE("web-2", "8081", PLACE("10.1.1.2", "n1", READY))
+
+/* A pod that listens at two ports, of which one differs from pod to pod, is in two slices and counts once. */
 static void a_health_port_tells_how_many_pods_here_are_ready(void **state)
 {
-    expect_told(
-        *state,
-        "{'whole':true,'complete':true,'changed':[" BALANCED(
-            ",'externalTrafficPolicy':'Local','"
-            "healthCheckNodePort':31000") "," SLICE("web-1", "8080",
-                                                    PLACE("10.1.1.1", "n1", READY) "," PLACE(
-                                                        "10.1.1.2", "n1",
-                                                        READY) "," PLACE("10.1.1.3", "n1",
-                                                                         DRAINS) "," PLACE("10.1.2.1", "n2",
-                                                                                           READY)) "," SLICE("web-2",
-                                                                                                             "8081",
-                                                                                                             PLACE(
-                                                                                                                 "10.1."
-                                                                                                                 "1.2",
-                                                                                                                 "n1",
-                                                                                                                 READY)) "]}",
-        "health default/web 31000 2\ncomplete\n");
+    expect_told(*state, "{'whole':true,'complete':true,'changed':[" BALANCED(LOCAL) "," PODS_8080 "," PODS_8081 "]}",
+                "health default/web 31000 2\ncomplete\n");
     expect_told(*state, "{'changed':[" SLICE("web-1", "8080", PLACE("10.1.1.3", "n1", DRAINS)) "]}",
                 "health default/web 31000 1\n");
     expect_told(*state, "{'changed':[" BALANCED("") "]}", "health default/web 0 0\n");

@@ -353,7 +353,7 @@ static void test_of_two_agents_of_one_name_one_is_served_whatever_the_masters(vo
     stream_close(st);
     assert_false(first.pods->ended);
     beat(&first);
-    /* The first one started again, over another master: the former process loses its place at the one that served it. */
+    /* The first one started again, over another master: the former process loses its place at its own. */
     struct node again = {.name = "twin", .instance = "b1-8-3"};
     links_open(s, &again);
     wait_registered(s, &again, next);

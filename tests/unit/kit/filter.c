@@ -1,5 +1,5 @@
-/* TEST="PATTERN..." in the environment runs some tests of a program: those whose names one of the patterns fits ("*" and
- * "?" as in a shell). A pattern that fits none fails the program, for a list of tests must not lose one when it is
+/* TEST="PATTERN..." in the environment runs some tests of a program: those whose names one of the patterns fits ("*"
+ * and "?" as in a shell). A pattern that fits none fails the program, for a list of tests must not lose one when it is
  * renamed. Every unit program has this between its main and cmocka, which knows one pattern only and does not mind that
  * nothing fits it. */
 #include <assert.h>
