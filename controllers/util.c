@@ -108,16 +108,26 @@ void owner_add(struct arena *a, struct value *doc, const struct object *owner)
     value_append(a, value_ensure_list(a, metadata, "ownerReferences"), owner_reference(a, owner));
 }
 
-struct value *document_owned(const struct reconcile_in *in, struct arena *a, const struct kind *k,
-                             const struct object *owner)
+struct str name_generate_free(const struct reconcile_in *in, struct arena *a, const struct kind *k, struct str ns,
+                              struct str base, struct strmap *taken)
 {
-    struct value *doc = value_map(a), *meta = value_ensure_map(a, doc, "metadata");
-    struct str base = name_generate_prefix(a, owner->name), name;
+    struct str name;
     char suffix[6];
     do {
         rng_suffix(in->rng, suffix);
         name = str_of(arena_printf(a, "%.*s%s", STR_ARG(base), suffix));
-    } while (view_get(in->view, k, owner->ns, name) != NULL);
+    } while ((taken != NULL && strmap_get(taken, name) != NULL) || view_get(in->view, k, ns, name) != NULL);
+    if (taken != NULL) {
+        strmap_set(taken, name, taken);
+    }
+    return name;
+}
+
+struct value *document_owned(const struct reconcile_in *in, struct arena *a, const struct kind *k,
+                             const struct object *owner)
+{
+    struct value *doc = value_map(a), *meta = value_ensure_map(a, doc, "metadata");
+    struct str base = name_generate_prefix(a, owner->name), name = name_generate_free(in, a, k, owner->ns, base, NULL);
     value_set(a, doc, "apiVersion", value_cstr(a, k->api_version));
     value_set(a, doc, "kind", value_cstr(a, k->name));
     value_set(a, meta, "name", value_str(a, name));

@@ -2,6 +2,7 @@
 #ifndef CONTROLLERS_UTIL_H
 #define CONTROLLERS_UTIL_H
 
+#include "base/strmap.h"
 #include "controllers/controller.h"
 #include "proto/facts/cluster.h"
 #include "proto/facts/condition.h"
@@ -41,6 +42,10 @@ struct value *owner_reference(struct arena *a, const struct object *owner);
 void owner_add(struct arena *a, struct value *doc, const struct object *owner);
 bool owner_remove(struct value *doc, struct str uid); /* true if there was one */
 
+/* base and five characters, such that nothing of this kind in the namespace and no key of `taken` (may be NULL) has the
+ * name; put into `taken` then. In the arena. */
+struct str name_generate_free(const struct reconcile_in *in, struct arena *a, const struct kind *k, struct str ns,
+                              struct str base, struct strmap *taken);
 /* A new document of this kind in the owner's namespace, owned by it. Its name begins with the owner's name and is one
  * that nothing in the state has. */
 struct value *document_owned(const struct reconcile_in *in, struct arena *a, const struct kind *k,

@@ -304,14 +304,8 @@ static int pod_make(struct ds *d, struct place *p, struct error *err)
     }
     bind_to(a, value_get(pod, "spec"), p->name);
     kind_add_undone_condition(kind_of(KIND_POD), a, pod, d->in->wall_ms);
-    struct str base = value_path_str(meta, "generateName"), name;
-    char suffix[6];
-    do {
-        rng_suffix(d->in->rng, suffix);
-        name = str_of(arena_printf(a, "%.*s%s", STR_ARG(base), suffix));
-    } while (view_get(d->in->view, kind_of(KIND_POD), d->obj->ns, name) != NULL || strmap_get(&d->gone, name) != NULL);
-    strmap_set(&d->gone, name, d); /* names of this reconcile, beside the uids of those that go */
-    value_set(a, meta, "name", value_str(a, name));
+    struct str name =
+        pod_name_set(d->in, a, pod, &d->gone); /* names of this reconcile, beside the uids of those that go */
     d->created++;
     if (d->created <= 10) {
         controller_event(d->out, d->in, d->obj, "Normal", "SuccessfulCreate", COMPONENT, "Created pod: %.*s",

@@ -313,15 +313,8 @@ static struct value *pod_document(struct job *j, int64_t index, int64_t failures
 
 static int pod_create(struct job *j, struct strmap *taken, int64_t index, int64_t failures, struct error *err)
 {
-    struct value *pod = pod_document(j, index, failures), *meta = value_get(pod, "metadata");
-    struct str base = value_path_str(meta, "generateName"), name;
-    char suffix[6];
-    do {
-        rng_suffix(j->in->rng, suffix);
-        name = str_of(arena_printf(j->a, "%.*s%s", STR_ARG(base), suffix));
-    } while (strmap_get(taken, name) != NULL || view_get(j->in->view, kind_of(KIND_POD), j->obj->ns, name) != NULL);
-    strmap_set(taken, name, j);
-    value_set(j->a, meta, "name", value_str(j->a, name));
+    struct value *pod = pod_document(j, index, failures);
+    struct str name = pod_name_set(j->in, j->a, pod, taken);
     j->created++;
     if (j->created <= 10) {
         controller_event(j->out, j->in, j->obj, "Normal", "SuccessfulCreate", JOB_COMPONENT, "Created pod: %.*s",

@@ -30,6 +30,15 @@ struct value *pod_from_template(struct arena *a, const struct object *owner, con
     return pod;
 }
 
+struct str pod_name_set(const struct reconcile_in *in, struct arena *a, struct value *pod, struct strmap *taken)
+{
+    struct value *meta = value_get(pod, "metadata");
+    struct str base = value_path_str(meta, "generateName"), ns = value_path_str(meta, "namespace");
+    struct str name = name_generate_free(in, a, kind_of(KIND_POD), ns, base, taken);
+    value_set(a, meta, "name", value_str(a, name));
+    return name;
+}
+
 /* ---- Ranking ---- */
 
 struct ranked {

@@ -8,6 +8,8 @@
  * annotations and finalizers of the template, the controlling ownerReference, generateName "OWNER-", phase Pending.
  * metadata.name is left to the caller. */
 struct value *pod_from_template(struct arena *a, const struct object *owner, const struct value *pod_template);
+/* Sets metadata.name from its generateName: name_generate_free. Returns the name. */
+struct str pod_name_set(const struct reconcile_in *in, struct arena *a, struct value *pod, struct strmap *taken);
 
 /* The first `wanted` of pods to delete when there are too many (sorts l in place). Order, source: Kubernetes'
  * ActivePodsWithRanks: not bound before bound; Pending, Unknown, Running; not ready before ready; (ours: not available

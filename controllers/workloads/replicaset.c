@@ -172,27 +172,19 @@ static int pods_claim(struct rs *rs, struct error *err)
 static int pods_create(struct rs *rs, unsigned wanted, struct error *err)
 {
     struct arena *a = rs->out->arena;
-    const struct view *view = rs->in->view;
-    if (namespace_closed(view, rs->obj->ns)) {
+    if (namespace_closed(rs->in->view, rs->obj->ns)) {
         DECIDED(rs->out, REASON_NAMESPACE_CLOSED);
         return 0;
     }
     const struct value *doc = object_to_value(a, rs->obj);
     struct value *pod = pod_from_template(a, rs->obj, value_path(doc, "spec.template"));
     kind_add_undone_condition(kind_of(KIND_POD), a, pod, rs->in->wall_ms);
-    struct value *metadata = value_get(pod, "metadata");
-    struct str base = value_path_str(metadata, "generateName"), name = STR_NONE;
+    struct str name = STR_NONE;
     struct strmap taken;
     strmap_init(&taken);
     int rv = 0;
     for (unsigned i = 0; i < MIN(wanted, CREATE_MAX) && rv == 0; i++) {
-        char suffix[6];
-        do {
-            rng_suffix(rs->in->rng, suffix);
-            name = str_of(arena_printf(a, "%.*s%s", STR_ARG(base), suffix));
-        } while (strmap_get(&taken, name) != NULL || view_get(view, kind_of(KIND_POD), rs->obj->ns, name) != NULL);
-        strmap_set(&taken, name, rs);
-        value_set(a, metadata, "name", value_str(a, name));
+        name = pod_name_set(rs->in, a, pod, &taken);
         rv = txn_create_value(rs->out->txn, kind_of(KIND_POD), pod, err);
         rs->created++;
         if (rv == 0 && wanted <= 10) {
