@@ -15,6 +15,7 @@
     X(DELETES_PODS, "deletes %n pods")                                                                                 \
     X(DEADLINE_EXCEEDED, "progress deadline exceeded")                                                                 \
     X(SET_NAME_TOO_LONG, "the name of its replica set would be too long")                                              \
+    X(NAME_TOO_LONG, "the name %s would be too long")                                                                  \
     X(SET_NAME_TAKEN, "name %s is taken")                                                                              \
     X(MAKES_SET, "makes %s with %n")                                                                                   \
     X(SCALES_SET, "%s %n -> %m")                                                                                       \

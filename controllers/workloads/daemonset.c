@@ -502,10 +502,10 @@ static int reconcile(struct ds *d, struct error *err)
     }
     revisions_read(&d->revisions, d->in, d->out, d->obj, d->doc);
     rv = revisions_current(&d->revisions, &d->update_name, err);
-    d->hash = revision_hash(d->obj, d->update_name);
-    if (rv != 0) {
+    if (rv != 0 || str_empty(d->update_name)) {
         return rv;
     }
+    d->hash = revision_hash(d->obj, d->update_name);
     d->min_ready_s = count_bound(value_path_int(d->doc, "spec.minReadySeconds", 0));
     d->pod_template = map_copy(d->a, value_path(d->doc, "spec.template"));
     tolerate(d->a, value_ensure_map(d->a, d->pod_template, "spec"));

@@ -349,6 +349,17 @@ static void indexes_merge(struct job *j)
     j->indexes_count = n + 1;
 }
 
+/* The first index from `index` on that has neither succeeded nor failed. What is over may be millions of them: spans
+ * are stepped over whole. */
+static int64_t index_next(const struct job *j, int64_t index)
+{
+    for (int64_t before = -1; index != before;) {
+        before = index;
+        index = indexes_after(&j->failed_indexes, indexes_after(&j->done, index));
+    }
+    return index;
+}
+
 int job_create_pods(struct job *j, int64_t wanted, struct error *err)
 {
     if (namespace_closed(j->in->view, j->obj->ns)) {
@@ -363,6 +374,7 @@ int job_create_pods(struct job *j, int64_t wanted, struct error *err)
     for (int64_t index = 0; rv == 0 && j->created < JOB_CREATE_MAX && j->created < wanted; index++) {
         const struct job_index *there = NULL;
         if (j->indexed) {
+            index = index_next(j, index);
             if (index >= j->completions) {
                 break;
             }
@@ -370,8 +382,7 @@ int job_create_pods(struct job *j, int64_t wanted, struct error *err)
                 at++;
             }
             there = at < j->indexes_count && j->indexes[at].index == index ? &j->indexes[at] : NULL;
-            if (indexes_has(&j->done, index) || indexes_has(&j->failed_indexes, index) ||
-                (there != NULL && there->busy)) {
+            if (there != NULL && there->busy) {
                 continue;
             }
         }

@@ -2,14 +2,18 @@
 
 #include <stdlib.h>
 
+#define NUMBER_MAX (INT64_MAX / 2)
+
 static const struct kind *revision_kind(void)
 {
     return kind_of(KIND_CONTROLLERREVISION);
 }
 
+/* Somebody else may have written it: a number that no one counts to is the oldest. */
 static int64_t number_of(const struct object *revision)
 {
-    return mp_int(mp_get(object_mp(revision), "revision"), 0);
+    int64_t n = mp_int(mp_get(object_mp(revision), "revision"), 0);
+    return n < 0 || n > NUMBER_MAX ? 0 : n;
 }
 
 static int compare_number(const void *pa, const void *pb)
@@ -129,6 +133,17 @@ static int adopt(struct revisions *r, const struct object *revision, struct erro
     return txn_update_value(r->out->txn, revision->kind, doc, TXN_PART_ALL, revision->revision, err);
 }
 
+/* Said once: until it has another name nothing comes of it. */
+static void impossible(struct revisions *r, struct str name)
+{
+    controller_event(r->out, r->in, r->owner, "Warning", "FailedCreate",
+                     arena_printf(r->a, "%s-controller", r->owner->kind->singular),
+                     "Failed to create a revision: its name would be that of the %s and a hash, %zu characters; at "
+                     "most %u are allowed. Give the %s a shorter name",
+                     r->owner->kind->name, name.n, NAME_KEY_MAX, r->owner->kind->name);
+    DECIDED(r->out, REASON_NAME_TOO_LONG, .what = name);
+}
+
 int revisions_current(struct revisions *r, struct str *name, struct error *err)
 {
     const struct value *template = value_path(r->owner_doc, "spec.template");
@@ -143,6 +158,11 @@ int revisions_current(struct revisions *r, struct str *name, struct error *err)
     for (;; r->collisions++) {
         template_hash(r->a, template, r->collisions, hash);
         *name = str_of(arena_printf(r->a, "%.*s-%s", STR_ARG(r->owner->name), hash));
+        if (name->n > NAME_KEY_MAX) {
+            impossible(r, *name);
+            *name = STR_NONE;
+            return 0;
+        }
         const struct object *other = view_get(r->in->view, revision_kind(), r->owner->ns, *name);
         if (other == NULL) {
             break;

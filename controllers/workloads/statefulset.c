@@ -154,14 +154,20 @@ static bool slot_tend(struct sts *s, struct sts_pod *p, int *rv, struct error *e
 /* True: all that are to be there are available. */
 static bool fill(struct sts *s, int *rv, struct error *err)
 {
-    bool whole = true;
+    bool whole = true, closed = namespace_closed(s->in->view, s->obj->ns);
     unsigned at = 0;
     *rv = 0;
+    if (closed) {
+        DECIDED(s->out, REASON_NAMESPACE_CLOSED);
+    }
+    /* As many as two thousand million are wanted: each turn makes a pod, or finds one, or is the last. */
     for (int64_t ordinal = s->start; ordinal < s->start + s->replicas && *rv == 0; ordinal++) {
         bool is_there = at < s->slots_count && s->slots[at].ordinal == ordinal;
         bool fine = false;
         if (is_there) {
             fine = slot_tend(s, &s->slots[at++], rv, err);
+        } else if (closed || !sts_may_name_pod(s, ordinal)) {
+            return false; /* nor any of those after it that are not there */
         } else if (s->created < STATEFULSET_CREATE_MAX) {
             sts_create_pod(s, ordinal, rv, err);
         } else {
@@ -367,11 +373,14 @@ static int statefulset_reconcile(const struct reconcile_in *in, struct reconcile
     spec_read(&s);
     revisions_read(&s.revisions, in, out, o, s.doc);
     rv = revisions_current(&s.revisions, &s.update, err);
+    if (rv != 0 || str_empty(s.update)) {
+        return rv;
+    }
     s.current = value_path_str(s.doc, "status.currentRevision");
     if (str_empty(s.current) || (revisions_find(&s.revisions, s.current) == NULL && !str_eq(s.current, s.update))) {
         s.current = s.update;
     }
-    rv = rv == 0 ? pods_read(&s, err) : rv;
+    rv = pods_read(&s, err);
     if (rv != 0 || s.adopted > 0) {
         return rv;
     }

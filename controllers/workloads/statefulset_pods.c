@@ -5,6 +5,7 @@
 #include "controllers/workloads/statefulset.h"
 
 #define ORDINAL_DIGITS 10u
+#define LABEL_MAX      63u /* characters of a label's value */
 
 int64_t sts_ordinal(const struct object *set, struct str pod_name)
 {
@@ -161,6 +162,11 @@ static void set_volumes(struct sts *s, struct value *pod_spec, struct str pod_na
     }
 }
 
+static struct str pod_name(const struct sts *s, int64_t ordinal)
+{
+    return str_of(arena_printf(s->a, "%.*s-%lld", STR_ARG(s->obj->name), (long long)ordinal));
+}
+
 /* The revision that a pod of this ordinal is to be of. */
 static struct str revision_of(const struct sts *s, int64_t ordinal)
 {
@@ -201,15 +207,27 @@ static void cannot(struct sts *s, struct str name, const char *why)
                      "create Pod %.*s in StatefulSet %.*s failed: %s", STR_ARG(name), STR_ARG(s->obj->name), why);
 }
 
-bool sts_create_pod(struct sts *s, int64_t ordinal, int *rv, struct error *err)
+/* The names of a pod and of its revision are labels of the pod. Claims have the longer names. */
+bool sts_may_name_pod(struct sts *s, int64_t ordinal)
 {
-    struct str name = str_of(arena_printf(s->a, "%.*s-%lld", STR_ARG(s->obj->name), (long long)ordinal));
-    const struct value *templates = claim_templates(s);
-    *rv = 0;
-    if (namespace_closed(s->in->view, s->obj->ns)) {
-        DECIDED(s->out, REASON_NAMESPACE_CLOSED);
+    struct str name = pod_name(s, ordinal), revision = revision_of(s, ordinal);
+    size_t longest = MAX(name.n, revision.n);
+    if (longest > LABEL_MAX) {
+        cannot(s, name,
+               arena_printf(s->a,
+                            "the name of the pod or of its revision would have %zu characters, and at most %u are "
+                            "allowed for a label; give the StatefulSet a shorter name",
+                            longest, LABEL_MAX));
         return false;
     }
+    return true;
+}
+
+bool sts_create_pod(struct sts *s, int64_t ordinal, int *rv, struct error *err)
+{
+    struct str name = pod_name(s, ordinal);
+    const struct value *templates = claim_templates(s);
+    *rv = 0;
     if (view_get(s->in->view, kind_of(KIND_POD), s->obj->ns, name) != NULL) {
         cannot(s, name, "a pod of that name is there that is not the set's");
         return false;

@@ -79,6 +79,12 @@ bool indexes_has(const struct indexes *s, int64_t n)
     return i < s->count && s->spans[i].from <= n;
 }
 
+int64_t indexes_after(const struct indexes *s, int64_t n)
+{
+    unsigned i = span_find(s, n);
+    return i < s->count && s->spans[i].from <= n ? s->spans[i].to + 1 : n;
+}
+
 int64_t indexes_count(const struct indexes *s)
 {
     int64_t n = 0;

@@ -20,6 +20,8 @@ struct indexes {
 bool indexes_parse(struct indexes *s, struct arena *a, struct str text, int64_t below);
 void indexes_write(struct buf *out, const struct indexes *s);
 bool indexes_has(const struct indexes *s, int64_t n);
+/* The first number from n on that is not in it. */
+int64_t indexes_after(const struct indexes *s, int64_t n);
 int64_t indexes_count(const struct indexes *s); /* of numbers */
 void indexes_add(struct indexes *s, struct arena *a, int64_t n);
 /* How many numbers are in both. */

@@ -57,7 +57,12 @@ static void they_are_sets(void **state)
             has[which][n] = true;
         }
         for (unsigned n = 0; n < MOST; n++) {
+            unsigned after = n;
+            while (after < MOST && has[0][after]) {
+                after++;
+            }
             assert_int_equal(indexes_has(&s[0], n), has[0][n]);
+            assert_int_equal(indexes_after(&s[0], n), after);
             common += has[0][n] && has[1][n];
         }
         assert_int_equal(indexes_count(&s[0]), count[0]);
