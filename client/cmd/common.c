@@ -342,10 +342,31 @@ static bool foreign_finalizers(const struct object *o, struct buf *out)
     return out->size > 0;
 }
 
+/* A claim that pods use, a volume that a claim has: the way to let it go is to delete those, never to take away the
+ * finalizer, which keeps data from being deleted under a pod. NULL: it is not that. */
+static const char *kept_in_use(struct rctl *r, const struct object *o)
+{
+    const char *name = common_cstr(r, o->name);
+    for (struct mp_iter it = mp_iter(mp_path(object_mp(o), "metadata.finalizers")); mp_next(&it);) {
+        if (str_is(mp_str(it.value), "kubernetes.io/pvc-protection")) {
+            return arena_printf(&r->arena, "pods use it (rctl describe pvc %s names them)", name);
+        }
+        if (str_is(mp_str(it.value), "kubernetes.io/pv-protection")) {
+            return arena_printf(&r->arena, "a claim has it (rctl get pv %s names it)", name);
+        }
+    }
+    return NULL;
+}
+
 static void tell_finalizers(struct gone_wait *w)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
-    if (!w->told && foreign_finalizers(w->last, &b)) {
+    const char *use = w->told ? NULL : kept_in_use(w->r, w->last);
+    if (use != NULL) {
+        rctl_note(w->r, "%s is being deleted, and stays while %s",
+                  resource_title(&w->r->arena, w->last->kind, w->last->name), use);
+        w->told = true;
+    } else if (!w->told && foreign_finalizers(w->last, &b)) {
         rctl_note(w->r, "%s is being deleted, and stays until its finalizers are taken away: %s",
                   resource_title(&w->r->arena, w->last->kind, w->last->name), buf_cstr(&b));
         w->told = true;
@@ -353,7 +374,7 @@ static void tell_finalizers(struct gone_wait *w)
 }
 
 /* Why it is still there, behind the error of a wait that was too short. */
-static void add_holder(const struct object *o, struct error *err)
+static void add_holder(struct rctl *r, const struct object *o, struct error *err)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
     CLEANUP_BUF struct buf kind = BUF_INIT;
@@ -361,7 +382,10 @@ static void add_holder(const struct object *o, struct error *err)
     snprintf(why, sizeof why, "%s", err->message);
     struct str node = o->kind->id == KIND_POD ? mp_str(mp_path(object_mp(o), "spec.nodeName")) : STR_NONE;
     print_kind_name(&kind, o->kind);
-    if (foreign_finalizers(o, &b)) {
+    const char *use = kept_in_use(r, o);
+    if (use != NULL) {
+        error_set(err, err->code, "%s: it stays while %s", why, use);
+    } else if (foreign_finalizers(o, &b)) {
         error_set(err, err->code,
                   "%s: it is held by the finalizers %s; whoever set them takes them away when its work is done, or you "
                   "do: rctl patch %s %.*s --type=merge -p '{\"metadata\":{\"finalizers\":null}}'",
@@ -404,7 +428,7 @@ int common_wait_gone(struct rctl *r, const struct kind *k, const char *ns, const
                                .field_selector = arena_printf(&r->arena, "metadata.name=%s", name)};
     int rc = api_watch(r->api, &q, timeout_ms, gone_event, &w, err);
     if (rc == ERR_TIMEOUT && w.last != NULL) {
-        add_holder(w.last, err);
+        add_holder(r, w.last, err);
     }
     object_unref(w.last);
     return rc;

@@ -36,6 +36,22 @@ static int exec_in(struct rctl *r, const struct object *pod, bool in, bool tty)
     return end.exit_code;
 }
 
+/* Which one the node takes if none is named, and which there are. */
+static void tell_container(struct rctl *r, const struct object *pod)
+{
+    CLEANUP_BUF struct buf names = BUF_INIT;
+    struct mp containers = mp_path(object_mp(pod), "spec.containers");
+    struct str chosen = object_annotation(pod, "kubectl.kubernetes.io/default-container");
+    for (struct mp_iter it = mp_iter(containers); mp_next(&it);) {
+        struct str name = mp_str(mp_get(it.value, "name"));
+        chosen = chosen.n == 0 ? name : chosen;
+        buf_printf(&names, "%s%.*s", names.size > 0 ? ", " : "", STR_ARG(name));
+    }
+    if (mp_count(containers) > 1) {
+        rctl_note(r, "Defaulted container \"%.*s\" out of: %s", STR_ARG(chosen), buf_cstr(&names));
+    }
+}
+
 static int run_exec(struct rctl *r)
 {
     struct error err = {0};
@@ -52,12 +68,9 @@ static int run_exec(struct rctl *r)
     if (resource_get_pod(r, r->args.words[0], &pod, NULL, &err) != 0) {
         return err.code == ERR_USAGE ? rctl_usage(r, "%s", err.message) : rctl_fail(r, &err);
     }
-    struct mp containers = mp_path(object_mp(pod), "spec.containers");
     bool in = opt_flag(r, "stdin"), tty = session_wants_tty(r);
-    if (opt(r, "container") == NULL && mp_count(containers) > 1 && !opt_flag(r, "quiet")) {
-        struct mp_iter it = mp_iter(containers);
-        struct str first = mp_next(&it) ? mp_str(mp_get(it.value, "name")) : STR_NONE;
-        rctl_note(r, "Defaulted container \"%.*s\" out of %u", STR_ARG(first), mp_count(containers));
+    if (opt(r, "container") == NULL && !opt_flag(r, "quiet")) {
+        tell_container(r, pod);
     }
     return exec_in(r, pod, in, tty);
 }

@@ -87,12 +87,17 @@ int claim_follow_volume(const struct reconcile_in *in, struct reconcile_out *out
     }
     struct mp has = mp_get(object_spec(volume), "capacity"), modes = mp_get(object_spec(volume), "accessModes");
     struct mp status = object_status(claim);
+    bool given_up =
+        !wants_more && condition_is(condition_mp(claim, CONDITION_FAILED), "True"); /* the wish was taken back */
     if (str_is(storage_phase(claim), "Bound") && mp_equal(mp_get(status, "capacity"), has) &&
-        mp_equal(mp_get(status, "accessModes"), modes)) {
+        mp_equal(mp_get(status, "accessModes"), modes) && !given_up) {
         return 0;
     }
     struct value *mine = object_to_value(a, claim), *its = object_to_value(a, volume);
     struct value *says = value_ensure_map(a, mine, "status");
+    if (given_up) {
+        condition_remove(says, CONDITION_FAILED);
+    }
     value_set(a, says, "phase", value_cstr(a, "Bound"));
     value_set(a, says, "capacity", value_path(its, "spec.capacity"));
     value_set(a, says, "accessModes", value_path(its, "spec.accessModes"));

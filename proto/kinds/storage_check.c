@@ -245,9 +245,15 @@ static void check_claim_change(const struct value *obj, const struct value *old_
     if (renamed || !kind_equal(&kind_persistentvolumeclaim, "spec", now, before)) {
         bad_forbidden(l, renamed ? name : spec, FPATH("spec"), CLAIM_FIXED_WHY);
     }
-    if (size != NULL && was != NULL && quantity_cmp(value_to_str(size), value_to_str(was)) < 0) {
+    if (size == NULL || was == NULL || quantity_cmp(value_to_str(size), value_to_str(was)) >= 0) {
+        return;
+    }
+    /* A wish that no node could grant may be taken back, as far as what the claim has. */
+    const struct value *has = value_get(value_path(old_obj, "status.capacity"), "storage");
+    if (!bound || has == NULL || quantity_cmp(value_to_str(size), value_to_str(has)) < 0) {
         bad_forbidden(l, size, FPATH_AT(FPATH_AT(FPATH_AT(FPATH("spec"), "resources"), "requests"), "storage"),
-                      "field can not be less than previous value");
+                      bound && has != NULL ? "field can not be less than status.capacity"
+                                           : "field can not be less than previous value");
     }
 }
 

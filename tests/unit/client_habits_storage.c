@@ -74,6 +74,10 @@ static void volumes_are_made_bound_and_shown(void **state)
          "resources: {requests: {storage: 1Gi}}}\n",
          0, "persistentvolumeclaim/dry created (server dry run)", "="},
         {"rctl get pvc dry", NULL, 5, "=", "not found"},
+        /* nobody is told to take away what keeps the data of a running pod */
+        {"rctl delete pvc data --timeout=1s", NULL, HABIT_ANY, "persistentvolumeclaim \"data\" deleted",
+         "stays while pods use it (rctl describe pvc data names them)\ntimed out waiting for the condition: it stays "
+         "while pods use it\n!finalizers"},
         {"rctl delete pvc data --wait=false", NULL, 0, "persistentvolumeclaim \"data\" deleted", "="},
         {"rctl get pvc data | tr -s ' '", NULL, 0, "data Terminating disk 2Gi RWO,ROX disks", "="},
         {"rctl delete pod user --grace-period=0 --force", NULL, 0, "pod \"user\" force deleted"},
