@@ -15,9 +15,12 @@
 #define LOAD_TRIES_MAX 8u
 #define LOAD_PAUSE_MS  500
 
-static const struct option_row image_options[] = {
+static const struct option_row load_options[] = {
     OPTION_ROW_NODE,
-    {"name", 0, OPTION_VALUE, NULL, NULL, "IMAGE", "the name to give if the archive has none"},
+    {"name", 0, OPTION_VALUE, NULL, NULL, "IMAGE", "a name for the archive's only image, beside its own if it has one"},
+};
+static const struct option_row list_options[] = {
+    OPTION_ROW_NODE,
     {"no-headers", 0, OPTION_FLAG, NULL, NULL, NULL, "no titles above the columns"},
 };
 
@@ -209,14 +212,16 @@ static int run_load(struct rctl *r)
 
 static const struct command image_load = {
     .name = "load",
-    .usage = "FILE... [--node NODE]",
+    .usage = "FILE... [--node NODE] [--name IMAGE]",
     .summary = "Put images from archives onto nodes",
     .examples = "  # onto all nodes\n"
                 "  rctl image load build/images/hello-1.0.tar\n"
                 "  rctl image load hello.tar --node n1\n"
-                "  docker save web:3 -o web.tar && rctl image load web.tar\n",
-    .options = image_options,
-    .options_count = ARRAY_SIZE(image_options) - 1,
+                "  docker save web:3 -o web.tar && rctl image load web.tar\n"
+                "  # as if it came from a registry\n"
+                "  rctl image load web.tar --name registry.example:5000/web:3\n",
+    .options = load_options,
+    .options_count = ARRAY_SIZE(load_options),
     .run = run_load,
 };
 
@@ -285,8 +290,8 @@ static const struct command image_list = {
     .examples = "  rctl image list\n"
                 "  rctl image list --node n1\n"
                 "  rctl image ls --no-headers\n",
-    .options = image_options,
-    .options_count = ARRAY_SIZE(image_options),
+    .options = list_options,
+    .options_count = ARRAY_SIZE(list_options),
     .run = run_list,
 };
 static const struct command *const image_subs[] = {&image_build, &image_list, &image_load,
