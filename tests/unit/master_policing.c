@@ -419,6 +419,26 @@ static void a_pod_is_compared_with_the_selectors_of_its_namespace(void **state)
     close_state(&s);
 }
 
+/* One of masses, which the model of the cluster does not have. The caller's. */
+static struct object *one_of_many(struct state *s, enum kind_id kind, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+static struct object *one_of_many(struct state *s, enum kind_id kind, const char *fmt, ...)
+{
+    CLEANUP_ARENA struct arena a;
+    char yaml[1024];
+    struct value **docs;
+    unsigned count;
+    struct object *o = NULL;
+    va_list args;
+    arena_init(&a);
+    va_start(args, fmt);
+    assert_in_range(vsnprintf(yaml, sizeof yaml, fmt, args), 1, sizeof yaml - 1);
+    va_end(args);
+    assert_int_equal(yaml_read(&a, str_of(yaml), NULL, &docs, &count, NULL), 0);
+    assert_int_equal(object_from_value(kind_by_id(kind), docs[0], ++s->revision, &o, NULL), 0);
+    return o;
+}
+
 static void a_class_of_thousands_is_told_in_parts(void **state)
 {
     (void)state;
@@ -428,23 +448,13 @@ static void a_class_of_thousands_is_told_in_parts(void **state)
     put(&s, "{apiVersion: v1, kind: Namespace, metadata: {name: ns}}", true);
     put_named(&s, "a", "web", "n0", "10.244.0.1");
     put(&s, POLICY_OF_WEB, true);
-    struct object *o = make_object(&s.cluster, "{apiVersion: v1, kind: Pod, metadata: {name: x, namespace: ns}, spec: "
-                                               "{containers: [{name: c, image: i}]}}");
-    object_unref(o);
     for (unsigned i = 0; i < 20000; i++) {
-        CLEANUP_ARENA struct arena a;
-        struct value **docs;
-        unsigned count;
-        struct object *pod = NULL;
-        arena_init(&a);
-        char *yaml =
-            arena_printf(&a,
-                         "{apiVersion: v1, kind: Pod, metadata: {name: f%u, namespace: ns, uid: f%u, labels: {app: "
-                         "front}}, spec: {nodeName: n9, containers: [{name: c, image: i, ports: [{name: "
-                         "some-long-name, containerPort: 80}]}]}, status: {podIP: 10.245.%u.%u}}",
-                         i, i, i / 250, i % 250 + 1);
-        assert_int_equal(yaml_read(&a, str_of(yaml), NULL, &docs, &count, NULL), 0);
-        assert_int_equal(object_from_value(kind_by_id(KIND_POD), docs[0], ++s.revision, &pod, NULL), 0);
+        struct object *pod =
+            one_of_many(&s, KIND_POD,
+                        "{apiVersion: v1, kind: Pod, metadata: {name: f%u, namespace: ns, uid: f%u, labels: {app: "
+                        "front}}, spec: {nodeName: n9, containers: [{name: c, image: i, ports: [{name: "
+                        "some-long-name, containerPort: 80}]}]}, status: {podIP: 10.245.%u.%u}}",
+                        i, i, i / 250, i % 250 + 1);
         object_unref(view_put(s.view, pod));
         policing_change(s.policing, NULL, pod);
         object_unref(pod);
@@ -470,20 +480,14 @@ static uint64_t spent_us(void)
 
 static struct object *many_pod(struct state *s, unsigned i, bool has_address)
 {
-    CLEANUP_ARENA struct arena a;
-    struct value **docs;
-    unsigned count;
-    struct object *pod = NULL;
-    arena_init(&a);
-    char *at = has_address ? arena_printf(&a, "{phase: Running, podIP: 10.245.%u.%u}", i / 250, i % 250 + 1) : "{}";
-    char *yaml =
-        arena_printf(&a,
-                     "{apiVersion: v1, kind: Pod, metadata: {name: f%u, namespace: t%u, uid: f%u, labels: {app: a%u, "
-                     "tier: t%u}}, spec: {nodeName: n%u, containers: [{name: c, image: i}]}, status: %s}",
-                     i, i % 50, i, i / 50 % 20, i % 7, i % 100, at);
-    assert_int_equal(yaml_read(&a, str_of(yaml), NULL, &docs, &count, NULL), 0);
-    assert_int_equal(object_from_value(kind_by_id(KIND_POD), docs[0], ++s->revision, &pod, NULL), 0);
-    return pod;
+    char status[64] = "{}";
+    if (has_address) {
+        snprintf(status, sizeof status, "{phase: Running, podIP: 10.245.%u.%u}", i / 250, i % 250 + 1);
+    }
+    return one_of_many(s, KIND_POD,
+                       "{apiVersion: v1, kind: Pod, metadata: {name: f%u, namespace: t%u, uid: f%u, labels: {app: a%u, "
+                       "tier: t%u}}, spec: {nodeName: n%u, containers: [{name: c, image: i}]}, status: %s}",
+                       i, i % 50, i, i / 50 % 20, i % 7, i % 100, status);
 }
 
 static void a_change_of_one_pod_is_cheap_among_a_thousand_policies(void **state)
@@ -498,20 +502,13 @@ static void a_change_of_one_pod_is_cheap_among_a_thousand_policies(void **state)
         object_unref(pod);
     }
     for (unsigned i = 0; i < 1000; i++) {
-        CLEANUP_ARENA struct arena a;
-        struct value **docs;
-        unsigned count;
-        struct object *o = NULL;
-        arena_init(&a);
-        char *yaml =
-            arena_printf(&a,
-                         "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p%u, namespace: "
-                         "t%u}, spec: {podSelector: {matchLabels: {app: a%u}}, policyTypes: [Ingress], ingress: "
-                         "[{from: [{podSelector: {matchLabels: {app: a%u}}}, {namespaceSelector: {}, podSelector: "
-                         "{matchLabels: {tier: t%u}}}]}]}}",
-                         i, i % 50, i / 50, (i / 50 + 1) % 20, i % 7);
-        assert_int_equal(yaml_read(&a, str_of(yaml), NULL, &docs, &count, NULL), 0);
-        assert_int_equal(object_from_value(kind_by_id(KIND_NETWORKPOLICY), docs[0], ++s.revision, &o, NULL), 0);
+        struct object *o =
+            one_of_many(&s, KIND_NETWORKPOLICY,
+                        "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p%u, namespace: "
+                        "t%u}, spec: {podSelector: {matchLabels: {app: a%u}}, policyTypes: [Ingress], ingress: "
+                        "[{from: [{podSelector: {matchLabels: {app: a%u}}}, {namespaceSelector: {}, podSelector: "
+                        "{matchLabels: {tier: t%u}}}]}]}}",
+                        i, i % 50, i / 50, (i / 50 + 1) % 20, i % 7);
         object_unref(view_put(s.view, o));
         object_unref(o);
     }
