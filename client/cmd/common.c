@@ -543,3 +543,17 @@ void common_print_form(struct rctl *r, const struct value *doc)
     }
     rctl_write(r, &out);
 }
+
+int common_pairs(struct rctl *r, const char *what, const char *text, struct value *map, struct error *err)
+{
+    char *copy = arena_strdup(&r->arena, text), *save = NULL;
+    for (char *part = strtok_r(copy, ",", &save); part != NULL; part = strtok_r(NULL, ",", &save)) {
+        char *eq = strchr(part, '=');
+        if (eq == NULL || eq == part) {
+            return error_set(err, ERR_USAGE, "%s is KEY=VALUE,..., not \"%s\"", what, part);
+        }
+        *eq = '\0';
+        value_set(&r->arena, map, part, value_cstr(&r->arena, eq + 1));
+    }
+    return 0;
+}

@@ -62,6 +62,8 @@ int common_manifests(struct rctl *r, struct manifest *out, struct error *err);
 /* --record: this command line as the document's (or patch's) cause of change. Nothing without --record. Of a Secret
  * only the command is told: its words may hold values. */
 void common_record(struct rctl *r, struct value *doc, bool secret);
+/* A=B,C=D into a map; ERR_USAGE says that `what` ("--labels") is no such list. */
+int common_pairs(struct rctl *r, const char *what, const char *text, struct value *map, struct error *err);
 #define CHANGE_CAUSE "kubernetes.io/change-cause"
 
 enum dry_run { DRY_RUN_NONE, DRY_RUN_CLIENT, DRY_RUN_SERVER };

@@ -31,20 +31,6 @@ struct value *service_add_port(struct rctl *r, struct value *doc, const char *na
     return p;
 }
 
-int service_put_pairs(struct rctl *r, const char *option, const char *text, struct value *map, struct error *err)
-{
-    char *copy = arena_strdup(&r->arena, text), *save = NULL;
-    for (char *part = strtok_r(copy, ",", &save); part != NULL; part = strtok_r(NULL, ",", &save)) {
-        char *eq = strchr(part, '=');
-        if (eq == NULL || eq == part) {
-            return error_set(err, ERR_USAGE, "--%s is KEY=VALUE,..., not \"%s\"", option, part);
-        }
-        *eq = '\0';
-        value_set(&r->arena, map, part, value_cstr(&r->arena, eq + 1));
-    }
-    return 0;
-}
-
 static const struct option_row service_options[] = {
     {"tcp", 0, OPTION_REPEAT, NULL, NULL, "PORT[:TARGET]", "a port, and that of the pods (number or name)"},
     {"clusterip", 0, OPTION_VALUE, NULL, NULL, "IP", "of clusterip: its address, or None for none"},

@@ -46,7 +46,7 @@ static int put_selector(struct rctl *r, const struct object *o, struct value *sp
 {
     struct value *selector = value_ensure_map(&r->arena, spec, "selector");
     if (opt(r, "selector") != NULL) {
-        return service_put_pairs(r, "selector", opt(r, "selector"), selector, err);
+        return common_pairs(r, "--selector", opt(r, "selector"), selector, err);
     }
     const char *title = resource_title(&r->arena, o->kind, o->name);
     struct mp from = o->kind->id == KIND_POD       ? object_labels(o)
@@ -149,7 +149,7 @@ static int make(struct rctl *r, const struct object *o, struct value **out, stru
     struct value *doc = *out = service_document(r, opt(r, "name") != NULL ? opt(r, "name") : common_cstr(r, own));
     struct value *meta = value_get(doc, "metadata"), *spec = value_get(doc, "spec"), *labels = value_map(a);
     value_set(a, meta, "namespace", value_str(a, o->ns));
-    int rc = opt(r, "labels") != NULL ? service_put_pairs(r, "labels", opt(r, "labels"), labels, err) : 0;
+    int rc = opt(r, "labels") != NULL ? common_pairs(r, "--labels", opt(r, "labels"), labels, err) : 0;
     if (opt(r, "labels") == NULL) {
         copy_map(r, object_labels(o), labels);
     }
@@ -178,11 +178,12 @@ static bool can_be_exposed(const struct kind *k)
 /* What is wrong whatever the cluster says. */
 static int check_options(struct rctl *r, struct error *err)
 {
-    static const char *const pairs[] = {"labels", "selector"};
+    static const char *const pairs[] = {"--labels", "--selector"};
     int64_t port;
     int rc = opt(r, "port") != NULL ? args_int("port", opt(r, "port"), 1, 65535, &port, err) : 0;
     for (unsigned i = 0; i < ARRAY_SIZE(pairs) && rc == 0; i++) {
-        rc = opt(r, pairs[i]) == NULL ? 0 : service_put_pairs(r, pairs[i], opt(r, pairs[i]), value_map(&r->arena), err);
+        const char *text = opt(r, pairs[i] + 2);
+        rc = text == NULL ? 0 : common_pairs(r, pairs[i], text, value_map(&r->arena), err);
     }
     if (rc == 0 && opt(r, "overrides") != NULL && patch_type_parse(str_of(opt(r, "override-type"))) < 0) {
         rc = error_set(err, ERR_USAGE, "--override-type is merge, strategic or json, not \"%s\"",

@@ -34,20 +34,15 @@ static const struct option_row run_options[] = {
 
 /* ---- The pod ---- */
 
-/* KEY=VALUE[,KEY=VALUE] of a repeated option into a map. */
-static int put_pairs(struct rctl *r, const char *option, bool split, struct value *map, struct error *err)
+/* KEY=VALUE of a repeated option into a map; a comma belongs to the value. */
+static int put_pairs(struct rctl *r, const char *option, struct value *map, struct error *err)
 {
     for (unsigned i = 0; i < args_count(&r->args, option); i++) {
-        char *copy = arena_strdup(&r->arena, args_at(&r->args, option, i)), *save = NULL;
-        for (char *part = split ? strtok_r(copy, ",", &save) : copy; part != NULL;
-             part = split ? strtok_r(NULL, ",", &save) : NULL) {
-            char *eq = strchr(part, '=');
-            if (eq == NULL || eq == part) {
-                return error_set(err, ERR_USAGE, "--%s is KEY=VALUE, not \"%s\"", option, part);
-            }
-            *eq = '\0';
-            value_set(&r->arena, map, part, value_cstr(&r->arena, eq + 1));
+        const char *pair = args_at(&r->args, option, i), *eq = strchr(pair, '=');
+        if (eq == NULL || eq == pair) {
+            return error_set(err, ERR_USAGE, "--%s is KEY=VALUE, not \"%s\"", option, pair);
         }
+        value_set(&r->arena, map, arena_strndup(&r->arena, pair, (size_t)(eq - pair)), value_cstr(&r->arena, eq + 1));
     }
     return 0;
 }
@@ -66,7 +61,7 @@ static int put_container(struct rctl *r, struct value *c, const char *name, stru
                      value_cstr(a, r->args.words[i]));
     }
     struct value *env = value_map(a);
-    int rc = put_pairs(r, "env", false, env, err);
+    int rc = put_pairs(r, "env", env, err);
     for (unsigned i = 0; i < env->map.count && rc == 0; i++) {
         struct value *v = value_map(a);
         value_set(a, v, "name", value_str(a, env->map.members[i].key));
@@ -124,8 +119,10 @@ static int make_pod(struct rctl *r, struct value **out, struct error *err)
     *out = create_document(r, "v1", "Pod", name, true);
     struct value *meta = value_get(*out, "metadata"), *labels = value_ensure_map(a, meta, "labels");
     struct value *annotations = value_map(a), *spec = value_ensure_map(a, *out, "spec"), *c = value_map(a);
-    int rc = put_pairs(r, "labels", true, labels, err);
-    rc = rc != 0 ? rc : put_pairs(r, "annotations", false, annotations, err);
+    int rc = put_pairs(r, "annotations", annotations, err);
+    for (unsigned i = 0; i < args_count(&r->args, "labels") && rc == 0; i++) {
+        rc = common_pairs(r, "--labels", args_at(&r->args, "labels", i), labels, err);
+    }
     rc = rc != 0 ? rc : put_container(r, c, name, err);
     if (labels->map.count == 0) {
         value_set(a, labels, "run", value_cstr(a, name));

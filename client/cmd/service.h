@@ -9,8 +9,6 @@ struct value *service_document(struct rctl *r, const char *name);
 /* Another port. name, protocol: NULL = none; target: a number or a name, NULL = the same as the port. */
 struct value *service_add_port(struct rctl *r, struct value *doc, const char *name, int64_t port, const char *target,
                                const char *protocol);
-/* A=B,C=D into a map; ERR_USAGE names the option. */
-int service_put_pairs(struct rctl *r, const char *option, const char *text, struct value *map, struct error *err);
 
 extern const struct command create_service;
 

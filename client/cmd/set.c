@@ -201,39 +201,51 @@ static const struct option_row selector_options[] = {
     {"local", 0, OPTION_FLAG, NULL, NULL, NULL, "change what -f holds and print it; ask no cluster"},
     {"resource-version", 0, OPTION_VALUE, NULL, NULL, "VERSION", "only if the object still has this version"}};
 
-/* Of the kinds that are there none has a selector that may change: a Deployment's and a ReplicaSet's are fixed for
- * their life. */
 static int change_selector(struct rctl *r, struct value *doc, const char *title, void *data, struct error *err)
 {
-    (void)r;
-    (void)data;
-    (void)doc;
-    return error_set(err, ERR_INVALID,
-                     "%s: only a Service's selector can be set (Services are not there yet); those of Deployments and "
-                     "ReplicaSets are fixed for their life",
-                     title);
+    const struct kind *k =
+        kind_of_reference(value_to_str(value_get(doc, "apiVersion")), value_to_str(value_get(doc, "kind")));
+    if (k == NULL || k->id != KIND_SERVICE) {
+        return error_set(err, ERR_INVALID,
+                         "%s: only a Service's selector can be set; those of Deployments, ReplicaSets, StatefulSets, "
+                         "DaemonSets and Jobs are fixed for their life",
+                         title);
+    }
+    const char *version = opt(r, "resource-version");
+    struct str have = value_path_str(doc, "metadata.resourceVersion");
+    if (version != NULL && !str_eq(have, str_of(version))) {
+        return error_set(err, ERR_CONFLICT, "%s has version %.*s, not %s", title, STR_ARG(have), version);
+    }
+    value_set(&r->arena, value_ensure_map(&r->arena, doc, "spec"), "selector", value_copy(&r->arena, data));
+    return 0;
 }
 
 static int run_set_selector(struct rctl *r)
 {
+    struct value *selector = value_map(&r->arena);
+    struct error err = {0};
     unsigned kept = 0;
     for (unsigned i = 0; i < r->args.words_count; i++) {
-        if (strchr(r->args.words[i], '=') == NULL) {
-            r->args.words[kept++] = r->args.words[i];
+        const char *word = r->args.words[i];
+        if (strchr(word, '=') == NULL) {
+            r->args.words[kept++] = word;
+        } else if (common_pairs(r, "a selector", word, selector, &err) != 0) {
+            return rctl_usage(r, "%s", err.message);
         }
     }
     if (kept == r->args.words_count) {
         return rctl_usage(r, "which selector? KEY=VALUE,...");
     }
     r->args.words_count = kept;
-    return set_run(r, "selector updated", change_selector, NULL);
+    return set_run(r, "selector updated", change_selector, selector);
 }
 
 static const struct command set_selector = {
     .name = "selector",
     .usage = "TYPE/NAME KEY=VALUE,...",
-    .summary = "Change which pods a Service sends to (Services are not there yet)",
-    .examples = "  rctl set selector service/web app=web,tier=front\n",
+    .summary = "Change which pods a Service sends to",
+    .examples = "  # in place of the selector that it has\n"
+                "  rctl set selector service/web app=web,tier=front\n",
     .options = selector_options,
     .options_count = ARRAY_SIZE(selector_options),
     .run = run_set_selector,
