@@ -139,21 +139,12 @@ static void remove_address(struct class *c, uint32_t ip)
     }
 }
 
-static bool is_in(const struct pod *pod, const struct class *c)
-{
-    for (unsigned i = 0; i < pod->count; i++) {
-        if (pod->in[i]->class == c) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void join(struct policing *p, struct pod *pod, struct class *c)
 {
     struct membership *m = xcalloc(1, sizeof *m);
     m->class = c;
     m->pod = pod;
+    m->at = pod->count;
     list_init(&m->link);
     list_push_back(&c->memberships, &m->link);
     if (pod->count == pod->cap) {
@@ -164,23 +155,14 @@ static void join(struct policing *p, struct pod *pod, struct class *c)
     add_address(p, c, pod, false);
 }
 
-static void leave_at(struct pod *pod, unsigned i)
+static void leave(struct membership *m)
 {
-    struct membership *m = pod->in[i];
-    pod->in[i] = pod->in[--pod->count];
+    struct pod *pod = m->pod;
+    pod->in[m->at] = pod->in[--pod->count];
+    pod->in[m->at]->at = m->at;
     list_remove(&m->link);
     remove_address(m->class, pod->ip);
     free(m);
-}
-
-static void leave(struct pod *pod, const struct class *c)
-{
-    for (unsigned i = 0; i < pod->count; i++) {
-        if (pod->in[i]->class == c) {
-            leave_at(pod, i);
-            return;
-        }
-    }
 }
 
 static bool has_pod(struct policing *p, const struct class *c, const struct pod *pod)
@@ -197,28 +179,34 @@ static bool has_space(struct policing *p, const struct class *c, const struct sp
 
 static bool match(struct policing *p, struct pod *pod, struct class *c, bool belongs)
 {
-    bool is = is_in(pod, c);
-    if (belongs && !is) {
+    struct membership *m = c->of_pod;
+    if (belongs && m == NULL) {
         join(p, pod, c);
-    } else if (!belongs && is) {
-        leave(pod, c);
+    } else if (!belongs && m != NULL) {
+        leave(m);
     }
-    return belongs != is;
+    return belongs != (m != NULL);
 }
 
-/* After its labels, or those of its namespace, have changed. True: it is in others than before. */
+/* After its labels, or those of its namespace, have changed. True: it is in others than before. There may be thousands
+ * of classes, and it in each: none is looked for. */
 static bool match_all(struct policing *p, struct pod *pod)
 {
     bool changed = false;
+    for (unsigned i = 0; i < pod->count; i++) {
+        pod->in[i]->class->of_pod = pod->in[i];
+    }
     LIST_FOR(it, &pod->space->classes)
     {
         struct class *c = LIST_ENTRY(it, struct class, link);
         changed |= match(p, pod, c, has_pod(p, c, pod));
+        c->of_pod = NULL;
     }
     LIST_FOR(it, &p->wide)
     {
         struct class *c = LIST_ENTRY(it, struct class, link);
         changed |= match(p, pod, c, has_space(p, c, pod->space) && has_pod(p, c, pod));
+        c->of_pod = NULL;
     }
     return changed;
 }
@@ -277,7 +265,7 @@ static void remove_pod(struct policing *p, struct str key)
         return;
     }
     while (pod->count > 0) {
-        leave_at(pod, 0);
+        leave(pod->in[pod->count - 1]);
     }
     list_remove(&pod->link);
     list_remove(&pod->node_link);
@@ -419,7 +407,7 @@ static void put_class(struct policing *p, struct class *c)
         return;
     }
     while (!list_empty(&c->memberships)) {
-        leave(LIST_ENTRY(c->memberships.next, struct membership, link)->pod, c);
+        leave(LIST_ENTRY(c->memberships.next, struct membership, link));
     }
     while (!list_empty(&c->followers)) {
         struct told_class *t = LIST_ENTRY(c->followers.next, struct told_class, follower_link);

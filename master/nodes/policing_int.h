@@ -24,11 +24,13 @@ struct class
     struct list memberships, subjects, followers; /* struct membership, policy, told_class */
     unsigned refs;                                /* of policies */
     uint64_t mark;
+    struct membership *of_pod; /* of the pod that is matched now; policing.c's own */
 };
 struct membership {
     struct list link; /* of the class */
     struct class *class;
     struct pod *pod;
+    unsigned at; /* its place in pod->in */
 };
 struct space { /* a namespace, there or not */
     char *name;

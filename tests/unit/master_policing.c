@@ -548,6 +548,53 @@ static void a_change_of_one_pod_is_cheap_among_a_thousand_policies(void **state)
     close_state(&s);
 }
 
+/* Each of thousands of peers chooses every pod: a class among those of a pod is not looked for. It took minutes of the
+ * loop. */
+static void peers_that_choose_everything_do_not_hold_the_loop(void **state)
+{
+    (void)state;
+    struct state s;
+    struct policing_stats now;
+    open_state(&s);
+    for (unsigned i = 0; i < 1000; i++) {
+        struct object *pod = many_pod(&s, i, false);
+        object_unref(view_put(s.view, pod));
+        object_unref(pod);
+    }
+    for (unsigned i = 0; i < 50; i++) {
+        CLEANUP_FREE char *yaml = xasprintf("{apiVersion: v1, kind: Namespace, metadata: {name: t%u}}", i);
+        put(&s, yaml, false);
+    }
+    uint64_t began_us = spent_us();
+    for (unsigned i = 0; i < 2; i++) {
+        CLEANUP_BUF struct buf b = BUF_INIT;
+        buf_printf(&b,
+                   "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p%u, namespace: t1}, "
+                   "spec: {podSelector: {}, policyTypes: [Ingress], ingress: [{from: [",
+                   i);
+        for (unsigned k = 0; k < 1000; k++) {
+            buf_printf(&b,
+                       "%s{namespaceSelector: {}, podSelector: {matchExpressions: [{key: k%u-%u, operator: "
+                       "DoesNotExist}]}}",
+                       k > 0 ? "," : "", i, k);
+        }
+        buf_printf(&b, "]}]}}");
+        put(&s, buf_cstr(&b), true);
+    }
+    struct object *pod = many_pod(&s, 1, true), *old = many_pod(&s, 1, false);
+    policing_change(s.policing, old, pod);
+    policing_change(s.policing, pod, NULL);
+    object_unref(pod);
+    object_unref(old);
+    uint64_t us = spent_us() - began_us;
+    policing_get_stats(s.policing, &now);
+    print_message("2,000 peers that choose each of 1,000 pods: %.1f ms\n", (double)us / 1e3);
+    assert_int_equal(now.classes, 2001);
+    assert_int_equal(now.pods, 999);
+    assert_true(us < 10 * 1000000);
+    close_state(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -559,6 +606,7 @@ int main(void)
         cmocka_unit_test(a_pod_is_compared_with_the_selectors_of_its_namespace),
         cmocka_unit_test(a_class_of_thousands_is_told_in_parts),
         cmocka_unit_test(a_change_of_one_pod_is_cheap_among_a_thousand_policies),
+        cmocka_unit_test(peers_that_choose_everything_do_not_hold_the_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
