@@ -122,9 +122,14 @@ static int make_dir(const struct local_root *r, const char *name, const char *di
     return sync_dir(r->dir, err);
 }
 
-int local_make(const struct local_root *r, const char *name, const char *uid, struct error *err)
-{
+/* A volume's directory, its note, and whether there is one: then whose the directory is. */
+struct local {
     char dir[PATH_SIZE], note[PATH_SIZE];
+    bool made, ours;
+};
+
+static int look_at(const struct local_root *r, const char *name, const char *uid, struct local *out, struct error *err)
+{
     CLEANUP_BUF struct buf text = BUF_INIT;
     if (!is_name(name)) {
         return error_set(err, ERR_INVALID, "\"%s\" cannot be the name of a local volume", name);
@@ -133,27 +138,36 @@ int local_make(const struct local_root *r, const char *name, const char *uid, st
     if (rc != 0) {
         return rc;
     }
-    fs_path(dir, sizeof dir, "%s/%s", r->dir, name);
-    fs_path(note, sizeof note, "%s/volume-%s", r->notes, name);
-    bool made = read_text(note, &text, &rc, err), there = is_dir(dir);
+    fs_path(out->dir, sizeof out->dir, "%s/%s", r->dir, name);
+    fs_path(out->note, sizeof out->note, "%s/volume-%s", r->notes, name);
+    out->made = read_text(out->note, &text, &rc, err);
+    out->ours = out->made && strcmp(buf_cstr(&text), uid) == 0;
+    return rc;
+}
+
+int local_make(const struct local_root *r, const char *name, const char *uid, struct error *err)
+{
+    struct local l;
+    int rc = look_at(r, name, uid, &l, err);
     if (rc != 0) {
         return rc;
     }
-    if (made && strcmp(buf_cstr(&text), uid) != 0) {
-        return error_set(err, ERR_INVALID, "%s belongs to another volume of that name", dir);
+    bool there = is_dir(l.dir);
+    if (l.made && !l.ours) {
+        return error_set(err, ERR_INVALID, "%s belongs to another volume of that name", l.dir);
     }
-    if (made && !there) {
+    if (l.made && !there) {
         return error_set(err, ERR_SYSTEM,
                          "the directory %s of the volume was there once and is gone; it is not made "
                          "anew, as its data would be missing",
-                         dir);
+                         l.dir);
     }
-    if (made) {
+    if (l.made) {
         return 0;
     }
-    rc = there ? 0 : make_dir(r, name, dir, err);
+    rc = there ? 0 : make_dir(r, name, l.dir, err);
     failpoint(FAILPOINT_local_before_note);
-    return rc != 0 ? rc : fs_write_file(note, str_of(uid), 0600, true, err);
+    return rc != 0 ? rc : fs_write_file(l.note, str_of(uid), 0600, true, err);
 }
 
 /* ---- Ends ---- */
@@ -167,33 +181,24 @@ static int empty_trash(const char *trash, struct error *err)
 
 int local_remove(const struct local_root *r, const char *name, const char *uid, struct error *err)
 {
-    char dir[PATH_SIZE], note[PATH_SIZE], trash[PATH_SIZE];
-    CLEANUP_BUF struct buf text = BUF_INIT;
-    if (!is_name(name)) {
-        return error_set(err, ERR_INVALID, "\"%s\" cannot be the name of a local volume", name);
-    }
-    int rc = local_open(r, err);
-    if (rc != 0) {
-        return rc;
-    }
-    fs_path(dir, sizeof dir, "%s/%s", r->dir, name);
-    fs_path(note, sizeof note, "%s/volume-%s", r->notes, name);
-    fs_path(trash, sizeof trash, "%s/" TRASH "%s", r->dir, name);
-    bool made = read_text(note, &text, &rc, err);
-    if (rc == 0 && made && strcmp(buf_cstr(&text), uid) != 0) {
+    char trash[PATH_SIZE];
+    struct local l;
+    int rc = look_at(r, name, uid, &l, err);
+    if (rc == 0 && l.made && !l.ours) {
         return 0; /* that one is another's; ours was never made */
     }
+    fs_path(trash, sizeof trash, "%s/" TRASH "%s", r->dir, name);
     rc = rc != 0 ? rc : empty_trash(trash, err); /* of a removal that was cut short */
     if (rc != 0) {
         return rc;
     }
-    if (rename(dir, trash) != 0 && errno != ENOENT) {
-        return error_set_errno(err, errno, "cannot remove %s", dir);
+    if (rename(l.dir, trash) != 0 && errno != ENOENT) {
+        return error_set_errno(err, errno, "cannot remove %s", l.dir);
     }
     failpoint(FAILPOINT_local_after_rename);
     rc = sync_dir(r->dir, err);
-    if (rc == 0 && unlink(note) != 0 && errno != ENOENT) {
-        rc = error_set_errno(err, errno, "cannot remove %s", note);
+    if (rc == 0 && unlink(l.note) != 0 && errno != ENOENT) {
+        rc = error_set_errno(err, errno, "cannot remove %s", l.note);
     }
     failpoint(FAILPOINT_local_before_trash);
     return rc != 0 ? rc : empty_trash(trash, err);

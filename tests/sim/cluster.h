@@ -450,6 +450,8 @@ struct object *yaml_object(const char *text);
 
 /* ---- nemesis.c ---- */
 void swarm_draw(struct cluster *c);
+/* A source of its own, for what was added later: what the seed draws elsewhere stays as it was. */
+struct rng rng_apart(uint64_t seed, uint64_t salt);
 void nemesis_start(struct cluster *c);
 void nemesis_heal(struct cluster *c);
 static inline bool cluster_steady(const struct cluster *c)

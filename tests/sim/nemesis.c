@@ -344,6 +344,14 @@ static void draw_steady(struct cluster *c)
     sim->late_permille = sim->beside_late_permille = 0;
 }
 
+struct rng rng_apart(uint64_t seed, uint64_t salt)
+{
+    struct rng r = {seed ^ salt};
+    rng_next(&r);
+    r.state = rng_next(&r);
+    return r;
+}
+
 void swarm_draw(struct cluster *c)
 {
     struct swarm *s = &c->swarm;

@@ -34,9 +34,7 @@
 
 void services_draw(struct cluster *c)
 {
-    c->serving.state = c->seed ^ SALT;
-    rng_next(&c->serving);
-    c->serving.state = rng_next(&c->serving);
+    c->serving = rng_apart(c->seed, SALT);
     c->swarm.services = rng_below(&c->serving, 2) == 0 && c->swarm.workloads;
 }
 

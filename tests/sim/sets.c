@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "controllers/deletion.h"
+#include "controllers/util.h"
 #include "proto/facts/condition.h"
 #include "proto/facts/pod_state.h"
 #include "tests/sim/cluster.h"
@@ -23,16 +24,9 @@
 #define FINALIZER "batch.kubernetes.io/job-tracking"
 #define JOBS      3u
 
-static const struct kind *kind_of(enum kind_id id)
-{
-    return kind_by_id(id);
-}
-
 void sets_draw(struct cluster *c)
 {
-    c->setting.state = c->seed ^ SALT;
-    rng_next(&c->setting);
-    c->setting.state = rng_next(&c->setting);
+    c->setting = rng_apart(c->seed, SALT);
     c->swarm.sets = rng_below(&c->setting, 2) == 0 && c->swarm.workloads && !c->swarm.upgrades;
 }
 
@@ -171,12 +165,7 @@ int sets_build(struct life *life, int64_t at, struct txn *t, struct error *err)
 
 static struct str owner_kind_of(const struct object *pod)
 {
-    for (struct mp_iter it = mp_iter(mp_path(object_mp(pod), "metadata.ownerReferences")); mp_next(&it);) {
-        if (mp_bool(mp_get(it.value, "controller"), false)) {
-            return mp_str(mp_get(it.value, "kind"));
-        }
-    }
-    return STR_NONE;
+    return mp_str(mp_get(owner_controller(pod), "kind"));
 }
 
 bool sets_own(const struct object *pod)
@@ -209,12 +198,7 @@ void sets_started(struct agent *by, const struct object *pod)
 
 static bool has_finalizer(const struct object *pod)
 {
-    for (struct mp_iter it = mp_iter(mp_path(object_mp(pod), "metadata.finalizers")); mp_next(&it);) {
-        if (str_is(mp_str(it.value), FINALIZER)) {
-            return true;
-        }
-    }
-    return false;
+    return mp_list_has_str(mp_path(object_mp(pod), "metadata.finalizers"), FINALIZER);
 }
 
 static bool says(const struct object *job, const char *type)

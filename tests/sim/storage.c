@@ -31,9 +31,7 @@
 
 void storage_draw(struct cluster *c)
 {
-    c->storing.state = c->seed ^ SALT;
-    rng_next(&c->storing);
-    c->storing.state = rng_next(&c->storing);
+    c->storing = rng_apart(c->seed, SALT);
     c->swarm.storage = rng_below(&c->storing, 2) == 0 && c->swarm.workloads && !c->swarm.upgrades;
 }
 
