@@ -7,8 +7,11 @@
  *   masters           addresses that the leader has told
  *   registries.yaml   written by who runs the node: which registries may be asked
  *   services          what masters told of services, names and routes (kept.h)
+ *   policies          what masters told of network policies (kept.h)
  *   refs/             ConfigMaps and Secrets of its pods, sealed (refs_kept.h)
  *   instance          which agent this is, and how often it was started (instance.h)
+ *   local-volumes/    directories of the local provisioner, if they are not elsewhere; local-notes/ what is noted of
+ *                     each (agent/volume/local.h)
  *   containers/, images/, volumes/, logs/, network/: of the modules below
  * Guarantees: G11, a healthy pod is never stopped because masters are away; after a restart what runs goes on, and is
  * restarted by its policy; pods that do not run (the machine was started anew) begin when a master has confirmed the

@@ -179,8 +179,8 @@ struct podspec_facts {
     const struct known *services; /* NULL: none are known */
 };
 /* What a container is told of the Services of its pod's namespace, as Kubernetes does: NAME_SERVICE_HOST,
- * NAME_SERVICE_PORT and the names that Docker's links had. Each is given to set. Of the first PODSPEC_LINKS_MAX by name:
- * the kernel bounds what a program may begin with. */
+ * NAME_SERVICE_PORT and the names that Docker's links had. Each is given to set. Of the first PODSPEC_LINKS_MAX by
+ * name: the kernel bounds what a program may begin with. */
 #define PODSPEC_LINKS_MAX 200u
 void podspec_service_links(const struct known *services, struct str ns, struct arena *a,
                            void (*set)(void *data, const char *name, const char *value), void *data);

@@ -26,8 +26,8 @@ struct revisions {
 void revisions_read(struct revisions *r, const struct reconcile_in *in, struct reconcile_out *out,
                     const struct object *owner, const struct value *owner_doc);
 /* The name of the revision that the owner's template has now. It is written if it is new, numbered anew if it is an
- * old one that came back (both count in r->written). Empty, and an event says it: the owner's name is too long, there is
- * none. 0, or a negative code. */
+ * old one that came back (both count in r->written). Empty, and an event says it: the owner's name is too long, there
+ * is none. 0, or a negative code. */
 int revisions_current(struct revisions *r, struct str *name, struct error *err);
 /* The hash at the end of a revision's name. */
 struct str revision_hash(const struct object *owner, struct str revision_name);

@@ -1,6 +1,6 @@
-/* Agents' feeds: the ConfigMaps and Secrets that a node's pods name (node.refs), the routes to other nodes
- * (node.routes), all Services with where they lead (node.services; what an agent receives is told in serving.h), and
- * the network policies for its pods (node.policies, policing.h). */
+/* Agents' feeds: the ConfigMaps, Secrets and claims that a node's pods name, with their volumes (node.refs), the routes
+ * to other nodes (node.routes), all Services with where they lead (node.services; what an agent receives is told in
+ * serving.h), and the network policies for its pods (node.policies, policing.h). */
 #ifndef MASTER_NODES_FEEDS_H
 #define MASTER_NODES_FEEDS_H
 

@@ -124,8 +124,8 @@
  *                policies}
  *                AlreadyExists: another living agent has the name
  * node.pods      {name} -> stream (watch of pods with spec.nodeName = name, as `watch`)
- * node.refs      {name, ?revision} -> stream: ConfigMaps and Secrets that pods of the node name, as `watch` (DELETED
- *                when no longer named or gone)
+ * node.refs      {name, ?revision} -> stream: ConfigMaps, Secrets and claims that pods of the node name, the volumes of
+ *                these claims and the local ones of the node, as `watch` (DELETED when no longer named or gone)
  * node.routes    {name} -> stream: {routes: [{name, podCIDR, internalIP}]} whole list at every change
  * node.services  {name} -> stream: {whole, changed: [Service and EndpointSlice objects], gone: [{kind, namespace,
  *                name}], complete} of the whole cluster (master/nodes/serving.h); there is one if `services` of
@@ -137,6 +137,8 @@
  *                -> {revision, results: [nil | error]}     gone: finished deletions (grace 0)
  * node.events    {name, events: [Event objects]}        -> {}      (aggregated by the master: same object, reason,
  *                message count up)
+ * node.volumes   {name, volumes: [{name, uid}]}         -> {}      the directories of these PersistentVolumes are
+ *                removed; those that are not the node's, or in use, are passed over (master/nodes/volumes.c)
  *
  * ---- Masters to an agent, over the session that the agent opened to each of them ----
  * node.lead      {term}  (a notification) this master leads now: register here
