@@ -8,6 +8,7 @@
 #include "proto/pki/pki.h"
 
 #define WAIT_STEP_MS 100
+#define TELL_MS      10000 /* after so long it is said what is waited for */
 #define CALL_MS      20000 /* one request; it is repeated until --timeout */
 
 void upping_say(struct upping *p, const char *fmt, ...)
@@ -78,7 +79,12 @@ static int open_api(struct upping *p)
 /* Asks again and again until ok() says so, the deadline passes, or a member it depends on has died. */
 static int wait_until(struct upping *p, const char *what, bool (*ok)(struct upping *p))
 {
+    int64_t tell_ms = upping_now() + TELL_MS;
     while (p->err.code = 0, p->err.message[0] = '\0', !ok(p)) {
+        if (upping_now() > tell_ms && p->err.message[0] != '\0') {
+            tell_ms = INT64_MAX;
+            upping_say(p, "  waiting for %s: %s", what, p->err.message);
+        }
         for (unsigned i = 0; i < p->u.masters; i++) {
             const char *name = upping_format(p, "m%u", i + 1);
             if (up_alive(&p->u, name) == 0) {
@@ -158,8 +164,12 @@ static bool nodes_ready(struct upping *p)
         bool is = o != NULL && node_is_ready(o);
         ready += is;
         if (!is) {
+            bool joined = access(up_path(&p->r->arena, &p->u, "nodes/%s.joined", name), F_OK) == 0;
             buf_printf(&missing, "%s%s %s", missing.size > 0 ? ", " : "", name,
-                       o == NULL ? "has not registered" : "is not Ready");
+                       o != NULL ? "is not Ready"
+                       : joined  ? "is not registered (one that was deleted joins anew, empty, when its pid is killed, "
+                                   "its file nodes/NAME.joined removed, and `rctl up` typed again)"
+                                 : "has not registered");
         }
     }
     error_set(&p->err, ERR_TIMEOUT, "%u of %u nodes are Ready: %s", ready, p->u.nodes, buf_cstr(&missing));
