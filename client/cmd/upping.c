@@ -299,7 +299,7 @@ int upping_masters(struct upping *p)
         if (deaf) {
             up_stop(u, name, UP_STOP_MS);
         }
-        if (up_alive(u, name) == 0) {
+        if (up_runs(u, name) == 0) {
             rc = start_master(p, i);
         }
     }
@@ -372,7 +372,7 @@ int upping_nodes(struct upping *p)
     unsigned want = p->want_nodes > u->nodes ? p->want_nodes : u->nodes;
     int rc = 0;
     for (unsigned i = 0; i < want && rc == 0; i++) {
-        if (i < u->nodes && up_alive(u, upping_format(p, "n%u", i + 1)) != 0) {
+        if (i < u->nodes && up_runs(u, upping_format(p, "n%u", i + 1)) != 0) {
             continue;
         }
         rc = start_node(p, i);

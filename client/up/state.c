@@ -265,6 +265,48 @@ pid_t up_alive(const struct up *u, const char *name)
     return pid;
 }
 
+/* It has been killed and is not gone yet: a whole node takes a moment, more on a busy machine. Field 9 of its stat has
+ * the kernel's PF_EXITING then, or SIGKILL still waits for it (bit 8 of SigPnd). */
+static bool is_ending(pid_t pid)
+{
+    char path[64], line[1024];
+    unsigned flags = 0;
+    unsigned long long pending = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *f = fopen(path, "re");
+    if (f == NULL) {
+        return false;
+    }
+    line[fread(line, 1, sizeof line - 1, f)] = '\0';
+    fclose(f);
+    const char *p = strrchr(line, ')');
+    if (p == NULL || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) != 1) {
+        return false;
+    }
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    f = fopen(path, "re");
+    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+        if (sscanf(line, "SigPnd: %llx", &pending) == 1) {
+            break;
+        }
+    }
+    if (f != NULL) {
+        fclose(f);
+    }
+    return (flags & 4u) != 0 || (pending >> (SIGKILL - 1) & 1) != 0;
+}
+
+pid_t up_runs(const struct up *u, const char *name)
+{
+    const struct env *env = env_real();
+    int64_t until = env_now_ms(env) + ENDING_MS;
+    pid_t pid;
+    while ((pid = up_alive(u, name)) != 0 && is_ending(pid) && env_now_ms(env) < until) {
+        usleep(10000);
+    }
+    return pid;
+}
+
 void up_stop(const struct up *u, const char *name, int64_t term_ms)
 {
     const struct env *env = env_real();

@@ -69,6 +69,10 @@ const char *up_node_ip(struct arena *a, unsigned index); /* index from 0: 10.77.
 /* Pid records. pid 0 from up_alive: not running (never started, ended, or another process by now). */
 int up_record_pid(const struct up *u, const char *name, pid_t pid, struct error *err);
 pid_t up_alive(const struct up *u, const char *name);
+/* The same for who is about to start it: one that has just been killed is waited for until it is gone, up to
+ * ENDING_MS. */
+#define ENDING_MS 30000
+pid_t up_runs(const struct up *u, const char *name);
 /* SIGTERM, after term_ms SIGKILL, until it is gone. */
 void up_stop(const struct up *u, const char *name, int64_t term_ms);
 
