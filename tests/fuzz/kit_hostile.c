@@ -61,6 +61,43 @@ static const struct {
      {"{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: v-1, labels: "
       "{kubernetes.io/service-name: v}}, addressType: IPv4, endpoints: [{addresses: [10.244.0.2], conditions: {ready: "
       "true}, nodeName: n1}], ports: [{port: 80}]}"}},
+    {KIND_PERSISTENTVOLUME,
+     {"{apiVersion: v1, kind: PersistentVolume, metadata: {name: pv}, spec: {capacity: {storage: 1Gi}, accessModes: "
+      "[ReadWriteOnce], hostPath: {path: /v}, claimRef: {namespace: default, name: c}}}",
+      "{apiVersion: v1, kind: PersistentVolume, metadata: {name: pw, labels: {reeve.io/node: n1}}, spec: {capacity: "
+      "{storage: 2Gi}, accessModes: [ReadWriteMany], storageClassName: local, local: {path: /v}, nodeAffinity: "
+      "{required: {nodeSelectorTerms: [{matchExpressions: [{key: kubernetes.io/hostname, operator: In, values: "
+      "[n1]}]}]}}}}"}},
+    {KIND_PERSISTENTVOLUMECLAIM,
+     {"{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: c}, spec: {accessModes: [ReadWriteOnce], "
+      "resources: {requests: {storage: 1Gi}}}}",
+      "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: c2}, spec: {accessModes: [ReadWriteOncePod], "
+      "storageClassName: local, volumeName: pv, resources: {requests: {storage: 1Gi}}}}"}},
+    {KIND_STORAGECLASS,
+     {"{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: local}, provisioner: reeve.io/local, "
+      "volumeBindingMode: WaitForFirstConsumer, allowVolumeExpansion: true}"}},
+    {KIND_CONTROLLERREVISION,
+     {"{apiVersion: apps/v1, kind: ControllerRevision, metadata: {name: st-1}, revision: 1, data: {spec: {template: "
+      "{}}}}"}},
+    {KIND_DAEMONSET,
+     {"{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: ds}, spec: {" TEMPLATE "}}",
+      "{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: ds}, spec: {updateStrategy: {rollingUpdate: {maxSurge: "
+      "1, maxUnavailable: 0}}, " TEMPLATE "}}"}},
+    {KIND_STATEFULSET,
+     {"{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: st}, spec: {serviceName: h, replicas: 2, " TEMPLATE
+      "}}",
+      "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: st}, spec: {podManagementPolicy: Parallel, "
+      "volumeClaimTemplates: [{metadata: {name: c}, spec: {accessModes: [ReadWriteOnce], resources: {requests: "
+      "{storage: 1Gi}}}}], " TEMPLATE "}}"}},
+    {KIND_JOB,
+     {"{apiVersion: batch/v1, kind: Job, metadata: {name: j}, spec: {completions: 3, parallelism: 2, template: {spec: "
+      "{restartPolicy: Never, containers: [{name: c, image: i}]}}}}",
+      "{apiVersion: batch/v1, kind: Job, metadata: {name: j}, spec: {completionMode: Indexed, completions: 3, "
+      "backoffLimitPerIndex: 1, template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}}"}},
+    {KIND_NETWORKPOLICY,
+     {"{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: n}, spec: {podSelector: {matchLabels: "
+      "{app: x}}, ingress: [{from: [{podSelector: {}}, {ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16]}}], ports: "
+      "[{port: 80}, {port: http}]}], egress: [{to: [{namespaceSelector: {}}]}]}}"}},
 };
 
 struct value *hostile_base(struct arena *a, const struct kind *k, unsigned choice)
