@@ -294,9 +294,17 @@ static int extract(struct packages *p, struct error *err)
     }
     CLEANUP_FREE char *source = xasprintf("deb %s %s main", s->mirror != NULL ? s->mirror : mirror, suite);
     CLEANUP_FREE char *proxy_option = xasprintf("--aptopt=Acquire::http::Proxy \"%s\"", buf_cstr(&proxy));
-    const char *argv[] = {
-        "mmdebstrap", "--variant=extract", "--format=tar", buf_cstr(&include), suite, "-", source, NULL, NULL};
-    argv[7] = proxy.size > 0 ? proxy_option : NULL;
+    const char *argv[] = {"mmdebstrap",
+                          "--variant=extract",
+                          "--format=tar",
+                          "--aptopt=Acquire::Retries \"5\"",
+                          buf_cstr(&include),
+                          suite,
+                          "-",
+                          source,
+                          NULL,
+                          NULL};
+    argv[8] = proxy.size > 0 ? proxy_option : NULL;
     pid_t pid;
     int fd;
     rc = start(argv, log, &pid, &fd, err);
