@@ -16,6 +16,7 @@ static struct value *from_yaml(struct arena *a, const char *yaml)
 #define POD_SPEC "{containers: [{name: c, image: i, resources: {requests: {cpu: 500m, memory: 64Mi}}}]}"
 #define TEMPLATE "selector: {matchLabels: {app: x}}, template: {metadata: {labels: {app: x}}, spec: " POD_SPEC "}"
 
+/* Documents that controllers and the scheduler have work with. A kind that is not here gets one from its table. */
 static const struct {
     enum kind_id kind;
     const char *yaml[3];
@@ -100,7 +101,7 @@ static const struct {
       "[{port: 80}, {port: http}]}], egress: [{to: [{namespaceSelector: {}}]}]}}"}},
 };
 
-struct value *hostile_base(struct arena *a, const struct kind *k, unsigned choice)
+static struct value *written(struct arena *a, const struct kind *k, unsigned choice)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(bases); i++) {
         if (bases[i].kind == k->id) {
@@ -108,15 +109,22 @@ struct value *hostile_base(struct arena *a, const struct kind *k, unsigned choic
             while (count < 3 && bases[i].yaml[count] != NULL) {
                 count++;
             }
-            struct value *doc = from_yaml(a, bases[i].yaml[choice % count]);
-            if (k->namespaced) {
-                value_set(a, value_get(doc, "metadata"), "namespace", value_cstr(a, "default"));
-            }
-            return doc;
+            return from_yaml(a, bases[i].yaml[choice % count]);
         }
     }
-    CHECK(!"a kind without a base document");
     return NULL;
+}
+
+struct value *hostile_base(struct arena *a, const struct kind *k, unsigned choice)
+{
+    struct value *doc = written(a, k, choice);
+    if (doc == NULL) {
+        doc = hostile_made(a, k, choice % 2 == 1);
+    }
+    if (k->namespaced) {
+        value_set(a, value_get(doc, "metadata"), "namespace", value_cstr(a, "default"));
+    }
+    return doc;
 }
 
 /* ---- Values ---- */

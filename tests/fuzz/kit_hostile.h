@@ -7,6 +7,9 @@
 
 /* A sound document of the kind, of a few by `choice`. */
 struct value *hostile_base(struct arena *a, const struct kind *k, unsigned choice);
+/* A document of the kind made from its table: with its required fields alone, or, with `whole`, with all that are
+ * carried out. Its types are right; the kind's rules may refuse it. */
+struct value *hostile_made(struct arena *a, const struct kind *k, bool whole);
 /* One edit: a way down the schema, chosen by the input, and a value there. Names and uids of what is stored are among
  * the values, so that objects come to own each other, and themselves. */
 void hostile_edit(struct fuzz_input *f, struct arena *a, const struct schema *s, struct value *doc,
