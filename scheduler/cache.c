@@ -5,6 +5,7 @@
 #include <xxhash.h>
 
 #include "proto/model/quantity.h"
+#include "scheduler/topology.h"
 #include "scheduler/volumes.h"
 
 /* "A container that asks for nothing still counts 0.1 cpu and 200 MB when nodes are compared." */
@@ -64,10 +65,22 @@ static XXH128_hash_t hash_mp(struct mp m)
     return XXH3_128bits(m.p != NULL ? (const void *)m.p : "", (size_t)(m.end - m.p));
 }
 
-void class_identify(const struct object *pod, uint8_t id[16])
+/* Labels are hashed one by one, since some of them do not count. */
+static uint64_t labels_hash(const struct object *pod, bool individual)
 {
-    static const char *const read[] = {"nodeSelector", "affinity", "tolerations",   "priority",
-                                       "containers",   "overhead", "initContainers"};
+    uint64_t sum = 0;
+    for (struct mp_iter it = mp_iter(object_labels(pod)); mp_next(&it);) {
+        if (it.is_map && (individual || !topo_label_is_individual(it.key))) {
+            sum = XXH3_64bits_withSeed(it.key.p, (size_t)((const char *)it.value.end - it.key.p), sum + 1);
+        }
+    }
+    return sum;
+}
+
+void class_identify(const struct object *pod, bool individual, uint8_t id[16])
+{
+    static const char *const read[] = {"nodeSelector", "affinity", "tolerations",    "priority",
+                                       "containers",   "overhead", "initContainers", "topologySpreadConstraints"};
     XXH128_hash_t parts[ARRAY_SIZE(read) + 3] = {0};
     struct mp spec = mp_get(object_mp(pod), "spec");
     for (struct mp_iter it = mp_iter(spec); mp_next(&it);) {
@@ -80,6 +93,7 @@ void class_identify(const struct object *pod, uint8_t id[16])
     parts[ARRAY_SIZE(read)] = XXH3_128bits(pod->ns.n > 0 ? pod->ns.p : "", pod->ns.n);
     parts[ARRAY_SIZE(read) + 1] = XXH3_128bits(pod->owner_uid.n > 0 ? pod->owner_uid.p : "", pod->owner_uid.n);
     parts[ARRAY_SIZE(read) + 2].low64 = plugins_identify(spec);
+    parts[ARRAY_SIZE(read) + 2].high64 = labels_hash(pod, individual);
     XXH128_hash_t whole = XXH3_128bits(parts, sizeof parts);
     memcpy(id, &whole, 16);
 }
@@ -121,6 +135,7 @@ void class_init(struct sched_class *c, const struct object *pod)
     list_init(&c->active);
     list_init(&c->parked);
     list_init(&c->parked_link);
+    list_init(&c->placed);
     resources_of_pod(&c->request, spec);
     resources_clamp(&c->request, AMOUNT_MAX);
     c->claims = claims_named(spec) ? claims_new() : NULL;
@@ -141,7 +156,7 @@ void class_init(struct sched_class *c, const struct object *pod)
 
 void class_close(struct sched_class *c)
 {
-    assert(c->table == NULL);
+    assert(c->table == NULL && c->places == NULL);
     resources_close(&c->request);
     claims_free(c->claims);
     free(c->ports);

@@ -63,6 +63,7 @@ struct sched_node {
     struct object *obj; /* NULL: pods are bound to it, but it does not exist (yet) */
     char *name;
     unsigned slot;
+    struct list pods;         /* sched_pod.on_node */
     struct mp labels, taints; /* in obj */
     bool unschedulable;
     struct resources alloc, used;
@@ -79,6 +80,7 @@ struct sched_node {
 /* ---- Classes ---- */
 struct sched_table;
 struct sched_claims; /* volumes.h */
+struct class_places; /* topology.h */
 struct sched_class {
     uint8_t id[16];
     struct object *sample; /* cursors below point into it */
@@ -92,6 +94,8 @@ struct sched_class {
     int64_t priority;
     struct group *group;         /* NULL without an owner */
     struct sched_claims *claims; /* NULL without claims */
+    struct class_places *places; /* what it wants of other pods; places_attach */
+    struct list placed;          /* of sched_pod.link: on nodes */
     /* queue */
     struct list active, parked; /* of sched_pod.link, by age */
     unsigned active_count, parked_count;
@@ -104,8 +108,9 @@ struct sched_class {
     char *reasons; /* text of the last parking, as of reasons_seq */
     uint64_t reasons_seq;
 };
-/* The identity of a pod's class: all that filters, scores and the queue read. */
-void class_identify(const struct object *pod, uint8_t id[16]);
+/* The identity of a pod's class: all that filters, scores and the queue read. individual: with the labels that pods of
+ * one template do not share (topology.h). */
+void class_identify(const struct object *pod, bool individual, uint8_t id[16]);
 void class_init(struct sched_class *c, const struct object *pod);
 void class_close(struct sched_class *c);
 
@@ -128,24 +133,39 @@ int sched_node_fixed_score(const struct sched_class *c, const struct sched_node 
 int sched_node_moving_score(const struct sched_class *c, const struct sched_node *n); /* -1: does not fit now */
 
 /* ---- Tables: a class over all nodes ---- */
+struct topo_key;
+/* Nodes that a class tells apart by themselves alone; those of other cells are in other places. */
+struct sched_cell {
+    uint32_t *heap; /* slots, the best first */
+    unsigned count, cap;
+};
 struct sched_table {
     struct list lru;
     struct sched_class *owner;
     unsigned cap;      /* slots */
     int16_t *fixed;    /* per slot: -1 = never */
-    uint32_t *heap_at; /* per slot: UINT32_MAX = not in the heap */
+    uint32_t *heap_at; /* per slot: UINT32_MAX = not in the heap of its cell */
     uint64_t *key;     /* per slot: score << 32 | random */
-    uint32_t *heap;    /* slots, the best first */
-    unsigned heap_count;
-    uint64_t seen; /* changes up to here are in it */
+    struct sched_cell *cells;
+    unsigned cells_count;
+    /* By the wide keys that the class reads; without any there is one cell. */
+    struct topo_key **wide;
+    unsigned wide_count;
+    uint32_t *cell_of;         /* per slot; NULL: all are in the first */
+    struct strmap cells_known; /* domains -> cell + 1 */
+    uint64_t epoch, common;    /* topology.h: of keys; places_common */
+    uint64_t seen;             /* changes up to here are in it */
 };
-struct sched_table *table_new(unsigned cap);
+struct sched_table *table_new(unsigned cap, struct topo_key *const *wide, unsigned wide_count);
 void table_free(struct sched_table *t);
+size_t table_bytes(const struct sched_table *t);
 void table_set(struct sched_table *t, unsigned slot, int score, struct rng *rng); /* score -1 = take out */
+/* The node's labels may be others. */
+void table_place(struct sched_table *t, unsigned slot);
 #define TABLE_NONE UINT32_MAX
-static inline uint32_t table_best(const struct sched_table *t)
+static inline uint32_t cell_best(const struct sched_cell *c)
 {
-    return t->heap_count == 0 ? TABLE_NONE : t->heap[0];
+    return c->count == 0 ? TABLE_NONE : c->heap[0];
 }
 
 #endif

@@ -43,7 +43,7 @@ static void group_unref(struct scheduler *s, struct group *g)
 struct sched_class *class_get(struct scheduler *s, const struct object *pod)
 {
     uint8_t id[16];
-    class_identify(pod, id);
+    class_identify(pod, s->places.individual, id);
     struct str key = {(const char *)id, sizeof id};
     struct sched_class *c = strmap_get(&s->classes, key);
     if (c == NULL) {
@@ -55,6 +55,7 @@ struct sched_class *class_get(struct scheduler *s, const struct object *pod)
             c->group = group_get(s, pod->owner_uid);
         }
         strmap_set(&s->classes, key, c);
+        places_attach(s, c);
     }
     c->refs++;
     return c;
@@ -68,6 +69,7 @@ void class_unref(struct scheduler *s, struct sched_class *c)
     }
     assert(c->active_count == 0 && c->parked_count == 0 && c->heap_at == UINT32_MAX);
     table_drop(s, c);
+    places_detach(s, c);
     if (c->group != NULL) {
         group_unref(s, c->group);
     }
@@ -102,11 +104,13 @@ static unsigned slot_take(struct scheduler *s)
         }
     }
     if (s->slots_count == s->slots_cap) {
+        unsigned from = s->slots_cap;
         s->slots_cap = s->slots_cap == 0 ? 64 : s->slots_cap * 2;
         s->slots = xrealloc(s->slots, s->slots_cap * sizeof(struct sched_node *));
         s->slot_changed = xrealloc(s->slot_changed, s->slots_cap * sizeof *s->slot_changed);
         s->slot_fixed = xrealloc(s->slot_fixed, s->slots_cap * sizeof *s->slot_fixed);
         s->slot_helpful = xrealloc(s->slot_helpful, s->slots_cap * sizeof *s->slot_helpful);
+        places_slots_grow(s, from);
     }
     s->slot_changed[s->slots_count] = s->slot_fixed[s->slots_count] = s->slot_helpful[s->slots_count] = 0;
     return s->slots_count++;
@@ -119,6 +123,7 @@ static struct sched_node *node_get(struct scheduler *s, struct str name)
     if (n == NULL) {
         n = xcalloc(1, sizeof *n);
         n->name = xstrndup(name.p, name.n);
+        list_init(&n->pods);
         n->slot = slot_take(s);
         s->slots[n->slot] = n;
         strmap_set(&s->nodes, name, n);
@@ -157,12 +162,31 @@ static bool node_same_for_us(const struct object *a, const struct object *b)
     return str_eq(object_annotation(a, STORAGE_LOCAL_ROOT), object_annotation(b, STORAGE_LOCAL_ROOT));
 }
 
+/* Nothing of where it is and whom it lets in: labels, taints, a cordon. */
+static bool node_same_place(const struct object *a, const struct object *b)
+{
+    static const char *const read[] = {"metadata.labels", "spec.taints", "spec.unschedulable"};
+    for (unsigned i = 0; i < ARRAY_SIZE(read); i++) {
+        if (!mp_same(mp_path(object_mp(a), read[i]), mp_path(object_mp(b), read[i]))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void observe_node(struct scheduler *s, const struct object *old, const struct object *now)
 {
     struct sched_node *n = node_get(s, now != NULL ? now->name : old->name);
     bool was_present = n->obj != NULL;
     bool same = was_present && now != NULL && node_same_for_us(n->obj, now);
+    bool moves = !same && !(was_present && now != NULL && node_same_place(n->obj, now));
+    if (moves) {
+        places_node_out(s, n);
+    }
     sched_node_set_object(n, now);
+    if (moves) {
+        places_node_in(s, n);
+    }
     s->nodes_present += (unsigned)(now != NULL) - (unsigned)was_present;
     if (!same) {
         sched_node_changed(s, n, true, now != NULL);
@@ -200,7 +224,10 @@ static void pod_obj_set(struct sched_pod *p, const struct object *o)
 static void pod_leave_node(struct scheduler *s, struct sched_pod *p)
 {
     struct sched_node *n = TAKE_PTR(p->node);
+    list_remove(&p->link);
+    list_remove(&p->on_node);
     sched_node_account(n, p->class, -1);
+    places_account(s, p->class, n, -1, !p->leaving);
     s->storage_changes += p->class->claims != NULL;
     sched_node_changed(s, n, false, true);
     node_drop_if_unused(s, n);
@@ -209,7 +236,10 @@ static void pod_leave_node(struct scheduler *s, struct sched_pod *p)
 static void pod_enter_node(struct scheduler *s, struct sched_pod *p, struct sched_node *n)
 {
     p->node = n;
+    list_push_back(&p->class->placed, &p->link);
+    list_push_back(&n->pods, &p->on_node);
     sched_node_account(n, p->class, 1);
+    places_account(s, p->class, n, 1, !p->leaving);
     s->storage_changes += p->class->claims != NULL;
     sched_node_changed(s, n, false, false);
 }
@@ -265,7 +295,9 @@ static void pod_add(struct scheduler *s, const struct object *o, enum pod_wish w
     struct sched_pod *p = xcalloc(1, sizeof *p + o->ns.n + 1 + o->name.n + 1);
     p->key_size = (unsigned)key_write(p->key, o->ns, o->name);
     p->class = class_get(s, o);
+    p->leaving = o->deleting;
     list_init(&p->link);
+    list_init(&p->on_node);
     strmap_set(&s->pods, (struct str){p->key, p->key_size}, p);
     if (wish == WISH_BOUND) {
         p->state = POD_BOUND;
@@ -278,14 +310,22 @@ static void pod_add(struct scheduler *s, const struct object *o, enum pod_wish w
 }
 
 /* True if what we know of the pod still stands, but for its body. */
-static bool pod_keep(struct sched_pod *p, const struct object *now, enum pod_wish wish)
+static bool pod_keep(struct scheduler *s, struct sched_pod *p, const struct object *old, const struct object *now,
+                     enum pod_wish wish)
 {
     if (p->state == POD_BOUND || p->state == POD_ASSUMED) {
         if (wish == WISH_NODE) {
             return p->state == POD_ASSUMED; /* the binding is on its way */
         }
-        if (wish != WISH_BOUND || !str_is(pod_node(now), p->node->name)) {
+        const struct object *former = p->obj != NULL ? p->obj : old;
+        if (wish != WISH_BOUND || !str_is(pod_node(now), p->node->name) || former == NULL ||
+            !mp_same(object_labels(former), object_labels(now))) {
             return false;
+        }
+        if (now->deleting && !p->leaving) {
+            p->leaving = true;
+            places_leaving(s, p->class, p->node);
+            sched_node_changed(s, p->node, false, true);
         }
         p->state = POD_BOUND;
         pod_obj_set(p, NULL);
@@ -295,7 +335,7 @@ static bool pod_keep(struct sched_pod *p, const struct object *now, enum pod_wis
     if (wish != WISH_NODE) {
         return false;
     }
-    class_identify(now, id);
+    class_identify(now, s->places.individual, id);
     if (memcmp(id, p->class->id, sizeof id) != 0) {
         return false;
     }
@@ -306,7 +346,8 @@ static bool pod_keep(struct sched_pod *p, const struct object *now, enum pod_wis
 /* What changes most, the status of a pod that runs, is nothing to a scheduler. */
 static bool stays_bound(const struct object *old, const struct object *now)
 {
-    return pod_state_of(old).bound && !pod_finished(old) && !pod_finished(now) && object_same_spec(old, now);
+    return pod_state_of(old).bound && !pod_finished(old) && !pod_finished(now) && old->deleting == now->deleting &&
+           object_same_spec(old, now) && mp_same(object_labels(old), object_labels(now));
 }
 
 static void observe_pod(struct scheduler *s, const struct object *old, const struct object *now)
@@ -317,7 +358,7 @@ static void observe_pod(struct scheduler *s, const struct object *old, const str
     const struct object *o = now != NULL ? now : old;
     struct sched_pod *p = pod_find(s, o->ns, o->name);
     enum pod_wish wish = now == NULL ? WISH_NOTHING : pod_wish(now);
-    if (p != NULL && now != NULL && pod_keep(p, now, wish)) {
+    if (p != NULL && now != NULL && pod_keep(s, p, old, now, wish)) {
         return;
     }
     if (p != NULL) {
@@ -381,6 +422,8 @@ void scheduler_observe(struct scheduler *s, const struct change *changes, unsign
             observe_volume(s, changes[i].old, changes[i].new);
         } else if (o->kind->id == KIND_PERSISTENTVOLUMECLAIM || o->kind->id == KIND_STORAGECLASS) {
             s->storage_changes++;
+        } else if (o->kind->id == KIND_NAMESPACE) {
+            places_observe_namespace(s, changes[i].old, changes[i].new);
         }
     }
 }
@@ -395,6 +438,7 @@ static void state_open(struct scheduler *s)
     strmap_init(&s->nodes);
     list_init(&s->tables);
     list_init(&s->parked_classes);
+    places_open(s);
     s->ring = xcalloc(CHANGES_MAX, sizeof *s->ring);
     s->helpful_ring = xcalloc(CHANGES_MAX, sizeof *s->helpful_ring);
 }
@@ -419,6 +463,7 @@ static void state_close(struct scheduler *s)
         }
     }
     assert(s->classes.count == 0 && s->groups.count == 0 && s->heap_count == 0);
+    places_close(s);
     strmap_close(&s->pods);
     strmap_close(&s->classes);
     strmap_close(&s->groups);
@@ -460,8 +505,9 @@ static int compare_age(const void *pa, const void *pb)
     return a->created_ms != b->created_ms ? (a->created_ms > b->created_ms ? 1 : -1) : object_key_cmp(a->pod, b->pod);
 }
 
-void scheduler_resync(struct scheduler *s, const struct view *tip)
+static void build(struct scheduler *s, const struct view *tip)
 {
+    bool individual = s->places.individual || s->places.individual_due;
     struct scheduler_config config = s->config;
     struct rng rng = s->rng;
     struct scheduler_stats stats = {
@@ -469,7 +515,13 @@ void scheduler_resync(struct scheduler *s, const struct view *tip)
     state_close(s);
     *s = (struct scheduler){.config = config, .rng = rng, .stats = stats};
     state_open(s);
+    s->places.individual = individual;
     struct view_iter it;
+    view_iter(&it, tip, kind_by_id(KIND_NAMESPACE), STR_NONE);
+    VIEW_FOR(o, &it)
+    {
+        places_observe_namespace(s, NULL, o);
+    }
     view_iter(&it, tip, kind_by_id(KIND_NODE), STR_NONE);
     VIEW_FOR(o, &it)
     {
@@ -503,6 +555,13 @@ void scheduler_resync(struct scheduler *s, const struct view *tip)
         pod_add(s, waiting[i].pod, WISH_NODE);
     }
     free(waiting);
+}
+
+void scheduler_resync(struct scheduler *s, const struct view *tip)
+{
+    do {
+        build(s, tip);
+    } while (s->places.individual_due); /* a selector was found that tells pods of one template apart */
 }
 
 void scheduler_stats(const struct scheduler *s, struct scheduler_stats *out)

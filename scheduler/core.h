@@ -4,6 +4,7 @@
 #define SCHEDULER_CORE_H
 
 #include "scheduler/cache.h"
+#include "scheduler/topology.h"
 #include "scheduler/volumes.h"
 
 #define CHANGES_MAX   16384u /* power of two: node changes a table can catch up with before it is built anew */
@@ -16,6 +17,8 @@
 #define EVENTS_MAX    1000u /* waiting pods of a class; those above have a condition, but no event of their own */
 #define LOOK_EVERY    16u   /* decisions between two looks at the clock */
 #define TXN_BYTES_MAX (1u << 20)
+/* of all tables: fewer of them where there are very many nodes; one at least */
+#define TABLES_BYTES_MAX (192u << 20)
 
 /*      observe: a pod without a node             decide: fits            observe: bound
  *   ------------------------------> ACTIVE ------------------> ASSUMED -----------------> BOUND
@@ -25,11 +28,13 @@
  *                                   PARKED                                                             */
 enum sched_pod_state { POD_ACTIVE, POD_PARKED, POD_ASSUMED, POD_BOUND };
 struct sched_pod {
-    struct list link;   /* ACTIVE, PARKED: in its class */
-    struct object *obj; /* ACTIVE, PARKED, ASSUMED: as last seen; NULL when bound */
+    struct list link;    /* in its class: ACTIVE, PARKED, or placed */
+    struct list on_node; /* ASSUMED, BOUND: in its node */
+    struct object *obj;  /* ACTIVE, PARKED, ASSUMED: as last seen; NULL when bound */
     struct sched_class *class;
     struct sched_node *node; /* ASSUMED, BOUND */
     enum sched_pod_state state;
+    bool leaving; /* it is being deleted */
     uint64_t seq; /* age in the queue */
     unsigned key_size;
     char key[]; /* namespace/name */
@@ -48,6 +53,7 @@ struct scheduler {
     struct list tables;                  /* the most recently used first */
     unsigned tables_count;
     struct list parked_classes;
+    struct places places;      /* topology.h */
     uint64_t storage_changes;  /* of claims, volumes, classes, and of who uses claims */
     uint64_t storage_woken;    /* those up to here were looked at for all parked classes */
     bool nodes_moved;          /* since the last round: what waiting pods were told may be out of date */
@@ -75,13 +81,15 @@ void queue_remove(struct scheduler *s, struct sched_pod *p); /* ACTIVE or PARKED
 void queue_park(struct scheduler *s, struct sched_pod *p);   /* ACTIVE -> PARKED */
 struct sched_class *queue_top(const struct scheduler *s);    /* NULL = nothing is active */
 struct sched_pod *queue_head(const struct sched_class *c);
-/* Parked classes that a change helps, or whose claims are others now: the first WAKE_MAX pods of each. */
-void queue_wake(struct scheduler *s, const struct view *tip);
+/* Parked classes that a change helps, or whose claims are others now: the first WAKE_MAX pods of each. True: it was
+ * not finished, and is to be called once more. */
+bool queue_wake(struct scheduler *s, const struct view *tip);
 /* Before the next pod of a class is taken: the next parked ones, while those woken before them have found a place. */
 void queue_wake_more(struct scheduler *s, struct sched_class *c);
 
 /* ---- evaluate.c ---- */
 struct sched_table *table_refresh(struct scheduler *s, struct sched_class *c);
+uint32_t table_pick(struct scheduler *s, struct sched_class *c); /* the best slot as it is now; TABLE_NONE */
 void table_drop(struct scheduler *s, struct sched_class *c);
 /* "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable." Empty if it fits somewhere. */
 void reasons_write(struct scheduler *s, const struct sched_class *c, struct buf *out);

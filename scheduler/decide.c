@@ -39,7 +39,8 @@ static void park_with_reason(struct round *r, struct sched_pod *p, const char *m
 static void class_park(struct round *r, struct sched_class *c)
 {
     class_resolve(r->s, c, r->tip);
-    if (c->reasons == NULL || c->reasons_seq != r->s->changes) {
+    uint64_t seq = r->s->changes + r->s->places.changes; /* neither ever falls */
+    if (c->reasons == NULL || c->reasons_seq != seq) {
         struct buf text = BUF_INIT;
         reasons_write(r->s, c, &text);
         if (text.size ==
@@ -50,7 +51,7 @@ static void class_park(struct round *r, struct sched_class *c)
         }
         free(c->reasons);
         c->reasons = xstrndup((const char *)text.data, text.size);
-        c->reasons_seq = r->s->changes;
+        c->reasons_seq = seq;
         buf_close(&text);
     }
     while (c->active_count > 0 && !round_full(r)) {
@@ -93,7 +94,7 @@ static void class_decide(struct round *r, struct sched_class *c)
 {
     for (unsigned i = 0; i < CLASS_RUN_MAX && c->active_count > 0 && !round_full(r); i++) {
         class_resolve(r->s, c, r->tip);
-        uint32_t best = table_best(table_refresh(r->s, c));
+        uint32_t best = table_pick(r->s, c);
         if (best == TABLE_NONE) {
             class_park(r, c);
             return;
@@ -111,11 +112,16 @@ bool scheduler_run(struct scheduler *s, const struct view *tip, int64_t wall_ms,
         r.end_ms = env_now_ms(s->config.env) + s->config.budget_ms;
     }
     struct sched_class *c;
-    queue_wake(s, tip);
+    if (s->places.individual_due) {
+        scheduler_resync(s, tip); /* some classes are several from now on */
+    }
+    bool left = queue_wake(s, tip);
     while (!round_full(&r) && (c = queue_top(s)) != NULL) {
         class_decide(&r, c);
     }
-    return s->stats.active > 0;
+    /* What was placed may be what others wait for. */
+    bool helped = s->stats.parked > 0 && s->places.woken != s->places.changes;
+    return s->stats.active > 0 || left || helped;
 }
 
 void scheduler_failed(struct scheduler *s, const struct txn *t)
@@ -146,9 +152,12 @@ void scheduler_explain(struct scheduler *s, const struct view *tip, const struct
     }
     struct sched_class c;
     class_init(&c, pod);
+    places_attach(s, &c);
     if (c.claims != NULL) {
         claims_resolve(c.claims, pod, tip);
     }
     reasons_write(s, &c, out);
+    table_drop(s, &c);
+    places_detach(s, &c);
     class_close(&c);
 }

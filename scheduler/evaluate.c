@@ -11,9 +11,15 @@ static void slot_evaluate(struct scheduler *s, struct sched_class *c, unsigned s
     s->stats.evaluations++;
     if (fixed_too || n == NULL) {
         t->fixed[slot] = (int16_t)(n == NULL ? -1 : sched_node_fixed_score(c, n));
+        table_place(t, slot);
     }
-    int moving = t->fixed[slot] < 0 ? -1 : sched_node_moving_score(c, n);
-    table_set(t, slot, moving < 0 ? -1 : t->fixed[slot] + moving, &s->rng);
+    int moving = t->fixed[slot] < 0 ? -1 : sched_node_moving_score(c, n), score = -1;
+    if (moving >= 0 && !places_any(c)) {
+        score = TOPO_SCORE_BIAS + t->fixed[slot] + moving;
+    } else if (moving >= 0 && places_fit(c, slot, TOPO_NARROW)) { /* what is wide is asked when a cell is chosen */
+        score = TOPO_SCORE_BIAS + t->fixed[slot] + moving + places_score(c, slot, TOPO_NARROW);
+    }
+    table_set(t, slot, score, &s->rng);
 }
 
 void table_drop(struct scheduler *s, struct sched_class *c)
@@ -26,11 +32,17 @@ void table_drop(struct scheduler *s, struct sched_class *c)
 
 static void table_build(struct scheduler *s, struct sched_class *c)
 {
-    if (s->tables_count == TABLES_MAX) {
+    struct topo_key *wide[TOPO_KEYS_MAX];
+    unsigned wide_count = places_wide_keys(c, wide, ARRAY_SIZE(wide));
+    struct sched_table *t = table_new(s->slots_cap, wide, wide_count);
+    size_t bytes = table_bytes(t); /* the others have nearly as many */
+    while (s->tables_count > 0 && (s->tables_count == TABLES_MAX || (s->tables_count + 1) * bytes > TABLES_BYTES_MAX)) {
         table_drop(s, LIST_ENTRY(s->tables.prev, struct sched_table, lru)->owner);
     }
-    c->table = table_new(s->slots_cap);
-    c->table->owner = c;
+    t->owner = c;
+    t->epoch = s->places.epoch;
+    t->common = places_common(c);
+    c->table = t;
     s->tables_count++;
     for (unsigned slot = 0; slot < s->slots_count; slot++) {
         slot_evaluate(s, c, slot, true);
@@ -40,7 +52,7 @@ static void table_build(struct scheduler *s, struct sched_class *c)
 struct sched_table *table_refresh(struct scheduler *s, struct sched_class *c)
 {
     struct sched_table *t = c->table;
-    if (t != NULL && (t->cap < s->slots_cap || s->changes - t->seen > CHANGES_MAX)) {
+    if (t != NULL && (t->cap < s->slots_cap || s->changes - t->seen > CHANGES_MAX || t->epoch != s->places.epoch)) {
         table_drop(s, c);
     }
     if (c->table == NULL) {
@@ -52,12 +64,39 @@ struct sched_table *table_refresh(struct scheduler *s, struct sched_class *c)
                 slot_evaluate(s, c, slot, s->slot_fixed[slot] > t->seen);
             }
         }
+        uint64_t common = places_common(c);
+        for (unsigned slot = 0; common != t->common && slot < s->slots_count; slot++) {
+            slot_evaluate(s, c, slot, false);
+        }
+        t->common = common;
     }
     t = c->table;
     t->seen = s->changes;
     list_remove(&t->lru);
     list_push_front(&s->tables, &t->lru);
     return t;
+}
+
+uint32_t table_pick(struct scheduler *s, struct sched_class *c)
+{
+    const struct sched_table *t = table_refresh(s, c);
+    if (t->wide_count == 0) {
+        return cell_best(&t->cells[0]);
+    }
+    uint32_t best = TABLE_NONE;
+    uint64_t best_key = 0;
+    for (unsigned i = 0; i < t->cells_count; i++) {
+        uint32_t slot = cell_best(&t->cells[i]);
+        if (slot == TABLE_NONE || !places_fit(c, slot, TOPO_WIDE)) {
+            continue;
+        }
+        uint64_t key = t->key[slot] + ((uint64_t)(int64_t)places_score(c, slot, TOPO_WIDE) << 32);
+        if (best == TABLE_NONE || key > best_key) {
+            best = slot;
+            best_key = key;
+        }
+    }
+    return best;
 }
 
 /* ---- Reasons ---- */
@@ -94,6 +133,10 @@ void reasons_write(struct scheduler *s, const struct sched_class *c, struct buf 
     }
     if (c->claims != NULL && c->claims->blocked != NULL) {
         buf_printf(out, "0/%u nodes are available: %s.", s->nodes_present, c->claims->blocked);
+        return;
+    }
+    if (c->places->refused != NULL) {
+        buf_printf(out, "0/%u nodes are available: %s.", s->nodes_present, c->places->refused);
         return;
     }
     strmap_init(&why.counts);

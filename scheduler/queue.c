@@ -152,6 +152,7 @@ void queue_park(struct scheduler *s, struct sched_pod *p)
         list_push_back(&s->parked_classes, &c->parked_link);
     }
     c->helpful_seen = s->helpful;
+    c->places->seen = s->places.changes;
     c->waking = false; /* nothing fits any more */
 }
 
@@ -229,24 +230,54 @@ static void wake_for_storage(struct scheduler *s, const struct view *tip)
     }
 }
 
-void queue_wake(struct scheduler *s, const struct view *tip)
+/* Other pods, or where they are, may be what it waited for: its table knows. */
+static bool class_helped_by_places(struct scheduler *s, struct sched_class *c)
+{
+    if (c->places->refused != NULL && list_empty(&c->placed)) {
+        places_detach(s, c);
+        places_attach(s, c);
+        return c->places->refused == NULL;
+    }
+    return table_pick(s, c) != TABLE_NONE;
+}
+
+bool queue_wake(struct scheduler *s, const struct view *tip)
 {
     wake_for_storage(s, tip);
     bool retell = s->nodes_moved && s->nodes_present <= RETELL_NODES && s->stats.parked <= RETELL_PODS;
     s->nodes_moved = false;
-    if (s->woken == s->helpful && !retell) {
-        return; /* a class that was parked since has seen that much: hundreds of them are not walked at each turn */
+    if (s->woken == s->helpful && s->places.woken == s->places.changes && !retell) {
+        /* a class that was parked since has seen that much: hundreds of them are not walked at each turn */
+        return false;
     }
+    unsigned tables = 0;
+    bool left = false;
     s->woken = s->helpful;
+    s->places.woken = s->places.changes;
     LIST_FOR_SAFE(at, &s->parked_classes)
     {
         struct sched_class *c = LIST_ENTRY(at, struct sched_class, parked_link);
-        if (c->helpful_seen == s->helpful && !retell) {
+        bool places = places_helped(s, c);
+        if (c->helpful_seen == s->helpful && !places && !retell) {
             continue;
         }
-        if (retell || class_helped(s, c)) {
-            class_wake(s, c, retell ? UINT32_MAX : WAKE_MAX);
+        bool helped = retell || class_helped(s, c);
+        if (!helped && places) {
+            if (tables == TOPO_WAKE_TABLES) {
+                left = true; /* the next time */
+                continue;
+            }
+            tables++;
+            helped = class_helped_by_places(s, c);
         }
         c->helpful_seen = s->helpful;
+        c->places->seen = s->places.changes;
+        if (helped) {
+            class_wake(s, c, retell ? UINT32_MAX : WAKE_MAX);
+        }
     }
+    if (left) {
+        s->places.woken = s->places.changes - 1;
+    }
+    return left;
 }

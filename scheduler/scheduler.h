@@ -32,11 +32,14 @@ void scheduler_observe(struct scheduler *s, const struct change *changes, unsign
  * condition PodScheduled True, event Scheduled) and reasons (condition PodScheduled False/Unschedulable, event
  * FailedScheduling "0/3 nodes are available: 1 Insufficient cpu, ...") into t, which the caller submits; then the
  * caller reports success with scheduler_observe or, if the submit failed, calls scheduler_failed to queue them
- * again. True if pods are left in the active queue. */
+ * again. True if it is to be called once more: pods are left in the active queue, or may be woken by those that were
+ * placed. */
 bool scheduler_run(struct scheduler *s, const struct view *tip, int64_t wall_ms, unsigned pods_max, struct txn *t);
 void scheduler_failed(struct scheduler *s, const struct txn *t);
 /* Why a pod can't be placed: text like the event's, or "" if it fits somewhere. */
 void scheduler_explain(struct scheduler *s, const struct view *tip, const struct object *pod, struct buf *out);
+/* Counts anew what is counted, for tests. False: something is wrong, and what. */
+bool scheduler_audit(const struct scheduler *s, struct buf *why);
 struct scheduler_stats {
     uint64_t bound, unschedulable, evaluations;
     uint64_t violations; /* what should never be, and was told in the log: the pod waits */

@@ -28,6 +28,14 @@ bool node_match_tolerated(struct mp tolerations, struct mp taint)
     return false;
 }
 
+bool node_match_cordon_tolerated(struct mp tolerations)
+{
+    /* {key: ..., effect: NoSchedule}, as msgpack. */
+    static const char taint[] = "\x82\xa3key\xd9\x20node.kubernetes.io/unschedulable\xa6"
+                                "effect\xaaNoSchedule";
+    return node_match_tolerated(tolerations, mp_of(taint, sizeof taint - 1));
+}
+
 static bool values_hold(struct mp values, struct str s)
 {
     for (struct mp_iter it = mp_iter(values); mp_next(&it);) {

@@ -7,6 +7,7 @@
 
 bool node_match_toleration(struct mp toleration, struct mp taint);
 bool node_match_tolerated(struct mp tolerations, struct mp taint); /* by one of the list */
+bool node_match_cordon_tolerated(struct mp tolerations);           /* the taint that stands for a cordon */
 /* nodeSelectorTerms are alternatives; a term without requirements matches nothing. labels, name: of the node. */
 bool node_match_selector(struct mp node_selector, struct mp labels, struct str name);
 bool node_match_term(struct mp term, struct mp labels, struct str name);

@@ -40,11 +40,9 @@ SCHEMA_STATIC(weighted_term, "WeightedPodAffinityTerm", "A wish with a weight.",
 
 #define POD_AFFINITY_ROWS                                                                                              \
     OBJECTS("requiredDuringSchedulingIgnoredDuringExecution", pod_affinity_term,                                       \
-            "All of them must hold when a node is chosen.",                                                            \
-            REFUSED("nodes would be chosen without regard to other pods")),                                            \
+            "All of them must hold when a node is chosen."),                                                           \
         OBJECTS("preferredDuringSchedulingIgnoredDuringExecution", weighted_term,                                      \
-                "Nodes with the highest sum of weights come first.",                                                   \
-                WARNED("nodes are chosen without regard to this wish"))
+                "Nodes with the highest sum of weights come first.")
 SCHEMA_STATIC(pod_affinity, "PodAffinity", "Pods to run near to.",
     POD_AFFINITY_ROWS);
 SCHEMA_STATIC(pod_anti_affinity, "PodAntiAffinity", "Pods to keep away from.",
@@ -59,8 +57,7 @@ SCHEMA(schema_topology_spread, "TopologySpreadConstraint", "Spreads matching pod
     INT32("maxSkew", "How far the fullest and the emptiest place may differ in number of pods.", REQUIRED),
     STRING("topologyKey", "Node label; nodes with the same value are one place.", REQUIRED),
     STRING("whenUnsatisfiable", "What to do if it cannot be kept.", .flags = FIELD_REQUIRED,
-           ONE_OF("DoNotSchedule|ScheduleAnyway"), REFUSED("pods would be put together all the same"),
-           QUIET("ScheduleAnyway")),
+           ONE_OF("DoNotSchedule|ScheduleAnyway")),
     OBJECT("labelSelector", schema_label_selector, "Which pods are counted."),
     INT32("minDomains", "Count missing places as empty until there are this many."),
     STRING("nodeAffinityPolicy", "Whether nodes that affinity excludes count.", ONE_OF("Honor|Ignore")),

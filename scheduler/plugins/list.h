@@ -12,6 +12,8 @@
     X(node_ports)                                                                                                      \
     X(volume_binding)                                                                                                  \
     X(node_resources_fit)                                                                                              \
+    X(topology_spread)                                                                                                 \
+    X(pod_affinity)                                                                                                    \
     X(balanced_allocation)                                                                                             \
     X(owner_spread)
 

@@ -14,7 +14,8 @@
 
 struct plugin {
     const char *name;
-    bool fixed; /* reads nothing that binding a pod changes */
+    bool fixed;  /* reads nothing that binding a pod changes */
+    bool places; /* reads what is on other nodes: of tables, evaluate.c has its own way to ask for it (topology.h) */
     /* Fields of a pod's spec that it reads from the class's sample beside what struct sched_class has: they become part
      * of what makes pods alike. Ended by NULL; NULL = none. */
     const char *const *reads;

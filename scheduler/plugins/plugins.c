@@ -55,7 +55,7 @@ static int half_score(const struct sched_class *c, const struct sched_node *n, b
     int sum = 0;
     for (unsigned i = 0; i < ARRAY_SIZE(plugins); i++) {
         const struct plugin *p = plugins[i];
-        if (p->fixed == fixed && p->fits != NULL && !p->fits(c, n, NULL)) {
+        if (p->fixed == fixed && !p->places && p->fits != NULL && !p->fits(c, n, NULL)) {
             return -1;
         }
     }

@@ -340,21 +340,13 @@ static void a_field_that_nobody_reads_is_not_called_done(void **state)
     "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {selector: {matchLabels: {a: b}}, "          \
     "template: "                                                                                                       \
     "{metadata: {labels: {a: b}}, spec: {" spec " containers: [{name: c, image: " image "}]}}}}"
-#define ANTI                                                                                                           \
-    "affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: "                                    \
-    "[{topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {a: b}}}]}},"
-#define SPREAD(when) "topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: " when "}],"
+#define PROFILE "securityContext: {appArmorProfile: {type: RuntimeDefault}},"
 
 static void promises_that_are_not_kept_are_refused(void **state)
 {
     struct fixture *f = *state;
-    fixture_bad(f, DEPLOYMENT(ANTI, "i"),
-                "spec.template.spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution: "
-                "Forbidden: not carried out yet: nodes would be chosen without regard to other pods");
-    fixture_bad(
-        f, DEPLOYMENT(SPREAD("DoNotSchedule"), "i"),
-        "spec.template.spec.topologySpreadConstraints[0].whenUnsatisfiable: Forbidden: \"DoNotSchedule\" is not "
-        "carried out yet");
+    fixture_bad(f, DEPLOYMENT(PROFILE, "i"),
+                "spec.template.spec.securityContext.appArmorProfile: Forbidden: not carried out yet: no AppArmor");
     fixture_bad(f, POD("runtimeClassName: gvisor,"), "spec.runtimeClassName: Forbidden");
     fixture_bad(f, POD("priorityClassName: nosuch,"), "system-cluster-critical; write priority instead");
     fixture_bad(f, POD("volumes: [{name: v, cephfs: {monitors: [m]}}],"), "spec.volumes[0].cephfs: Forbidden");
@@ -375,19 +367,18 @@ static void promises_that_are_not_kept_are_refused(void **state)
 static void an_object_that_has_it_already_can_still_be_changed(void **state)
 {
     struct fixture *f = *state;
-    struct value *old = fixture_read(f, DEPLOYMENT(ANTI "runtimeClassName: a,", "i"));
-    struct value *image = fixture_read(f, DEPLOYMENT(ANTI "runtimeClassName: a,", "j"));
+    struct value *old = fixture_read(f, DEPLOYMENT(PROFILE "runtimeClassName: a,", "i"));
+    struct value *image = fixture_read(f, DEPLOYMENT(PROFILE "runtimeClassName: a,", "j"));
     assert_int_equal(fixture_check_value(f, image, old), 0);
-    struct value *more = fixture_read(f, DEPLOYMENT(ANTI "runtimeClassName: b,", "j"));
+    struct value *more = fixture_read(f, DEPLOYMENT(PROFILE "runtimeClassName: b,", "j"));
     assert_int_equal(fixture_check_value(f, more, old), ERR_INVALID);
     assert_contains(f->err.message, "spec.template.spec.runtimeClassName: Forbidden");
-    assert_null(strstr(f->err.message, "podAntiAffinity"));
+    assert_null(strstr(f->err.message, "appArmorProfile"));
     /* Whoever changes it is told, each time. */
     struct kind_warnings w;
     kind_find_warnings(kind_by_id(KIND_DEPLOYMENT), &f->arena, image, &w);
     assert_int_equal(w.count, 2);
-    assert_contains(w.items[0],
-                    "podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution: not carried out yet: ");
+    assert_contains(w.items[0], "securityContext.appArmorProfile: not carried out yet: ");
 }
 
 static void expect_warnings(struct fixture *f, const char *yaml, const char *expected)
@@ -416,9 +407,6 @@ static void what_matters_less_is_warned_of(void **state)
     expect_warnings(f, POD("dnsConfig: {nameservers: [9.9.9.9]},"), "");
     expect_warnings(f, POD("volumes: [{name: v, emptyDir: {medium: Memory, sizeLimit: 1Mi}}],"), "");
     expect_warnings(f, POD("volumes: [{name: v, emptyDir: {sizeLimit: 1Mi}}],"), "");
-    expect_warnings(f, DEPLOYMENT(SPREAD("ScheduleAnyway"), "i"),
-                    "spec.template.spec.topologySpreadConstraints: not carried out yet: pods are spread over nodes by "
-                    "their owner, not by this rule\n");
 }
 
 /* What Kubernetes v1.33 has and v1.29 had not. */
