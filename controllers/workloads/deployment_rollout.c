@@ -17,7 +17,7 @@ void deployment_count_available(struct deployment *d)
         if (rs->obj == NULL || (rs->replicas == 0 && rs->status_replicas == 0)) {
             continue;
         }
-        int64_t ready = view_sum(d->in->view, VIEW_SUM_OWNED_PODS, rs->obj->uid, NULL).fields[OWNED_READY];
+        int64_t ready = view_sum_owned(d->in->view, rs->obj).fields[OWNED_READY];
         if (d->min_ready_s == 0 || ready == 0) { /* the time plays no part */
             rs->available = ready;
             continue;
@@ -257,7 +257,7 @@ static bool old_pods_present(const struct deployment *d)
         if (rs == d->latest || rs->obj == NULL) {
             continue;
         }
-        if (view_sum(d->in->view, VIEW_SUM_OWNED_PODS, rs->obj->uid, NULL).fields[OWNED_UNFINISHED] > 0) {
+        if (view_sum_owned(d->in->view, rs->obj).fields[OWNED_UNFINISHED] > 0) {
             return true;
         }
     }

@@ -133,7 +133,7 @@ static bool pods_sum(struct rs *rs)
     struct sum_iter it;
     struct sum sum;
     bool strangers = false;
-    view_sum_iter(&it, rs->in->view, VIEW_SUM_OWNED_PODS, rs->obj->uid);
+    view_sum_iter_owner(&it, rs->in->view, VIEW_SUM_PODS_OF, rs->obj->ns, rs->obj->uid);
     while (sums_next(&it, &sum)) {
         if (!selected(rs, mp_of(sum.group.labels.p, sum.group.labels.n)) && !rs->obj->deleting) {
             strangers = true;

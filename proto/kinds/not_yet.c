@@ -33,7 +33,6 @@ static const struct {
     {"LocalSubjectAccessReview", "localsubjectaccessreviews,localsubjectaccessreview"},
     {"MutatingWebhookConfiguration", "mutatingwebhookconfigurations,mutatingwebhookconfiguration"},
     {"NodeMetrics", "nodemetrics"},
-    {"PodDisruptionBudget", "poddisruptionbudgets,poddisruptionbudget,pdb"},
     {"PodMetrics", "podmetrics"},
     {"PodSecurityPolicy", "podsecuritypolicies,podsecuritypolicy,psp"},
     {"PodTemplate", "podtemplates,podtemplate"},

@@ -22,6 +22,7 @@
     X(NODE, node)                   /* spec.nodeName of a pod; empty: not bound */                                     \
     X(LABEL, label)                 /* "namespace/key=value" of a pod */                                               \
     X(SELECTOR, selector)           /* "namespace/key=value" of the first that a Service selects by */                 \
+    X(BUDGET, budget)               /* the same, of a PodDisruptionBudget; "namespace/=": by none */                   \
     X(INVOLVED, involved)           /* "name=NAME" and "uid=UID" of an Event's involvedObject */                       \
     X(VOLUME, volume)               /* index_volume_*_key of a PersistentVolume */                                     \
     X(WAITING_CLAIM, waiting_claim) /* index_waiting_claim_key of a claim without a volume */

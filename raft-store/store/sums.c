@@ -15,17 +15,18 @@
 #define SUM_ADDS_MAX (1ll << 40) /* 8 million times that are within 64 bits */
 typedef bool sum_tell_fn(const struct object *o, struct sum *out);
 
-static bool sum_owned_pods(const struct object *pod, struct sum *out)
+static bool sum_pods_of(const struct object *pod, struct sum *out)
 {
     struct pod_state s = pod_state_of(pod);
     struct mp labels = object_labels(pod);
-    out->group.of = pod->owner_uid;
+    out->group.of = pod->ns;
+    out->group.owner = pod->owner_uid;
     out->group.labels = (struct str){(const char *)labels.p, (size_t)(labels.end - labels.p)};
     out->fields[OWNED_ACTIVE] = s.active;
     out->fields[OWNED_READY] = s.active && s.ready;
     out->fields[OWNED_UNPLACED] = s.active && s.unplaced;
     out->fields[OWNED_UNFINISHED] = !pod_finished(pod);
-    return !str_empty(pod->owner_uid);
+    return true;
 }
 
 static bool sum_pods(const struct object *pod, struct sum *out)
@@ -66,21 +67,25 @@ static const struct {
 
 struct item {
     uint32_t refs;
-    uint32_t of_size, labels_size;
+    uint32_t of_size, owner_size, labels_size;
     unsigned kind_id;
     int64_t count, fields[SUM_FIELDS];
-    char text[]; /* of, labels */
+    char text[]; /* of, owner, labels */
 };
 
 static struct sum_group group_of(const struct item *i)
 {
-    return (struct sum_group){
-        .of = {i->text, i->of_size}, .kind_id = i->kind_id, .labels = {i->text + i->of_size, i->labels_size}};
+    const char *owner = i->text + i->of_size, *labels = owner + i->owner_size;
+    return (struct sum_group){.of = {i->text, i->of_size},
+                              .owner = {owner, i->owner_size},
+                              .kind_id = i->kind_id,
+                              .labels = {labels, i->labels_size}};
 }
 
 static int group_compare(const struct sum_group *a, const struct sum_group *b)
 {
     int c = str_cmp(a->of, b->of);
+    c = c != 0 ? c : str_cmp(a->owner, b->owner);
     c = c != 0 ? c : (a->kind_id > b->kind_id) - (a->kind_id < b->kind_id);
     return c != 0 ? c : str_cmp(a->labels, b->labels);
 }
@@ -130,13 +135,15 @@ void sums_fork(const struct view_sums *from, struct view_sums *to)
 
 static struct item *item_new(const struct sum_group *g)
 {
-    struct item *i = xcalloc(1, sizeof *i + g->of.n + g->labels.n);
+    struct item *i = xcalloc(1, sizeof *i + g->of.n + g->owner.n + g->labels.n);
     i->refs = 1;
     i->kind_id = g->kind_id;
     i->of_size = (uint32_t)g->of.n;
+    i->owner_size = (uint32_t)g->owner.n;
     i->labels_size = (uint32_t)g->labels.n;
     memcpy(i->text, g->of.n > 0 ? g->of.p : "", g->of.n);
-    memcpy(i->text + g->of.n, g->labels.n > 0 ? g->labels.p : "", g->labels.n);
+    memcpy(i->text + g->of.n, g->owner.n > 0 ? g->owner.p : "", g->owner.n);
+    memcpy(i->text + g->of.n + g->owner.n, g->labels.n > 0 ? g->labels.p : "", g->labels.n);
     return i;
 }
 
@@ -202,18 +209,34 @@ static struct sum sum_of(const struct item *i)
     return s;
 }
 
+static void iter_from(struct sum_iter *it, const struct view_sums *s, enum view_sum which)
+{
+    const struct sum_group from = {.of = it->of, .owner = it->owner};
+    assert(which < VIEW_SUM_COUNT);
+    ptree_iter_seek(&it->tree, &s->by[which], &from);
+}
+
 void sums_iter(struct sum_iter *it, const struct view_sums *s, enum view_sum which, struct str of)
 {
-    const struct sum_group from = {.of = of};
-    assert(which < VIEW_SUM_COUNT);
     it->of = of;
-    ptree_iter_seek(&it->tree, &s->by[which], &from);
+    it->owner = STR_NONE;
+    it->of_owner = false;
+    iter_from(it, s, which);
+}
+
+void sums_iter_owner(struct sum_iter *it, const struct view_sums *s, enum view_sum which, struct str of,
+                     struct str owner)
+{
+    it->of = of;
+    it->owner = owner;
+    it->of_owner = true;
+    iter_from(it, s, which);
 }
 
 bool sums_next(struct sum_iter *it, struct sum *out)
 {
     const struct item *i = ptree_iter_next(&it->tree);
-    if (i == NULL || !str_eq(group_of(i).of, it->of)) {
+    if (i == NULL || !str_eq(group_of(i).of, it->of) || (it->of_owner && !str_eq(group_of(i).owner, it->owner))) {
         it->tree.depth = 0;
         return false;
     }

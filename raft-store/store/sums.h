@@ -11,10 +11,10 @@
 
 /* NAME, the kind that is counted (0: every kind), its function. */
 #define VIEW_SUMS(X)                                                                                                   \
-    X(OWNED_PODS, KIND_POD, sum_owned_pods) /* by controlling owner, and among its pods by their labels */             \
-    X(PODS, KIND_POD, sum_pods)             /* all */                                                                  \
-    X(NODES, KIND_NODE, sum_nodes)          /* all */                                                                  \
-    X(CONTENTS, 0, sum_contents)            /* of a namespace, by kind */                                              \
+    X(PODS_OF, KIND_POD, sum_pods_of) /* of a namespace, by controlling owner (or none) and labels */                  \
+    X(PODS, KIND_POD, sum_pods)       /* all */                                                                        \
+    X(NODES, KIND_NODE, sum_nodes)    /* all */                                                                        \
+    X(CONTENTS, 0, sum_contents)      /* of a namespace, by kind */                                                    \
     X(LOCAL_VOLUMES, KIND_PERSISTENTVOLUME, sum_local_volumes) /* of a node: those of the local provisioner */
 
 #define VIEW_SUM_ENUM(name, kind, tell) VIEW_SUM_##name,
@@ -29,7 +29,8 @@ enum { CONTENTS_DELETING };
 enum { LOCAL_VOLUMES_KIB /* each rounded up */ };
 
 struct sum_group {
-    struct str of; /* owner uid, namespace; empty: all */
+    struct str of;    /* namespace, node; empty: all */
+    struct str owner; /* uid of the controlling owner; empty: none, or all */
     unsigned kind_id;
     struct str labels; /* msgpack, as the objects have them */
 };
@@ -48,12 +49,17 @@ void sums_fork(const struct view_sums *from, struct view_sums *to); /* to is ini
 void sums_put(struct view_sums *s, const struct object *o, const struct object *old);
 bool sums_equal(const struct view_sums *a, const struct view_sums *b);
 
-/* The groups of one owner or namespace (`of`, which must stay until the end). Borrowed from the version. */
+/* The groups of one namespace or node (`of`, which must stay until the end, as the owner), in the order of owners and
+ * labels. Borrowed from the version. */
 struct sum_iter {
     struct ptree_iter tree;
-    struct str of;
+    struct str of, owner;
+    bool of_owner;
 };
 void sums_iter(struct sum_iter *it, const struct view_sums *s, enum view_sum which, struct str of);
+/* Only those of this owner; empty: of no owner. */
+void sums_iter_owner(struct sum_iter *it, const struct view_sums *s, enum view_sum which, struct str of,
+                     struct str owner);
 bool sums_next(struct sum_iter *it, struct sum *out);
 
 #endif

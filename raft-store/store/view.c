@@ -560,19 +560,40 @@ void view_sum_iter(struct sum_iter *it, const struct view *v, enum view_sum whic
     sums_iter(it, &v->sums, which, of);
 }
 
-struct sum view_sum(const struct view *v, enum view_sum which, struct str of, const struct kind *k)
+void view_sum_iter_owner(struct sum_iter *it, const struct view *v, enum view_sum which, struct str of,
+                         struct str owner)
 {
-    struct sum total = {.group = {.of = of}}, part;
-    struct sum_iter it;
-    view_sum_iter(&it, v, which, of);
-    while (sums_next(&it, &part)) {
+    sums_iter_owner(it, &v->sums, which, of, owner);
+}
+
+static void add_up(struct sum_iter *it, const struct kind *k, struct sum *total)
+{
+    struct sum part;
+    while (sums_next(it, &part)) {
         if (k == NULL || part.group.kind_id == (unsigned)k->id) {
-            total.count += part.count;
+            total->count += part.count;
             for (unsigned i = 0; i < SUM_FIELDS; i++) {
-                total.fields[i] += part.fields[i];
+                total->fields[i] += part.fields[i];
             }
         }
     }
+}
+
+struct sum view_sum(const struct view *v, enum view_sum which, struct str of, const struct kind *k)
+{
+    struct sum total = {.group = {.of = of}};
+    struct sum_iter it;
+    view_sum_iter(&it, v, which, of);
+    add_up(&it, k, &total);
+    return total;
+}
+
+struct sum view_sum_owned(const struct view *v, const struct object *owner)
+{
+    struct sum total = {.group = {.of = owner->ns, .owner = owner->uid}};
+    struct sum_iter it;
+    view_sum_iter_owner(&it, v, VIEW_SUM_PODS_OF, owner->ns, owner->uid);
+    add_up(&it, NULL, &total);
     return total;
 }
 

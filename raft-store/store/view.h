@@ -89,9 +89,13 @@ void view_iter_referring(struct view_iter *it, const struct view *v, const struc
 const struct object *view_next(struct view_iter *it);
 #define VIEW_FOR(o, it) for (const struct object *o = view_next(it); o != NULL; o = view_next(it))
 
-/* The sums of one owner or namespace: group by group with sums_next, or added up, of one kind (NULL: all). */
+/* The sums of one namespace or node: group by group with sums_next, or added up, of one kind (NULL: all) or owner. */
 void view_sum_iter(struct sum_iter *it, const struct view *v, enum view_sum which, struct str of);
+void view_sum_iter_owner(struct sum_iter *it, const struct view *v, enum view_sum which, struct str of,
+                         struct str owner);
 struct sum view_sum(const struct view *v, enum view_sum which, struct str of, const struct kind *k);
+/* VIEW_SUM_PODS_OF of one owner. */
+struct sum view_sum_owned(const struct view *v, const struct object *owner);
 
 /* From one version to a later one: pairs (old, new), NULL = absent. */
 struct change {

@@ -72,7 +72,6 @@ static void kinds_that_are_not_there_yet_are_known(void **state)
         {"pc", "PriorityClass"},
         {"sa", "ServiceAccount"},
         {"hpa", "HorizontalPodAutoscaler"},
-        {"pdb", "PodDisruptionBudget"},
         {"ing", "Ingress"},
         {"crd", "CustomResourceDefinition"},
         {"role", "Role"},

@@ -86,8 +86,28 @@ static struct object *claim(struct rng *rng, const char *ns, const char *name)
                        rng_below(rng, 2) == 0 ? "" : ", volumeName: a");
 }
 
+/* Of pods with a certain label, with others, or of none. */
+static struct object *budget(struct rng *rng, const char *ns, const char *name)
+{
+    const char *key = PICK(rng, NAMES), *value = PICK(rng, NAMES);
+    unsigned sort = (unsigned)rng_below(rng, 4);
+    return sort == 0   ? yaml_object("{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: %s, "
+                                       "namespace: %s}, spec: {minAvailable: 1}}",
+                                     name, ns)
+           : sort == 1 ? yaml_object("{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: %s, "
+                                     "namespace: %s}, spec: {selector: {matchExpressions: [{key: %s, operator: "
+                                     "Exists}]}}}",
+                                     name, ns, key)
+                       : yaml_object("{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: %s, "
+                                     "namespace: %s}, spec: {selector: {matchLabels: {%s: %s}}}}",
+                                     name, ns, key, value);
+}
+
 static struct object *made(struct rng *rng, unsigned kind, const char *ns, const char *name)
 {
+    if (kind == KIND_PODDISRUPTIONBUDGET) {
+        return budget(rng, ns, name);
+    }
     if (kind == KIND_PERSISTENTVOLUME) {
         return volume(rng, name);
     }
@@ -122,7 +142,8 @@ static struct object *changed(struct rng *rng, const struct object *o)
     struct object *out = NULL;
     struct error err = {0};
     arena_init(&a);
-    if (o->kind->id == KIND_PERSISTENTVOLUME || o->kind->id == KIND_PERSISTENTVOLUMECLAIM) {
+    if (o->kind->id == KIND_PERSISTENTVOLUME || o->kind->id == KIND_PERSISTENTVOLUMECLAIM ||
+        o->kind->id == KIND_PODDISRUPTIONBUDGET) {
         char ns[64], name[64];
         snprintf(ns, sizeof ns, "%.*s", STR_ARG(o->ns));
         snprintf(name, sizeof name, "%.*s", STR_ARG(o->name));
@@ -159,8 +180,13 @@ static struct object *changed(struct rng *rng, const struct object *o)
 
 static const unsigned KINDS[] = {KIND_POD, KIND_CONFIGMAP, KIND_EVENT, KIND_SERVICE};
 /* And those that indexes unknown to `belongs` are of. */
-static const unsigned MADE[] = {KIND_POD,     KIND_CONFIGMAP,        KIND_EVENT,
-                                KIND_SERVICE, KIND_PERSISTENTVOLUME, KIND_PERSISTENTVOLUMECLAIM};
+static const unsigned MADE[] = {KIND_POD,
+                                KIND_CONFIGMAP,
+                                KIND_EVENT,
+                                KIND_SERVICE,
+                                KIND_PERSISTENTVOLUME,
+                                KIND_PERSISTENTVOLUMECLAIM,
+                                KIND_PODDISRUPTIONBUDGET};
 
 static void random_txn(struct txn *t, struct rng *rng, const struct view *v)
 {
@@ -262,6 +288,20 @@ static bool selects(const struct object *o, struct str key)
     return str_is(key, text);
 }
 
+static bool budgets(const struct object *o, struct str key)
+{
+    char text[400];
+    struct mp selector = mp_path(object_mp(o), "spec.selector");
+    struct mp_iter it = mp_iter(mp_get(selector, "matchLabels"));
+    if (o->kind->id != KIND_PODDISRUPTIONBUDGET || mp_type(selector) != MP_MAP) {
+        return false;
+    }
+    bool some = mp_next(&it);
+    struct str name = some ? it.key : STR_NONE, value = some ? mp_str(it.value) : STR_NONE;
+    snprintf(text, sizeof text, "%.*s/%.*s=%.*s", STR_ARG(o->ns), STR_ARG(name), STR_ARG(value));
+    return str_is(key, text);
+}
+
 /* Without the indexes' rows. Of an index that this does not know, view_check compares what is in it with what its row
  * tells of all objects. */
 static bool belongs(enum view_index index, const struct object *o, struct str key)
@@ -281,6 +321,8 @@ static bool belongs(enum view_index index, const struct object *o, struct str ke
         return claims(o, key);
     case VIEW_BY_SELECTOR:
         return selects(o, key);
+    case VIEW_BY_BUDGET:
+        return budgets(o, key);
     default:
         fail();
         return false;
@@ -346,6 +388,7 @@ static unsigned check_indexes(const struct view *v)
         found += compare_all(v, VIEW_BY_INVOLVED, text);
     }
     found += compare_all(v, VIEW_BY_NODE, "");
+    found += compare_all(v, VIEW_BY_BUDGET, "default/=") + compare_all(v, VIEW_BY_BUDGET, "other/=");
     for (unsigned i = 0; i < ARRAY_SIZE(NAMES); i++) {
         found += compare_all(v, VIEW_BY_NODE, NAMES[i]);
         snprintf(text, sizeof text, "name=%s", NAMES[i]);
@@ -360,6 +403,7 @@ static unsigned check_indexes(const struct view *v)
             snprintf(text, sizeof text, "%s/%s=%s", NAMESPACES[n], NAMES[i], NAMES[(i + n) % ARRAY_SIZE(NAMES)]);
             found += compare_all(v, VIEW_BY_LABEL, text);
             found += compare_all(v, VIEW_BY_SELECTOR, text);
+            found += compare_all(v, VIEW_BY_BUDGET, text);
         }
     }
     return found;
@@ -507,21 +551,28 @@ static void sums_tell_what_an_owner_has(void **state)
         object_unref(p);
         view_check(v);
     }
-    struct sum s = view_sum(v, VIEW_SUM_OWNED_PODS, str_of(UIDS[0]), NULL);
+    const struct object owners[] = {{.ns = STR("default"), .uid = str_of(UIDS[0])},
+                                    {.ns = STR("default"), .uid = str_of(UIDS[2])},
+                                    {.ns = STR("elsewhere"), .uid = str_of(UIDS[0])},
+                                    {.ns = STR("default"), .uid = STR_NONE}};
+    struct sum s = view_sum_owned(v, &owners[0]);
     assert_int_equal(s.count, 4);
     assert_int_equal(s.fields[OWNED_ACTIVE], 2); /* a2, b1 */
     assert_int_equal(s.fields[OWNED_READY], 2);
     assert_int_equal(s.fields[OWNED_UNFINISHED], 2);
     struct sum_iter it;
     unsigned groups = 0;
-    view_sum_iter(&it, v, VIEW_SUM_OWNED_PODS, str_of(UIDS[0]));
+    view_sum_iter_owner(&it, v, VIEW_SUM_PODS_OF, STR("default"), str_of(UIDS[0]));
     while (sums_next(&it, &s)) {
         struct mp labels = mp_of(s.group.labels.p, s.group.labels.n);
         assert_int_equal(s.count, str_is(mp_str(mp_get(labels, "app")), "a") ? 3 : 1);
         groups++;
     }
     assert_int_equal(groups, 2);
-    assert_int_equal(view_sum(v, VIEW_SUM_OWNED_PODS, str_of(UIDS[2]), NULL).count, 0);
+    for (unsigned i = 1; i < ARRAY_SIZE(owners); i++) {
+        assert_int_equal(view_sum_owned(v, &owners[i]).count, 0);
+    }
+    assert_int_equal(view_sum(v, VIEW_SUM_PODS_OF, STR("default"), NULL).count, 5);
     assert_int_equal(view_sum(v, VIEW_SUM_PODS, STR_NONE, NULL).fields[PODS_FINISHED], 2);
     assert_int_equal(view_sum(v, VIEW_SUM_CONTENTS, STR("default"), kind_by_id(KIND_POD)).count, 5);
     assert_int_equal(view_sum(v, VIEW_SUM_CONTENTS, STR("default"), kind_by_id(KIND_SECRET)).count, 0);
