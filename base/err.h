@@ -66,7 +66,8 @@ enum err {
     X(NOT_FOUND, "FieldValueNotFound")                                                                                 \
     X(TOO_LONG, "FieldValueTooLong")                                                                                   \
     X(TOO_MANY, "FieldValueTooMany")                                                                                   \
-    X(NAMESPACE_TERMINATING, "NamespaceTerminating")
+    X(NAMESPACE_TERMINATING, "NamespaceTerminating")                                                                   \
+    X(DISRUPTION_BUDGET, "DisruptionBudget")
 
 enum error_cause {
 #define X(name, word) ERROR_CAUSE_##name,

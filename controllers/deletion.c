@@ -4,6 +4,7 @@
 
 #include "base/timefmt.h"
 #include "controllers/util.h"
+#include "proto/facts/disruption.h"
 #include "proto/facts/precondition.h"
 
 static const char *const names[] = {"", "Background", "Foreground", "Orphan"}; /* by policy */
@@ -111,6 +112,10 @@ int deletion_request(struct txn *t, struct arena *a, const struct object *o, con
     if (!o->deleting) {
         deletion_mark(a, metadata, wall_ms + grace_s * 1000, grace_s);
         changed = true;
+        if (options->disruption != NULL && o->kind->id == KIND_POD) {
+            condition_set(a, value_ensure_map(a, doc, "status"), DISRUPTION_TARGET, "True", options->disruption,
+                          options->disruption_message, wall_ms, false);
+        }
     } else if (options->grace_s >= 0) {
         changed |= grace_shorten(a, o, metadata, grace_s);
     }

@@ -25,6 +25,8 @@ struct deletion_options {
     enum deletion_policy policy;
     struct str if_uid;    /* empty = any */
     uint64_t if_revision; /* 0 = any */
+    /* Of a pod that is marked here: the condition DisruptionTarget with this reason and message; NULL: none. */
+    const char *disruption, *disruption_message;
 };
 /* "Background", "Foreground", "Orphan", "" -> policy; -1 if none of them. */
 int deletion_policy_parse(struct str s);

@@ -50,7 +50,9 @@
     X(RESIZES_VOLUME, "resizes %s to %n bytes")                                                                        \
     X(NEW_REVISION, "new revision %s")                                                                                 \
     X(RESTARTS_FAILED, "takes away %s, which has failed")                                                              \
-    X(REPLACES_PODS, "takes away %n pods of an old template")
+    X(REPLACES_PODS, "takes away %n pods of an old template")                                                          \
+    X(BUDGET_COUNTED, "%n of %m may go")                                                                               \
+    X(BUDGET_UNCOUNTED, "cannot be counted: %s")
 
 enum reason {
 #define X(name, text) REASON_##name,

@@ -13,6 +13,7 @@
     X(daemonset)                                                                                                       \
     X(statefulset)                                                                                                     \
     X(job)                                                                                                             \
+    X(disruption)                                                                                                      \
     X(endpoints)                                                                                                       \
     X(endpoints_mirror)                                                                                                \
     X(load_balancer)                                                                                                   \

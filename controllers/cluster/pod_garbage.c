@@ -9,6 +9,7 @@
 #include "controllers/deletion.h"
 #include "controllers/nodes/taints.h"
 #include "controllers/registry.h"
+#include "proto/facts/disruption.h"
 
 #define QUARANTINE_MS 40000
 #define FINISHED_MAX  12500u
@@ -27,7 +28,7 @@ static int force_delete(const struct reconcile_in *in, struct reconcile_out *out
 static int node_missing(const struct reconcile_in *in, struct reconcile_out *out, const struct object *pod,
                         struct error *err)
 {
-    struct mp c = condition_mp(pod, "DisruptionTarget");
+    struct mp c = condition_mp(pod, DISRUPTION_TARGET);
     if (condition_is(c, "True") && str_is(mp_str(mp_get(c, "reason")), "DeletionByPodGC")) {
         int64_t at_ms = time_of_mp(mp_get(c, "lastTransitionTime")) + QUARANTINE_MS;
         if (at_ms <= in->wall_ms) {
@@ -37,7 +38,7 @@ static int node_missing(const struct reconcile_in *in, struct reconcile_out *out
         return 0;
     }
     struct value *doc = object_to_value(out->arena, pod), *status = value_ensure_map(out->arena, doc, "status");
-    condition_set(out->arena, status, "DisruptionTarget", "True", "DeletionByPodGC", "PodGC: node no longer exists",
+    condition_set(out->arena, status, DISRUPTION_TARGET, "True", "DeletionByPodGC", "PodGC: node no longer exists",
                   in->wall_ms, false);
     requeue_in(out, QUARANTINE_MS);
     DECIDED(out, REASON_NODE_MISSING);
@@ -51,12 +52,12 @@ static int node_present(const struct reconcile_in *in, struct reconcile_out *out
     if (pod->deleting && node_has_taint(node, TAINT_OUT_OF_SERVICE, NULL) && !node_ready(node)) {
         return force_delete(in, out, pod, REASON_NODE_OUT_OF_SERVICE, err);
     }
-    struct mp c = condition_mp(pod, "DisruptionTarget");
+    struct mp c = condition_mp(pod, DISRUPTION_TARGET);
     if (!condition_is(c, "True") || !str_is(mp_str(mp_get(c, "reason")), "DeletionByPodGC")) {
         return 0;
     }
     struct value *doc = object_to_value(out->arena, pod);
-    condition_remove(value_get(doc, "status"), "DisruptionTarget");
+    condition_remove(value_get(doc, "status"), DISRUPTION_TARGET);
     return txn_update_value(out->txn, pod->kind, doc, TXN_PART_STATUS, pod->revision, err);
 }
 

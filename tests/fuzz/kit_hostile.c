@@ -95,6 +95,12 @@ static const struct {
       "{restartPolicy: Never, containers: [{name: c, image: i}]}}}}",
       "{apiVersion: batch/v1, kind: Job, metadata: {name: j}, spec: {completionMode: Indexed, completions: 3, "
       "backoffLimitPerIndex: 1, template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}}"}},
+    {KIND_PODDISRUPTIONBUDGET,
+     {"{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: b}, spec: {minAvailable: 1, selector: "
+      "{matchLabels: {app: x}}}}",
+      "{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: b}, spec: {maxUnavailable: 30%, selector: "
+      "{}, "
+      "unhealthyPodEvictionPolicy: AlwaysAllow}, status: {disruptedPods: {p: '2026-01-01T00:00:00Z'}}}"}},
     {KIND_NETWORKPOLICY,
      {"{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: n}, spec: {podSelector: {matchLabels: "
       "{app: x}}, ingress: [{from: [{podSelector: {}}, {ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16]}}], ports: "

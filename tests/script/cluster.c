@@ -1,5 +1,6 @@
 #include "tests/script/cluster.h"
 
+#include "controllers/eviction.h"
 #include "proto/facts/node_match.h"
 
 #include <stdio.h>
@@ -136,4 +137,18 @@ void cluster_delete(struct cluster *c, const struct object *o, enum deletion_pol
     }
     txn_close(&t);
     arena_close(&a);
+}
+
+int cluster_evict(struct cluster *c, const struct object *pod, int64_t grace_s, struct error *err)
+{
+    struct arena a;
+    struct txn t;
+    const struct deletion_options options = {.grace_s = grace_s};
+    arena_init(&a);
+    txn_init(&t, "api");
+    int rv = eviction_request(&t, &a, stage_tip(&c->stage), pod, &options, env_wall_ms(&c->stage.env), err);
+    rv = rv == 0 && t.count > 0 ? stage_submit(&c->stage, &t, err) : rv;
+    txn_close(&t);
+    arena_close(&a);
+    return rv;
 }

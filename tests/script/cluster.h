@@ -22,5 +22,7 @@ int64_t cluster_deadline(void *data);
 bool cluster_schedule(struct cluster *c); /* true if a pod was bound */
 /* As a user's delete; the test fails if it is refused. */
 void cluster_delete(struct cluster *c, const struct object *o, enum deletion_policy policy, int64_t grace_s);
+/* As a user's eviction: 0, or what it is refused with. */
+int cluster_evict(struct cluster *c, const struct object *pod, int64_t grace_s, struct error *err);
 
 #endif

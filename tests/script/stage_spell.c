@@ -12,6 +12,7 @@
  *   configmap NAME [owner=KIND/NAME]
  *   pv NAME [size=1Gi] [modes=ReadWriteOnce,...] [class=c] [policy=Retain] [on=NODE] [for=CLAIM] [labels=a=b]
  *   pvc NAME [size=1Gi] [modes=ReadWriteOnce,...] [class=c] [noclass] [volume=PV] [selector=a=b]
+ *   budget NAME [min=2] [max=50%] [select=app=web] [policy=AlwaysAllow]
  *   class NAME [provisioner=reeve.io/local] [immediate] [policy=Delete] [grows] [default]
  * A node has [local=10Gi] of room for local volumes, under /volumes.
  * all with [ns=default]. */
@@ -341,13 +342,28 @@ static void spell_class(struct stage *w, struct arena *a, struct buf *b, const s
                word(ws, "policy", "Delete"), flag(ws, "grows") ? "true" : "false");
 }
 
+static void spell_budget(struct stage *w, struct arena *a, struct buf *b, const struct words *ws)
+{
+    static const char *const bounds[][2] = {
+        {"min", "minAvailable"}, {"max", "maxUnavailable"}, {"policy", "unhealthyPodEvictionPolicy"}};
+    buf_puts(b, "apiVersion: policy/v1\nkind: PodDisruptionBudget\n");
+    write_metadata(w, a, b, ws, "");
+    buf_printf(b, "spec: {selector: {matchLabels: %s}", map_text(a, word(ws, "select", "app=web")));
+    for (unsigned i = 0; i < ARRAY_SIZE(bounds); i++) {
+        if (word(ws, bounds[i][0], NULL) != NULL) {
+            buf_printf(b, ", %s: %s", bounds[i][1], word(ws, bounds[i][0], ""));
+        }
+    }
+    buf_puts(b, "}\n");
+}
+
 static const struct {
     const char *word;
     void (*spell)(struct stage *w, struct arena *a, struct buf *b, const struct words *ws);
 } spellings[] = {
     {"pod", spell_pod},         {"node", spell_node},       {"rs", spell_rs}, {"deployment", spell_deployment},
     {"namespace", spell_plain}, {"configmap", spell_plain}, {"pv", spell_pv}, {"pvc", spell_pvc},
-    {"class", spell_class}};
+    {"class", spell_class},     {"budget", spell_budget}};
 
 static bool spell_line(struct stage *w, const char *line, struct error *err)
 {

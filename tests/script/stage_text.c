@@ -254,6 +254,13 @@ void stage_write_summary(struct stage *w, struct buf *out, const struct object *
             buf_printf(out, ", revision %.*s", STR_ARG(revision));
         }
         write_conditions(out, o);
+    } else if (o->kind->id == KIND_PODDISRUPTIONBUDGET) {
+        buf_printf(out, " %lld may go, %lld healthy of %lld, %lld desired",
+                   (long long)mp_int(mp_get(status, "disruptionsAllowed"), -1),
+                   (long long)mp_int(mp_get(status, "currentHealthy"), -1),
+                   (long long)mp_int(mp_get(status, "expectedPods"), -1),
+                   (long long)mp_int(mp_get(status, "desiredHealthy"), -1));
+        write_conditions(out, o);
     } else if (o->kind->id == KIND_NODE) {
         buf_printf(out, " %.*s", STR_ARG(mp_str(mp_path(root, "spec.podCIDR"))));
         write_taints(out, o);

@@ -5,6 +5,7 @@
  *   status KIND NAME [ns=]    the same for the status
  *   older KIND NAME [ns=]     the same without checks and defaults: what an older program may have stored
  *   delete KIND NAME [policy=Background|Foreground|Orphan] [grace=S] [ns=]
+ *   evict POD... [grace=S] [ns=]   one after another, before anything else is done
  *   remove KIND NAME [ns=]    at once, no questions
  *   reconcile CONTROLLER KIND NAME [ns=]   one reconcile; shows what the transaction changed
  *   run [limit=S] [trace[=full]]   controllers, a simple scheduler and agents, until nothing is left to do (letting
@@ -80,6 +81,21 @@ static void do_delete(struct cluster *c, const struct script_step *step, struct 
     cluster_delete(c, step_object(c, step, 0), (enum deletion_policy)deletion_policy_parse(str_of(policy)),
                    grace == NULL ? -1 : atoi(grace));
     buf_append(out, c->stage.trace.data + from, c->stage.trace.size - from);
+}
+static void do_evict(struct cluster *c, const struct script_step *step, struct buf *out)
+{
+    const char *grace = script_word(step, "grace");
+    for (unsigned i = 0; i < step->words_count && strchr(step->words[i], '=') == NULL; i++) {
+        const struct object *pod = stage_get(&c->stage, KIND_POD, step_ns(step), step->words[i]);
+        struct error err = {0};
+        size_t from = c->stage.trace.size;
+        assert_non_null(pod);
+        if (cluster_evict(c, pod, grace == NULL ? -1 : atoi(grace), &err) != 0) {
+            buf_printf(out, "%s: %s", err_reason(err.code), err.message);
+            buf_printf(out, err.retry_after_ms > 0 ? " (again in %d s)\n" : "\n", err.retry_after_ms / 1000);
+        }
+        buf_append(out, c->stage.trace.data + from, c->stage.trace.size - from);
+    }
 }
 static void do_remove(struct cluster *c, const struct script_step *step, struct buf *out)
 {
@@ -193,10 +209,10 @@ static void do_advance(struct cluster *c, const struct script_step *step, struct
 static const struct {
     const char *name;
     void (*run)(struct cluster *c, const struct script_step *step, struct buf *out);
-} commands[] = {{"older", do_older},   {"apply", do_apply},     {"patch", do_patch},      {"status", do_status},
-                {"delete", do_delete}, {"remove", do_remove},   {"run", do_run},          {"reconcile", do_reconcile},
-                {"show", do_show},     {"silence", do_silence}, {"hear", do_hear},        {"bad-image", do_bad_image},
-                {"agents", do_agents}, {"advance", do_advance}, {"calendar", do_calendar}};
+} commands[] = {{"older", do_older},         {"apply", do_apply},   {"patch", do_patch},     {"status", do_status},
+                {"delete", do_delete},       {"evict", do_evict},   {"remove", do_remove},   {"run", do_run},
+                {"reconcile", do_reconcile}, {"show", do_show},     {"silence", do_silence}, {"hear", do_hear},
+                {"bad-image", do_bad_image}, {"agents", do_agents}, {"advance", do_advance}, {"calendar", do_calendar}};
 
 static void script_step_do(void *data, const struct script_step *step, struct buf *out)
 {
