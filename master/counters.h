@@ -29,6 +29,7 @@
     X(list_pieces, "listPieces", "turns of the loop that lists took")                                                  \
     X(visits_most, "pieceVisitsMost", "the most objects or transactions that a piece of a list or watch looked at")    \
     X(deletion_pieces, "deletionPieces", "turns of the loop that deletions of many objects took")                      \
+    X(evictions_refused, "evictionsRefused", "evictions that would have broken a disruption budget")                   \
     X(revoked_calls, "revokedCallsRefused", "calls with a revoked certificate")                                        \
     X(leases_lost, "leasesLost", "times that this master ceased to serve agents, as it did not keep up")               \
     X(batches_sent, "batchesSent", "batches of reports that were sent to the leader")                                  \

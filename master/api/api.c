@@ -65,6 +65,9 @@ void api_do(struct api_call *c, const struct api_request *q)
     case API_DELETECOLLECTION:
         verb_deletecollection(c, &q->deletecollection);
         break;
+    case API_EVICT:
+        verb_evict(c, &q->evict);
+        break;
     case API_TXN:
         verb_txn(c, &q->txn);
         break;

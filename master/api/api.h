@@ -111,6 +111,14 @@ struct api_deletecollection {
     struct api_selection of;
     struct deletion_options options;
 };
+/* A pod, which is deleted unless a disruption budget forbids it: what Kubernetes has as the subresource `eviction` of
+ * pods, with an Eviction (policy/v1): its name and namespace are the pod's, and its deleteOptions are `options`.
+ * ERR_LIMIT, the cause ERROR_CAUSE_DISRUPTION_BUDGET, retry_after_ms: not now (controllers/eviction.h). */
+struct api_evict {
+    struct api_write how;
+    struct str ns, name;
+    struct deletion_options options;
+};
 /* Several operations, all or nothing. */
 enum api_op_type { API_OP_CREATE, API_OP_UPDATE, API_OP_DELETE, API_OP_CHECK };
 struct api_op {
@@ -147,6 +155,7 @@ enum api_verb {
     API_APPLY,
     API_DELETE,
     API_DELETECOLLECTION,
+    API_EVICT,
     API_TXN,
     /* Answered by a document, which is no object (front->told): its members stand in proto/rpc/api.h. */
     API_TOKEN,
@@ -168,6 +177,7 @@ struct api_request {
         struct api_apply apply;
         struct api_delete delete;
         struct api_deletecollection deletecollection;
+        struct api_evict evict;
         struct api_txn txn;
         struct api_token token;
     };
@@ -259,6 +269,7 @@ void verb_patch(struct api_call *c, const struct api_patch *q);
 void verb_apply(struct api_call *c, const struct api_apply *q);
 void verb_delete(struct api_call *c, const struct api_delete *q);
 void verb_deletecollection(struct api_call *c, const struct api_deletecollection *q);
+void verb_evict(struct api_call *c, const struct api_evict *q);
 void verb_txn(struct api_call *c, const struct api_txn *q);
 void verb_token(struct api_call *c, const struct api_token *q); /* auth/tokens.c */
 void verb_whoami(struct api_call *c);                           /* auth/whoami.c */

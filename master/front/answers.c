@@ -53,6 +53,7 @@ void verbs_write_answer(struct buf *b, const struct api_answer *a)
         mp_write_key_bool(b, "gone", a->items[0].gone);
         break;
     case API_DELETE:
+    case API_EVICT:
         mp_write_map(b, 3 + more);
         write_object(b, a->items[0].object);
         mp_write_key_bool(b, "gone", a->items[0].gone);

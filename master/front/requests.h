@@ -35,6 +35,7 @@ struct method {
     X(apply)                                                                                                           \
     X(delete)                                                                                                          \
     X(deletecollection)                                                                                                \
+    X(evict)                                                                                                           \
     X(txn)                                                                                                             \
     X(logs)                                                                                                            \
     X(exec)                                                                                                            \

@@ -25,6 +25,8 @@ static const struct api_write *write_of(const struct api_request *q)
         return &q->delete.how;
     case API_DELETECOLLECTION:
         return &q->deletecollection.how;
+    case API_EVICT:
+        return &q->evict.how;
     case API_TXN:
         return &q->txn.how;
     }

@@ -211,8 +211,8 @@ static int read_deletion(const struct reader *r, struct deletion_options *o)
     int p = deletion_policy_parse(policy);
     if (p < 0) {
         return error_set(r->err, ERR_USAGE,
-                         "delete: unknown propagationPolicy \"%.*s\"; known are Background, Foreground, Orphan",
-                         STR_ARG(policy));
+                         "%s: unknown propagationPolicy \"%.*s\"; known are Background, Foreground, Orphan",
+                         r->row->name, STR_ARG(policy));
     }
     *o = (struct deletion_options){
         .grace_s = mp_int(get(r, "gracePeriodSeconds"), -1),
@@ -220,7 +220,8 @@ static int read_deletion(const struct reader *r, struct deletion_options *o)
         .if_uid = uid,
         .if_revision = (uint64_t)mp_int(get(r, "revision"), 0),
     };
-    return o->grace_s >= -1 ? 0 : error_set(r->err, ERR_USAGE, "delete: gracePeriodSeconds must not be negative");
+    return o->grace_s >= -1 ? 0
+                            : error_set(r->err, ERR_USAGE, "%s: gracePeriodSeconds must not be negative", r->row->name);
 }
 
 static void put_deletion(struct writer *w, const struct deletion_options *o)
@@ -387,6 +388,22 @@ static void write_deletecollection(struct writer *w, const struct api_request *q
     put_selection(w, &q->deletecollection.of);
     put_deletion(w, &q->deletecollection.options);
     put_write(w, &q->deletecollection.how);
+}
+
+static int read_evict(const struct reader *r, struct api_request *q)
+{
+    int rv = read_namespace(r, kind_by_id(KIND_POD), &q->evict.ns, false);
+    rv = rv != 0 ? rv : text(r, "name", &q->evict.name, true);
+    rv = rv != 0 ? rv : read_deletion(r, &q->evict.options);
+    return rv != 0 ? rv : read_write(r, &q->evict.how);
+}
+
+static void write_evict(struct writer *w, const struct api_request *q)
+{
+    put_text(w, "namespace", q->evict.ns);
+    put_text(w, "name", q->evict.name);
+    put_deletion(w, &q->evict.options);
+    put_write(w, &q->evict.how);
 }
 
 /* ---- txn ---- */
@@ -580,6 +597,8 @@ const struct method request_delete = {
 const struct method request_deletecollection = {
     "deletecollection", verb, METHOD_WRITE | METHOD_DELETES | METHOD_ANY_KIND,
     "kind namespace labelSelector fieldSelector gracePeriodSeconds propagationPolicy id dryRun"};
+const struct method request_evict = {"evict", verb, METHOD_WRITE | METHOD_DELETES,
+                                     "namespace name gracePeriodSeconds propagationPolicy uid revision id dryRun"};
 const struct method request_txn = {"txn", verb, METHOD_WRITE, "ops validate id dryRun"};
 const struct method request_token = {"token", verb, METHOD_WRITE | METHOD_AGAIN,
                                      "role ttlSeconds uses nodeName replaces evenReachable"};
@@ -601,6 +620,7 @@ static const struct {
     [API_APPLY] = {&request_apply, read_apply, write_apply},
     [API_DELETE] = {&request_delete, read_delete, write_delete},
     [API_DELETECOLLECTION] = {&request_deletecollection, read_deletecollection, write_deletecollection},
+    [API_EVICT] = {&request_evict, read_evict, write_evict},
     [API_TXN] = {&request_txn, read_txn, write_txn},
     [API_TOKEN] = {&request_token, read_token, write_token},
     [API_WHOAMI] = {&request_whoami, read_nothing, write_nothing},

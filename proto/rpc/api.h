@@ -34,6 +34,10 @@
  * deletecollection {kind, ?namespace, ?labelSelector, ?fieldSelector, ...as delete} -> {count, revision}
  *                what there is when it begins, piece by piece, not all or nothing: if it fails on the way, asking again
  *                goes on with the others. count: of this request; of one whose id was done before, of its last piece
+ * evict          {namespace, name, ?gracePeriodSeconds, ?propagationPolicy, ?uid, ?revision, ?id, ?dryRun}
+ *                                                       -> {object, revision, gone: bool}
+ *                a pod, deleted unless a disruption budget forbids it: TooManyRequests, with a cause DisruptionBudget
+ *                and retryAfterMs
  * txn            {ops: [{op: create|update|delete|check, ?object, ?kind, ?namespace, ?name, ?part, ?revision, ?uid}],
  *                ?id, ?validate} -> {revision, results: [{object, gone, result: created|configured|unchanged|deleted}]}
  * logs           {namespace, name, ?container, ?follow, ?previous, ?tailLines, ?sinceSeconds, ?sinceTime, ?timestamps,

@@ -199,6 +199,10 @@ static struct api_request any_request(struct world *w, enum api_verb verb)
         q.deletecollection = (struct api_deletecollection){any_write(w), any_selection(w), any_deletion(w, false)};
         q.deletecollection.how.lenient = false;
         break;
+    case API_EVICT:
+        q.evict = (struct api_evict){any_write(w), any_text(w), any_text(w), any_deletion(w, true)};
+        q.evict.how.lenient = false;
+        break;
     case API_TXN:
         q.txn = any_txn(w);
         break;
@@ -321,6 +325,12 @@ static void same_request(const struct api_request *a, const struct api_request *
         same_write(&a->deletecollection.how, &b->deletecollection.how);
         same_selection(&a->deletecollection.of, &b->deletecollection.of);
         same_deletion(&a->deletecollection.options, &b->deletecollection.options);
+        break;
+    case API_EVICT:
+        same_write(&a->evict.how, &b->evict.how);
+        same_text(a->evict.ns, b->evict.ns);
+        same_text(a->evict.name, b->evict.name);
+        same_deletion(&a->evict.options, &b->evict.options);
         break;
     case API_TXN:
         same_write(&a->txn.how, &b->txn.how);
@@ -445,6 +455,7 @@ static void test_each_answer_is_read_as_it_was_written(void **state)
     check_answer(w, &(struct api_answer){.verb = API_PATCH, .revision = 8, .items = &gone, .count = 1});
     check_answer(w, &(struct api_answer){.verb = API_DELETE, .revision = 9, .items = &gone, .count = 1});
     check_answer(w, &(struct api_answer){.verb = API_DELETE, .revision = 9, .items = &changed, .count = 1});
+    check_answer(w, &(struct api_answer){.verb = API_EVICT, .revision = 9, .items = &gone, .count = 1});
     check_answer(w, &(struct api_answer){.verb = API_DELETECOLLECTION, .revision = 9, .count = 12});
     struct api_item many[] = {created, changed, same, gone, {NULL, API_DONE_UNCHANGED, true}};
     check_answer(w, &(struct api_answer){.verb = API_APPLY, .revision = 9, .items = many, .count = 3});

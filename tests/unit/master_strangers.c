@@ -448,6 +448,7 @@ static void test_random_parameters_do_no_harm(void **state)
         {"apply", "objects validate id dryRun"},
         {"delete", "kind namespace name gracePeriodSeconds propagationPolicy uid revision id dryRun"},
         {"deletecollection", "kind namespace labelSelector fieldSelector gracePeriodSeconds propagationPolicy dryRun"},
+        {"evict", "namespace name gracePeriodSeconds propagationPolicy uid revision id dryRun"},
         {"txn", "ops id dryRun"},
         {"logs", "namespace name container follow"},
         {"exec", "namespace name command stdin"},
