@@ -47,6 +47,13 @@ bool api_old_master(struct api *a, const struct error *e)
     return true;
 }
 
+/* Who waits for the budget decides how long; a request that is repeated here would wait in silence. */
+static bool is_held_by_budget(const struct error *e)
+{
+    struct error_cause_text cause;
+    return error_cause(e, 0, &cause) && cause.reason == ERROR_CAUSE_DISRUPTION_BUDGET;
+}
+
 /* Another master, or later, may do better. */
 bool api_worth_retry(const struct error *e)
 {
@@ -59,7 +66,7 @@ bool api_worth_retry(const struct error *e)
     case ERR_CANCELED:
     case ERR_BUSY:
     case ERR_LIMIT:
-        return true;
+        return !is_held_by_budget(e);
     default:
         return false;
     }

@@ -293,7 +293,7 @@ static const struct command create_deployment = {
 #define LATER                                                                                                          \
     "cronjob,cj,role,rolebinding,clusterrole,clusterrolebinding,serviceaccount,sa,ingress,ing,quota,"                  \
     "resourcequota,"                                                                                                   \
-    "poddisruptionbudget,pdb,priorityclass,pc,token"
+    "priorityclass,pc,token"
 
 static int run_later(struct rctl *r)
 {
@@ -309,8 +309,8 @@ static int run_later(struct rctl *r)
     }
     struct error err = {0};
     error_set(&err, ERR_UNSUPPORTED,
-              "%s is not there yet; create makes configmap, secret, namespace, deployment, job and service, and "
-              "everything else from manifests: -f FILE",
+              "%s is not there yet; create makes configmap, secret, namespace, deployment, job, service and "
+              "poddisruptionbudget, and everything else from manifests: -f FILE",
               name);
     return rctl_fail_here(r, &err);
 }
@@ -331,13 +331,13 @@ static const struct option_row create_options[] = {
     {"edit", 0, OPTION_FLAG, NULL, NULL, NULL, "edit the objects before they are created"},
     OPTION_ROWS_CREATE,
 };
-static const struct command *const create_subs[] = {
-    &create_configmap, &create_secret, &create_namespace, &create_deployment,
-    &create_service,   &create_job,    &create_later,     NULL};
+static const struct command *const create_subs[] = {&create_configmap,  &create_secret,  &create_namespace,
+                                                    &create_deployment, &create_service, &create_job,
+                                                    &create_budget,     &create_later,   NULL};
 const struct command command_create = {
     .name = "create",
     .usage = "-f FILE... | configmap NAME ... | secret generic|tls|docker-registry NAME ... | namespace NAME | "
-             "deployment NAME ... | job NAME ... | service TYPE NAME ...",
+             "deployment NAME ... | job NAME ... | service TYPE NAME ... | poddisruptionbudget NAME ...",
     .summary = "Create objects from manifests or from the command line",
     .examples = "  rctl create -f pod.yaml\n"
                 "  # all manifests of a directory, checked by the cluster but not stored\n"

@@ -1,9 +1,8 @@
-/* rctl cordon, uncordon, taint, drain: what may run on a node. */
+/* rctl cordon, uncordon, taint: what may run on a node. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/timefmt.h"
-#include "client/cmd/common.h"
+#include "client/cmd/node.h"
 
 /* Words are names of nodes ("nodes/n1" as well). A node that is missing is told; the others are handled. */
 static int select_nodes(struct rctl *r, struct api_list *out, int *code, struct error *err)
@@ -68,7 +67,7 @@ static int cordon_one(struct rctl *r, const struct object *node, bool cordon, en
     return common_print_object(r, after, cordon ? "cordoned" : "uncordoned", dry);
 }
 
-static int cordon_all(struct rctl *r, bool cordon, struct api_list *nodes)
+int node_cordon_all(struct rctl *r, bool cordon, struct api_list *nodes)
 {
     struct error err = {0};
     enum dry_run dry;
@@ -89,13 +88,13 @@ static int cordon_all(struct rctl *r, bool cordon, struct api_list *nodes)
 static int run_cordon(struct rctl *r)
 {
     CLEANUP_LIST struct api_list nodes = {0};
-    return cordon_all(r, true, &nodes);
+    return node_cordon_all(r, true, &nodes);
 }
 
 static int run_uncordon(struct rctl *r)
 {
     CLEANUP_LIST struct api_list nodes = {0};
-    return cordon_all(r, false, &nodes);
+    return node_cordon_all(r, false, &nodes);
 }
 
 const struct command command_cordon = {
@@ -119,155 +118,6 @@ const struct command command_uncordon = {
     .options = cordon_options,
     .options_count = ARRAY_SIZE(cordon_options),
     .run = run_uncordon,
-};
-
-/* ---- drain ---- */
-
-static const struct option_row drain_options[] = {
-    OPTION_ROW_SELECTOR,
-    {"force", 0, OPTION_FLAG, NULL, NULL, NULL, "also pods that nothing will make anew"},
-    {"delete-emptydir-data", 0, OPTION_FLAG, NULL, NULL, NULL, "also pods with emptyDir volumes, whose data is lost"},
-    {"delete-local-data", 0, OPTION_FLAG, NULL, NULL, NULL, "the old word for --delete-emptydir-data"},
-    {"pod-selector", 0, OPTION_VALUE, NULL, NULL, "SELECTOR", "only pods with such labels"},
-    {"disable-eviction", 0, OPTION_FLAG, NULL, NULL, NULL, "delete pods, whatever budgets say (there are none yet)"},
-    {"skip-wait-for-delete-timeout", 0, OPTION_VALUE, "0", NULL, "SECONDS",
-     "do not wait for pods that have been ending for longer; 0: wait for all"},
-    {"chunk-size", 0, OPTION_VALUE, "500", NULL, "N", "taken for the sake of scripts"},
-    {"ignore-daemonsets", 0, OPTION_FLAG, NULL, NULL, NULL, "leave pods of DaemonSets where they are"},
-    {"grace-period", 0, OPTION_VALUE, "-1", NULL, "SECONDS", "how long containers may take to end"},
-    {"timeout", 0, OPTION_VALUE, "0s", NULL, "DURATION", "how long to wait; 0: as long as it takes"},
-    OPTION_ROW_DRY_RUN,
-    OPTION_ROW_OUTPUT,
-};
-
-static bool has_empty_dir(const struct object *pod)
-{
-    for (struct mp_iter it = mp_iter(mp_path(object_mp(pod), "spec.volumes")); mp_next(&it);) {
-        if (mp_type(mp_get(it.value, "emptyDir")) == MP_MAP) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* NULL: it may go. */
-static const char *why_not(struct rctl *r, const struct object *pod, bool *skip)
-{
-    struct str phase = mp_str(mp_path(object_mp(pod), "status.phase"));
-    *skip = false;
-    if (str_is(phase, "Succeeded") || str_is(phase, "Failed") || pod->deleting) {
-        return NULL;
-    }
-    for (struct mp_iter it = mp_iter(mp_path(object_mp(pod), "metadata.ownerReferences")); mp_next(&it);) {
-        if (str_is(mp_str(mp_get(it.value, "kind")), "DaemonSet")) {
-            *skip = true;
-            return opt_flag(r, "ignore-daemonsets") ? NULL : "belongs to a DaemonSet (--ignore-daemonsets)";
-        }
-    }
-    if (pod->owner_uid.n == 0 && !opt_flag(r, "force")) {
-        return "nothing would make it anew (--force)";
-    }
-    if (has_empty_dir(pod) && !opt_flag(r, "delete-emptydir-data") && !opt_flag(r, "delete-local-data")) {
-        return "has an emptyDir volume (--delete-emptydir-data)";
-    }
-    return NULL;
-}
-
-/* How long it has been told to end already. */
-static int64_t ending_since_ms(const struct object *pod)
-{
-    struct str at = mp_str(mp_path(object_mp(pod), "metadata.deletionTimestamp"));
-    int64_t ms;
-    return at.n > 0 && timefmt_parse(at, &ms) ? rctl_now_ms() - ms : 0;
-}
-
-static int drain_node(struct rctl *r, const struct object *node, const struct delete_options *d, int64_t timeout_ms)
-{
-    struct error err = {0};
-    CLEANUP_LIST struct api_list pods = {0};
-    struct api_list_query q = {.kind = kind_by_id(KIND_POD),
-                               .label_selector = opt(r, "pod-selector"),
-                               .field_selector = arena_printf(&r->arena, "spec.nodeName=%.*s", STR_ARG(node->name))};
-    if (api_list(r->api, &q, &pods, &err) != 0) {
-        return rctl_fail(r, &err);
-    }
-    int64_t skip_ms = 0;
-    if (args_duration_ms("skip-wait-for-delete-timeout", opt(r, "skip-wait-for-delete-timeout"), &skip_ms, &err) != 0) {
-        return rctl_usage(r, "%s", err.message);
-    }
-    skip_ms = skip_ms == 0 ? INT64_MAX : skip_ms;
-    bool refused = false;
-    for (unsigned i = 0; i < pods.count; i++) {
-        bool skip;
-        const char *why = why_not(r, pods.items[i], &skip);
-        if (why != NULL) {
-            rctl_note(r, "error: pod %.*s/%.*s cannot be moved: %s", STR_ARG(pods.items[i]->ns),
-                      STR_ARG(pods.items[i]->name), why);
-            refused = true;
-        }
-    }
-    if (refused) {
-        return EXIT_FAILED; /* all or nothing: no pod was touched */
-    }
-    for (int pass = 0; pass < 2; pass++) {
-        for (unsigned i = 0; i < pods.count && !(pass == 1 && d->dry != DRY_RUN_NONE); i++) {
-            const struct object *p = pods.items[i];
-            bool skip, gone;
-            why_not(r, p, &skip);
-            if (skip || (pass == 1 && ending_since_ms(p) > skip_ms)) {
-                continue;
-            }
-            CLEANUP_OBJECT struct object *o = NULL;
-            int rc = pass == 1 ? common_wait_gone(r, p->kind, common_cstr(r, p->ns), common_cstr(r, p->name), p->uid,
-                                                  timeout_ms, &err)
-                     : d->dry == DRY_RUN_CLIENT ? 0
-                                                : common_delete(r, p->kind, common_cstr(r, p->ns),
-                                                                common_cstr(r, p->name), d, &o, &gone, &err);
-            if (rc != 0 && rc != ERR_NOT_FOUND) {
-                return rctl_fail(r, &err);
-            }
-            if (pass == 0) {
-                fprintf(r->out, "evicting pod %.*s/%.*s\n", STR_ARG(p->ns), STR_ARG(p->name));
-                fflush(r->out);
-            }
-        }
-    }
-    return common_print_object(r, node, "drained", d->dry);
-}
-
-static int run_drain(struct rctl *r)
-{
-    struct error err = {0};
-    struct delete_options d = {0};
-    int64_t timeout_ms;
-    CLEANUP_LIST struct api_list nodes = {0};
-    if (args_int("grace-period", opt(r, "grace-period"), -1, INT32_MAX, &d.grace_s, &err) != 0 ||
-        args_duration_ms("timeout", opt(r, "timeout"), &timeout_ms, &err) != 0 ||
-        common_dry_run(r, &d.dry, &err) != 0) {
-        return rctl_usage(r, "%s", err.message);
-    }
-    if (opt_flag(r, "delete-local-data")) {
-        rctl_note(r, "Flag --delete-local-data is old: it is called --delete-emptydir-data now");
-    }
-    int code = cordon_all(r, true, &nodes);
-    for (unsigned i = 0; i < nodes.count; i++) { /* one that cannot be drained does not keep the others from it */
-        int one = drain_node(r, nodes.items[i], &d, timeout_ms);
-        code = code == EXIT_DONE ? one : code;
-    }
-    return code;
-}
-
-const struct command command_drain = {
-    .name = "drain",
-    .usage = "NODE... [--force] [--delete-emptydir-data] [--ignore-daemonsets]",
-    .summary = "Cordon a node and move its pods away",
-    .examples = "  rctl drain n1\n"
-                "  # also pods without a controller, and those whose scratch data may go\n"
-                "  rctl drain n1 --force --delete-emptydir-data\n"
-                "  rctl uncordon n1\n",
-    .options = drain_options,
-    .options_count = ARRAY_SIZE(drain_options),
-    .run = run_drain,
 };
 
 /* ---- taint ---- */

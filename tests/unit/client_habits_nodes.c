@@ -71,6 +71,44 @@ static void draining(void **state)
     habits_run(h, rows, ARRAY_SIZE(rows));
 }
 
+static void draining_under_a_budget(void **state)
+{
+    struct habits *h = *state;
+    habits_must(h, "rctl cordon hollow-0 && rctl create deployment w --image=x --replicas=2", NULL);
+    habits_until(h, "test $(rctl get pods -l app=w | grep -c 1/1) = 2");
+    static const struct habit rows[] = {
+        {"rctl create pdb w --selector=app=w --min-available=2", NULL, 0, "=poddisruptionbudget.policy/w created\n"},
+        {"rctl create pdb w --selector=app=w", NULL, 2, "=", "one of --min-available and --max-unavailable"},
+        {"rctl create pdb w --min-available=1", NULL, 2, "=", "which pods?"},
+        {"rctl create poddisruptionbudget h --selector=app=w --max-unavailable=50% --dry-run=client -o "
+         "jsonpath={.spec.maxUnavailable}",
+         NULL, 0, "=50%"},
+        {"rctl create pdb h --selector=app=w --min-available=half", NULL, 1, "=", "must be a number or a percentage"},
+        {"rctl wait pdb/w --for=jsonpath={.status.currentHealthy}=2 --timeout=30s", NULL, 0},
+        {"rctl get pdb", NULL, 0,
+         "NAME   MIN AVAILABLE   MAX UNAVAILABLE   ALLOWED DISRUPTIONS   AGE\nw      2         "
+         "      N/A               0"},
+        {"rctl describe pdb w", NULL, 0,
+         "Min available:  2\nSelector:       app=w\n    Allowed disruptions:  0\n    Current:              2\n    "
+         "Desired:              2\n    Total:                2"},
+        {"rctl explain pdb.spec.minAvailable", NULL, 0, "must be healthy after an eviction"},
+        {"rctl drain hollow-1 --pod-selector app=w --dry-run=server", NULL, 1, "!drained",
+         "Cannot evict pod as it would violate the pod's disruption budget."},
+        {"rctl drain hollow-1 --pod-selector app=w --timeout=1s", NULL, HABIT_ANY, "evicting pod default/w-\n!drained",
+         "The disruption budget w needs 2 healthy pods and has 2 currently\nwas not drained within 1s: 2 of 2 pods"},
+        {"rctl get pods -l app=w -o name | wc -l", NULL, 0, "=2\n"},
+        {"rctl uncordon hollow-0 && rctl scale deploy w --replicas=3 --timeout=30s", NULL, 0},
+        {"rctl drain hollow-1 --pod-selector app=w --timeout=60s", NULL, 0, "evicted\nnode/hollow-1 drained"},
+        {"rctl get pods -l app=w -o jsonpath={.items[*].spec.nodeName}", NULL, 0, "!hollow-1"},
+        {"rctl uncordon hollow-1 && rctl create pdb w2 --selector=app=w --min-available=1", NULL, 0},
+        {"rctl drain hollow-0 --pod-selector app=w --timeout=20s", NULL, 1, "!drained",
+         "This pod has more than one PodDisruptionBudget"},
+        {"rctl drain hollow-0 --pod-selector app=w --timeout=60s --disable-eviction", NULL, 0, "deleted\ndrained"},
+        {"rctl uncordon hollow-0 && rctl delete pdb w w2 && rctl delete deploy w", NULL, 0},
+    };
+    habits_run(h, rows, ARRAY_SIZE(rows));
+}
+
 static void deleting_pods_by_field(void **state)
 {
     struct habits *h = *state;
@@ -168,8 +206,13 @@ static void images(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cordon_and_taint), cmocka_unit_test(draining), cmocka_unit_test(deleting_pods_by_field),
-        cmocka_unit_test(attaching),        cmocka_unit_test(copying),  cmocka_unit_test(images),
+        cmocka_unit_test(cordon_and_taint),
+        cmocka_unit_test(draining),
+        cmocka_unit_test(draining_under_a_budget),
+        cmocka_unit_test(deleting_pods_by_field),
+        cmocka_unit_test(attaching),
+        cmocka_unit_test(copying),
+        cmocka_unit_test(images),
     };
     return cmocka_run_group_tests(tests, set_up, habits_tear_down);
 }
