@@ -168,7 +168,8 @@ static bool at_rest(struct cluster *c, char why[256])
     if (!rollout_settled(c, why) || !agents_settled(c, why)) {
         return false;
     }
-    if (!upgrade_settled(c, why) || !services_settled(c, why) || !storage_settled(c, why) || !sets_settled(c, why)) {
+    if (!upgrade_settled(c, why) || !services_settled(c, why) || !storage_settled(c, why) || !sets_settled(c, why) ||
+        !budgets_settled(c, why)) {
         return false;
     }
     snprintf(why, 256, "something is written for ever");
@@ -223,6 +224,7 @@ void cluster_run(struct cluster *c, uint64_t seed, bool tracing)
     upgrade_draw(c);
     storage_draw(c);
     sets_draw(c);
+    budgets_draw(c);
     ledger_open(c);
     witness_open(c);
     boot(c);
@@ -237,6 +239,10 @@ void cluster_run(struct cluster *c, uint64_t seed, bool tracing)
     }
     if (c->swarm.events_bytes > 0) {
         cluster_trace(c, "%llu events fell off", (unsigned long long)c->dropped);
+    }
+    if (c->swarm.budgets) {
+        cluster_trace(c, "%llu pods were evicted, %llu of them under a budget", (unsigned long long)c->evicted,
+                      (unsigned long long)c->spared);
     }
     cluster_trace(
         c,

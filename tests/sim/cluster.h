@@ -8,7 +8,8 @@
  *
  * events.c fills the rings of events and judges what falls off.
  * services.c is both: Services that clients ask for, and what must hold of their addresses and endpoints.
- * storage.c is both as well: claims, volumes and pods that use them; and sets.c: StatefulSets, DaemonSets and Jobs.
+ * storage.c is both as well: claims, volumes and pods that use them; sets.c: StatefulSets, DaemonSets and Jobs; and
+ * budgets.c: disruption budgets and evictions.
  * And witness.c keeps what clients saw, without any of that, for the checkers of tests/check.
  *
  * How it judges: revisions order all transactions. The ledger is the history as the first master to commit each
@@ -66,6 +67,7 @@ struct swarm {
     bool services;         /* clients make Services: services.c */
     bool storage;          /* and claims, volumes, pods that use them: storage.c */
     bool sets;             /* and StatefulSets, DaemonSets, Jobs: sets.c */
+    bool budgets;          /* and disruption budgets, and evict pods: budgets.c */
     uint64_t events_bytes; /* the bound of events, where it is reached: events.c; 0: as masters have it */
 };
 
@@ -168,6 +170,7 @@ enum op_kind {
     OP_UNSERVE,  /* delete a Service */
     OP_STORE,    /* something of storage: storage.c */
     OP_SETS,     /* something of StatefulSets, DaemonSets and Jobs: sets.c */
+    OP_BUDGETS,  /* something of disruption budgets, or an eviction: budgets.c */
     OP_SETTLE,   /* good image, few replicas: before the end */
     OP_KINDS,
 };
@@ -233,6 +236,7 @@ struct cluster {
     struct rng storing; /* of storage: storage_draw */
     struct rng setting; /* of StatefulSets and others: sets_draw */
     struct rng gossip;  /* of events: events_draw */
+    struct rng sparing; /* of budgets: budgets_draw */
     uint64_t seed;
     struct swarm swarm;
     enum phase phase;
@@ -299,6 +303,8 @@ struct cluster {
     struct strmap spoiled; /* services.c: what two Services have since an OP_SPOIL */
     uint64_t spoils;       /* so often */
     uint64_t dropped;      /* events that fell off */
+    uint64_t evicted;      /* pods, by budgets.c */
+    uint64_t spared;       /* of them, that a budget selects */
     uint64_t faults, done, refused, given_up, unknown, reads, repeats, snapshots, restores;
 };
 
@@ -407,6 +413,13 @@ uint64_t sets_pods(const struct cluster *c, bool running); /* its own, as rollou
 bool sets_settled(struct cluster *c, char why[256]);
 /* agents.c: the uid of another pod of this name that runs there; NULL: none. */
 const char *agent_runs_name(const struct agent *a, struct str name, struct str but_uid);
+
+/* ---- budgets.c: only where swarm.budgets ---- */
+void budgets_draw(struct cluster *c);
+bool budgets_next(struct cluster *c);
+int budgets_build(struct life *life, int64_t at, struct txn *t, struct error *err); /* as op_build */
+void budgets_judge(struct cluster *c, const struct view *before, const struct history_txn *t);
+bool budgets_settled(struct cluster *c, char why[256]);
 
 /* ---- services.c: only where swarm.services ---- */
 void services_draw(struct cluster *c);

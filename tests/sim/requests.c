@@ -232,6 +232,8 @@ int op_build(struct life *life, int64_t at, struct txn *t, struct error *err)
         return storage_build(life, at, t, err);
     case OP_SETS:
         return sets_build(life, at, t, err);
+    case OP_BUDGETS:
+        return budgets_build(life, at, t, err);
     case OP_SCALE:
     case OP_IMAGE:
     case OP_UNDEPLOY:
@@ -284,6 +286,9 @@ static enum op_kind draw_kind(struct cluster *c)
     }
     if (sets_next(c)) {
         return OP_SETS;
+    }
+    if (budgets_next(c)) {
+        return OP_BUDGETS;
     }
     if (services_next(c, &kind)) {
         return kind;
