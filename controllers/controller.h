@@ -46,9 +46,9 @@ struct reconcile_out {
      * names. 0 = at any time. */
     int64_t rest_ms;
     /* The walk was left behind this object of the view: the key is queued again, behind the others, and goes on there.
-     * A step looks at RECONCILE_VISITS_MAX objects at most, so that no turn of the loop grows with the state. What
-     * changes behind its back meanwhile is the controller's matter. NULL = it came to the end. Soft state: the next
-     * leader begins anew. */
+     * A step looks at RECONCILE_VISITS_MAX objects at most, so that no turn of the loop grows with the state. If a
+     * watch tells of the key meanwhile, also because of what the walk itself has written, another walk follows this
+     * one. NULL = it came to the end. Soft state: the next leader begins anew. */
     const struct object *left_at;
     struct arena *arena;        /* scratch, lives until the transaction was evaluated */
     struct decisions decisions; /* what was decided and why (reconcile_decided) */

@@ -58,6 +58,7 @@ struct item {
     uint64_t seq;          /* order among equal due times */
     bool queued, running, urgent;
     bool violated;             /* the last reconcile was */
+    bool again;                /* something has changed while a walk was on its way: another one follows */
     struct place *from;        /* NULL: from the beginning */
     struct controller_key key; /* points behind */
     unsigned id_size;
@@ -246,6 +247,7 @@ static void emit_key(void *data, const struct kind *k, struct str ns, struct str
     struct item *it = item_get(e->c, e->controller, k, ns, name);
     const struct object *o = e->spec_of;
     if (it != NULL) {
+        it->again = it->again || it->running || it->from != NULL;
         item_queue(e->c, it, o != NULL && o->kind == k && str_eq(o->name, name) && str_eq(o->ns, ns));
     }
 }
@@ -501,7 +503,9 @@ static void item_run(struct controllers *c, struct item *it)
     int64_t after_ms = 0, took_ms = 0, rest_ms = 0;
     struct error err = {0};
     delay_cancel(c, it);
+    bool walks = it->from != NULL;
     it->running = true;
+    it->again = it->again && walks;
     it->violated = false;
     c->stats.reconciles++;
     int rv = item_reconcile(c, it, &after_ms, &took_ms, &rest_ms, &err);
@@ -526,6 +530,9 @@ static void item_run(struct controllers *c, struct item *it)
         item_leave_at(it, NULL);
     } else {
         it->failures = 0;
+    }
+    if (rv == 0 && walks && it->from == NULL && it->again && !it->queued) {
+        after_ms = after_ms > 0 ? MIN(after_ms, MAX(rest_ms, 1)) : MAX(rest_ms, 1);
     }
     if (it->from != NULL) {
         item_queue(c, it, false);

@@ -2,8 +2,9 @@
  * Source: Kubernetes' endpoint controller.
  *
  * At most ADDRESSES_MAX addresses, and an annotation if there are more. Pods that are to end are not in it. Of a
- * Service with many pods it is written once in REST_MS at most, since each change writes all of it: EndpointSlices are
- * what nodes follow. Endpoints that somebody has written for a Service without a selector are theirs. */
+ * Service with many pods it is written once in REST_MS at most, since each change writes all of it, and of more than
+ * RECONCILE_VISITS_MAX pods the first ones by name are looked at: EndpointSlices are what nodes follow. Endpoints that
+ * somebody has written for a Service without a selector are theirs. */
 #include "controllers/registry.h"
 #include "controllers/services/places.h"
 
@@ -65,7 +66,7 @@ static struct value *subsets_of(struct arena *a, const struct places *l, bool *t
     for (unsigned i = 0; i < l->count; i++) {
         shown += l->items[i].ready || !l->items[i].terminating;
     }
-    *truncated = shown > ADDRESSES_MAX;
+    *truncated = shown > ADDRESSES_MAX || l->left_at != NULL;
     return subsets;
 }
 
@@ -118,7 +119,7 @@ static int endpoints_reconcile(const struct reconcile_in *in, struct reconcile_o
     }
     struct places places;
     bool truncated;
-    places_find(a, in->view, service, &places);
+    places_find(a, in->view, service, STR_NONE, RECONCILE_VISITS_MAX, &places);
     struct value *doc = old != NULL ? object_to_value(a, old) : value_map(a),
                  *meta = value_ensure_map(a, doc, "metadata");
     value_set(a, doc, "apiVersion", value_cstr(a, k->api_version));

@@ -5,21 +5,32 @@
  * with room for all of it, then into a new one: so one pod's change writes one slice, however many the Service has. A
  * slice that has become empty goes, but for the last.
  *
- * First in the registry: a pod that is no longer ready leaves in the turn that says so. */
+ * Of a Service with many pods a step looks at STEP_PODS of them, by name, and what slices say of all others it leaves
+ * as it is; the next step goes on behind them. So a step costs the places of those pods, and a glance at each endpoint:
+ * some 4 ms with 5,000 pods, which took 9 ms at once. A walk that has come to its end is followed by a rest of REST_MS.
+ *
+ * First in the registry: a pod that is no longer ready leaves in the turn that says so, if it is one of STEP_PODS. */
 #include "base/strmap.h"
 #include "controllers/registry.h"
 #include "controllers/services/places.h"
 
 #define SLICE_MAX  100u
-#define WRITES_MAX 100u /* slices of one transaction; the rest follows in the next */
+#define WRITES_MAX 20u /* slices of one transaction; the rest follows in the next */
+#define STEP_PODS  1000u
+#define REST_MS    60
 #define MANAGED_BY "endpointslice.kubernetes.io/managed-by"
 #define MANAGER    "endpointslice-controller.k8s.io"
 
+/* One endpoint of a slice: a place, or as it stands there if its pod is of another step. */
+struct slot {
+    const struct place *place; /* NULL: of another step */
+    struct mp there;
+};
 struct slice {
     const struct object *o; /* NULL: it is to be made */
-    unsigned group;
+    unsigned group;         /* of places.groups; their number: none of those that this step knows */
     bool changed;
-    struct place *items[SLICE_MAX];
+    struct slot items[SLICE_MAX];
     unsigned count;
 };
 
@@ -27,10 +38,12 @@ struct slices {
     const struct reconcile_in *in;
     struct reconcile_out *out;
     const struct object *service;
+    struct str behind; /* pods of this step come behind this name; "": from the first on */
     struct places places;
     struct value *labels; /* that a slice is to have */
     struct slice **items;
     unsigned count, cap;
+    bool full; /* WRITES_MAX was not enough */
 };
 
 static struct slice *slice_add(struct slices *l, const struct object *o, unsigned group)
@@ -169,6 +182,26 @@ static unsigned group_find(const struct slices *l, struct mp ports)
     return i;
 }
 
+/* Is the pod of an endpoint one of those that this step looks at, or would it be if there were one? */
+static bool is_of_step(const struct slices *l, struct mp there)
+{
+    const struct object *last = l->places.left_at;
+    if (str_empty(l->behind) && last == NULL) {
+        return true;
+    }
+    struct str pod = mp_str(mp_get(mp_get(there, "targetRef"), "name"));
+    return (str_empty(l->behind) || str_cmp(pod, l->behind) > 0) && (last == NULL || str_cmp(pod, last->name) <= 0);
+}
+
+static void slot_add(struct slice *s, struct slot slot)
+{
+    if (s->count == SLICE_MAX) { /* somebody has written more: what is left out is a new place */
+        s->changed = true;
+    } else {
+        s->items[s->count++] = slot;
+    }
+}
+
 /* The places that stay where they are. */
 static void slice_read(struct slices *l, const struct object *o, const struct strmap *by_uid)
 {
@@ -176,6 +209,10 @@ static void slice_read(struct slices *l, const struct object *o, const struct st
     struct slice *s = slice_add(l, o, group_find(l, mp_get(m, "ports")));
     s->changed = !same_labels(object_labels(o), l->labels);
     for (struct mp_iter it = mp_iter(mp_get(m, "endpoints")); mp_next(&it);) {
+        if (!is_of_step(l, it.value)) {
+            slot_add(s, (struct slot){.there = it.value});
+            continue;
+        }
         struct endpoint e = endpoint_read(it.value);
         struct place *p = strmap_get(by_uid, e.uid);
         if (p == NULL || p->taken || p->group != s->group || s->count == SLICE_MAX) {
@@ -183,7 +220,7 @@ static void slice_read(struct slices *l, const struct object *o, const struct st
             continue;
         }
         p->taken = true;
-        s->items[s->count++] = p;
+        slot_add(s, (struct slot){.place = p});
         s->changed = s->changed || !same_endpoint(&e, p);
     }
 }
@@ -248,7 +285,7 @@ static void slices_fill(struct slices *l, unsigned group)
             s->changed = true;
         }
         p->taken = true;
-        s->items[s->count++] = p;
+        slot_add(s, (struct slot){.place = p});
         more--;
     }
 }
@@ -293,13 +330,15 @@ static int slice_write(struct slices *l, const struct slice *s, struct error *er
     struct arena *a = l->out->arena;
     struct value *doc = document_of(l, s), *list = value_list(a);
     for (unsigned i = 0; i < s->count; i++) {
-        value_append(a, list, endpoint_of(a, s->items[i]));
+        const struct slot *slot = &s->items[i];
+        value_append(a, list, slot->place != NULL ? endpoint_of(a, slot->place) : msgpack_read_checked(a, slot->there));
     }
     value_set(a, value_get(doc, "metadata"), "labels", value_copy(a, l->labels));
     value_set(a, doc, "endpoints", list);
-    value_remove(doc, "ports");
     if (s->group < l->places.groups_count) {
         value_set(a, doc, "ports", l->places.groups[s->group].ports);
+    } else if (s->count == 0) {
+        value_remove(doc, "ports");
     }
     return s->o == NULL ? txn_create_value(l->out->txn, kind_of(KIND_ENDPOINTSLICE), doc, err)
                         : txn_update_value(l->out->txn, s->o->kind, doc, TXN_PART_ALL, s->o->revision, err);
@@ -317,7 +356,7 @@ static int slices_write(struct slices *l, struct error *err)
         struct slice *s = l->items[i];
         bool last = left == 0;
         if (l->out->txn->count >= WRITES_MAX) {
-            requeue_in(l->out, 1);
+            l->full = true;
             break;
         }
         if (s->count == 0 && s->o != NULL && !last) {
@@ -331,6 +370,23 @@ static int slices_write(struct slices *l, struct error *err)
     return rv;
 }
 
+/* Where the next step begins: here once more if something is left to write, or where this one has ended. */
+static void slices_go_on(const struct slices *l)
+{
+    const struct object *last = l->places.left_at;
+    if (l->full && !str_empty(l->behind)) {
+        last = view_get(l->in->view, kind_of(KIND_POD), l->service->ns, l->behind);
+    }
+    if (l->full && (str_empty(l->behind) || last == NULL)) {
+        requeue_in(l->out, 1); /* from the first on */
+    } else {
+        l->out->left_at = last;
+    }
+    if (!str_empty(l->behind) && l->out->left_at == NULL) {
+        l->out->rest_ms = REST_MS;
+    }
+}
+
 static int slices_reconcile(const struct reconcile_in *in, struct reconcile_out *out, struct error *err)
 {
     const struct object *service = view_get(in->view, in->key.kind, in->key.ns, in->key.name);
@@ -338,7 +394,8 @@ static int slices_reconcile(const struct reconcile_in *in, struct reconcile_out 
         return 0; /* those of one that is gone go with it: it owns them */
     }
     struct slices l = {.in = in, .out = out, .service = service};
-    places_find(out->arena, in->view, service, &l.places);
+    l.behind = in->from != NULL ? in->from->name : STR_NONE;
+    places_find(out->arena, in->view, service, l.behind, STEP_PODS, &l.places);
     l.labels = labels_for(out->arena, service, l.places.headless);
     slices_read(&l);
     for (unsigned i = 0; i < l.places.groups_count; i++) {
@@ -348,7 +405,9 @@ static int slices_reconcile(const struct reconcile_in *in, struct reconcile_out 
         slice_add(&l, NULL, 0); /* empty: it says that there is nothing */
     }
     DECIDED(out, REASON_SPREADS_PLACES, .count = l.places.count, .other = l.count);
-    return slices_write(&l, err);
+    int rv = slices_write(&l, err);
+    slices_go_on(&l);
+    return rv;
 }
 
 /* Somebody has changed or removed what is ours. */

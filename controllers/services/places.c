@@ -165,7 +165,8 @@ static bool place_read(struct place *p, struct str service)
     return true;
 }
 
-void places_find(struct arena *a, const struct view *v, const struct object *service, struct places *out)
+void places_find(struct arena *a, const struct view *v, const struct object *service, struct str behind,
+                 unsigned visits, struct places *out)
 {
     struct mp selector = selector_of(service), spec = mp_get(object_mp(service), "spec");
     bool publishes = mp_bool(mp_get(spec, "publishNotReadyAddresses"), false);
@@ -179,10 +180,16 @@ void places_find(struct arena *a, const struct view *v, const struct object *ser
     strmap_init(&g.known);
     index_label_key(&key, service->ns, first.key, mp_str(first.value));
     struct view_iter it;
-    view_iter_index(&it, v, VIEW_BY_LABEL, buf_str(&key), kind_of(KIND_POD), service->ns);
+    const struct object *last = NULL;
+    view_iter_index_after(&it, v, VIEW_BY_LABEL, buf_str(&key), kind_of(KIND_POD), service->ns, service->ns, behind);
     VIEW_FOR(pod, &it)
     {
         struct place p = {.pod = pod};
+        if (visits-- == 0) {
+            out->left_at = last;
+            break;
+        }
+        last = pod;
         if (!selects(selector, pod) || !place_read(&p, service->name)) {
             continue;
         }

@@ -29,13 +29,15 @@ struct places {
     unsigned count, cap;
     struct place_group *groups;
     unsigned groups_count, groups_cap;
+    const struct object *left_at; /* the last pod that was looked at, if more are behind it; NULL: none are */
     bool headless;
 };
 /* Does it have a selector, and a type that leads to pods? */
 bool service_selects(const struct object *service);
-/* All of them, in the arena; strings are borrowed from the view. Costs what the pods do that have the first label of
- * the selector. */
-void places_find(struct arena *a, const struct view *v, const struct object *service, struct places *out);
+/* Those of pods behind this name (empty: from the first on), in the arena; strings are borrowed from the view. Of the
+ * pods that have the first label of the selector `visits` are looked at, and no more. */
+void places_find(struct arena *a, const struct view *v, const struct object *service, struct str behind,
+                 unsigned visits, struct places *out);
 /* {kind: Pod, namespace, name, uid} */
 struct value *place_target(struct arena *a, const struct place *p);
 /* The Services that select the pod as it was or is become keys (a map function; a pod's change that none of them sees
