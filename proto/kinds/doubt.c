@@ -1,5 +1,5 @@
 /* What is allowed, and yet hardly meant: the client is warned of it. Source: the warnings of Kubernetes' pods, pod
- * templates and secrets. */
+ * templates and secrets. Network policies: ranges that are for nobody here. */
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -147,4 +147,29 @@ void workload_doubt(const struct value *obj, struct arena *a, struct kind_warnin
     struct doubts d = {a, out};
     doubt_pod(&d, value_at(obj, "spec", "template", "spec", NULL),
               FPATH_AT(FPATH_AT(FPATH("spec"), "template"), "spec"));
+}
+
+/* A rule that has no other peers allows nothing; an exception that is for nobody excepts nothing. */
+static void doubt_blocks(const struct doubts *d, const struct value *rules, const char *peers, const struct fpath *p)
+{
+    VALUE_FOR(i, rules)
+    {
+        const struct value *list = value_get(value_item(rules, i), peers);
+        VALUE_FOR(k, list)
+        {
+            struct str cidr = value_to_str(value_at(value_item(list, k), "ipBlock", "cidr", NULL));
+            if (cidr.n > 0 && memchr(cidr.p, ':', cidr.n) != NULL) {
+                doubt(d, FPATH_AT(FPATH_AT(FPATH_ITEM(FPATH_AT(FPATH_ITEM(p, i), peers), k), "ipBlock"), "cidr"),
+                      "\"%.*s\" matches nobody: pods have addresses of IPv4 alone", (int)MIN(cidr.n, 64u), cidr.p);
+            }
+        }
+    }
+}
+
+void policy_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out)
+{
+    struct doubts d = {a, out};
+    const struct value *spec = value_get(obj, "spec");
+    doubt_blocks(&d, value_get(spec, "ingress"), "from", FPATH_AT(FPATH("spec"), "ingress"));
+    doubt_blocks(&d, value_get(spec, "egress"), "to", FPATH_AT(FPATH("spec"), "egress"));
 }

@@ -103,6 +103,7 @@ void pod_begin(struct arena *a, struct value *obj);
 void pod_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);
 void workload_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);
 void secret_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);
+void policy_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);
 
 /* A place that names another object, for tables of references (pod_refs.c, volumes.h). A kind that does not exist
  * here yet is no reference until it does; its row stands here already. */

@@ -1,9 +1,9 @@
 /* NetworkPolicy: who may connect to pods, and where they may connect to. Source: Kubernetes networking.k8s.io/v1.
  *
  * Policies only allow. A pod that no policy selects for a direction is open in that direction; one that some select
- * gets what any of them allows. An empty `from` or `to` is as good as none: everybody. A range of IPv6 matches nobody:
- * pods have addresses of IPv4. Stricter than Kubernetes: all rules of a policy together have PEERS_MAX peers and
- * PORTS_MAX ports at most, because every peer is looked for among all pods. */
+ * gets what any of them allows. An empty `from` or `to` is as good as none: everybody. A range of IPv6 matches nobody,
+ * as pods have addresses of IPv4: whoever writes one is warned. Stricter than Kubernetes: all rules of a policy together
+ * have PEERS_MAX peers and PORTS_MAX ports at most, because every peer is looked for among all pods. */
 #include "proto/describe/parts.h"
 #include "proto/kinds/kinds.h"
 #include "proto/schema/release.h"
@@ -21,7 +21,8 @@ SCHEMA_STATIC(policy_port, "NetworkPolicyPort", "Ports of the pod that is connec
     INT32("endPort", "The last port of a range that begins with the number in port."));
 
 SCHEMA_STATIC(ip_block, "IPBlock", "A range of addresses, as they arrive at the node.",
-    STRING("cidr", "The range, such as 192.168.1.0/24.", REQUIRED),
+    STRING("cidr", "The range, such as 192.168.1.0/24. One of IPv6 matches nobody: pods have addresses of IPv4.",
+           REQUIRED),
     STRINGS("except", "Ranges inside of it that are left out."));
 
 SCHEMA_STATIC(policy_peer, "NetworkPolicyPeer", "Pods or addresses. Both selectors in one item: pods that both "
@@ -404,5 +405,6 @@ const struct kind kind_networkpolicy = {
     .columns_count = ARRAY_SIZE(columns),
     .validate = policy_validate,
     .fill = policy_fill,
+    .doubt = policy_doubt,
     .describe = policy_describe,
 };

@@ -84,6 +84,10 @@ static void what_is_hardly_meant_is_warned_of(void **state)
                     "{containerPort: 80, name: x}]",
                     ""));
     habits_file(h, "label.yaml", POD("", "nodeSelector: {beta.kubernetes.io/os: linux}, "));
+    habits_file(h, "policy.yaml",
+                "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p}\nspec: {podSelector: {}, "
+                "ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8}}, {ipBlock: {cidr: 'fd00::/8', except: "
+                "['fd00:1::/32']}}]}], egress: [{to: [{ipBlock: {cidr: '::/0'}}]}]}\n");
     habits_must(h,
                 "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=a -keyout a.key -out "
                 "a.crt 2>/dev/null && openssl ecparam -name prime256v1 -genkey -noout -out b.key",
@@ -99,6 +103,10 @@ static void what_is_hardly_meant_is_warned_of(void **state)
          "=Warning: spec.containers[0].ports[2]: the same port as an earlier one\n"},
         {"rctl create --dry-run=server -f label.yaml", NULL, 0, "created",
          "=Warning: spec.nodeSelector[beta.kubernetes.io/os]: an old name of the label; write kubernetes.io/os\n"},
+        {"rctl create --dry-run=server -f policy.yaml", NULL, 0, "created",
+         "=Warning: spec.ingress[0].from[1].ipBlock.cidr: \"fd00::/8\" matches nobody: pods have addresses of IPv4 "
+         "alone\nWarning: spec.egress[0].to[0].ipBlock.cidr: \"::/0\" matches nobody: pods have addresses of IPv4 "
+         "alone\n"},
         {"rctl create secret generic t --type=kubernetes.io/tls --from-file=tls.crt=a.crt --from-file=tls.key=b.key",
          NULL, 0, "created", "=Warning: data: tls.crt and tls.key are no certificate and the key that belongs to it\n"},
         {"rctl patch secret t --type=merge -p \"{\\\"data\\\":{\\\"tls.key\\\":\\\"$(base64 -w0 a.key)\\\"}}\"", NULL,
