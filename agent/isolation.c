@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent/agent_int.h"
 #include "agent/kept.h"
@@ -14,9 +15,10 @@
 struct isolation {
     struct agent *agent;
     struct enforcer *enforcer;
-    struct error lacks; /* why the kernel cannot; code 0: it can */
-    bool untold;        /* masters tell of no policies: there are none */
-    bool may_begin;     /* something is known, from masters or from before */
+    struct error lacks;               /* why the kernel cannot; code 0: it can */
+    bool untold;                      /* masters tell of no policies: there are none */
+    bool may_begin;                   /* something is known, from masters or from before */
+    char overflow[128], lacking[128]; /* as last told */
     struct list waiting;
     uv_timer_t look;
     void (*close_cb)(void *data);
@@ -112,8 +114,32 @@ static void on_look(uv_timer_t *t)
     let_go(n);
 }
 
+static void tell_node(struct isolation *n, char told[128], const char *before, const char *whose, const char *after)
+{
+    if (strcmp(told, whose) == 0 || n->agent->report == NULL) {
+        return;
+    }
+    snprintf(told, 128, "%s", whose);
+    if (whose[0] != '\0') {
+        CLEANUP_FREE char *text = xasprintf("%s%s%s", before, whose, after);
+        report_event(n->agent->report,
+                     &(struct report_event){.warning = true, .reason = "NetworkPolicyPeersLeftOut", .message = text});
+    }
+}
+
+/* What is left out is not allowed: people must see why. */
+static void tell_left_out(struct isolation *n)
+{
+    struct policy_core_stats st;
+    policy_core_get_stats(enforcer_core(n->enforcer), &st);
+    tell_node(n, n->overflow, "what network policies allow ", st.overflow, " is too much: a part of it is not allowed");
+    tell_node(n, n->lacking, "masters have no room for all peers of network policies: a part of what ", st.lacking,
+              " allows is not allowed");
+}
+
 static void on_settled(void *data)
 {
+    tell_left_out(data);
     let_go(data);
 }
 

@@ -70,14 +70,13 @@ struct policy_core {
     struct strmap groups;   /* key -> struct group, of the settling that runs */
     struct strmap lists;    /* of ports -> struct numbered */
     uint32_t next_list;
-    size_t groups_count; /* of the last one */
     uint64_t revision;
     bool hearing, hearing_whole;
     bool changed; /* policies or pods */
     struct grant *grants;
     unsigned grants_count;
-    bool full; /* there were more */
-    char overflow[128];
+    bool full;                      /* there were more */
+    struct policy_core_stats stats; /* of the last settling: groups, overflow, lacking */
 };
 
 struct policy_core *policy_core_new(struct cells *cells)
@@ -651,7 +650,8 @@ static void want_pod(struct policy_core *c, enum netpol_direction d, uint32_t ip
     cells_want(c->cells, POLICY_SET_SELVES, key, NULL);
     for (unsigned i = 0; i < g->rules_count; i++) {
         if (cells_count(c->cells) >= POLICY_ELEMENTS_MAX) {
-            snprintf(c->overflow, sizeof c->overflow, "all pods here"); /* this one is isolated, and allowed less */
+            snprintf(c->stats.overflow, sizeof c->stats.overflow,
+                     "all pods here"); /* this one is isolated, and allowed less */
             break;
         }
         memcpy(key + 4, &g->rules[i].identity, sizeof g->rules[i].identity);
@@ -679,7 +679,8 @@ static void settle_pod(struct policy_core *c, const struct local_pod *l, enum ne
         }
         settle_grants(c, g);
         if (c->full) {
-            snprintf(c->overflow, sizeof c->overflow, "%.*s/%.*s", STR_ARG(l->object->ns), STR_ARG(l->object->name));
+            snprintf(c->stats.overflow, sizeof c->stats.overflow, "%.*s/%.*s", STR_ARG(l->object->ns),
+                     STR_ARG(l->object->name));
         }
     }
     want_pod(c, d, l->ip, g);
@@ -693,7 +694,7 @@ static void forget_groups(struct policy_core *c)
         free(g->rules);
         free(g);
     }
-    c->groups_count = c->groups.count;
+    c->stats.groups = c->groups.count;
     strmap_close(&c->groups);
     strmap_init(&c->groups);
 }
@@ -735,6 +736,34 @@ static void number_names(struct policy_core *c)
     peers_names_end(c->peers);
 }
 
+static bool is_lacking(const struct policy *p)
+{
+    for (enum netpol_direction d = 0; d < NETPOL_DIRECTIONS; d++) {
+        for (unsigned i = 0; i < p->rules_count[d]; i++) {
+            for (unsigned k = 0; k < p->rules[d][i].peers_count; k++) {
+                if (p->rules[d][i].peers[k]->is_short) {
+                    return true;
+                }
+            }
+        }
+    }
+    return false;
+}
+
+/* The first by its key. */
+static void find_lacking(struct policy_core *c)
+{
+    const struct strmap_entry *e;
+    const char *first = NULL;
+    for (size_t i = 0; (e = strmap_next(&c->policies, &i)) != NULL;) {
+        const struct policy *p = e->value;
+        if ((first == NULL || strcmp(p->key, first) < 0) && is_lacking(p)) {
+            first = p->key;
+        }
+    }
+    snprintf(c->stats.lacking, sizeof c->stats.lacking, "%s", first == NULL ? "" : first);
+}
+
 void policy_core_settle(struct policy_core *c)
 {
     const struct strmap_entry *e;
@@ -744,11 +773,14 @@ void policy_core_settle(struct policy_core *c)
     if (c->changed) {
         number_names(c);
     }
+    if (peers_short_changed(c->peers) || c->changed) {
+        find_lacking(c);
+    }
     if (!peers_settle(c->peers) && !c->changed) {
         return;
     }
     c->changed = false;
-    c->overflow[0] = '\0';
+    c->stats.overflow[0] = '\0';
     struct policy **list = xcalloc(c->policies.count + 1, sizeof *list);
     cells_pass_begin(c->cells);
     for (size_t i = 0; (e = strmap_next(&c->pods, &i)) != NULL;) {
@@ -763,9 +795,8 @@ void policy_core_settle(struct policy_core *c)
 
 void policy_core_get_stats(const struct policy_core *c, struct policy_core_stats *out)
 {
-    *out = (struct policy_core_stats){.policies = c->policies.count,
-                                      .pods = c->pods.count,
-                                      .identities = peers_identities(c->peers)->count,
-                                      .groups = c->groups_count};
-    snprintf(out->overflow, sizeof out->overflow, "%s", c->overflow);
+    *out = c->stats;
+    out->policies = c->policies.count;
+    out->pods = c->pods.count;
+    out->identities = peers_identities(c->peers)->count;
 }

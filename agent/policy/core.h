@@ -2,7 +2,7 @@
  * cells come out. Pure.
  *
  * Messages are those of the feed node.policies (master/nodes/policing.h): {revision, whole, policies: [objects],
- * gone: [{namespace, name}], classes: [{key, whole, members: [[address, [[name, protocol, port]...]]...],
+ * gone: [{namespace, name}], classes: [{key, whole, short, members: [[address, [[name, protocol, port]...]]...],
  * gone: [address...]}], dropped: [key...], complete}. Nothing is changed before `complete`.
  *
  * A pod here that some policy selects for a direction is in pods-in or pods-out. For each identity that a rule names it
@@ -47,6 +47,7 @@ void policy_core_settle(struct policy_core *c);
 struct policy_core_stats {
     size_t policies, pods, identities, groups;
     char overflow[128]; /* "NAMESPACE/NAME" of a pod for which policies allow too much, or "" */
+    char lacking[128];  /* "NAMESPACE/NAME" of a policy some of whose peers masters had no room for, or "" */
 };
 void policy_core_get_stats(const struct policy_core *c, struct policy_core_stats *out);
 

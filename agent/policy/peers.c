@@ -33,7 +33,7 @@ struct peers {
     unsigned intervals_count;
     uint32_t next_group, next_identity, next_name;
     unsigned ranges; /* of all blocks */
-    bool blocks_changed, names_changed, new_identities, block_refused;
+    bool blocks_changed, names_changed, new_identities, block_refused, short_changed;
 };
 struct name_number {
     uint32_t number;
@@ -333,7 +333,10 @@ static void class_told(struct peers *p, struct mp m)
         return;
     }
     struct peer_group *g = get_group(p, &p->classes, key);
+    bool is_short = mp_bool(mp_get(m, "short"), false);
+    p->short_changed = p->short_changed || is_short != g->is_short;
     g->told = g->seen = true;
+    g->is_short = is_short;
     if (mp_bool(mp_get(m, "whole"), false)) {
         leave_all(p, g);
     }
@@ -427,9 +430,10 @@ void peers_write(const struct peers *p, struct buf *out)
     mp_write_array(out, count);
     for (unsigned i = 0; list[i] != NULL; i++) {
         if (list[i]->told) {
-            mp_write_map(out, 3);
+            mp_write_map(out, 4);
             mp_write_key_str(out, "key", key_of_group(list[i]));
             mp_write_key_bool(out, "whole", true);
+            mp_write_key_bool(out, "short", list[i]->is_short);
             write_members(list[i], out);
         }
     }
@@ -740,6 +744,13 @@ bool peers_settle(struct peers *p)
 const struct strmap *peers_identities(const struct peers *p)
 {
     return &p->identities;
+}
+
+bool peers_short_changed(struct peers *p)
+{
+    bool changed = p->short_changed;
+    p->short_changed = false;
+    return changed;
 }
 
 bool peers_block_refused(const struct peers *p)

@@ -37,6 +37,7 @@ struct peer_group {
     bool is_block;
     unsigned refs; /* of policies */
     bool told;     /* by masters, or it is a block */
+    bool is_short; /* masters have no room for all of it: some who belong to it are left out */
     struct identity **identities;
     unsigned identities_count, identities_cap;
     struct strmap members; /* of a class: address, 4 bytes -> struct peer */
@@ -74,6 +75,7 @@ void peers_write(const struct peers *p, struct buf *out); /* the array `classes`
  * rules must be written anew. */
 bool peers_settle(struct peers *p);
 const struct strmap *peers_identities(const struct peers *p); /* key -> struct identity */
-bool peers_block_refused(const struct peers *p);              /* since the start one was, by PEERS_BLOCKS_MAX */
+bool peers_short_changed(struct peers *p);       /* since the last question: of some class, whether it is short */
+bool peers_block_refused(const struct peers *p); /* since the start one was, by PEERS_BLOCKS_MAX */
 
 #endif

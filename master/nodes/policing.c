@@ -152,12 +152,14 @@ static void join(struct policing *p, struct pod *pod, struct class *c)
         pod->in = xrealloc(pod->in, pod->cap * sizeof *pod->in);
     }
     pod->in[pod->count++] = m;
+    p->members++;
     add_address(p, c, pod, false);
 }
 
-static void leave(struct membership *m)
+static void leave(struct policing *p, struct membership *m)
 {
     struct pod *pod = m->pod;
+    p->members--;
     pod->in[m->at] = pod->in[--pod->count];
     pod->in[m->at]->at = m->at;
     list_remove(&m->link);
@@ -177,13 +179,37 @@ static bool has_space(struct policing *p, const struct class *c, const struct sp
     return s->object != NULL && selector_matches_object(c->spaces, s->object);
 }
 
+static void set_left_out(struct policing *p, struct class *c, size_t count)
+{
+    bool changed = (count > 0) != (c->left_out > 0);
+    c->left_out = count;
+    if (changed) { /* who follows it is told that it is short, or not any more */
+        list_remove(&c->lacking);
+        if (count > 0) {
+            list_push_back(&p->lacking, &c->lacking);
+        }
+        c->members.version++;
+        class_changed(c);
+    }
+}
+
+/* Subjects are never left out: they would be less isolated. */
+static bool has_room(const struct policing *p, const struct class *c)
+{
+    return c->subject_refs > 0 || p->members < p->room;
+}
+
 static bool match(struct policing *p, struct pod *pod, struct class *c, bool belongs)
 {
     struct membership *m = c->of_pod;
+    if (belongs && m == NULL && !has_room(p, c)) {
+        set_left_out(p, c, c->left_out + 1);
+        return false;
+    }
     if (belongs && m == NULL) {
         join(p, pod, c);
     } else if (!belongs && m != NULL) {
-        leave(m);
+        leave(p, m);
     }
     return belongs != (m != NULL);
 }
@@ -265,7 +291,7 @@ static void remove_pod(struct policing *p, struct str key)
         return;
     }
     while (pod->count > 0) {
-        leave(pod->in[pod->count - 1]);
+        leave(p, pod->in[pod->count - 1]);
     }
     list_remove(&pod->link);
     list_remove(&pod->node_link);
@@ -344,17 +370,67 @@ static void put_pod(struct policing *p, const struct object *o)
 
 /* ---- Classes ---- */
 
-static struct class *new_class(struct policing *p, struct str key)
+/* Pods of a namespace that are not in it yet. */
+static void fill_from(struct policing *p, struct class *c, const struct space *s)
+{
+    LIST_FOR(it, &s->pods)
+    {
+        struct pod *pod = LIST_ENTRY(it, struct pod, link);
+        if (pod->filled != c && match(p, pod, c, has_pod(p, c, pod)) && c->subject_refs > 0) {
+            walk_node(pod->node);
+        }
+        pod->filled = NULL;
+    }
+}
+
+/* All that belong to it, and are not in it yet. */
+static void fill(struct policing *p, struct class *c)
+{
+    struct netpol_class parts;
+    const struct strmap_entry *e;
+    LIST_FOR(it, &c->memberships)
+    {
+        LIST_ENTRY(it, struct membership, link)->pod->filled = c;
+    }
+    set_left_out(p, c, 0);
+    if (c->spaces == NULL) {
+        (void)netpol_class_read((struct str){c->key, c->key_size}, &parts);
+        fill_from(p, c, get_space(p, parts.ns));
+        return;
+    }
+    for (size_t i = 0; (e = strmap_next(&p->spaces, &i)) != NULL;) {
+        struct space *s = e->value;
+        if (!list_empty(&s->pods) && has_space(p, c, s)) {
+            fill_from(p, c, s);
+        }
+    }
+    LIST_FOR(it, &c->memberships)
+    {
+        LIST_ENTRY(it, struct membership, link)->pod->filled = NULL;
+    }
+}
+
+/* One class, when a good part of all room is free. */
+static void fill_a_lacking_one(struct policing *p)
+{
+    if (!list_empty(&p->lacking) && p->members < p->room - p->room / 16) {
+        fill(p, LIST_ENTRY(p->lacking.next, struct class, lacking));
+    }
+}
+
+static struct class *new_class(struct policing *p, struct str key, bool subject)
 {
     struct class *c = xcalloc(1, sizeof *c);
     struct netpol_class parts;
     c->key = xstrndup(key.p, key.n);
     c->key_size = key.n;
+    c->subject_refs = subject;
     arena_init(&c->arena);
     list_init(&c->link);
     list_init(&c->memberships);
     list_init(&c->subjects);
     list_init(&c->followers);
+    list_init(&c->lacking);
     ages_init(&c->members, POLICING_GONE_MAX, free_member);
     c->members.version = 1; /* also of one without members something can be told */
     bool ok = netpol_class_read((struct str){c->key, c->key_size}, &parts);
@@ -364,50 +440,36 @@ static struct class *new_class(struct policing *p, struct str key)
     if (!ok) {
         return c; /* of a selector that admission would not let in: nobody is in it */
     }
-    if (c->spaces == NULL) {
-        struct space *s = get_space(p, parts.ns);
-        list_push_back(&s->classes, &c->link);
-        LIST_FOR(it, &s->pods)
-        {
-            struct pod *pod = LIST_ENTRY(it, struct pod, link);
-            (void)match(p, pod, c, has_pod(p, c, pod));
-        }
-        return c;
-    }
-    list_push_back(&p->wide, &c->link);
-    const struct strmap_entry *e;
-    for (size_t i = 0; (e = strmap_next(&p->spaces, &i)) != NULL;) {
-        struct space *s = e->value;
-        if (list_empty(&s->pods) || !has_space(p, c, s)) {
-            continue;
-        }
-        LIST_FOR(it, &s->pods)
-        {
-            struct pod *pod = LIST_ENTRY(it, struct pod, link);
-            (void)match(p, pod, c, has_pod(p, c, pod));
-        }
-    }
+    list_push_back(c->spaces == NULL ? &get_space(p, parts.ns)->classes : &p->wide, &c->link);
+    fill(p, c);
     return c;
 }
 
-static struct class *get_class(struct policing *p, const struct netpol_class *parts)
+/* One that was of peers alone, and becomes a policy's subject, may lack some. */
+static struct class *get_class(struct policing *p, const struct netpol_class *parts, bool subject)
 {
     CLEANUP_BUF struct buf key = BUF_INIT;
     netpol_class_key(parts, &key);
     struct class *c = strmap_get(&p->classes, buf_str(&key));
-    c = c != NULL ? c : new_class(p, buf_str(&key));
+    if (c == NULL) {
+        c = new_class(p, buf_str(&key), subject);
+    } else if (subject && ++c->subject_refs == 1 && c->left_out > 0) {
+        fill(p, c);
+    }
     c->refs++;
     return c;
 }
 
-static void put_class(struct policing *p, struct class *c)
+static void put_class(struct policing *p, struct class *c, bool subject)
 {
     struct netpol_class parts;
+    c->subject_refs -= subject;
     if (--c->refs > 0) {
         return;
     }
+    list_remove(&c->lacking);
     while (!list_empty(&c->memberships)) {
-        leave(LIST_ENTRY(c->memberships.next, struct membership, link));
+        leave(p, LIST_ENTRY(c->memberships.next, struct membership, link));
     }
     while (!list_empty(&c->followers)) {
         struct told_class *t = LIST_ENTRY(c->followers.next, struct told_class, follower_link);
@@ -445,7 +507,7 @@ static void add_peer(const struct netpol_class *parts, void *data)
         y->peers_cap = MAX(4u, y->peers_cap * 2);
         y->peers = xrealloc(y->peers, y->peers_cap * sizeof *y->peers);
     }
-    y->peers[y->peers_count++] = get_class(k->p, parts);
+    y->peers[y->peers_count++] = get_class(k->p, parts, false);
 }
 
 /* The nodes whose pods it selects look again at what they enforce. */
@@ -462,9 +524,9 @@ static void free_policy(struct policing *p, struct policy *y)
 {
     walk_subjects(y);
     list_remove(&y->subject_link);
-    put_class(p, y->subject);
+    put_class(p, y->subject, true);
     for (unsigned i = 0; i < y->peers_count; i++) {
-        put_class(p, y->peers[i]);
+        put_class(p, y->peers[i], false);
     }
     object_unref(y->object);
     free(y->peers);
@@ -503,7 +565,7 @@ static void put_policy(struct policing *p, const struct object *o)
     y->version = ++p->version;
     y->seen = true;
     list_init(&y->subject_link);
-    y->subject = get_class(p, &subject);
+    y->subject = get_class(p, &subject, true);
     list_push_back(&y->subject->subjects, &y->subject_link);
     netpol_each_class(o, add_peer, &(struct collecting){p, y});
     strmap_set(&p->policies, key, y);
@@ -610,6 +672,7 @@ void policing_change(struct policing *p, const struct object *old, const struct 
     } else if (p->tracking) {
         set_space(p, any->name, new);
     }
+    fill_a_lacking_one(p);
 }
 
 static bool unseen_policy(const void *value)
@@ -655,7 +718,14 @@ struct policing *policing_new(const struct view *(*view)(void *data), void *data
     strmap_init(&p->classes);
     strmap_init(&p->nodes);
     list_init(&p->wide);
+    list_init(&p->lacking);
+    p->room = POLICING_MEMBERS_MAX;
     return p;
+}
+
+void policing_set_room(struct policing *p, size_t members)
+{
+    p->room = members;
 }
 
 void policing_free(struct policing *p)
@@ -681,6 +751,11 @@ void policing_get_stats(const struct policing *p, struct policing_stats *out)
     out->policies = p->policies.count;
     out->classes = p->classes.count;
     out->pods = p->pods.count;
+    out->members = p->members;
+    LIST_FOR(it, &p->lacking)
+    {
+        out->left_out += LIST_ENTRY(it, struct class, lacking)->left_out;
+    }
     for (size_t i = 0; (e = strmap_next(&p->nodes, &i)) != NULL;) {
         LIST_FOR(it, &((struct node *)e->value)->places)
         {

@@ -22,8 +22,10 @@ struct class
     struct selector *spaces, *pods; /* spaces NULL: one namespace's */
     struct ages members;
     struct list memberships, subjects, followers; /* struct membership, policy, told_class */
-    unsigned refs;                                /* of policies */
+    unsigned refs, subject_refs;                  /* of policies; of those that it is the subject of */
     uint64_t mark;
+    size_t left_out;           /* pods that would be in it, as far as was seen */
+    struct list lacking;       /* in policing.lacking while there are any */
     struct membership *of_pod; /* of the pod that is matched now; policing.c's own */
 };
 struct membership {
@@ -49,6 +51,7 @@ struct pod {
     uint32_t ip; /* 0: none that counts */
     struct membership **in;
     unsigned count, cap;
+    const struct class *filled; /* it is in this one already, while that is filled up */
     bool seen;
 };
 struct policy {
@@ -90,8 +93,10 @@ struct policing {
     const struct view *(*view)(void *data);
     void *data;
     struct strmap policies, pods, spaces, classes, nodes;
-    struct list wide; /* classes that name namespaces by labels */
-    bool tracking;    /* there are policies: pods are known */
+    struct list wide;    /* classes that name namespaces by labels */
+    struct list lacking; /* classes that pods are left out of */
+    size_t room, members;
+    bool tracking; /* there are policies: pods are known */
     uint64_t version, mark;
     struct buf scratch;
     struct policing_stats stats;

@@ -200,9 +200,12 @@ static bool write_class(struct told_class *t, struct buf *out, size_t room)
             gone_count++;
         }
     }
-    bool complete = it == &a->by_age;
+    bool complete = it == &a->by_age, is_short = t->class->left_out > 0;
     t->sent = complete ? a->version : t->sent;
-    mp_write_map(out, 4);
+    mp_write_map(out, is_short ? 5 : 4);
+    if (is_short) {
+        mp_write_key_bool(out, "short", true);
+    }
     mp_write_key_str(out, "key", (struct str){t->class->key, t->class->key_size});
     mp_write_key_bool(out, "whole", whole);
     mp_write_cstr(out, "members");

@@ -2,6 +2,8 @@
 #include "tests/unit/agent_whole.h"
 
 #include "agent/isolation.h"
+#include "proto/facts/netpol.h"
+#include "proto/kinds/kinds.h"
 
 static int setup(void **state)
 {
@@ -84,6 +86,47 @@ static void an_agent_can_stop_while_a_pod_waits(void **state)
     run_until(&f->loop, master_heard(m, "status default/web Pending"));
 }
 
+static void write_short(const struct netpol_class *class, void *data)
+{
+    CLEANUP_BUF struct buf key = BUF_INIT;
+    netpol_class_key(class, &key);
+    mp_write_map(data, 3);
+    mp_write_key_str(data, "key", buf_str(&key));
+    mp_write_key_bool(data, "short", true);
+    mp_write_cstr(data, "members");
+    mp_write_array(data, 0);
+}
+
+static void peers_that_masters_have_no_room_for_are_told_of(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP_ARENA struct arena a;
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    CLEANUP_OBJECT struct object *policy = NULL;
+    struct value *doc;
+    arena_init(&a);
+    assert_int_equal(
+        json_read(&a,
+                  STR("{\"apiVersion\":\"networking.k8s.io/v1\",\"kind\":\"NetworkPolicy\",\"metadata\":"
+                      "{\"name\":\"p\",\"namespace\":\"default\"},\"spec\":{\"podSelector\":{},\"ingress\":"
+                      "[{\"from\":[{\"podSelector\":{}}]}]}}"),
+                  &doc, NULL),
+        0);
+    assert_int_equal(object_from_value(kind_by_id(KIND_NETWORKPOLICY), doc, 7, &policy, NULL), 0);
+    mp_write_map(&b, 5);
+    mp_write_key_int(&b, "revision", 8);
+    mp_write_key_bool(&b, "whole", true);
+    mp_write_cstr(&b, "policies");
+    mp_write_array(&b, 1);
+    object_write_wire(&b, policy);
+    mp_write_cstr(&b, "classes");
+    mp_write_array(&b, 1);
+    netpol_each_class(policy, write_short, &b);
+    mp_write_key_bool(&b, "complete", true);
+    assert_int_equal(rpc_stream_write(f->master.policies, buf_str(&b)), 0);
+    run_until(&f->loop, master_heard(&f->master, "event NetworkPolicyPeersLeftOut"));
+}
+
 static void damaged_messages_do_no_harm(void **state)
 {
     struct fixture *f = *state;
@@ -115,6 +158,7 @@ int main(void)
         T(a_pod_that_is_known_to_be_free_does_not_wait),
         T(a_pod_that_waits_can_be_deleted),
         T(an_agent_can_stop_while_a_pod_waits),
+        T(peers_that_masters_have_no_room_for_are_told_of),
         T(damaged_messages_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,6 +24,7 @@ struct state {
     struct policing *policing;
     struct follower followers[NODES];
     uint64_t revision;
+    bool has_no_room; /* for all peers: less may be allowed than policies say, and never more */
 };
 
 static const struct view *view_of(void *data)
@@ -233,27 +234,50 @@ static void assert_enforced(struct state *s, unsigned node, uint64_t seed, unsig
                 uint32_t net = 10u << 24 | 244u << 16;
                 struct connection c = {net | (a % NODES) << 8 | (a + 1), net | (b % NODES) << 8 | (b + 1),
                                        to[t].protocol, to[t].port};
-                if (is_allowed(&s->cluster, &c) != kernel_passes(&f->kernel, &c)) {
+                bool allowed = is_allowed(&s->cluster, &c), passes = kernel_passes(&f->kernel, &c);
+                if (s->has_no_room ? passes && !allowed : passes != allowed) {
                     fail_msg("seed %u, step %u, node %u: %08x -> %08x, protocol %u, port %u: the kernel %s it",
                              (unsigned)seed, step, node, c.client, c.server, c.protocol, c.port,
-                             kernel_passes(&f->kernel, &c) ? "passes" : "drops");
+                             passes ? "passes" : "drops");
                 }
             }
         }
     }
 }
 
+static void put_namespaces(struct state *s)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        CLEANUP_FREE char *yaml = xasprintf("{apiVersion: v1, kind: Namespace, metadata: {name: ns%u}}", i);
+        put(s, yaml, true);
+    }
+}
+
+/* Whoever was left out comes back, one class with each change. */
+static void give_room(struct state *s)
+{
+    struct policing_stats st;
+    policing_set_room(s->policing, 1000);
+    policing_get_stats(s->policing, &st);
+    for (unsigned i = 0; st.left_out > 0; i++, policing_get_stats(s->policing, &st)) {
+        assert_true(i < 1000);
+        put(s, "{apiVersion: v1, kind: Namespace, metadata: {name: other}}", true);
+    }
+    s->has_no_room = false;
+}
+
 static void whoever_follows_enforces_what_the_policies_say(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 40; seed++) {
+    for (uint64_t seed = 1; seed <= 60; seed++) {
         struct state s;
         uint64_t d = seed;
         open_state(&s);
-        for (unsigned i = 0; i < 3; i++) {
-            CLEANUP_FREE char *yaml = xasprintf("{apiVersion: v1, kind: Namespace, metadata: {name: ns%u}}", i);
-            put(&s, yaml, true);
+        s.has_no_room = seed > 40;
+        if (s.has_no_room) {
+            policing_set_room(s.policing, roll(&d, 30));
         }
+        put_namespaces(&s);
         for (unsigned step = 0; step < 60; step++) {
             bool told = roll(&d, 20) > 0;
             change(&s, &d, told);
@@ -266,6 +290,7 @@ static void whoever_follows_enforces_what_the_policies_say(void **state)
                 assert_enforced(&s, node, seed, step);
             }
         }
+        give_room(&s);
         for (unsigned i = 0; i < NODES; i++) {
             follow_all(&s, &s.followers[i]);
             assert_enforced(&s, i, seed, 60);
@@ -322,6 +347,60 @@ static void a_node_hears_of_policies_for_its_own_pods_only(void **state)
     follow_all(&s, &s.followers[0]);
     policy_core_get_stats(s.followers[0].core, &st);
     assert_int_equal(st.policies, 0);
+    close_state(&s);
+}
+
+static void assert_room(struct state *s, size_t members, size_t left_out, const char *lacking)
+{
+    struct policing_stats st;
+    struct policy_core_stats told;
+    policing_get_stats(s->policing, &st);
+    assert_int_equal(st.members, members);
+    assert_int_equal(st.left_out, left_out);
+    follow_all(s, &s->followers[0]);
+    look_from(s, 0);
+    policy_core_settle(s->followers[0].core);
+    policy_core_get_stats(s->followers[0].core, &told);
+    assert_string_equal(told.lacking, lacking);
+}
+
+/* All that policies select are isolated, whatever it takes; those who may connect to them are as many as there is room
+ * for, and the node can say whose rules they are missing in. */
+static void without_room_peers_are_left_out_and_subjects_never(void **state)
+{
+    (void)state;
+    struct state s;
+    char name[8], ip[16];
+    open_state(&s);
+    policing_set_room(s.policing, 3);
+    put(&s, "{apiVersion: v1, kind: Namespace, metadata: {name: ns}}", true);
+    put(&s, POLICY_OF_WEB, true);
+    for (unsigned i = 0; i < 8; i++) {
+        snprintf(name, sizeof name, "%c%u", i % 2 == 0 ? 'f' : 'w', i);
+        snprintf(ip, sizeof ip, "10.244.%u.%u", i % 2 == 0 ? 1 : 0, i + 1);
+        put_named(&s, name, i % 2 == 0 ? "front" : "web", i % 2 == 0 ? "n1" : "n0", ip);
+    }
+    assert_room(&s, 6, 2, "ns/web");
+    kernel_commit(&s.followers[0].kernel, s.followers[0].cells);
+    for (unsigned i = 0; i < 8; i += 2) {
+        struct connection c = {address_of("10.244.1.1") + i, address_of("10.244.0.8"), IPPROTO_TCP, 80};
+        assert_int_equal(kernel_passes(&s.followers[0].kernel, &c), i < 4);
+    }
+    while (s.cluster.pods_count > 1) { /* w1 and w3 stay behind those that were removed */
+        take_away(&s, KIND_POD, 1, true);
+    }
+    assert_room(&s, 1, 0, "");
+    put_named(&s, "w1", "web", "n0", "10.244.0.9");
+    put_named(&s, "f1", "front", "n1", "10.244.1.9");
+    assert_room(&s, 3, 0, "");
+    put_named(&s, "f2", "front", "n1", "10.244.1.10");
+    assert_room(&s, 3, 1, "ns/web");
+    /* Who were peers alone become subjects: nobody of them is missing. */
+    put(&s,
+        "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: front, namespace: ns}, spec: "
+        "{podSelector: {matchLabels: {app: front}}}}",
+        true);
+    assert_room(&s, 4, 0, "");
     close_state(&s);
 }
 
@@ -600,6 +679,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whoever_follows_enforces_what_the_policies_say),
         cmocka_unit_test(a_node_hears_of_policies_for_its_own_pods_only),
+        cmocka_unit_test(without_room_peers_are_left_out_and_subjects_never),
         cmocka_unit_test(each_new_pod_is_followed_by_a_message_kube_router873),
         cmocka_unit_test(the_status_of_a_pod_costs_nothing),
         cmocka_unit_test(nothing_is_kept_while_there_is_no_policy),
