@@ -182,6 +182,13 @@ void dataplane_pod_left(struct agent *a, struct str uid)
     }
 }
 
+void dataplane_pod_is_at(struct agent *a, struct str uid, const char *ip)
+{
+    if (a->dataplane != NULL) {
+        known_pod_is_at(a->dataplane->known, uid, known_ip(str_of(ip)));
+    }
+}
+
 static void set_range(struct dataplane *d, struct str text, struct cidr *range, unsigned *count)
 {
     struct cidr c;

@@ -18,6 +18,8 @@ void dataplane_remember(struct agent *a, struct mp message, bool anew);
  * The kernel has that when this returns, unless the rules are being made or mended. */
 void dataplane_pod_leaves(struct agent *a, struct str uid);
 void dataplane_pod_left(struct agent *a, struct str uid); /* it has ended */
+/* It has this address, whatever masters tell: services and names lead there. */
+void dataplane_pod_is_at(struct agent *a, struct str uid, const char *ip);
 /* The range of all pods, or of all services: "" is passed over. */
 void dataplane_set_pods(struct agent *a, struct str cidr);
 void dataplane_set_services(struct agent *a, struct str cidr);

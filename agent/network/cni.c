@@ -124,6 +124,7 @@ void network_cni_run(uv_loop_t *loop, const struct network_cni *n, const char *c
     arena_init(&a);
     json_write(&input, bridge_config(n, &a), 0);
     const char *path = getenv("PATH");
+    const char *wish = pod->wish == NULL || pod->wish[0] == '\0' ? "" : arena_printf(&a, ";IP=%s", pod->wish);
     const char *argv[] = {arena_printf(&a, "%s/bridge", n->plugin_dir), NULL};
     const char *env[] = {
         arena_printf(&a, "CNI_COMMAND=%s", command),
@@ -131,7 +132,7 @@ void network_cni_run(uv_loop_t *loop, const struct network_cni *n, const char *c
         arena_printf(&a, "CNI_NETNS=%s", pod->netns),
         "CNI_IFNAME=eth0",
         arena_printf(&a, "CNI_PATH=%s", n->plugin_dir),
-        arena_printf(&a, "CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=%s;K8S_POD_NAME=%s", pod->ns, pod->name),
+        arena_printf(&a, "CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=%s;K8S_POD_NAME=%s%s", pod->ns, pod->name, wish),
         arena_printf(&a, "PATH=%s", path != NULL ? path : "/usr/sbin:/usr/bin:/sbin:/bin"),
         NULL};
     struct process_spec ps = {.argv = argv,

@@ -14,8 +14,8 @@ struct network_cni {
     const char *plugin_dir, *bridge, *pod_cidr;
     unsigned mtu; /* 0 = the plugin's choice */
 };
-/* Runs the plugin once. command: "ADD" or "DEL". Of the pod its uid, names and netns are used; for DEL uid and netns
- * are enough. cb as process_run; all arguments are copied. */
+/* Runs the plugin once. command: "ADD" or "DEL". Of the pod its uid, names, netns and wish are used; for DEL uid and
+ * netns are enough. A wish that cannot be fulfilled is an error. cb as process_run; all arguments are copied. */
 void network_cni_run(uv_loop_t *loop, const struct network_cni *n, const char *command, const struct network_pod *pod,
                      process_exit_cb *cb, void *data);
 /* 0, or ERR_SYSTEM with what the plugin itself says went wrong, if it says it. */

@@ -5,7 +5,8 @@
  *        ->  bridge ADD (with host-local)  ->  rules, if there are host ports
  *   DEL: rules without it, if there were host ports  ->  bridge DEL
  * An address is given back only after no rule leads to it any more. A failed ADD is undone by a DEL before its
- * callback, so that no lease leaks. The rules are one text, made from all owners: changes that come while nft runs
+ * callback, so that no lease leaks; one that failed with an address that was wished for is made once more without. The
+ * rules are one text, made from all owners: changes that come while nft runs
  * are written together by its next run. */
 #include <arpa/inet.h>
 #include <assert.h>
@@ -27,6 +28,7 @@ struct job {
     enum job_step step;
     bool undo; /* a failed ADD: the error stays that of the ADD */
     char *uid, *name, *ns, *netns;
+    char wish[INET_ADDRSTRLEN];  /* "" = any address */
     struct network_owner *owner; /* NULL once it is forgotten */
     char ip[64];
     int rc;
@@ -140,7 +142,12 @@ static void plugin_exited(struct process *p, const struct process_result *r, voi
         j->rc = rc;
         j->error = err;
     }
-    if (j->step == STEP_STALE_DEL) { /* if it is still in the way, adding says so */
+    if (j->step == STEP_BRIDGE_ADD && j->rc != 0 && j->wish[0] != '\0') {
+        log_info(j->n->log, "network", "pod %s/%s cannot have %s again: %s", j->ns, j->name, j->wish, j->error.message);
+        j->wish[0] = '\0';
+        j->rc = 0;
+        j->step = STEP_STALE_DEL;
+    } else if (j->step == STEP_STALE_DEL) { /* if it is still in the way, adding says so */
         j->step = STEP_BRIDGE_ADD;
     } else if (j->step == STEP_BRIDGE_ADD) {
         bridge_added(j, r->out);
@@ -150,11 +157,26 @@ static void plugin_exited(struct process *p, const struct process_result *r, voi
     job_run(j);
 }
 
+/* An address of another range cannot be had, and what is none is not for a plugin to read. */
+static bool wish_is_possible(const struct job *j)
+{
+    struct cidr range;
+    uint32_t at;
+    return cidr_parse(str_of(j->n->pod_cidr), &range) && cidr_parse_address(str_of(j->wish), &at) &&
+           cidr_contains(range, at);
+}
+
 static void run_bridge(struct job *j, const char *command)
 {
     const struct network *n = j->n;
+    bool add = j->step == STEP_BRIDGE_ADD;
+    if (add && !wish_is_possible(j)) {
+        j->wish[0] = '\0';
+    }
     network_cni_run(n->loop, &(struct network_cni){n->dir, n->plugin_dir, n->bridge, n->pod_cidr, network_pods_mtu(n)},
-                    command, &(struct network_pod){.uid = j->uid, .name = j->name, .ns = j->ns, .netns = j->netns},
+                    command,
+                    &(struct network_pod){
+                        .uid = j->uid, .name = j->name, .ns = j->ns, .netns = j->netns, .wish = add ? j->wish : NULL},
                     plugin_exited, j);
 }
 
@@ -297,10 +319,15 @@ static void take_owner(struct job *j, const struct network_pod *pod)
 void network_add(struct network *n, const struct network_pod *pod, network_add_cb *cb, void *data)
 {
     struct job *j = job_new(n, pod->uid, pod->name, pod->ns, pod->netns);
+    snprintf(j->wish, sizeof j->wish, "%.*s", (int)sizeof j->wish - 1, pod->wish == NULL ? "" : pod->wish);
     j->add_cb = cb;
     j->data = data;
     if (n->hollow) {
-        hollow_address(n, j->ip);
+        if (wish_is_possible(j)) {
+            memcpy(j->ip, j->wish, sizeof j->wish);
+        } else {
+            hollow_address(n, j->ip);
+        }
         defer_call(n->loop, job_end_deferred, j);
         return;
     }

@@ -68,6 +68,7 @@ struct network_port {
 struct network_pod {
     const char *uid, *name, *ns;
     const char *netns; /* path of the namespace file */
+    const char *wish;  /* the address that it had, which it gets again if nobody else has it; NULL or "": any */
     const struct network_port *ports;
     unsigned ports_count;
 };

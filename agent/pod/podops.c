@@ -138,8 +138,10 @@ static void op_sandbox_make(struct pod *p)
 static void on_isolated(const char *ip, const struct error *error, void *data)
 {
     struct pod *p = data;
+    struct agent_pod *ap = agent_pod_of(p);
     if (error == NULL) {
-        set_ip(agent_pod_of(p), ip);
+        set_ip(ap, ip);
+        dataplane_pod_is_at(ap->agent, str_of(ap->uid), ip);
     }
     pod_on_network(p, ip, error);
 }
@@ -160,7 +162,7 @@ static void add_network(struct pod *p)
     struct agent_pod *ap = agent_pod_of(p);
     struct network_port ports[NETWORK_PORTS_MAX];
     struct network_pod pod = {
-        .uid = ap->uid, .name = ap->name, .ns = ap->ns, .netns = ap->sandbox->net, .ports = ports};
+        .uid = ap->uid, .name = ap->name, .ns = ap->ns, .netns = ap->sandbox->net, .wish = ap->wish, .ports = ports};
     for (unsigned i = 0; i < p->spec->count; i++) {
         const struct podspec_container *c = &p->spec->containers[i];
         for (unsigned k = 0; k < c->ports_count && pod.ports_count < NETWORK_PORTS_MAX; k++) {

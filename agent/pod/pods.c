@@ -495,11 +495,18 @@ static void adopt(struct agent *a, struct object *o)
     }
     podops_sandbox_paths(ap);
     ap->stale_network = ap->sandbox == NULL && !ap->pod->spec->host_network;
+    if (ap->stale_network) { /* services, policies and names know it by that, here and on other nodes */
+        struct str was = mp_str(mp_get(object_status(o), "podIP"));
+        snprintf(ap->wish, sizeof ap->wish, "%.*s", was.n < sizeof ap->wish ? (int)was.n : 0, was.n > 0 ? was.p : "");
+    }
     if (ap->sandbox != NULL) {
         pod_adopt_sandbox(ap->pod, ap->sandbox->ip);
     }
     if (ap->sandbox != NULL && !is_over(o)) {
         isolation_pod_is_here(ap);
+        if (!ap->pod->spec->host_network) {
+            dataplane_pod_is_at(a, str_of(ap->uid), ap->pod->ip);
+        }
     }
     if (is_over(o)) {
         end_strays(ap);

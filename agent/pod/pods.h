@@ -24,6 +24,7 @@ struct agent_pod {
     unsigned measurements;
     uint64_t ordered_revision; /* of its object when we first saw it: it was bound to us by then */
     bool stale_network;        /* it was here before a power cut: its old address may still be taken */
+    char wish[16];             /* that address, as masters know it: it gets it again if it can; "" = none */
 };
 
 static inline struct agent_pod *agent_pod_of(const struct pod *p)

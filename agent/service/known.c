@@ -36,6 +36,7 @@ struct known {
     struct list changed;
     struct list local;     /* slices with an endpoint of this node */
     struct strmap leaving; /* uid of a pod -> &leaves, or &left: ended, but a slice still names it */
+    struct strmap present; /* uid of a pod here -> its address, as a pointer */
     struct known_ops ops;
     char *node;
     bool hearing_whole;
@@ -53,6 +54,7 @@ struct known *known_new(const char *node, const struct known_ops *ops)
     strmap_init(&k->hosts);
     strmap_init(&k->namespaces);
     strmap_init(&k->leaving);
+    strmap_init(&k->present);
     list_init(&k->changed);
     list_init(&k->local);
     k->ops = *ops;
@@ -99,6 +101,7 @@ void known_free(struct known *k)
         strmap_close(&k->hosts);
         strmap_close(&k->namespaces);
         strmap_close(&k->leaving);
+        strmap_close(&k->present);
         free(k->node);
         free(k);
     }
@@ -241,6 +244,45 @@ static void set_slice(struct known *k, struct known_slice *s, struct object *tak
     }
 }
 
+/* ---- Where pods of this node are ---- */
+
+/* The address of an endpoint's pod if it is here and not where the endpoint says; 0: nothing is known against it. */
+static uint32_t other_address(const struct known *k, struct mp endpoint)
+{
+    struct mp_iter addresses = mp_iter(mp_get(endpoint, "addresses"));
+    if (!str_is(mp_str(mp_get(endpoint, "nodeName")), k->node)) {
+        return 0;
+    }
+    void *there = strmap_get(&k->present, mp_str(mp_path(endpoint, "targetRef.uid")));
+    uint32_t ip = (uint32_t)(uintptr_t)there;
+    return ip != 0 && mp_next(&addresses) && known_ip(mp_str(addresses.value)) != ip ? ip : 0;
+}
+
+/* Takes a slice and gives it back as it is, or another one with the addresses that pods here have. */
+static struct object *with_present(const struct known *k, struct object *take)
+{
+    CLEANUP_ARENA struct arena a;
+    struct value *doc = NULL;
+    struct object *out = NULL;
+    unsigned at = 0;
+    arena_init(&a);
+    for (struct mp_iter it = mp_iter(mp_get(object_mp(take), "endpoints")); mp_next(&it); at++) {
+        uint32_t ip = other_address(k, it.value);
+        if (ip != 0) {
+            doc = doc != NULL ? doc : object_to_value(&a, take);
+            struct value *addresses = value_list(&a);
+            value_append(&a, addresses,
+                         value_strf(&a, "%u.%u.%u.%u", ip >> 24, ip >> 16 & 255, ip >> 8 & 255, ip & 255));
+            value_set(&a, value_item(value_get(doc, "endpoints"), at), "addresses", addresses);
+        }
+    }
+    if (doc == NULL || object_from_value(take->kind, doc, take->revision, &out, NULL) != 0) {
+        return take;
+    }
+    object_unref(take);
+    return out;
+}
+
 /* ---- What is told ---- */
 
 static void put_service(struct known *k, struct object *take)
@@ -264,7 +306,7 @@ static void put_slice(struct known *k, struct object *take)
     }
     note(k, s->of); /* of another Service before, perhaps */
     list_remove(&s->link);
-    set_slice(k, s, take);
+    set_slice(k, s, k->present.count > 0 ? with_present(k, take) : take);
     s->seen = true;
     s->of = owner.n > 0 ? get_one(k, take->ns, owner) : NULL;
     if (s->of != NULL) {
@@ -484,12 +526,37 @@ static bool forget_left(struct known *k)
 
 void known_pod_left(struct known *k, struct str uid)
 {
+    strmap_remove(&k->present, uid);
     if (strmap_get(&k->leaving, uid) != NULL) {
         strmap_set(&k->leaving, uid, &left);
         if (!is_named(k, uid, NULL)) {
             strmap_remove(&k->leaving, uid);
         }
         k->any_left = true;
+    }
+}
+
+void known_pod_is_at(struct known *k, struct str uid, uint32_t ip)
+{
+    if (uid.n == 0 || ip == 0) {
+        return;
+    }
+    strmap_set(&k->present, uid, (void *)(uintptr_t)ip);
+    LIST_FOR(it, &k->local)
+    {
+        struct known_slice *s = LIST_ENTRY(it, struct known_slice, local);
+        struct object *now = with_present(k, object_ref(s->object));
+        if (now != s->object) {
+            each_host(k, s, false);
+            object_unref(s->object);
+            s->object = object_ref(now);
+            each_host(k, s, true);
+            note(k, s->of);
+        }
+        object_unref(now);
+    }
+    if (!k->hearing_whole) {
+        tell_changed(k);
     }
 }
 

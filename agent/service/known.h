@@ -54,6 +54,9 @@ uint32_t known_ip(struct str text);
 bool known_pod_leaves(struct known *k, struct str uid);
 /* It has ended: forgotten as soon as no EndpointSlice names it. */
 void known_pod_left(struct known *k, struct str uid);
+/* A pod of this node has this address, whatever masters tell, who may be away: its endpoints here are there. Until it
+ * has left. */
+void known_pod_is_at(struct known *k, struct str uid, uint32_t ip);
 
 /* How endpoints look from this node. */
 struct known_here {

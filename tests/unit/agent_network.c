@@ -320,6 +320,46 @@ static void pods_have_packets_that_fit_into_the_tunnel_once_there_is_one(void **
     assert_int_equal(shell("ip link del rt0"), 0);
 }
 
+static void add_again(struct fixture *f, unsigned which, const char *wish)
+{
+    static const char *const uids[] = {POD_1, POD_2};
+    unsigned adds = f->adds;
+    network_add(f->n,
+                &(struct network_pod){
+                    .uid = uids[which], .name = "pod", .ns = "default", .netns = f->sb[which].net, .wish = wish},
+                on_add, f);
+    wait_for(f, &f->adds, adds + 1);
+    assert_string_equal(f->message, "");
+}
+
+/* As after a power cut: other nodes, names and policies go on knowing it by that address. */
+static void a_pod_gets_the_address_that_it_had_if_nobody_has_it(void **state)
+{
+    struct fixture *f = *state;
+    NEED_ISOLATION(f);
+    NEED_PLUGINS();
+    make_sandboxes(f);
+    open_network(f, "10.98.7.0/24");
+    add_again(f, 0, "10.98.7.77");
+    assert_string_equal(f->ip, "10.98.7.77");
+    add_again(f, 1, "10.98.7.77");
+    assert_true(strncmp(f->ip, "10.98.7.", 8) == 0);
+    assert_string_not_equal(f->ip, "10.98.7.77");
+    del_pod(f, 0);
+    add_again(f, 0, "10.98.7.77"); /* also at once behind its end */
+    assert_string_equal(f->ip, "10.98.7.77");
+    static const char *const impossible[] = {"10.99.7.77", "10.98.7.1", "10.98.7.255", "fd00::1", "1;IP=10.98.7.9", ""};
+    for (unsigned i = 0; i < ARRAY_SIZE(impossible); i++) {
+        del_pod(f, 1);
+        add_again(f, 1, impossible[i]);
+        assert_true(strncmp(f->ip, "10.98.7.", 8) == 0);
+        assert_string_not_equal(f->ip, impossible[i]);
+    }
+    del_pod(f, 0);
+    del_pod(f, 1);
+    close_network(f);
+}
+
 static void hollow_addresses_are_counted(void **state)
 {
     (void)state;
@@ -351,6 +391,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(settings_and_the_full_name_are_of_the_pod_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(pods_reach_each_other, setup, teardown),
         cmocka_unit_test_setup_teardown(pods_are_kept_from_the_masters_and_from_nothing_else, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_pod_gets_the_address_that_it_had_if_nobody_has_it, setup, teardown),
         cmocka_unit_test_setup_teardown(connecting_gives_up_in_time, setup, teardown),
         cmocka_unit_test_setup_teardown(routes_follow_the_list, setup, teardown),
         cmocka_unit_test_setup_teardown(pods_have_packets_that_fit_into_the_tunnel_once_there_is_one, setup, teardown),
