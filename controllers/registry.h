@@ -20,6 +20,7 @@
     X(claim_binder)                                                                                                    \
     X(volume_reclaim)                                                                                                  \
     X(service_repair)                                                                                                  \
+    X(api_service)                                                                                                     \
     X(garbage)                                                                                                         \
     X(namespace)                                                                                                       \
     X(node_lifecycle)                                                                                                  \

@@ -178,11 +178,12 @@ struct podspec_facts {
     const struct refs *refs;
     const struct known *services; /* NULL: none are known */
 };
-/* What a container is told of the Services of its pod's namespace, as Kubernetes does: NAME_SERVICE_HOST,
- * NAME_SERVICE_PORT and the names that Docker's links had. Each is given to set. Of the first PODSPEC_LINKS_MAX by
- * name: the kernel bounds what a program may begin with. */
+/* What a container is told of Services, as Kubernetes does: NAME_SERVICE_HOST, NAME_SERVICE_PORT and the names that
+ * Docker's links had. Each is given to set. `kubernetes` of namespace default always; and if `all`, the Services of the
+ * pod's namespace, the first PODSPEC_LINKS_MAX by name: the kernel bounds what a program may begin with. One of them
+ * that is called kubernetes stands for itself. */
 #define PODSPEC_LINKS_MAX 200u
-void podspec_service_links(const struct known *services, struct str ns, struct arena *a,
+void podspec_service_links(const struct known *services, struct str ns, bool all, struct arena *a,
                            void (*set)(void *data, const char *name, const char *value), void *data);
 struct podspec_resolved {
     const char *const *command, *const *args; /* expanded; NULL = not given */

@@ -353,8 +353,9 @@ int podspec_resolve(const struct podspec *s, const struct podspec_container *c, 
 {
     struct env_list l = {.arena = a, .items = arena_alloc(a, sizeof(char *))};
     l.items[0] = NULL;
-    if (f->services != NULL && mp_bool(mp_get(object_spec(s->object), "enableServiceLinks"), true)) {
-        podspec_service_links(f->services, str_of(s->ns), a, link_set, &l);
+    if (f->services != NULL) {
+        bool all = mp_bool(mp_get(object_spec(s->object), "enableServiceLinks"), true);
+        podspec_service_links(f->services, str_of(s->ns), all, a, link_set, &l);
     }
     for (struct mp_iter it = mp_iter(mp_get(c->raw, "envFrom")); mp_next(&it);) {
         int rv = env_from(s, f, it.value, &l, err);

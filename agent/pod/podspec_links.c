@@ -51,20 +51,31 @@ static void port_links(const struct links *l, const char *prefix, const char *ip
     one(l, link, "ADDR", ip);
 }
 
-void podspec_service_links(const struct known *services, struct str ns, struct arena *a,
+static void service_links(const struct links *l, const struct object *service)
+{
+    struct mp spec = object_spec(service);
+    struct str text = mp_str(mp_get(spec, "clusterIP"));
+    const char *ip = arena_strndup(l->a, text.p, text.n), *prefix = variable_of(l->a, service->name);
+    bool is_first = true;
+    one(l, prefix, "SERVICE_HOST", ip);
+    for (struct mp_iter it = mp_iter(mp_get(spec, "ports")); mp_next(&it); is_first = false) {
+        port_links(l, prefix, ip, it.value, is_first);
+    }
+}
+
+void podspec_service_links(const struct known *services, struct str ns, bool all, struct arena *a,
                            void (*set)(void *data, const char *name, const char *value), void *data)
 {
     const struct links l = {a, set, data};
+    const struct object *api = known_service(services, STR("default"), STR("kubernetes"));
     unsigned count;
-    const struct object **list = known_services(services, ns, PODSPEC_LINKS_MAX, &count);
+    if (api != NULL && known_ip(mp_str(mp_get(object_spec(api), "clusterIP"))) != 0) {
+        service_links(&l, api);
+    }
+    const struct object **list = known_services(services, ns, all ? PODSPEC_LINKS_MAX : 0, &count);
     for (unsigned i = 0; i < count; i++) {
-        struct mp spec = object_spec(list[i]);
-        struct str text = mp_str(mp_get(spec, "clusterIP"));
-        const char *ip = arena_strndup(a, text.p, text.n), *prefix = variable_of(a, list[i]->name);
-        bool is_first = true;
-        one(&l, prefix, "SERVICE_HOST", ip);
-        for (struct mp_iter it = mp_iter(mp_get(spec, "ports")); mp_next(&it); is_first = false) {
-            port_links(&l, prefix, ip, it.value, is_first);
+        if (list[i] != api) {
+            service_links(&l, list[i]);
         }
     }
     free(list);

@@ -111,7 +111,7 @@ SCHEMA(schema_pod_spec, "PodSpec", "What the pod is to be.",
            REFUSED("there are no runtime classes; the pod would run without the isolation that it asks for")),
     BOOLEAN("enableServiceLinks",
             "Tell containers about the Services of the namespace in environment variables: NAME_SERVICE_HOST and "
-            "others. At most 200 Services."),
+            "others. At most 200 Services. Of the Service kubernetes they are always told."),
     STRING("preemptionPolicy", "Whether it may push out pods of lower priority.", ONE_OF("PreemptLowerPriority|Never"),
            WARNED("no pod is pushed out for another"), QUIET("Never")),
     QUANTITY_MAP("overhead", "Resources of the pod itself, beside its containers."),

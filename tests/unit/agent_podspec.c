@@ -104,6 +104,19 @@ static void services_are_told_in_the_environment(void **state)
     assert_int_equal(resolve(&f), 0);
     assert_string_equal(joined(&f, f.r.env), "A=b");
     fixture_close(&f);
+    /* Where the masters are is told to all. */
+    tell_known(k, "{'complete':true,'gone':[],'changed':[{'apiVersion':'v1','kind':'Service','metadata':{"
+                  "'name':'kubernetes','namespace':'default','uid':'4'},'spec':{'clusterIP':'10.96.0.1','ports':["
+                  "{'name':'https','port':443}]}}]}");
+    fixture_init(&f, "", "'enableServiceLinks':false," WEB("'env':[{'name':'A','value':'b'}]"));
+    f.w.node.facts.services = k;
+    assert_int_equal(resolve(&f), 0);
+    assert_string_equal(joined(&f, f.r.env),
+                        "KUBERNETES_SERVICE_HOST=10.96.0.1 KUBERNETES_SERVICE_PORT=443 "
+                        "KUBERNETES_PORT=tcp://10.96.0.1:443 KUBERNETES_SERVICE_PORT_HTTPS=443 "
+                        "KUBERNETES_PORT_443_TCP=tcp://10.96.0.1:443 KUBERNETES_PORT_443_TCP_PROTO=tcp "
+                        "KUBERNETES_PORT_443_TCP_PORT=443 KUBERNETES_PORT_443_TCP_ADDR=10.96.0.1 A=b");
+    fixture_close(&f);
     known_free(k);
 }
 

@@ -1,7 +1,7 @@
 /* Each name is a file beside this one. */
-SCRIPT("adoption"), SCRIPT("claims"), SCRIPT("claims_expand"), SCRIPT("claims_lost"), SCRIPT("claims_namespace"),
-    SCRIPT("claims_protected"), SCRIPT("claims_waiting"), SCRIPT("cordon"), SCRIPT("daemonset"),
-    SCRIPT("daemonset_rollout"), SCRIPT("deletion_policies"), SCRIPT("deployment_bad_image"),
+SCRIPT("adoption"), SCRIPT("api_service"), SCRIPT("claims"), SCRIPT("claims_expand"), SCRIPT("claims_lost"),
+    SCRIPT("claims_namespace"), SCRIPT("claims_protected"), SCRIPT("claims_waiting"), SCRIPT("cordon"),
+    SCRIPT("daemonset"), SCRIPT("daemonset_rollout"), SCRIPT("deletion_policies"), SCRIPT("deployment_bad_image"),
     SCRIPT("deployment_collision"), SCRIPT("deployment_history"), SCRIPT("deployment_long_name"),
     SCRIPT("deployment_minready"), SCRIPT("deployment_pause"), SCRIPT("deployment_recreate"),
     SCRIPT("deployment_rollout"), SCRIPT("deployment_same_meaning"), SCRIPT("deployment_scale"), SCRIPT("disruption"),
