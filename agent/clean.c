@@ -14,7 +14,7 @@ int clean_node(struct error *err)
     int rc = 0;
     for (unsigned t = 0; rc == 0 && t < ARRAY_SIZE(versioned); t++) {
         struct service_kernel *k = NULL;
-        rc = service_kernel_open(versioned[t], &k, &e);
+        rc = service_kernel_open(versioned[t], false, &k, &e);
         for (unsigned i = 0; rc == 0 && t == 0 && i < ARRAY_SIZE(tables); i++) {
             rc = service_kernel_drop(k, tables[i], &e);
         }

@@ -132,7 +132,7 @@ void dataplane_open(struct agent *a)
     d->told_since_ms = env_now_ms(a->env);
     if (a->hollow) {
         d->services = services_hollow_new(a->loop);
-    } else if (services_new(a->loop, a->log, &d->services, &err) != 0) {
+    } else if (services_new(a->loop, a->log, true, &d->services, &err) != 0) {
         log_warn(a->log, "services", "this node leads no connections to services: %s", err.message);
         d->services = services_hollow_new(a->loop); /* their names are answered all the same */
     }

@@ -155,7 +155,7 @@ void isolation_open(struct agent *a)
     n->look.data = n;
     if (a->hollow) {
         n->enforcer = enforcer_hollow_new(a->loop, &events);
-    } else if (enforcer_new(a->loop, a->log, &events, &n->enforcer, &n->lacks) != 0) {
+    } else if (enforcer_new(a->loop, a->log, true, &events, &n->enforcer, &n->lacks) != 0) {
         log_warn(a->log, "policy", "pods that a network policy selects do not begin here: %s", n->lacks.message);
         n->enforcer = enforcer_hollow_new(a->loop, &events);
     }

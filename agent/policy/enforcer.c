@@ -314,11 +314,11 @@ struct enforcer *enforcer_hollow_new(uv_loop_t *loop, const struct enforcer_even
     return make(loop, NULL, events);
 }
 
-int enforcer_new(uv_loop_t *loop, const struct log *log, const struct enforcer_events *events, struct enforcer **out,
-                 struct error *err)
+int enforcer_new(uv_loop_t *loop, const struct log *log, bool own, const struct enforcer_events *events,
+                 struct enforcer **out, struct error *err)
 {
     struct service_kernel *k = NULL;
-    int rc = service_kernel_open(&policy_table, &k, err);
+    int rc = service_kernel_open(&policy_table, own, &k, err);
     if (rc != 0) {
         return rc;
     }

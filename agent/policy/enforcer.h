@@ -1,7 +1,8 @@
 /* Keeps the kernel's table of network policies as the core (core.h) says. Loop thread only.
  *
  * Changes of one turn of the loop leave together in its next, as one transaction of at most SERVICE_KERNEL_CHANGES_MAX
- * elements; more of them follow in the turns after it, in an order that denies rather than allows (cells.h). Somebody
+ * elements; more of them follow in the turns after it, in an order that denies rather than allows (cells.h). Where the
+ * kernel can do so the table is the agent's own while that runs, and others' flushes pass it by; elsewhere somebody
  * else's flush or reload is heard of, and the table made anew with all of its elements in one transaction; after
  * ENFORCER_MENDS_AT_ONCE of them, once a second. Beside that the elements are compared in small parts with what should
  * be there, all of them within ENFORCER_VERIFY_MS.
@@ -28,9 +29,9 @@ struct enforcer_events {
     void (*on_settled)(void *data); /* the kernel has all that the core says; comes again after each change */
     void *data;
 };
-/* ERR_UNSUPPORTED names what the kernel lacks. log is borrowed. */
-int enforcer_new(uv_loop_t *loop, const struct log *log, const struct enforcer_events *events, struct enforcer **out,
-                 struct error *err);
+/* ERR_UNSUPPORTED names what the kernel lacks. log is borrowed. own: as service_kernel_open. */
+int enforcer_new(uv_loop_t *loop, const struct log *log, bool own, const struct enforcer_events *events,
+                 struct enforcer **out, struct error *err);
 /* No kernel: what the core says counts as done. */
 struct enforcer *enforcer_hollow_new(uv_loop_t *loop, const struct enforcer_events *events);
 /* cb from the loop, then it is freed. remove: the kernel's table goes. */

@@ -21,6 +21,8 @@
 #define SEND_BYTES       (8 << 20) /* of one transaction; a full one of elements has some 300 kB */
 #define WATCH_BYTES      (4 << 20)
 #define MESSAGE_ELEMENTS 400u /* an attribute has 64 kB at most */
+/* NFT_TABLE_F_OWNER and NFT_TABLE_F_PERSIST: headers of Debian 12 do not have the second. */
+#define OWNED (1u << 1 | 1u << 2)
 
 struct service_kernel {
     const struct service_kernel_table *of;
@@ -167,7 +169,16 @@ static void ask(const struct service_kernel *k, struct nft *n, unsigned type, un
 
 /* ---- Features ---- */
 
-int service_kernel_open(const struct service_kernel_table *table, struct service_kernel **out, struct error *err)
+static bool can_own(struct service_kernel *k)
+{
+    nft_begin(&k->batch, "reeve-owned-probe");
+    k->batch.table_flags = OWNED;
+    nft_add_table(&k->batch); /* no end: nothing of it is kept */
+    return send_all(k, &k->batch) == 0;
+}
+
+int service_kernel_open(const struct service_kernel_table *table, bool own, struct service_kernel **out,
+                        struct error *err)
 {
     struct service_kernel *k = xcalloc(1, sizeof *k);
     k->of = table;
@@ -180,6 +191,7 @@ int service_kernel_open(const struct service_kernel_table *table, struct service
         k->watch_fd = open_socket(1u << (NFNLGRP_NFTABLES - 1), &k->watch_port);
         rc = k->watch_fd < 0 ? error_set_errno(err, errno, "cannot watch the kernel's packet filter") : 0;
     }
+    k->batch.table_flags = rc == 0 && own && can_own(k) ? OWNED : 0;
     if (rc != 0) {
         service_kernel_close(k);
         return rc;
@@ -254,6 +266,15 @@ bool service_kernel_is_whole(struct service_kernel *k, const void *with)
         nft_close(&n);
     }
     return rc == 0 && wanted.rules == got.rules && wanted.chains == got.chains;
+}
+
+void service_kernel_claim(struct service_kernel *k)
+{
+    if (k->batch.table_flags != 0) {
+        nft_begin(&k->batch, k->of->name);
+        nft_add_table(&k->batch);
+        (void)commit(k, "whose it is", NULL); /* of one that never was anybody's own the kernel does not take it */
+    }
 }
 
 struct names {

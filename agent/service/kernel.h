@@ -19,12 +19,17 @@ struct service_kernel_table {
     int (*probe)(int (*attempt)(const struct nft *unended, void *data), void *data, struct error *err);
 };
 struct service_kernel;
-/* ERR_UNSUPPORTED names what this kernel lacks. The table is borrowed. */
-int service_kernel_open(const struct service_kernel_table *table, struct service_kernel **out, struct error *err);
+/* ERR_UNSUPPORTED names what this kernel lacks. The table is borrowed. own: tables that are made belong to this opening
+ * until it is closed, where the kernel can do so (Linux 6.9): nobody else can change them, and a flush of all rules
+ * passes them by. They stay behind it, as anybody's. */
+int service_kernel_open(const struct service_kernel_table *table, bool own, struct service_kernel **out,
+                        struct error *err);
 void service_kernel_close(struct service_kernel *k);
 
 /* True if the table is there with all of its chains and rules. */
 bool service_kernel_is_whole(struct service_kernel *k, const void *with);
+/* The table belongs to this opening from now on, if it was some former one's. */
+void service_kernel_claim(struct service_kernel *k);
 /* The table anew with these elements, in one transaction; what was there, also of other versions, is gone. */
 int service_kernel_rebuild(struct service_kernel *k, const void *with, const struct nft_change *list, unsigned count,
                            struct error *err);

@@ -135,6 +135,9 @@ void nft_add_table(struct nft *n)
 {
     nft_message(n, NFT_MSG_NEWTABLE, NLM_F_CREATE);
     nft_put_text(n, NFTA_TABLE_NAME, n->table);
+    if (n->table_flags != 0) {
+        nft_put_u32(n, NFTA_TABLE_FLAGS, n->table_flags);
+    }
     nft_message_end(n);
 }
 

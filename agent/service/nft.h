@@ -25,9 +25,10 @@
 struct nft {
     struct buf buf;
     const char *table;
-    uint32_t sequence; /* of the newest message */
-    size_t message;    /* where it begins */
-    size_t expression; /* where the expression that is being written begins, and its data */
+    uint32_t table_flags; /* that nft_add_table gives it */
+    uint32_t sequence;    /* of the newest message */
+    size_t message;       /* where it begins */
+    size_t expression;    /* where the expression that is being written begins, and its data */
     size_t expression_data;
     size_t rule, expressions;
 };

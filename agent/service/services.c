@@ -124,14 +124,18 @@ static void begin_sweep(struct services *s)
     uv_queue_work(s->loop, &w->work, sweep_on_thread, swept);
 }
 
-static void on_sweep(uv_timer_t *t)
+void services_sweep(struct services *s)
 {
-    struct services *s = t->data;
     if (service_table_refused(s->table) > 0) {
         service_table_retry(s->table);
         schedule(s, 0);
     }
     begin_sweep(s);
+}
+
+static void on_sweep(uv_timer_t *t)
+{
+    services_sweep(t->data);
 }
 
 /* ---- The kernel's table ---- */
@@ -197,6 +201,7 @@ static int take_over_or_make(struct services *s, struct error *err)
     if (s->broken || !service_kernel_is_whole(s->kernel, &s->ranges) || set_ranges(s, NULL) != 0) {
         return make_anew(s, err);
     }
+    service_kernel_claim(s->kernel);
     struct look *l = xcalloc(1, sizeof *l);
     l->services = s;
     s->ranges_changed = s->touched = false;
@@ -492,10 +497,10 @@ struct services *services_hollow_new(uv_loop_t *loop)
     return make(loop, NULL);
 }
 
-int services_new(uv_loop_t *loop, const struct log *log, struct services **out, struct error *err)
+int services_new(uv_loop_t *loop, const struct log *log, bool own, struct services **out, struct error *err)
 {
     struct service_kernel *k = NULL;
-    int rc = service_kernel_open(&skeleton_table, &k, err);
+    int rc = service_kernel_open(&skeleton_table, own, &k, err);
     if (rc != 0) {
         return rc;
     }

@@ -2,8 +2,9 @@
  *
  * Changes of one turn of the loop leave together in its next, in transactions of at most SERVICE_CHANGES_MAX elements,
  * one a turn: the loop and the kernel's other users go on in between. What is in the kernel is remembered, not asked
- * for; somebody else's flush or reload is heard of and mended at once (after SERVICES_MENDS_AT_ONCE of them, once a
- * second).
+ * for. Where the kernel can do so the table is the agent's own while that runs, and others' flushes pass it by;
+ * elsewhere somebody else's flush or reload is heard of and mended at once (after SERVICES_MENDS_AT_ONCE of them, once
+ * a second).
  *
  * Beside that, all that should be in the kernel is asked for in small parts, once each SERVICES_VERIFY_MS; what is not
  * there, or another, is told in the log and mended. Each time when all has been compared, and there are not more than
@@ -33,8 +34,8 @@
 #define SERVICES_AUDIT_MAX     60000u /* elements; the kernel's work with a list grows faster than the list */
 
 struct services;
-/* ERR_UNSUPPORTED names what the kernel lacks. log is borrowed. */
-int services_new(uv_loop_t *loop, const struct log *log, struct services **out, struct error *err);
+/* ERR_UNSUPPORTED names what the kernel lacks. log is borrowed. own: as service_kernel_open. */
+int services_new(uv_loop_t *loop, const struct log *log, bool own, struct services **out, struct error *err);
 /* The pure part only: no kernel. */
 struct services *services_hollow_new(uv_loop_t *loop);
 /* cb when much is about to be written, and when that is over. NULL: nobody wants to know. */
@@ -59,6 +60,9 @@ void services_write_now(struct services *s);
 
 /* The next part of it, at once; the timer does so by itself. */
 void services_verify(struct services *s);
+/* Connections of UDP to who does not serve are ended, and what the kernel has refused is tried again, at once; the timer
+ * does so by itself. */
+void services_sweep(struct services *s);
 
 struct services_stats {
     size_t ports, elements;

@@ -89,7 +89,7 @@ static void start(struct bench *b)
     struct skeleton_ranges r = {.pods_count = 1, .services_count = 1};
     cidr_parse(STR("10.244.0.0/16"), &r.pods[0]);
     cidr_parse(STR("10.96.0.0/12"), &r.services[0]);
-    if (services_new(&b->loop, &b->log, &b->services, &err) != 0) {
+    if (services_new(&b->loop, &b->log, false, &b->services, &err) != 0) {
         die(err.message);
     }
     services_set_ranges(b->services, &r);

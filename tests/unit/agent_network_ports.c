@@ -414,7 +414,7 @@ static void a_service_leads_to_a_neighbour_who_sees_the_pod(void **state)
     int listener = listen_in(f->sb[0].net, 8080);
     assert_true(cidr_parse(STR("10.98.0.0/16"), &ranges.pods[0]));
     assert_true(cidr_parse(STR("10.96.0.0/12"), &ranges.services[0]));
-    assert_int_equal(services_new(&f->loop, NULL, &services, &err), 0);
+    assert_int_equal(services_new(&f->loop, NULL, false, &services, &err), 0);
     services_set_ranges(services, &ranges);
     services_put(services, &port);
     services_begin(services);

@@ -23,7 +23,7 @@ static void start_enforcer(struct guarded *g)
 {
     struct error err = {0};
     struct enforcer_events events = {on_settled, g};
-    if (enforcer_new(&g->world->loop, NULL, &events, &g->enforcer, &err) != 0) {
+    if (enforcer_new(&g->world->loop, NULL, g->world->owns, &events, &g->enforcer, &err) != 0) {
         fail_msg("%s", err.message);
     }
 }
@@ -390,6 +390,28 @@ static void what_others_break_is_mended(void **state)
     }
 }
 
+/* Nobody is unprotected even for a moment. */
+static void a_flush_of_others_passes_by(void **state)
+{
+    struct guarded *g = *state;
+    NEED_WORLD(g);
+    if (!kernel_lets_own()) {
+        skip();
+    }
+    struct enforcer_stats st;
+    only_policy(g, "podSelector: {matchLabels: {app: db}}, policyTypes: [Ingress]");
+    stop_enforcer(g, false);
+    g->world->owns = true; /* takes over what was nobody's own, by another table in its place */
+    start_enforcer(g);
+    enforce(g);
+    run("nft flush ruleset && nft list table ip " POLICY_TABLE " | grep -q pods-in");
+    run("! nft delete table ip " POLICY_TABLE " 2>/dev/null && ! nft flush set ip " POLICY_TABLE
+        " pods-in 2>/dev/null");
+    assert_cut(POD_1, POD_2);
+    enforcer_get_stats(g->enforcer, &st);
+    assert_int_equal(st.mends, 0);
+}
+
 static void what_nobody_has_told_of_is_found_and_mended(void **state)
 {
     struct guarded *g = *state;
@@ -622,6 +644,7 @@ int main(int argc, char **argv)
         T(a_connection_that_stays_allowed_outlives_every_change),
         T(a_packet_of_no_connection_passes_no_policy),
         T(what_others_break_is_mended),
+        T(a_flush_of_others_passes_by),
         T(what_nobody_has_told_of_is_found_and_mended),
         T(policies_stay_in_force_while_the_agent_is_away),
         T(the_number_of_chains_and_sets_does_not_grow),

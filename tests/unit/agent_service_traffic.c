@@ -224,6 +224,36 @@ static void a_udp_client_leaves_an_endpoint_that_is_gone(void **state)
     }
 }
 
+/* No change of a service tells of it: another program has led a client astray for a moment, and its datagrams would
+ * keep that way for ever (kubernetes#126130). */
+static void what_went_astray_behind_our_back_is_ended_by_time(void **state)
+{
+    struct world *w = *state;
+    NEED_WORLD(w);
+    struct services_stats st;
+    put_port(w, (struct service_port){.protocol = IPPROTO_UDP, .port = 53}, "10.244.1.1 ready here");
+    settle_services(w);
+    services_get_stats(w->services, &st);
+    unsigned long ended = st.flows_ended;
+    run("nft 'add table ip others; add chain ip others pre { type nat hook prerouting priority -150; }; add rule ip "
+        "others pre ip daddr " VIP " udp dport 53 dnat to 10.244.2.1:8080'");
+    int fd = client(POD_2, true);
+    assert_int_equal(dial(fd, VIP, 53), 0);
+    assert_int_equal(send(fd, "?", 1, 0), 1);
+    assert_int_equal(hear(fd, DEADLINE_MS).who, POD_3);
+    run("nft delete table ip others");
+    assert_int_equal(send(fd, "?", 1, 0), 1);
+    assert_int_equal(hear(fd, DEADLINE_MS).who, POD_3);
+    do { /* one that is under way may have looked before */
+        services_sweep(w->services);
+        uv_run(&w->loop, UV_RUN_ONCE);
+        services_get_stats(w->services, &st);
+    } while (st.flows_ended == ended);
+    assert_int_equal(send(fd, "?", 1, 0), 1);
+    assert_int_equal(hear(fd, DEADLINE_MS).who, POD_1);
+    close(fd);
+}
+
 /* ---- Other programs, and restarts ---- */
 
 /* A pod that is about to be stopped is out of the kernel's table when the call returns, not in a turn of the loop. */
@@ -282,6 +312,53 @@ static void what_others_break_is_mended(void **state)
     struct services_stats st;
     services_get_stats(w->services, &st);
     assert_int_equal(st.mends, 4); /* that was none of ours */
+}
+
+static void restart_services(struct world *w, bool remove)
+{
+    stop_services(w, remove);
+    start_services(w);
+    services_begin(w->services);
+    put_port(w, (struct service_port){0}, ALL);
+}
+
+/* Where the kernel can do so. What an agent of before has left is taken over as it is. */
+static void a_flush_of_others_passes_by_a_table_that_is_our_own(void **state)
+{
+    struct world *w = *state;
+    NEED_WORLD(w);
+    if (!kernel_lets_own()) {
+        skip();
+    }
+    struct services_stats st;
+    put_port(w, (struct service_port){0}, ALL);
+    w->owns = true;
+    restart_services(w, false); /* the table is of a time when nobody owned any */
+    assert_answered(ask(POD_1, VIP, 80));
+    run("nft flush ruleset");
+    await_mends(w, 1);
+    assert_answered(ask(POD_1, VIP, 80)); /* and from here on it is ours */
+    for (unsigned i = 0; i < 2; i++) {
+        run("nft flush ruleset && nft list ruleset | grep -q reeve-services");
+        run("! nft flush map ip " SKELETON_TABLE " ports 2>/dev/null && ! nft delete table ip " SKELETON_TABLE
+            " 2>/dev/null");
+        for (unsigned k = 0; k < 20; k++) {
+            uv_run(&w->loop, UV_RUN_NOWAIT);
+        }
+        services_get_stats(w->services, &st);
+        assert_int_equal(st.mends, 1 - i);
+        assert_answered(ask(POD_1, VIP, 80));
+        if (i == 0) { /* also after a restart, which changes nothing */
+            restart_services(w, false);
+            services_get_stats(w->services, &st);
+            assert_int_equal(st.transactions, 0);
+        }
+    }
+    put_port(w, (struct service_port){0}, "10.244.2.1 ready"); /* we can change it */
+    assert_int_equal(ask(POD_1, VIP, 80).who, POD_3);
+    stop_services(w, false);
+    run("nft delete table ip " SKELETON_TABLE); /* whoever comes behind the agent can take it away */
+    start_services(w);
 }
 
 /* Nothing is told while much is written, and yet nothing that others do then is missed: as long as there is more than
@@ -637,8 +714,10 @@ int main(int argc, char **argv)
         T(a_balancers_address_is_for_its_sources),
         T(a_client_comes_back_to_its_endpoint_as_long_as_that_is_one),
         T(a_udp_client_leaves_an_endpoint_that_is_gone),
+        T(what_went_astray_behind_our_back_is_ended_by_time),
         T(what_is_written_now_counts_at_once),
         T(what_others_break_is_mended),
+        T(a_flush_of_others_passes_by_a_table_that_is_our_own),
         T(what_is_told_too_fast_ends_no_watching),
         T(what_others_break_while_much_is_written_is_mended),
         T(what_nobody_has_told_of_is_found_and_mended),

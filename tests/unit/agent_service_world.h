@@ -23,6 +23,7 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 enum place { NODE, POD_1, POD_2, OTHER, OUTSIDE, FAR, FAR_POD, PLACES };
@@ -37,6 +38,7 @@ static const char *const pod_ips[PLACES] = {
 struct world {
     uv_loop_t loop;
     struct services *services;
+    bool owns; /* tables that are made are the agent's own, where this kernel can do so */
 };
 static int places[PLACES];
 static bool isolated;
@@ -325,7 +327,7 @@ static inline void start_services(struct world *w)
     struct skeleton_ranges r = {.pods_count = 1, .services_count = 1};
     r.pods[0] = range_of("10.244.0.0/16");
     r.services[0] = range_of("10.96.0.0/12");
-    if (services_new(&w->loop, NULL, &w->services, &err) != 0) {
+    if (services_new(&w->loop, NULL, w->owns, &w->services, &err) != 0) {
         fail_msg("%s", err.message);
     }
     services_set_ranges(w->services, &r);
@@ -372,6 +374,15 @@ static inline void put_port(struct world *w, struct service_port p, const char *
     services_put(w->services, &p);
     services_begin(w->services);
     settle_services(w);
+}
+
+/* Can a table be somebody's own, and stay behind him? */
+static inline bool kernel_lets_own(void)
+{
+    struct utsname u;
+    unsigned major = 0, minor = 0;
+    return uname(&u) == 0 && sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
+           (major > 6 || (major == 6 && minor > 8));
 }
 
 /* More than a socket holds is told of somebody else's table while nobody listens. */
