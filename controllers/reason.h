@@ -41,6 +41,7 @@
     X(NO_OWNER_LEFT, "no owner is left")                                                                               \
     X(DROPS_OWNERS, "drops references to owners that are gone")                                                        \
     X(SPREADS_PLACES, "%n places in %m slices")                                                                        \
+    X(MAKES_CLAIM, "makes claim %s")                                                                                   \
     X(BINDS_VOLUME, "binds %s")                                                                                        \
     X(CLASS_GIVEN, "is of the default class %s now")                                                                   \
     X(VOLUME_LOST, "has lost %s")                                                                                      \

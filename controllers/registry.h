@@ -17,6 +17,7 @@
     X(endpoints)                                                                                                       \
     X(endpoints_mirror)                                                                                                \
     X(load_balancer)                                                                                                   \
+    X(ephemeral_claims)                                                                                                \
     X(claim_binder)                                                                                                    \
     X(volume_reclaim)                                                                                                  \
     X(service_repair)                                                                                                  \

@@ -153,6 +153,28 @@ bool owner_remove(struct value *doc, struct str uid)
     return false;
 }
 
+struct value *claim_document(struct arena *a, const struct value *template, struct str ns, struct str name)
+{
+    const struct kind *k = kind_of(KIND_PERSISTENTVOLUMECLAIM);
+    const struct value *labels = value_path(template, "metadata.labels"),
+                       *annotations = value_path(template, "metadata.annotations");
+    struct value *doc = value_map(a), *meta = value_ensure_map(a, doc, "metadata");
+    value_set(a, doc, "apiVersion", value_cstr(a, k->api_version));
+    value_set(a, doc, "kind", value_cstr(a, k->name));
+    value_set(a, meta, "name", value_str(a, name));
+    value_set(a, meta, "namespace", value_str(a, ns));
+    if (value_count(labels) > 0) {
+        value_set(a, meta, "labels", value_copy(a, labels));
+    }
+    if (annotations != NULL) {
+        value_set(a, meta, "annotations", value_copy(a, annotations));
+    }
+    value_set(a, doc, "spec", map_copy(a, value_get(template, "spec")));
+    kind_fill_defaults(k, a, doc);
+    k->begin(a, doc);
+    return doc;
+}
+
 struct value *map_copy(struct arena *a, const struct value *v)
 {
     return value_is_map(v) ? value_copy(a, v) : value_map(a);

@@ -51,6 +51,10 @@ struct str name_generate_free(const struct reconcile_in *in, struct arena *a, co
 struct value *document_owned(const struct reconcile_in *in, struct arena *a, const struct kind *k,
                              const struct object *owner);
 
+/* A claim of a template ({metadata: {labels, annotations}, spec}) as a user would have created it, but for what
+ * admission reads of the state. */
+struct value *claim_document(struct arena *a, const struct value *template, struct str ns, struct str name);
+
 /* A copy of a map; an empty one if it is none. */
 struct value *map_copy(struct arena *a, const struct value *v);
 /* Does a ReplicaSet or Deployment have what its kind requires (selector, template)? What the API lets in has; the log

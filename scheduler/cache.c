@@ -81,7 +81,8 @@ void class_identify(const struct object *pod, bool individual, uint8_t id[16])
 {
     static const char *const read[] = {"nodeSelector", "affinity", "tolerations",    "priority",
                                        "containers",   "overhead", "initContainers", "topologySpreadConstraints"};
-    XXH128_hash_t parts[ARRAY_SIZE(read) + 3] = {0};
+    XXH128_hash_t parts[ARRAY_SIZE(read) + 4] = {0};
+    bool own;
     struct mp spec = mp_get(object_mp(pod), "spec");
     for (struct mp_iter it = mp_iter(spec); mp_next(&it);) {
         for (unsigned i = 0; i < ARRAY_SIZE(read); i++) {
@@ -94,6 +95,9 @@ void class_identify(const struct object *pod, bool individual, uint8_t id[16])
     parts[ARRAY_SIZE(read) + 1] = XXH3_128bits(pod->owner_uid.n > 0 ? pod->owner_uid.p : "", pod->owner_uid.n);
     parts[ARRAY_SIZE(read) + 2].low64 = plugins_identify(spec);
     parts[ARRAY_SIZE(read) + 2].high64 = labels_hash(pod, individual);
+    if (claims_named(pod, &own) && own) {
+        parts[ARRAY_SIZE(read) + 3] = XXH3_128bits(pod->uid.n > 0 ? pod->uid.p : "", pod->uid.n);
+    }
     XXH128_hash_t whole = XXH3_128bits(parts, sizeof parts);
     memcpy(id, &whole, 16);
 }
@@ -123,6 +127,7 @@ static void class_read_ports(struct sched_class *c, struct mp container)
 
 void class_init(struct sched_class *c, const struct object *pod)
 {
+    bool own;
     memset(c, 0, sizeof *c);
     c->sample = object_ref(pod);
     struct mp spec = mp_get(object_mp(c->sample), "spec");
@@ -138,7 +143,7 @@ void class_init(struct sched_class *c, const struct object *pod)
     list_init(&c->placed);
     resources_of_pod(&c->request, spec);
     resources_clamp(&c->request, AMOUNT_MAX);
-    c->claims = claims_named(spec) ? claims_new() : NULL;
+    c->claims = claims_named(c->sample, &own) ? claims_new() : NULL;
     unsigned containers = 0;
     for (struct mp_iter it = mp_iter(mp_get(spec, "containers")); mp_next(&it);) {
         class_read_ports(c, it.value);

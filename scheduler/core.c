@@ -188,6 +188,7 @@ static void observe_node(struct scheduler *s, const struct object *old, const st
         places_node_in(s, n);
     }
     s->nodes_present += (unsigned)(now != NULL) - (unsigned)was_present;
+    s->storage_changes += now == NULL; /* a claim may have waited for it (STORAGE_SELECTED_NODE) */
     if (!same) {
         sched_node_changed(s, n, true, now != NULL);
     }

@@ -59,6 +59,18 @@ static void class_park(struct round *r, struct sched_class *c)
     }
 }
 
+/* The pod stays where it is in the queue: with the claims as they are then it is told what it waits for. */
+static void ask_others(struct round *r, struct arena *a, struct sched_pod *p, const struct sched_node *n,
+                       const struct claims_placing *placing)
+{
+    struct error err = {0};
+    if (claims_ask_others(r->t, a, p->class->claims, n->name, placing, &err) != 0) {
+        log_warn(r->s->config.log, "scheduler", "the claims of pod %s cannot have a node: %s", p->key, err.message);
+        queue_park(r->s, p);
+    }
+    r->left = 0; /* whoever is next sees what has been asked */
+}
+
 static void pod_bind(struct round *r, struct sched_pod *p, struct sched_node *n)
 {
     struct arena a;
@@ -77,6 +89,11 @@ static void pod_bind(struct round *r, struct sched_pod *p, struct sched_node *n)
     }
     arena_init(&a);
     unsigned before = r->t->count;
+    if (claims != NULL && claims_need_others(claims, &placing)) {
+        ask_others(r, &a, p, n, &placing);
+        arena_close(&a);
+        return;
+    }
     int rv = claims == NULL ? 0 : claims_write(r->t, &a, r->tip, claims, n, &placing, r->wall_ms, &err);
     rv = rv != 0 ? rv : binding_write(r->t, &a, r->tip, p->obj, n->name, r->wall_ms, &err);
     if (rv == 0) {

@@ -9,19 +9,18 @@
 
 /* ---- Which claims ---- */
 
-static struct str claim_of_volume(struct mp volume)
+bool claims_named(const struct object *pod, bool *own)
 {
-    return mp_str(mp_path(volume, "persistentVolumeClaim.claimName"));
-}
-
-bool claims_named(struct mp pod_spec)
-{
-    for (struct mp_iter it = mp_iter(mp_get(pod_spec, "volumes")); mp_next(&it);) {
-        if (!str_empty(claim_of_volume(it.value))) {
-            return true;
+    struct storage_pod_claim claim;
+    bool any = false;
+    *own = false;
+    for (struct mp_iter it = mp_iter(mp_get(object_spec(pod), "volumes")); mp_next(&it);) {
+        if (storage_claim_of(pod->name, it.value, &claim)) {
+            any = true;
+            *own |= claim.own;
         }
     }
-    return false;
+    return any;
 }
 
 struct sched_claims *claims_new(void)
@@ -136,11 +135,21 @@ static void read_free(struct sched_claim *one, const struct view *tip)
     add_free(one, &it);
 }
 
-static void resolve_one(struct sched_claims *c, struct str ns, struct str name, const struct view *tip)
+static void resolve_one(struct sched_claims *c, const struct object *pod, struct str name, bool own,
+                        const struct view *tip)
 {
-    const struct object *claim = view_get(tip, kind_by_id(KIND_PERSISTENTVOLUMECLAIM), ns, name);
+    const struct object *claim = view_get(tip, kind_by_id(KIND_PERSISTENTVOLUMECLAIM), pod->ns, name);
+    if (claim == NULL && own) {
+        block(c, "waiting for ephemeral volume controller to create the persistentvolumeclaim \"%.*s\"", STR_ARG(name));
+        return;
+    }
     if (claim == NULL) {
         block(c, "persistentvolumeclaim \"%.*s\" not found", STR_ARG(name));
+        return;
+    }
+    if (own && !storage_made_for(claim, pod)) {
+        block(c, "PVC %.*s/%.*s was not created for pod %.*s/%.*s (pod is not owner)", STR_ARG(claim->ns),
+              STR_ARG(name), STR_ARG(pod->ns), STR_ARG(pod->name));
         return;
     }
     if (claim->deleting) {
@@ -169,8 +178,15 @@ static void resolve_one(struct sched_claims *c, struct str ns, struct str name, 
         block(c, "pod has unbound immediate PersistentVolumeClaims");
         return;
     }
+    struct str node = object_annotation(claim, STORAGE_SELECTED_NODE);
     one->class = object_ref(class);
+    one->foreign = storage_class_is_foreign(class);
     read_free(one, tip);
+    if (one->foreign && one->free_count == 0 && !str_empty(node) &&
+        view_get(tip, kind_by_id(KIND_NODE), STR_NONE, node) != NULL) {
+        block(c, "waiting for provisioner %.*s to make a volume for persistentvolumeclaim \"%.*s\" on node %.*s",
+              STR_ARG(mp_str(mp_get(object_mp(class), "provisioner"))), STR_ARG(name), STR_ARG(node));
+    }
 }
 
 /* ---- The same as before? ---- */
@@ -215,15 +231,15 @@ bool claims_resolve(struct sched_claims *c, const struct object *sample, const s
     uint64_t before = c->signature;
     claims_clear(c);
     for (struct mp_iter it = mp_iter(mp_get(object_spec(sample), "volumes")); mp_next(&it);) {
-        struct str name = claim_of_volume(it.value);
-        if (str_empty(name) || has_claim(c, name)) {
+        struct storage_pod_claim claim;
+        if (!storage_claim_of(sample->name, it.value, &claim) || has_claim(c, claim.name)) {
             continue;
         }
         if (c->count == CLAIMS_MAX) {
             block(c, "pod has more than %u PersistentVolumeClaims", CLAIMS_MAX);
             break;
         }
-        resolve_one(c, sample->ns, name, tip);
+        resolve_one(c, sample, claim.name, claim.own, tip);
     }
     c->signature = sign(c);
     return c->signature != before;
@@ -282,9 +298,13 @@ bool claims_place(const struct sched_claims *c, const struct sched_node *n, stru
             *why = "node(s) didn't match PersistentVolume's node affinity"; /* somebody has chosen the volume */
             return false;
         }
-        if (!storage_class_is_local(one->class) || !n->offers_local || !storage_class_allows(one->class, n->labels)) {
+        if ((!one->foreign && (!storage_class_is_local(one->class) || !n->offers_local)) ||
+            !storage_class_allows(one->class, n->labels)) {
             *why = "node(s) didn't find available persistent volumes to bind";
             return false;
+        }
+        if (one->foreign) {
+            continue;
         }
         kib += (storage_bytes(one->claim) + 1023) / 1024;
         if (kib > n->local_kib - n->local_used_kib) {
@@ -306,6 +326,38 @@ static void tell(struct txn *t, struct arena *a, const struct view *tip, const s
     w.message = str_of(
         arena_printf(a, "Successfully provisioned volume %.*s", STR_ARG(value_path_str(volume, "metadata.name"))));
     event_put(t, a, tip, event_document(a, &w), wall_ms, 0, NULL);
+}
+
+static bool is_to_be_made(const struct sched_claims *c, const struct claims_placing *placing, unsigned i)
+{
+    return c->items[i].volume == NULL && placing->volumes[i] == NULL && c->items[i].foreign;
+}
+
+bool claims_need_others(const struct sched_claims *c, const struct claims_placing *placing)
+{
+    for (unsigned i = 0; i < c->count; i++) {
+        if (is_to_be_made(c, placing, i)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int claims_ask_others(struct txn *t, struct arena *a, const struct sched_claims *c, const char *node,
+                      const struct claims_placing *placing, struct error *err)
+{
+    int rv = 0;
+    for (unsigned i = 0; i < c->count && rv == 0; i++) {
+        const struct object *claim = c->items[i].claim;
+        if (!is_to_be_made(c, placing, i)) {
+            continue;
+        }
+        struct value *doc = object_to_value(a, claim);
+        value_set(a, value_ensure_map(a, value_ensure_map(a, doc, "metadata"), "annotations"), STORAGE_SELECTED_NODE,
+                  value_cstr(a, node));
+        rv = txn_update_value(t, claim->kind, doc, TXN_PART_ALL, claim->revision, err);
+    }
+    return rv;
 }
 
 int claims_write(struct txn *t, struct arena *a, const struct view *tip, const struct sched_claims *c,

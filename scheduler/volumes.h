@@ -21,6 +21,7 @@ struct sched_claim {
     struct object *claim;
     struct object *volume; /* that it is bound to; NULL: it waits for its first consumer */
     struct object *class;  /* of one that waits */
+    bool foreign;          /* its volume is made by a program beside Reeve (storage_class_is_foreign) */
     struct object **free;  /* volumes that it could have, the best first */
     unsigned free_count;
     char *only_node; /* ReadWriteOnce, and pods of this node use it; NULL: any */
@@ -34,20 +35,25 @@ struct sched_claims {
     uint64_t signature; /* of all of it */
 };
 
-/* Does a pod with this spec name claims? */
-bool claims_named(struct mp pod_spec);
+/* Does the pod name claims? own: some of them are made for it alone, so that it is a class of its own. */
+bool claims_named(const struct object *pod, bool *own);
 struct sched_claims *claims_new(void);
 void claims_free(struct sched_claims *c); /* NULL is fine */
 /* Reads the claims of the sample anew. True: something is another than before. */
 bool claims_resolve(struct sched_claims *c, const struct object *sample, const struct view *tip);
 
-/* What each claim that waits gets on a node: one of its free volumes or, NULL, a new one of the local provisioner. */
+/* What each claim that waits gets on a node: one of its free volumes or, NULL, a new one of its provisioner. */
 struct claims_placing {
     const struct object *volumes[CLAIMS_MAX];
 };
 /* Can pods with these claims run on the node? why: in Kubernetes' words. */
 bool claims_place(const struct sched_claims *c, const struct sched_node *n, struct claims_placing *out,
                   const char **why);
+/* Are some of them to be made by others first? Then the node is not the pod's yet: claims_ask_others has it written on
+ * those claims, and the pod waits until they have their volumes. */
+bool claims_need_others(const struct sched_claims *c, const struct claims_placing *placing);
+int claims_ask_others(struct txn *t, struct arena *a, const struct sched_claims *c, const char *node,
+                      const struct claims_placing *placing, struct error *err);
 /* What binding a pod to the node means for its claims, added to the transaction; the placing must be of the same
  * state. */
 int claims_write(struct txn *t, struct arena *a, const struct view *tip, const struct sched_claims *c,

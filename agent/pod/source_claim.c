@@ -1,4 +1,5 @@
-/* persistentVolumeClaim: the volume that is bound to a claim, of one of the sources that PersistentVolumes have. */
+/* persistentVolumeClaim, ephemeral: the volume that is bound to a claim, which the pod names or which was made for
+ * it, of one of the sources that PersistentVolumes have. */
 #include "agent/pod/claims.h"
 #include "agent/pod/locals.h"
 #include "agent/pod/pods.h"
@@ -9,7 +10,8 @@ struct place {
     const struct source_mount *m;
     struct agent *agent;
     struct claim *claim;
-    struct mp spec; /* of the PersistentVolume */
+    const char *own; /* name of the claim that was made for the pod; NULL: the pod names one */
+    struct mp spec;  /* of the PersistentVolume */
     struct arena arena;
     bool read_only;
 };
@@ -88,10 +90,14 @@ static int take(struct place *p, struct error *err)
     const struct source_mount *m = p->m;
     struct agent *a = p->agent;
     const struct object *claim, *volume;
-    int rv = claims_bound(a->refs, str_of(m->spec->ns), mp_str(mp_get(m->volume->source, "claimName")), &claim, &volume,
-                          err);
+    struct str name = str_of(p->own != NULL ? p->own : text_of(p, mp_get(m->volume->source, "claimName")));
+    int rv = claims_bound(a->refs, str_of(m->spec->ns), name, &claim, &volume, err);
     if (rv != 0) {
         return rv;
+    }
+    if (p->own != NULL && !storage_made_for(claim, m->spec->object)) {
+        return error_set(err, ERR_INVALID, "PVC %s/%s was not created for pod %s/%s (pod is not owner)", m->spec->ns,
+                         p->own, m->spec->ns, m->spec->name);
     }
     if (!reaches(a, volume)) {
         pods_ask_for_node(m->pod); /* our labels may have changed: the next try knows them */
@@ -118,10 +124,11 @@ static int lay_out(struct place *p, char path[VOLUME_PATH_MAX], struct error *er
                      STR_ARG(p->claim->volume->name));
 }
 
-static int mount(const struct source_mount *m, char path[VOLUME_PATH_MAX], struct error *err)
+static int mount_claim(const struct source_mount *m, bool own, char path[VOLUME_PATH_MAX], struct error *err)
 {
     struct place p = {.m = m, .agent = m->pod->agent};
     arena_init(&p.arena);
+    p.own = own ? arena_printf(&p.arena, "%s-%s", m->spec->name, m->volume->name) : NULL;
     p.claim = claims_find(p.agent->claims, m->spec->uid, m->volume->name);
     int rv = p.claim == NULL ? take(&p, err) : 0;
     rv = rv != 0 ? rv : lay_out(&p, path, err);
@@ -132,9 +139,25 @@ static int mount(const struct source_mount *m, char path[VOLUME_PATH_MAX], struc
     return rv;
 }
 
+static int mount_named(const struct source_mount *m, char path[VOLUME_PATH_MAX], struct error *err)
+{
+    return mount_claim(m, false, path, err);
+}
+
+static int mount_own(const struct source_mount *m, char path[VOLUME_PATH_MAX], struct error *err)
+{
+    return mount_claim(m, true, path, err);
+}
+
 const struct source source_claim = {
     .name = "persistentVolumeClaim",
-    .mount = mount,
+    .mount = mount_named,
+    .scratch = true,
+    .foreign = true,
+};
+const struct source source_ephemeral = {
+    .name = "ephemeral",
+    .mount = mount_own,
     .scratch = true,
     .foreign = true,
 };

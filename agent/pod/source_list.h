@@ -11,6 +11,7 @@
     X(downward)                                                                                                        \
     X(projected)                                                                                                       \
     X(nfs)                                                                                                             \
-    X(claim)
+    X(claim)                                                                                                           \
+    X(ephemeral)
 
 #endif

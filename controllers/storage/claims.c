@@ -110,7 +110,8 @@ static int explain(const struct reconcile_in *in, struct reconcile_out *out, con
                          "storageclass.storage.k8s.io \"%s\" not found", name);
         return set_phase(out, claim, "Pending", err);
     }
-    if (storage_class_waits(class)) {
+    if (storage_class_waits(class) &&
+        (str_empty(object_annotation(claim, STORAGE_SELECTED_NODE)) || !storage_class_is_foreign(class))) {
         const struct object *pod = waiting_pod(in, claim);
         if (pod != NULL) {
             controller_event(out, in, claim, "Normal", "WaitForPodScheduled", STORAGE_COMPONENT,

@@ -55,34 +55,20 @@ static const struct object *claim_get(const struct sts *s, struct str name)
 static int claim_create(struct sts *s, const struct value *template, struct str name, struct str pod_name,
                         struct error *err)
 {
-    const struct kind *k = kind_of(KIND_PERSISTENTVOLUMECLAIM);
     struct arena *a = s->a;
-    struct value *doc = value_map(a), *meta = value_ensure_map(a, doc, "metadata");
-    struct value *labels = map_copy(a, value_path(template, "metadata.labels"));
+    struct value *doc = claim_document(a, template, s->obj->ns, name);
     const struct value *own = value_path(s->doc, "spec.selector.matchLabels");
     for (unsigned i = 0; i < value_count(own); i++) {
-        value_set_str_key(a, labels, own->map.members[i].key, value_copy(a, own->map.members[i].value));
+        value_set_str_key(a, value_ensure_map(a, value_get(doc, "metadata"), "labels"), own->map.members[i].key,
+                          value_copy(a, own->map.members[i].value));
     }
-    value_set(a, doc, "apiVersion", value_cstr(a, k->api_version));
-    value_set(a, doc, "kind", value_cstr(a, k->name));
-    value_set(a, meta, "name", value_str(a, name));
-    value_set(a, meta, "namespace", value_str(a, s->obj->ns));
-    if (value_count(labels) > 0) {
-        value_set(a, meta, "labels", labels);
-    }
-    if (value_path(template, "metadata.annotations") != NULL) {
-        value_set(a, meta, "annotations", value_copy(a, value_path(template, "metadata.annotations")));
-    }
-    value_set(a, doc, "spec", map_copy(a, value_get(template, "spec")));
     if (s->when_deleted) {
         owner_add(a, doc, s->obj);
     }
-    kind_fill_defaults(k, a, doc);
-    k->begin(a, doc);
     controller_event(s->out, s->in, s->obj, "Normal", "SuccessfulCreate", STATEFULSET_COMPONENT,
                      "create Claim %.*s Pod %.*s in StatefulSet %.*s success", STR_ARG(name), STR_ARG(pod_name),
                      STR_ARG(s->obj->name));
-    return txn_create_value(s->out->txn, k, doc, err);
+    return txn_create_value(s->out->txn, kind_of(KIND_PERSISTENTVOLUMECLAIM), doc, err);
 }
 
 static bool has_owner(const struct object *o, struct str uid)

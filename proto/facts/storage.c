@@ -1,5 +1,6 @@
 #include "proto/facts/storage.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/facts/node_match.h"
@@ -39,6 +40,12 @@ bool storage_class_waits(const struct object *class)
 bool storage_class_is_local(const struct object *class)
 {
     return str_is(mp_str(mp_get(object_mp(class), "provisioner")), STORAGE_LOCAL);
+}
+
+bool storage_class_is_foreign(const struct object *class)
+{
+    struct str provisioner = mp_str(mp_get(object_mp(class), "provisioner"));
+    return !str_is(provisioner, STORAGE_LOCAL) && !str_is(provisioner, STORAGE_NO_PROVISIONER);
 }
 
 static bool topology_holds(struct mp term, struct mp labels)
@@ -167,6 +174,23 @@ bool storage_node_offers(const struct object *node, struct str *root, int64_t *b
     *root = object_annotation(node, STORAGE_LOCAL_ROOT);
     *bytes = bytes_of(mp_get(object_status(node), "allocatable"), STORAGE_LOCAL_RESOURCE);
     return is_root(*root) && *bytes > 0 && host.n > 0 && name_is_label_value(node->name);
+}
+
+bool storage_claim_of(struct str pod_name, struct mp volume, struct storage_pod_claim *out)
+{
+    struct str name = mp_str(mp_get(volume, "name"));
+    out->own = mp_type(mp_path(volume, "ephemeral.volumeClaimTemplate")) == MP_MAP;
+    out->name = out->own ? STR_NONE : mp_str(mp_path(volume, "persistentVolumeClaim.claimName"));
+    if (out->own && !str_empty(pod_name) && pod_name.n < sizeof out->text && name.n < sizeof out->text - pod_name.n) {
+        int n = snprintf(out->text, sizeof out->text, "%.*s-%.*s", STR_ARG(pod_name), STR_ARG(name));
+        out->name = n < (int)sizeof out->text ? (struct str){out->text, (size_t)n} : STR_NONE;
+    }
+    return !str_empty(out->name);
+}
+
+bool storage_made_for(const struct object *claim, const struct object *pod)
+{
+    return !str_empty(pod->uid) && str_eq(claim->owner_uid, pod->uid);
 }
 
 static struct str volume_mode(const struct object *o)

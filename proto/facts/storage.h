@@ -68,6 +68,10 @@ bool storage_class_is_open(const struct object *claim);
 bool storage_class_is_default(const struct object *class);
 bool storage_class_waits(const struct object *class);    /* WaitForFirstConsumer */
 bool storage_class_is_local(const struct object *class); /* provisioner STORAGE_LOCAL */
+/* Its provisioner is a program beside Reeve, which is told what to make by annotations of claims:
+ * STORAGE_PROVISIONER_OF names it, and, where the class waits, STORAGE_SELECTED_NODE the node of the first consumer.
+ * It makes a volume that names the claim (claimRef), or takes the node back, so that another is chosen. */
+bool storage_class_is_foreign(const struct object *class);
 /* Its allowedTopologies, if it has some, let volumes be made on a node with these labels. */
 bool storage_class_allows(const struct object *class, struct mp node_labels);
 
@@ -100,6 +104,18 @@ const char *storage_mismatch(const struct object *volume, const struct object *c
 /* Which of two that fit is taken: negative: a. The one that is for the claim beforehand, then the smaller, then by
  * name. */
 int storage_compare(const struct object *a, const struct object *b, const struct object *claim);
+/* The claim that a volume of a pod (an element of spec.volumes) stands for: named by it, or, `own`, made for the pod
+ * and called POD-VOLUME. False: it stands for none. pod_name is empty in a template: it has no claims of its own.
+ * The name is borrowed from the volume, or written into text: longer ones than that are nobody's. */
+#define STORAGE_CLAIM_TEXT 512u
+struct storage_pod_claim {
+    struct str name;
+    bool own;
+    char text[STORAGE_CLAIM_TEXT];
+};
+bool storage_claim_of(struct str pod_name, struct mp volume, struct storage_pod_claim *out);
+/* The claim was made for this pod: the pod is its controller. */
+bool storage_made_for(const struct object *claim, const struct object *pod);
 /* Its nodeAffinity, if it has one, lets pods of the node use it. node: a Node. */
 bool storage_reaches(const struct object *volume, struct mp node_labels, struct str node_name);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "proto/describe/parts.h"
+#include "proto/facts/storage.h"
 #include "proto/kinds/kinds.h"
 
 #define POD_WIDTH 18 /* of the labels on the left */
@@ -278,6 +279,23 @@ static struct str read_only(struct mp source)
     return mp_bool(mp_get(source, "readOnly"), false) ? STR("true") : STR("false");
 }
 
+static void own_claim(struct buf *out, unsigned level, struct mp template)
+{
+    CLEANUP_BUF struct buf modes = BUF_INIT;
+    struct mp spec = mp_get(template, "spec");
+    storage_write_modes(&modes, mp_get(spec, "accessModes"));
+    describe_text(
+        out, level, 12, "Type:",
+        STR("EphemeralVolume (an inline specification for a volume that gets created and deleted with the pod)"));
+    describe_text(out, level, 12, "StorageClass:", path(spec, "storageClassName"));
+    describe_text(out, level, 12, "Volume:", path(spec, "volumeName"));
+    describe_map(out, level, 12, "Labels:", mp_path(template, "metadata.labels"), "=");
+    describe_map(out, level, 12, "Annotations:", mp_path(template, "metadata.annotations"), ": ");
+    describe_text(out, level, 12, "Capacity:", path(spec, "resources.requests.storage"));
+    describe_text(out, level, 12, "Access Modes:", buf_str(&modes));
+    describe_text(out, level, 12, "VolumeMode:", path(spec, "volumeMode"));
+}
+
 static void volume(struct buf *out, unsigned level, struct mp v)
 {
     struct str name = path(v, "name");
@@ -285,6 +303,7 @@ static void volume(struct buf *out, unsigned level, struct mp v)
     level++;
     struct mp cm = mp_get(v, "configMap"), secret = mp_get(v, "secret"), empty = mp_get(v, "emptyDir");
     struct mp host = mp_get(v, "hostPath"), claim = mp_get(v, "persistentVolumeClaim"), nfs = mp_get(v, "nfs");
+    struct mp template = mp_path(v, "ephemeral.volumeClaimTemplate");
     if (mp_type(cm) == MP_MAP) {
         describe_text(out, level, 12, "Type:", STR("ConfigMap (a volume populated by a ConfigMap)"));
         describe_text(out, level, 12, "Name:", path(cm, "name"));
@@ -311,6 +330,8 @@ static void volume(struct buf *out, unsigned level, struct mp v)
                           "namespace)"));
         describe_text(out, level, 12, "ClaimName:", path(claim, "claimName"));
         describe_text(out, level, 12, "ReadOnly:", read_only(claim));
+    } else if (mp_type(template) == MP_MAP) {
+        own_claim(out, level, template);
     } else if (mp_type(nfs) == MP_MAP) {
         describe_text(out, level, 12, "Type:", STR("NFS (an NFS mount that lasts the lifetime of a pod)"));
         describe_text(out, level, 12, "Server:", path(nfs, "server"));

@@ -1,5 +1,6 @@
 /* What pods and pod templates refer to, as rows: a part of an environment, a field of the spec; volumes tell it of
  * their sources (volumes.h). Source: Kubernetes core/v1 Volume, EnvVarSource, EnvFromSource, PodSpec. */
+#include "proto/facts/storage.h"
 #include "proto/kinds/volumes.h"
 
 static const struct ref_row env_rows[] = {
@@ -28,6 +29,7 @@ static const struct ref_row spec_rows[] = {
 
 struct refs_walk {
     struct str ns;
+    struct str pod; /* its name; empty: a template */
     kind_reference_cb *cb;
     void *data;
 };
@@ -64,6 +66,17 @@ static void walk_map(const struct refs_walk *w, const struct ref_row *rows, unsi
         WALK(w, rows, rows##_it.value);                                                                                \
     }
 
+/* A claim that is made for the pod is told as one that it names. */
+static void tell_own_claim(const struct refs_walk *w, struct mp volume)
+{
+    struct storage_pod_claim claim;
+    if (storage_claim_of(w->pod, volume, &claim) && claim.own && name_is_key(claim.name)) {
+        const struct kind_reference r = {
+            .kind = kind_by_id(KIND_PERSISTENTVOLUMECLAIM), .ns = w->ns, .name = claim.name, .use = REFERENCE_CONTENT};
+        w->cb(w->data, &r);
+    }
+}
+
 /* Sources that no node mounts yet are refused for new pods: agents are told of nothing for them (REFERENCE_TARGET). */
 static void walk_volume(const struct refs_walk *w, struct mp volume)
 {
@@ -87,6 +100,7 @@ static void walk_volumes(const struct refs_walk *w, struct mp volumes)
 {
     for (struct mp_iter it = mp_iter(volumes); mp_next(&it);) {
         walk_volume(w, it.value);
+        tell_own_claim(w, it.value);
     }
 }
 
@@ -126,24 +140,28 @@ static const struct {
 };
 
 /* Once through the bytes: it is done for each pod that is written. */
-void pod_spec_references(struct mp spec, struct str ns, kind_reference_cb *cb, void *data)
+static void walk_spec(const struct refs_walk *w, struct mp spec)
 {
-    const struct refs_walk w = {ns, cb, data};
     for (struct mp_iter it = mp_iter(spec); mp_next(&it);) {
         for (unsigned i = 0; i < ARRAY_SIZE(spec_walks); i++) {
             if (str_is(it.key, spec_walks[i].member)) {
-                spec_walks[i].walk(&w, it.value);
+                spec_walks[i].walk(w, it.value);
             }
         }
         for (unsigned i = 0; i < ARRAY_SIZE(spec_rows); i++) {
             if (str_is(it.key, spec_rows[i].name)) {
-                tell(&w, &spec_rows[i], spec);
+                tell(w, &spec_rows[i], spec);
             }
         }
     }
 }
 
+void pod_spec_references(struct mp spec, struct str ns, kind_reference_cb *cb, void *data)
+{
+    walk_spec(&(struct refs_walk){.ns = ns, .cb = cb, .data = data}, spec);
+}
+
 void pod_references(const struct object *o, kind_reference_cb *cb, void *data)
 {
-    pod_spec_references(mp_get(object_mp(o), "spec"), o->ns, cb, data);
+    walk_spec(&(struct refs_walk){.ns = o->ns, .pod = o->name, .cb = cb, .data = data}, mp_get(object_mp(o), "spec"));
 }

@@ -39,7 +39,7 @@
     X(scaleIO, scaleio, "A ScaleIO volume.", REFUSED(VOLUME_MOUNT_WHY)) \
     X(storageos, storageos, "A StorageOS volume.", REFUSED(VOLUME_MOUNT_WHY)) \
     X(csi, csi, "A volume made by a CSI driver.", REFUSED(VOLUME_MOUNT_WHY)) \
-    X(ephemeral, ephemeral, "A claim made for the pod.", REFUSED(VOLUME_MOUNT_WHY)) \
+    X(ephemeral, ephemeral, "A claim made for the pod.") \
     X(image, image, "The files of an image, read-only.", REFUSED(VOLUME_MOUNT_WHY))
 /* clang-format on */
 

@@ -231,8 +231,8 @@ const struct kind *kind_of_reference(struct str api_version, struct str name);
  * served in it. */
 int kind_write_version(const struct kind *k, struct arena *a, struct value *doc, struct str api_version,
                        struct error *err);
-/* Every other object that o names: its owners of known kinds, then what its kind tells. Borrowed from o. The same
- * object may come more than once. */
+/* Every other object that o names: its owners of known kinds, then what its kind tells. Names are borrowed for the
+ * call of cb. The same object may come more than once. */
 void kind_references(const struct object *o, kind_reference_cb *cb, void *data);
 /* What a person types: kind, plural, singular or short name, any case ("deploy", "Pods", "deployments.apps"). NULL
  * if none. */

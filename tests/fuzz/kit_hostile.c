@@ -14,6 +14,9 @@ static struct value *from_yaml(struct arena *a, const char *yaml)
 }
 
 #define POD_SPEC "{containers: [{name: c, image: i, resources: {requests: {cpu: 500m, memory: 64Mi}}}]}"
+#define POD_OWN                                                                                                        \
+    "{containers: [{name: c, image: i}], volumes: [{name: v, ephemeral: {volumeClaimTemplate: {spec: {accessModes: "   \
+    "[ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}}}]}"
 #define TEMPLATE "selector: {matchLabels: {app: x}}, template: {metadata: {labels: {app: x}}, spec: " POD_SPEC "}"
 
 /* Documents that controllers and the scheduler have work with. A kind that is not here gets one from its table. */
@@ -30,7 +33,7 @@ static const struct {
       "{apiVersion: v1, kind: Pod, metadata: {name: q}, spec: {nodeName: n1, containers: [{name: c, image: i}]}, "
       "status: "
       "{phase: Running, conditions: [{type: Ready, status: 'True'}]}}",
-      "{apiVersion: v1, kind: Pod, metadata: {generateName: g-}, spec: " POD_SPEC "}"}},
+      "{apiVersion: v1, kind: Pod, metadata: {generateName: g-}, spec: " POD_OWN "}"}},
     {KIND_CONFIGMAP,
      {"{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {k: v}}",
       "{apiVersion: v1, kind: ConfigMap, metadata: {name: b}, data: {k: w}}"}},

@@ -8,7 +8,7 @@
  *   [age=30s]
  *       [priority=0] [port=8080] [selector=k=v] [tolerate=key:Effect[:seconds]] [finalizer=x] [restarts=0] [cost=0]
  *       [readyfor=30s] [grace=30] [init-cpu=1]
- *       [claim=NAME[,NAME...]]
+ *       [claim=NAME[,NAME...]] [own=VOLUME[,VOLUME...] [class=c]]
  *   configmap NAME [owner=KIND/NAME]
  *   pv NAME [size=1Gi] [modes=ReadWriteOnce,...] [class=c] [policy=Retain] [on=NODE] [for=CLAIM] [labels=a=b]
  *   pvc NAME [size=1Gi] [modes=ReadWriteOnce,...] [class=c] [noclass] [volume=PV] [selector=a=b]
@@ -157,13 +157,20 @@ static void write_toleration(struct arena *a, struct buf *b, const char *text)
                time != NULL ? ", tolerationSeconds: " : "", time != NULL ? time : "");
 }
 
-static void write_claims(struct arena *a, struct buf *b, const char *names)
+static void write_claims(struct arena *a, struct buf *b, const struct words *ws)
 {
     unsigned n = 0;
+    char *named = arena_strdup(a, word(ws, "claim", "")), *own = arena_strdup(a, word(ws, "own", ""));
     buf_puts(b, ", volumes: [");
-    for (char *save, *p = strtok_r(arena_strdup(a, names), ",", &save); p != NULL; p = strtok_r(NULL, ",", &save)) {
+    for (char *save, *p = strtok_r(named, ",", &save); p != NULL; p = strtok_r(NULL, ",", &save)) {
         buf_printf(b, "%s{name: v%u, persistentVolumeClaim: {claimName: %s}}", n > 0 ? ", " : "", n, p);
         n++;
+    }
+    for (char *save, *p = strtok_r(own, ",", &save); p != NULL; p = strtok_r(NULL, ",", &save)) {
+        buf_printf(b,
+                   "%s{name: %s, ephemeral: {volumeClaimTemplate: {metadata: {labels: {of: %s}}, spec: {accessModes: "
+                   "[ReadWriteOnce], storageClassName: '%s', resources: {requests: {storage: 1Gi}}}}}}",
+                   n++ > 0 ? ", " : "", p, p, word(ws, "class", ""));
     }
     buf_puts(b, "]");
 }
@@ -197,8 +204,8 @@ static void write_pod_spec(struct arena *a, struct buf *b, const struct words *w
     if (word(ws, "tolerate", NULL) != NULL) {
         write_toleration(a, b, word(ws, "tolerate", ""));
     }
-    if (word(ws, "claim", NULL) != NULL) {
-        write_claims(a, b, word(ws, "claim", ""));
+    if (word(ws, "claim", NULL) != NULL || word(ws, "own", NULL) != NULL) {
+        write_claims(a, b, ws);
     }
     buf_puts(b, "}");
 }

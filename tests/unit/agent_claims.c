@@ -135,6 +135,29 @@ static void many_readers_only_read(void **state)
     assert_false(claims_find(f->agent->claims, "uid-two", "v")->read_only);
 }
 
+#define OWN_USER(name)                                                                                                 \
+    POD(name, "'containers':[{'name':'c','image':'busybox','volumeMounts':[{'name':'v','mountPath':'/v'}]}],"          \
+              "'volumes':[{'name':'v','ephemeral':{'volumeClaimTemplate':{'spec':{}}}}]")
+#define MADE_FOR(pod)                                                                                                  \
+    ",'ownerReferences':[{'apiVersion':'v1','kind':'Pod','name':'" pod "','uid':'uid-" pod "','controller':true}]"
+
+static void a_claim_that_was_made_for_another_is_not_mounted(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    master_order(m->refs, "ADDED", CLAIM("web-v", "ReadWriteOnce"));
+    master_order(m->refs, "ADDED", VOLUME("web-v"));
+    master_order(m->refs, "ADDED",
+                 CLAIM_OF("own-v", MADE_FOR("own"), "'accessModes':['ReadWriteOnce'],'volumeName':'pv-own-v'"));
+    master_order(m->refs, "ADDED", VOLUME("own-v"));
+    master_order(m->refs, NULL, NULL);
+    master_order(m->pods, "ADDED", OWN_USER("web"));
+    master_order(m->pods, "ADDED", OWN_USER("own"));
+    run_until(&f->loop, master_heard(m, "status default/own Running"));
+    run_until(&f->loop, heard_of(m, "PVC default/web-v was not created for pod default/web (pod is not owner)"));
+    assert_false(master_heard(m, "status default/web Running"));
+}
+
 /* ---- The local provisioner ---- */
 
 #define MADE                      ",'annotations':{'pv.kubernetes.io/provisioned-by':'reeve.io/local'}"
@@ -310,6 +333,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_claim_that_is_being_deleted_gets_no_new_pods, whole_setup, whole_teardown),
         cmocka_unit_test_setup_teardown(one_pod_alone_has_a_volume_of_that_mode, whole_setup, whole_teardown),
         cmocka_unit_test_setup_teardown(many_readers_only_read, whole_setup, whole_teardown),
+        cmocka_unit_test_setup_teardown(a_claim_that_was_made_for_another_is_not_mounted, whole_setup, whole_teardown),
         cmocka_unit_test(what_pods_have_is_known_after_a_restart),
         cmocka_unit_test_setup_teardown(a_node_tells_what_it_offers, whole_setup, whole_teardown),
         cmocka_unit_test_setup_teardown(a_volume_goes_when_nobody_has_it_any_more, whole_setup, whole_teardown),

@@ -245,6 +245,20 @@ static void names_that_nothing_can_have_are_no_references(void **state)
         "");
 }
 
+static void a_claim_that_is_made_for_a_pod_is_told_of_the_pod_alone(void **state)
+{
+    struct fixture *f = *state;
+    assert_string_equal(references_of(f, "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: ns}, spec: {"
+                                         "volumes: [{name: a, ephemeral: {volumeClaimTemplate: {spec: {}}}}, "
+                                         "{name: '/', ephemeral: {volumeClaimTemplate: {}}}, {name: b, ephemeral: {}}, "
+                                         "{ephemeral: 1}, 7]}}"),
+                        "content PersistentVolumeClaim ns/p-a\n");
+    assert_string_equal(references_of(f, "{apiVersion: apps/v1, kind: Deployment, metadata: {name: p, namespace: ns}, "
+                                         "spec: {template: {spec: {volumes: [{name: a, ephemeral: "
+                                         "{volumeClaimTemplate: {spec: {}}}}]}}}}"),
+                        "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +267,8 @@ int main(void)
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(an_event_refers_to_what_it_is_about, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(names_that_nothing_can_have_are_no_references, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_claim_that_is_made_for_a_pod_is_told_of_the_pod_alone, fixture_setup,
+                                        fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

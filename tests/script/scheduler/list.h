@@ -2,5 +2,5 @@
 SCRIPT("affinity"), SCRIPT("affinity_names"), SCRIPT("anti_affinity"), SCRIPT("binding"), SCRIPT("cordon"),
     SCRIPT("node_gone"), SCRIPT("pods_limit"), SCRIPT("ports"), SCRIPT("priority"), SCRIPT("refused"),
     SCRIPT("resources"), SCRIPT("selector"), SCRIPT("spread"), SCRIPT("spread_nodes"), SCRIPT("spread_wish"),
-    SCRIPT("spread_zones"), SCRIPT("taints"), SCRIPT("volumes"), SCRIPT("volumes_local"), SCRIPT("volumes_modes"),
-    SCRIPT("wake"),
+    SCRIPT("spread_zones"), SCRIPT("taints"), SCRIPT("volumes"), SCRIPT("volumes_foreign"), SCRIPT("volumes_local"),
+    SCRIPT("volumes_modes"), SCRIPT("volumes_own"), SCRIPT("wake"),
