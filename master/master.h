@@ -36,8 +36,8 @@
 #define MASTER_STRANGER_MESSAGE_MAX  (64u << 10) /* of a connection without certificate: hello and join */
 #define MASTER_STRANGER_ELEMENTS_MAX 1024u
 #define MASTER_NODE_MESSAGE_MAX      (4u << 20) /* of an agent */
-#define MASTER_NODE_ELEMENTS_MAX     (128u << 10)
-#define MASTER_USER_ELEMENTS_MAX     (128u << 10)
+#define MASTER_NODE_ELEMENTS_MAX     API_ELEMENTS_MAX
+#define MASTER_USER_ELEMENTS_MAX     API_ELEMENTS_MAX
 #define MASTER_USER_OBJECTS_MAX      1024u /* written by one request; rctl makes several of it */
 #define MASTER_STRANGER_INFLIGHT_MAX 4u
 #define MASTER_STRANGER_IDLE_MS      10000        /* without a request it is closed */

@@ -63,7 +63,8 @@ void api_reply_close(struct api_reply *r);
 #define CLEANUP_REPLY __attribute__((cleanup(api_reply_close)))
 
 /* params: a map. 0 with the answer in *out, which the caller closes, also after an error. A negative code: what a
- * master refused (api_refused), that no master answers, or that the deadline has passed. err may be NULL. */
+ * master refused (api_refused), that no master answers, or that the deadline has passed. ERR_TOO_LARGE at once: more
+ * than API_ELEMENTS_MAX elements, or RPC_MESSAGE_MAX bytes. err may be NULL. */
 int api_read(struct api *a, const char *method, const struct value *params, struct api_reply *out, struct error *err);
 /* The same with a transaction id added to params (in place, memory from arena). ERR_UNKNOWN_OUTCOME: the deadline has
  * passed, and what was asked for may have been done. */

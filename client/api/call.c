@@ -3,6 +3,8 @@
 
 #include "base/env.h"
 #include "client/api/api_internal.h"
+#include "proto/rpc/api.h"
+#include "proto/rpc/codec.h"
 
 struct attempt {
     bool done, failed, sent;
@@ -201,12 +203,42 @@ static bool attempt(struct api *a, struct calling *c, const char *method, struct
     return a->refused && !api_worth_retry(&t->error);
 }
 
+#define ENVELOPE_ELEMENTS 16u /* around the params, and what each attempt adds */
+#define ENVELOPE_BYTES    512u
+
+/* A message that no master reads: each would close the connection at its head, and the next one be asked in vain. */
+static int check_size(struct str params, struct error *err)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    struct rpc_scan scan;
+    mp_write_array(&b, 1); /* as a message begins */
+    buf_append_str(&b, params);
+    rpc_scan_init(&scan);
+    scan.elements_max = API_ELEMENTS_MAX - ENVELOPE_ELEMENTS;
+    switch (rpc_scan(&scan, b.data, b.size, RPC_MESSAGE_MAX - ENVELOPE_BYTES)) {
+    case RPC_SCAN_TOO_MANY:
+        return error_set(err, ERR_TOO_LARGE,
+                         "the request has more than %u elements (keys and values at all depths), which no master takes "
+                         "at once",
+                         API_ELEMENTS_MAX - ENVELOPE_ELEMENTS);
+    case RPC_SCAN_TOO_LARGE:
+        return error_set(err, ERR_TOO_LARGE, "the request has %zu bytes, and no master takes more than %u at once",
+                         params.n, RPC_MESSAGE_MAX - ENVELOPE_BYTES);
+    default:
+        return 0;
+    }
+}
+
 static int call(struct api *a, const char *method, struct str params, bool write, struct api_reply *out,
                 struct error *err)
 {
     struct error local;
     err = err == NULL ? &local : err;
     *out = (struct api_reply){0};
+    if (check_size(params, err) != 0) {
+        a->refused = false;
+        return err->code;
+    }
     struct calling c = {.start = api_now()};
     api_patience_init(&c.patience);
     c.deadline = c.start + a->deadline_ms;

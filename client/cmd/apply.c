@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "client/cmd/apply.h"
+#include "proto/rpc/api.h"
 
 static const struct option_row apply_options[] = {
     OPTION_ROWS_FILES,
@@ -114,14 +115,32 @@ static int send_objects(struct rctl *r, struct value *objects, enum dry_run dry,
 }
 
 /* What one request takes (MASTER_USER_OBJECTS_MAX); more is sent in parts. */
-#define PART_OBJECTS_MAX 1024u
+#define PART_OBJECTS_MAX  1024u
+#define PART_ELEMENTS_MAX (API_ELEMENTS_MAX * 7 / 8)
+
+/* As masters count them. */
+static uint64_t elements_of(const struct value *v)
+{
+    uint64_t n = value_count(v) * (value_is_map(v) ? 2u : 1u);
+    for (unsigned i = 0; i < value_count(v); i++) {
+        n += elements_of(value_is_map(v) ? v->map.members[i].value : value_item(v, i));
+    }
+    return n;
+}
 
 /* The objects from *at on that go into one request; *at: behind them. */
 static struct value *next_part(struct rctl *r, const struct value *objects, unsigned *at)
 {
     struct value *part = value_list(&r->arena);
+    uint64_t elements = 0;
     while (*at < value_count(objects) && value_count(part) < PART_OBJECTS_MAX) {
-        value_append(&r->arena, part, value_item(objects, (*at)++));
+        struct value *one = value_item(objects, *at);
+        elements += elements_of(one) + 1;
+        if (elements > PART_ELEMENTS_MAX && value_count(part) > 0) {
+            break;
+        }
+        value_append(&r->arena, part, one);
+        (*at)++;
     }
     return part;
 }
@@ -131,6 +150,11 @@ static int apply_part(struct rctl *r, struct value *part, unsigned before, unsig
     struct error err = {0};
     CLEANUP_REPLY struct api_reply reply = {0};
     if (send_objects(r, part, dry, &reply, &err) != 0) {
+        if (err.code == ERR_TOO_LARGE && value_count(part) == 1) {
+            const struct value *one = value_item(part, 0);
+            error_wrap(&err, "%.*s \"%.*s\"", STR_ARG(value_path_str(one, "kind")),
+                       STR_ARG(value_path_str(one, "metadata.name")));
+        }
         int code = rctl_fail(r, &err);
         if (before > 0) {
             rctl_note(r,

@@ -169,10 +169,13 @@
 #ifndef PROTO_RPC_API_H
 #define PROTO_RPC_API_H
 
-#define API_PORT_DEFAULT          7400
-#define API_LIST_LIMIT_DEFAULT    500
-#define API_LIST_LIMIT_MAX        100000
-#define API_LIST_BYTES_MAX        (4u << 20) /* a page ends here even below its limit */
+#define API_PORT_DEFAULT       7400
+#define API_LIST_LIMIT_DEFAULT 500
+#define API_LIST_LIMIT_MAX     100000
+#define API_LIST_BYTES_MAX     (4u << 20) /* a page ends here even below its limit */
+/* Of a request of a user or a node, keys too, at all depths: one with more is refused at its head, and its
+ * connection is closed. */
+#define API_ELEMENTS_MAX          (128u << 10)
 #define API_HEARTBEAT_MS_DEFAULT  10000
 #define API_NODE_GRACE_MS_DEFAULT 40000
 #define API_TOKEN_USES_MAX        20000 /* newcomers that one token may let in */

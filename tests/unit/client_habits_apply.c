@@ -99,6 +99,27 @@ static void run_makes_a_pod(void **state)
     habits_run(h, rows, ARRAY_SIZE(rows));
 }
 
+static void applying_too_much_at_once(void **state)
+{
+    struct habits *h = *state;
+    habits_must(
+        h,
+        "{ printf 'apiVersion: v1\nkind: Pod\nmetadata: {name: many}\nspec:\n  containers:\n'; for k in $(seq 40); do "
+        "echo \"  - {name: c$k, image: x, args: [a$(yes , a | head -n 3999 | tr -d '\n')]}\"; done; } > many.yaml; "
+        "for i in $(seq 40); do echo \"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: some$i}\ndata:\"; "
+        "seq 2000 | sed 's/.*/  k&: v/'; done > some.yaml; { cat some.yaml; echo ---; cat many.yaml; } > both.yaml",
+        NULL);
+    static const struct habit rows[] = {
+        {"timeout 20 rctl apply -f many.yaml", NULL, 1, "=",
+         "error: Pod \"many\": the request has more than 131056 elements"},
+        {"timeout 20 rctl create -f many.yaml", NULL, 1, "=", "the request has more than 131056 elements"},
+        {"rctl apply -f some.yaml | grep -c created", NULL, 0, "=40\n", "40 objects are more than one request takes"},
+        {"timeout 20 rctl apply -f both.yaml | grep -c unchanged", NULL, HABIT_ANY, "=40\n",
+         "the first 40 of 41 objects were applied"},
+    };
+    habits_run(h, rows, ARRAY_SIZE(rows));
+}
+
 static void applying(void **state)
 {
     struct habits *h = *state;
@@ -220,7 +241,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(creating),    cmocka_unit_test(run_makes_a_pod),
         cmocka_unit_test(applying),    cmocka_unit_test(kustomizations_are_applied),
-        cmocka_unit_test(differences),
+        cmocka_unit_test(differences), cmocka_unit_test(applying_too_much_at_once),
     };
     return cmocka_run_group_tests(tests, set_up, habits_tear_down);
 }
