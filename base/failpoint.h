@@ -28,6 +28,11 @@
     X(ca_before_part)                                                                                                  \
     X(ca_before_removal)                                                                                               \
     X(clean_before_prune)                                                                                              \
+    X(container_after_mount)                                                                                           \
+    X(container_after_start)                                                                                           \
+    X(container_before_end)                                                                                            \
+    X(container_before_start)                                                                                          \
+    X(container_in_removal)                                                                                            \
     X(install_after_put)                                                                                               \
     X(install_before_put)                                                                                              \
     X(lease_unknown)                                                                                                   \
@@ -47,8 +52,14 @@
     X(member_remove_after_change)                                                                                      \
     X(member_remove_appended)                                                                                          \
     X(member_remove_before_change)                                                                                     \
+    X(network_after_plugin)                                                                                            \
+    X(network_after_rules)                                                                                             \
     X(pair_before_cert)                                                                                                \
     X(pair_before_key)                                                                                                 \
+    X(pod_after_clean)                                                                                                 \
+    X(pod_after_keep)                                                                                                  \
+    X(pod_before_clean)                                                                                                \
+    X(pod_before_forget)                                                                                               \
     X(promise_before_note)                                                                                             \
     X(quarantine_after_rename)                                                                                         \
     X(quarantine_before_rename)                                                                                        \
@@ -72,6 +83,7 @@
     X(rotate_after_step)                                                                                               \
     X(rotate_before_cas)                                                                                               \
     X(rotate_before_step)                                                                                              \
+    X(sandbox_before_info)                                                                                             \
     X(setup_before_config)                                                                                             \
     X(setup_before_state)                                                                                              \
     X(snapshot_before_put)                                                                                             \

@@ -18,6 +18,7 @@
 #include "agent/network/network_int.h"
 #include "agent/util/defer.h"
 #include "agent/util/fsutil.h"
+#include "base/failpoint.h"
 #include "proto/facts/cidr.h"
 
 enum job_step { STEP_STALE_RULES, STEP_STALE_DEL, STEP_BRIDGE_ADD, STEP_RULES, STEP_BRIDGE_DEL, STEP_END };
@@ -109,6 +110,7 @@ static void undo(struct job *j)
 static void bridge_added(struct job *j, struct str answer)
 {
     struct network *n = j->n;
+    failpoint(FAILPOINT_network_after_plugin);
     j->rc = j->rc != 0 ? j->rc : network_cni_address(answer, j->ip, &j->error);
     if (j->rc == 0) {
         snprintf(j->owner->ip, sizeof j->owner->ip, "%s", j->ip);
@@ -206,6 +208,7 @@ static void job_run(struct job *j)
 static void rules_written_for(struct job *j, int rc, const struct error *err)
 {
     struct error late;
+    failpoint(FAILPOINT_network_after_rules);
     if (rc != 0 && !j->undo && j->step != STEP_STALE_RULES) {
         j->rc = rc;
         j->error = *err;

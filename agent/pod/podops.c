@@ -13,6 +13,7 @@
 #include "agent/pod/podops.h"
 #include "agent/util/defer.h"
 #include "agent/util/fsutil.h"
+#include "base/failpoint.h"
 
 #define RESOLV_CONF_MAX (64u << 10)
 
@@ -444,6 +445,7 @@ static void op_clean(struct pod *p, enum pod_clean step)
 {
     struct agent *a = podops_agent(p);
     struct agent_pod *ap = agent_pod_of(p);
+    failpoint(FAILPOINT_pod_before_clean);
     switch (step) {
     case POD_CLEAN_CONTAINERS:
         clean_containers(p);
@@ -523,6 +525,25 @@ static void op_changed(struct pod *p)
     }
 }
 
+void podops_node_ip_changed(struct agent *a)
+{
+    const struct strmap_entry *e;
+    for (size_t i = 0; (e = strmap_next(&a->pods, &i)) != NULL;) {
+        struct agent_pod *ap = e->value;
+        struct pod *p = ap->pod;
+        if (ap->gone) {
+            continue;
+        }
+        if (p->spec->host_network) {
+            snprintf(p->ip, sizeof p->ip, "%s", a->node_ip);
+            if (ap->sandbox != NULL && p->state < POD_CLEANING) {
+                set_ip(ap, a->node_ip);
+            }
+        }
+        op_changed(p);
+    }
+}
+
 static void arm(struct agent *a, int64_t at_ms)
 {
     if (at_ms < a->wake_ms && !a->stopping) {
@@ -563,6 +584,7 @@ void podops_on_wake(uv_timer_t *t)
 static void op_gone(struct pod *p)
 {
     struct agent_pod *ap = agent_pod_of(p);
+    failpoint(FAILPOINT_pod_after_clean);
     ap->gone = true;
     report_gone(ap->agent->report, &ap->report);
 }

@@ -37,6 +37,8 @@ void podops_probe(struct container *c, int which);
 extern const struct pod_ops podops;
 /* Looks at the timers of all pods when one of them may be due. */
 void podops_on_wake(uv_timer_t *t);
+/* a->node_ip is another one: pods on the node's network have it, and all tell it. */
+void podops_node_ip_changed(struct agent *a);
 /* The runtime's event: a container of any pod has ended. data: the agent. */
 void podops_on_exit(const struct runtime_status *st, void *data);
 

@@ -5,6 +5,7 @@
 
 #include "agent/pod/pods.h"
 #include "agent/util/fsutil.h"
+#include "base/failpoint.h"
 
 static void file_of(const struct agent *a, const char *uid, char out[AGENT_PATH_MAX])
 {
@@ -26,12 +27,14 @@ void pods_keep(struct agent_pod *ap)
         log_error(ap->agent->log, "pods", "%s/%s cannot be kept for a restart of the agent: %s", ap->ns, ap->name,
                   err.message);
     }
+    failpoint(FAILPOINT_pod_after_keep);
 }
 
 void pods_forget(const struct agent_pod *ap)
 {
     char path[AGENT_PATH_MAX];
     file_of(ap->agent, ap->uid, path);
+    failpoint(FAILPOINT_pod_before_forget);
     if (!ap->agent->hollow && unlink(path) != 0 && errno != ENOENT) {
         log_warn(ap->agent->log, "pods", "remove %s: %s", path, strerror(errno));
     }

@@ -21,10 +21,11 @@
  * threads of libuv's pool: to have the agent in a mount namespace of its own, enter it before the first work is
  * queued. crun is slow to start beside clone(2), some 20 ms, of which nothing is ours.
  *
- * Invariants: 1. a directory without state.json, or in state STARTING, is an interrupted start and is removed when the
- * agent comes back. 2. on_exit is called when a container goes from RUNNING to EXITED, never while it is being removed.
- * 3. A process is only signalled through its pidfd, so never one that has inherited its number. 4. Nothing is written
- * into a container's directory while it is being removed, by a worker: it would not be empty in the end. */
+ * Invariants: 1. a directory without state.json, or in state STARTING, is an interrupted start and is removed when
+ * the agent comes back, unless crun has started it already: then it is taken for what it is. 2. on_exit is called
+ * when a container goes from RUNNING to EXITED, never while it is being removed. 3. A process is only signalled
+ * through its pidfd, so never one that has inherited its number. 4. Nothing is written into a container's directory
+ * while it is being removed, by a worker: it would not be empty in the end. */
 #include "agent/runtime/crun_int.h"
 
 #include <assert.h>
@@ -173,11 +174,38 @@ static void exits_unwatched(uv_timer_t *t)
 
 /* ---- Coming back ---- */
 
+/* The agent ended between crun's start of it and the note of that. crun keeps a pipe in its own state of a container
+ * for as long as that waits to be started. */
+static bool was_started(struct crun_container *c)
+{
+    char path[FS_PATH_MAX], text[32];
+    struct error err = {0};
+    fs_path(path, sizeof path, "%s/%s/status", c->rt->run_dir, c->id);
+    if (c->pod_uid == NULL || !fs_exists(path)) {
+        return false;
+    }
+    fs_path(path, sizeof path, "%s/%s/exec.fifo", c->rt->run_dir, c->id);
+    if (fs_exists(path)) {
+        return false;
+    }
+    fs_path(path, sizeof path, "%s/pid", c->dir);
+    c->pid = fs_read_line(path, text, sizeof text) ? atoi(text) : 0;
+    if (c->pid <= 0 || !process_started(c->pid, &c->pid_started)) {
+        c->pid_started = 0; /* it has ended: conmon says how */
+    }
+    c->state = RUNTIME_RUNNING;
+    c->started_ms = c->created_ms;
+    if (crun_write_state(c, &err) != 0) {
+        log_warn(c->rt->log, "runtime", "container %s: %s", c->id, err.message);
+    }
+    return true;
+}
+
 static void adopt(struct crun *rt, const char *id)
 {
     struct crun_container *c = crun_container_new(rt, id);
     uint64_t started;
-    if (!crun_read_state(c)) {
+    if (!crun_read_state(c) && !was_started(c)) {
         log_info(rt->log, "runtime", "container %s was never started; removing it", id);
         c->leftover = true;
         crun_begin_removal(c);

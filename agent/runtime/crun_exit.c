@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/env.h"
+#include "base/failpoint.h"
 #include "proto/text/text.h"
 
 #define PATIENCE_MS  15000 /* between the end of the process and conmon's exit file */
@@ -166,6 +167,7 @@ static char *read_message(const struct crun_container *c)
 static void set_exited(struct crun_container *c, int code, int64_t finished_ms)
 {
     struct error err = {0};
+    failpoint(FAILPOINT_container_before_end);
     crun_stop_watching(c);
     c->state = RUNTIME_EXITED;
     c->exit_code = code;

@@ -7,6 +7,7 @@
 
 #include "agent/runtime/cgroup.h"
 #include "agent/runtime/crun_int.h"
+#include "base/failpoint.h"
 
 #define CONMON_MS 1000 /* for conmon to follow its container */
 
@@ -63,6 +64,7 @@ static void removal_work(uv_work_t *w)
     }
     wait_for_conmon(c);
     fs_unmount_below(c->dir, NULL);
+    failpoint(FAILPOINT_container_in_removal);
     if (fs_remove_tree(c->dir, &err) != 0) {
         log_warn(c->rt->log, "runtime", "container %s: %s", c->id, err.message);
     }

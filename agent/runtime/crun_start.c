@@ -27,6 +27,7 @@
 #include "agent/util/defer.h"
 #include "agent/util/userns.h"
 #include "base/env.h"
+#include "base/failpoint.h"
 #include "proto/text/text.h"
 
 #define PASSWD_MAX        (1u << 20)
@@ -293,6 +294,7 @@ static int prepare(struct crun_start *s, const struct runtime_spec *spec, struct
     rc = rc != 0 ? rc : make_files(c, spec->sandbox == NULL ? 0 : spec->sandbox->user_first, err);
     rc = rc != 0 ? rc : crun_write_state(c, err);
     rc = rc != 0 ? rc : mount_rootfs(c, spec, err);
+    failpoint(FAILPOINT_container_after_mount);
     if (rc != 0) {
         return rc;
     }
@@ -428,6 +430,7 @@ static void started(struct process *p, const struct process_result *r, void *dat
     struct crun_start *s = data;
     (void)p;
     int rc = process_result_error(r, "failed to start the container", &s->error);
+    failpoint(FAILPOINT_container_after_start);
     s->reason = "RunContainerError";
     if (rc == 0 && !list_empty(&s->c->removers)) {
         rc = error_set(&s->error, ERR_CANCELED, "the container is being deleted");
@@ -492,6 +495,7 @@ static void creation_known(struct crun_start *s)
         start_failed(s, s->rc);
     } else {
         charge_conmon(c);
+        failpoint(FAILPOINT_container_before_start);
         run_start(s);
     }
 }

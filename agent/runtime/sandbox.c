@@ -23,6 +23,7 @@
 #include "agent/util/defer.h"
 #include "agent/util/fsutil.h"
 #include "agent/util/userns.h"
+#include "base/failpoint.h"
 
 /* unshare(2) and setns(2) concern the calling thread, so the namespaces are made in a thread that ends right after: no
  * fork of a process with a TLS library and open sockets in it, and no thread of the pool left in a foreign namespace.
@@ -339,6 +340,7 @@ static void make_work(uv_work_t *w)
     j->rc = j->rc != 0 ? j->rc : mount_own(dir, &j->error);
     j->rc = j->rc != 0 ? j->rc : make_namespaces(j, &j->error);
     j->rc = j->rc != 0 ? j->rc : make_files(j, &j->error);
+    failpoint(FAILPOINT_sandbox_before_info);
     /* info comes last: it says that the rest is whole */
     j->rc = j->rc != 0 ? j->rc : write_info(j->store, &j->sb, &j->error);
     if (j->rc != 0) {
