@@ -1,21 +1,17 @@
 #include "agent/agent.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/address.h"
 #include "agent/agent_int.h"
 #include "agent/dataplane.h"
-#include "agent/image/registry.h"
 #include "agent/images.h"
 #include "agent/isolation.h"
 #include "agent/kept.h"
@@ -26,6 +22,7 @@
 #include "agent/pod/locals.h"
 #include "agent/pod/podops.h"
 #include "agent/pod/refs_kept.h"
+#include "agent/registries.h"
 #include "agent/routes.h"
 #include "agent/serve/serve.h"
 #include "agent/serve/stream.h"
@@ -58,6 +55,7 @@ static void on_lost(void *data)
     struct agent *a = data;
     report_on_lost(a->report);
     kept_now(a);
+    address_look(a);
 }
 
 static void on_list_begin(enum session_stream which, void *data)
@@ -215,12 +213,14 @@ static void on_check(uv_timer_t *t)
 {
     struct agent *a = t->data;
     locals_look(a);
+    address_look(a);
     if (node_check(a)) {
         report_node_dirty(a->report);
     }
     begin_alone(a);
     names_check(a);
     kept_check(a);
+    registries_look(a);
     images_check(a);
     locals_check(a);
     pods_on_pressure(a);
@@ -234,35 +234,6 @@ static void on_check(uv_timer_t *t)
 }
 
 /* ---- Opening ---- */
-
-/* The address of the interface that has the default route; 127.0.0.1 if there is none. */
-static void find_node_ip(char out[64])
-{
-    char line[256], name[IF_NAMESIZE] = "";
-    unsigned destination;
-    FILE *f = fopen("/proc/net/route", "re");
-    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
-        if (sscanf(line, "%15s %x", name, &destination) == 2 && destination == 0) {
-            break;
-        }
-        name[0] = '\0';
-    }
-    if (f != NULL) {
-        fclose(f);
-    }
-    snprintf(out, 64, "127.0.0.1");
-    struct ifaddrs *list = NULL;
-    if (name[0] == '\0' || getifaddrs(&list) != 0) {
-        return;
-    }
-    for (struct ifaddrs *i = list; i != NULL; i = i->ifa_next) {
-        if (i->ifa_addr != NULL && i->ifa_addr->sa_family == AF_INET && strcmp(i->ifa_name, name) == 0) {
-            inet_ntop(AF_INET, &((struct sockaddr_in *)i->ifa_addr)->sin_addr, out, 64);
-            break;
-        }
-    }
-    freeifaddrs(list);
-}
 
 /* Two agents on one directory would fight over its containers. */
 static int lock_dir(struct agent *a, struct error *err)
@@ -304,17 +275,12 @@ static int open_real(struct agent *a, const struct agent_config *c, const struct
                                  .pod_connections = c->pod_connections,
                                  .node_ip = a->node_ip,
                                  .log = a->log};
-    struct registry_config registries = {0};
     if (c->registries != NULL && !fs_exists(c->registries)) {
         return error_set(err, ERR_NOT_FOUND, "%s: there is no such file of registries", c->registries);
     }
-    int rv = registry_config_read(c->registries != NULL ? c->registries : BELOW(a->dir, "registries.yaml"), &registries,
-                                  err);
-    rv = rv != 0 ? rv : image_store_new(a->loop, BELOW(a->dir, "images"), a->log, &a->images, err);
-    if (rv == 0) {
-        image_store_set_registries(a->images, &registries);
-    }
-    registry_config_close(&registries);
+    int rv = image_store_new(a->loop, BELOW(a->dir, "images"), a->log, &a->images, err);
+    rv = rv != 0 ? rv
+                 : registries_open(a, c->registries != NULL ? c->registries : BELOW(a->dir, "registries.yaml"), err);
     rv = rv != 0 ? rv
                  : cgroup_new(a->loop, NULL, c->cgroup_parent != NULL ? c->cgroup_parent : "reeve", a->log, &a->cgroup,
                               err);
@@ -478,11 +444,7 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
     list_init(&a->readers);
     list_init(&a->streams);
     strmap_init(&a->pods);
-    if (c->node_ip != NULL) {
-        snprintf(a->node_ip, sizeof a->node_ip, "%s", c->node_ip);
-    } else {
-        find_node_ip(a->node_ip);
-    }
+    address_open(a, c->node_ip);
     uv_timer_init(a->loop, &a->wake);
     uv_timer_init(a->loop, &a->check);
     uv_timer_init(a->loop, &a->measure);
@@ -580,6 +542,7 @@ static void free_agent(struct agent *a)
     journal_close(a->journal);
     renew_free(a->renew);
     claims_free(a->claims);
+    registries_close(a);
     refs_free(a->refs);
     refs_kept_close(a->refs_kept);
     neighbours_close(&a->neighbours);

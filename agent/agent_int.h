@@ -54,10 +54,11 @@ struct agent {
     char *unsafe_sysctls;     /* or NULL */
     char *no_user_namespaces; /* why the node makes none; NULL = it does */
     struct userids *userids;
-    int64_t cut_ms;   /* see agent_config */
-    int64_t pod_pids; /* processes of one pod; 0 = no limit */
-    dev_t disk;       /* where the directory lies */
-    char node_ip[64];
+    int64_t cut_ms;    /* see agent_config */
+    int64_t pod_pids;  /* processes of one pod; 0 = no limit */
+    dev_t disk;        /* where the directory lies */
+    char node_ip[64];  /* address.h */
+    bool own_address;  /* found by ourselves: it may change */
     char instance[64]; /* instance.h */
     bool hollow, stopping;
     struct pod_node pod_node;
@@ -81,6 +82,7 @@ struct agent {
     struct journal *journal;
     struct runtime *runtime;
     struct image_store *images;
+    struct registries *registries; /* registries.h; NULL: hollow */
     struct image_gc_policy image_gc;
     int64_t gc_told_ms; /* when an event said that it is not enough; 0 = never */
     uint64_t gc_freed;  /* bytes of images, since the disk is fuller than it should be */

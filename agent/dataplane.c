@@ -20,7 +20,7 @@ struct dataplane {
     struct agent *agent;
     struct known *known;
     struct services *services;
-    struct health *health; /* NULL: the node has no address at which somebody could ask */
+    struct health *health; /* NULL: hollow */
     struct skeleton_ranges ranges;
     bool bridge_quiet;
     struct strmap told; /* Services of which the kernel refused something: "NAMESPACE/NAME"; values mean nothing */
@@ -122,11 +122,30 @@ static void quiet_redirects(struct dataplane *d)
     }
 }
 
+static uint32_t address_of(const struct agent *a)
+{
+    struct in_addr ip;
+    bool known = inet_pton(AF_INET, a->node_ip, &ip) == 1 && ntohl(ip.s_addr) >> 24 != 127;
+    return known ? ntohl(ip.s_addr) : 0;
+}
+
+void dataplane_set_node(struct agent *a)
+{
+    struct dataplane *d = a->dataplane;
+    uint32_t ip = address_of(a);
+    if (d == NULL) {
+        return;
+    }
+    services_set_addresses(d->services, &ip, ip != 0);
+    if (d->health != NULL) {
+        health_set_ip(d->health, ip);
+    }
+}
+
 void dataplane_open(struct agent *a)
 {
     struct dataplane *d = xcalloc(1, sizeof *d);
     struct error err = {0};
-    struct in_addr ip;
     d->agent = a;
     strmap_init(&d->told);
     d->told_since_ms = env_now_ms(a->env);
@@ -139,13 +158,11 @@ void dataplane_open(struct agent *a)
     services_on_refused(d->services, on_refused, d);
     services_on_bulk(d->services, on_bulk, d);
     d->known = known_new(a->name, &(struct known_ops){on_put, on_remove, on_complete, on_health, d});
-    if (inet_pton(AF_INET, a->node_ip, &ip) == 1 && ntohl(ip.s_addr) >> 24 != 127) {
-        services_set_addresses(d->services, (uint32_t[]){ntohl(ip.s_addr)}, 1);
-        d->health = a->hollow ? NULL
-                              : health_new(&(struct health_config){
-                                    .loop = a->loop, .log = a->log, .ip = ntohl(ip.s_addr), .works = works, .data = d});
-    }
     a->dataplane = d;
+    d->health = a->hollow
+                    ? NULL
+                    : health_new(&(struct health_config){.loop = a->loop, .log = a->log, .works = works, .data = d});
+    dataplane_set_node(a);
     /* Until masters say others: the number of ranges stays the same, so that what a former agent left is kept. */
     dataplane_set_pods(a, STR(CLUSTER_POD_SUBNET));
     dataplane_set_services(a, STR(CLUSTER_SERVICE_SUBNET));

@@ -9,7 +9,8 @@
 
 struct agent;
 struct known;
-void dataplane_open(struct agent *a); /* after the node's address is known */
+void dataplane_open(struct agent *a);     /* after the node's address is known */
+void dataplane_set_node(struct agent *a); /* a->node_ip is another one */
 void dataplane_told(struct agent *a, struct mp message);
 /* The same from what was kept over a restart. Unless `anew`, the kernel still has what a former agent made of it, or of
  * something newer: that stays as it is until masters are heard. */

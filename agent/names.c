@@ -134,10 +134,17 @@ static enum zone_pod pod_of(uint32_t ip, struct str ns, void *data)
     return here || (told && !neighbours_may_have(&a->neighbours, ip)) ? ZONE_POD_NONE : ZONE_POD_MAYBE;
 }
 
+void names_set_node(struct agent *a)
+{
+    struct in_addr ip;
+    if (a->names != NULL && inet_pton(AF_INET, a->node_ip, &ip) == 1) {
+        dns_server_set_node(a->names->server, ntohl(ip.s_addr));
+    }
+}
+
 void names_open(struct agent *a)
 {
     const struct known *known = dataplane_known(a);
-    struct in_addr ip;
     if (a->hollow || known == NULL) {
         return;
     }
@@ -145,10 +152,8 @@ void names_open(struct agent *a)
     n->agent = a;
     n->server = dns_server_new(a->loop, a->env, a->log, known);
     dns_server_set_pods(n->server, pod_of, a);
-    if (inet_pton(AF_INET, a->node_ip, &ip) == 1) {
-        dns_server_set_node(n->server, ntohl(ip.s_addr));
-    }
     a->names = n;
+    names_set_node(a);
     names_set(a, STR(CLUSTER_DNS_DOMAIN), STR(CLUSTER_SERVICE_SUBNET), STR(CLUSTER_POD_SUBNET));
     look_upstream(n);
 }

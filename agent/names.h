@@ -9,7 +9,8 @@
 
 struct agent;
 struct podspec_dns;
-void names_open(struct agent *a); /* after dataplane_open; a hollow node has none */
+void names_open(struct agent *a);     /* after dataplane_open; a hollow node has none */
+void names_set_node(struct agent *a); /* a->node_ip is another one */
 /* Ranges of addresses, and the domain: what is empty or no range is passed over. */
 void names_set(struct agent *a, struct str domain, struct str services, struct str pods);
 /* For resolv.conf of pods; NULL: this node answers no names. Borrowed until the next turn of the loop. */

@@ -296,7 +296,8 @@ static bool asks_registry(const struct image_store *s, const char *ref, enum ima
         return false;
     }
     slash = strchr(name, '/');
-    return slash != NULL && registry_host_of(&s->registries, (struct str){name, (size_t)(slash - name)}) != NULL;
+    return slash != NULL && s->registries != NULL &&
+           registry_host_of(&s->registries->config, (struct str){name, (size_t)(slash - name)}) != NULL;
 }
 
 bool image_would_pull(struct image_store *s, const char *ref, enum image_policy policy)
@@ -361,9 +362,11 @@ void image_ensure(struct image_store *s, const char *ref, enum image_policy poli
 
 void image_store_set_registries(struct image_store *s, struct registry_config *take)
 {
-    registry_config_close(&s->registries);
-    s->registries = *take;
+    struct image_registries *r = xcalloc(1, sizeof *r);
+    *r = (struct image_registries){.config = *take, .refs = 1};
     *take = (struct registry_config){0};
+    image_registries_unref(s->registries);
+    s->registries = r;
 }
 
 static void answer_waits(struct image_store *s)
@@ -393,7 +396,7 @@ static void store_free(struct image_store *s)
     }
     free(s->names);
     free(s->present);
-    registry_config_close(&s->registries);
+    image_registries_unref(s->registries);
     pthread_mutex_destroy(&s->lock);
     free(s->dir);
     free(s);

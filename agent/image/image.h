@@ -122,7 +122,7 @@ struct image_progress {
     bool unpacking; /* all has come */
 };
 bool image_pull_progress(struct image_store *s, const char *ref, struct image_progress *out);
-/* Registries that may be asked; taken over. Before the first image_ensure. */
+/* Registries that may be asked from now on; taken over. Pulls that have begun go on with the former ones. */
 void image_store_set_registries(struct image_store *s, struct registry_config *take);
 
 /* ---- Loading ---- */

@@ -38,6 +38,12 @@ struct image_named {
     char *ref;
     char manifest_hex[IMAGE_HEX_SIZE];
 };
+/* Which registries may be asked: a pull keeps those that it has begun with. Loop thread; pulls' own threads read the
+ * configuration, which never changes. */
+struct image_registries {
+    struct registry_config config;
+    unsigned refs;
+};
 struct image_job {
     struct list link;
     struct image_store *store;
@@ -75,6 +81,7 @@ struct image_pull {
     bool begun, ended;
     bool fetched; /* it is being unpacked */
     uint64_t begun_ms;
+    struct image_registries *registries; /* of a pull that has begun */
     _Atomic uint64_t done_bytes, all_bytes;
     /* Layers that were there, and must not be collected before the image is in the store: under the store's lock. */
     char (*reserved)[IMAGE_HEX_SIZE];
@@ -108,7 +115,7 @@ struct image_store {
     struct list pulls; /* in order; changed under the lock */
     unsigned pulling;  /* of them begun */
     pthread_mutex_t lock;
-    struct registry_config registries;
+    struct image_registries *registries; /* NULL: none */
     unsigned loads;
     uint64_t load_number;
     bool running;
@@ -142,7 +149,8 @@ void image_jobs_start(struct image_store *s);
 void image_jobs_cancel(struct image_store *s);
 
 /* image/pull.c */
-#define IMAGE_PULLS_MAX      6u /* at a time, */
+void image_registries_unref(struct image_registries *r); /* NULL is fine */
+#define IMAGE_PULLS_MAX      6u                          /* at a time, */
 #define IMAGE_PULLS_HOST_MAX 3u /* and of one registry: those of others need not wait for one that is slow */
 void image_pull_for(struct image_store *s, const char *ref, struct image_wait *w); /* w waits for it */
 bool image_pull_find(struct image_store *s, const char *ref, struct image_progress *out);

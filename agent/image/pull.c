@@ -14,8 +14,17 @@
 
 /* ---- The end ---- */
 
+void image_registries_unref(struct image_registries *r)
+{
+    if (r != NULL && --r->refs == 0) {
+        registry_config_close(&r->config);
+        free(r);
+    }
+}
+
 static void pull_free(struct image_pull *p)
 {
+    image_registries_unref(p->registries);
     registry_logins_free(p->logins, p->logins_count);
     free(p->reserved);
     free(p->ref);
@@ -136,7 +145,7 @@ static void fetch(void *data)
                                                         .dir = p->dir,
                                                         .has_layer = reserve_layer,
                                                         .has_layer_data = p,
-                                                        .config = &s->registries,
+                                                        .config = &p->registries->config,
                                                         .logins = p->logins,
                                                         .logins_count = p->logins_count,
                                                         .cancel = &s->cancel,
@@ -169,6 +178,8 @@ static void begin(struct image_pull *p)
 {
     struct image_store *s = p->store;
     p->begun = true;
+    p->registries = s->registries;
+    p->registries->refs++;
     p->begun_ms = uv_hrtime() / 1000000;
     s->pulling++;
     uv_async_init(s->loop, &p->fetched_async, on_fetched);

@@ -39,12 +39,13 @@ struct registry_host {
     char *ca_file; /* NULL: the system's */
     bool insecure; /* http where https is not spoken; certificates are not checked */
 };
-/* Which registries a node may ask, read once. All strings are its own. */
+/* Which registries a node may ask, as they stood in the file. All strings are its own. */
 struct registry_config {
     struct registry_host *hosts;
     unsigned hosts_count;
     struct registry_login *logins; /* of the node, for all pods */
     unsigned logins_count;
+    char *credentials_file; /* from which they are; NULL: none is named */
 };
 /* A YAML file {registries: [{host, mirrors, caFile, insecure}], credentialsFile: a docker config.json}. A file that is
  * not there: no registries. ERR_INVALID names file and field. */

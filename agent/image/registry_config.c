@@ -191,11 +191,11 @@ int registry_config_read(const char *path, struct registry_config *out, struct e
     }
     struct str file = value_to_str(value_get(doc, "credentialsFile"));
     if (rc == 0 && file.n > 0) {
-        CLEANUP_FREE char *name = own(file);
-        rc = fs_read_file(name, FILE_MAX_BYTES, &logins, err);
+        out->credentials_file = own(file);
+        rc = fs_read_file(out->credentials_file, FILE_MAX_BYTES, &logins, err);
         rc = rc != 0 ? rc : registry_logins_read(buf_str(&logins), false, &out->logins, &out->logins_count, err);
         if (rc != 0) {
-            error_wrap(err, "%s", name);
+            error_wrap(err, "%s", out->credentials_file);
         }
         buf_wipe(&logins);
     }
@@ -217,6 +217,7 @@ void registry_config_close(struct registry_config *c)
     }
     free(c->hosts);
     registry_logins_free(c->logins, c->logins_count);
+    free(c->credentials_file);
     *c = (struct registry_config){0};
 }
 

@@ -710,6 +710,13 @@ void session_stop(struct session *s, void (*cb)(void *data), void *data)
     }
 }
 
+void session_redial(struct session *s)
+{
+    for (unsigned i = 0; s->state != SESSION_STOPPING && i < s->links_count; i++) {
+        link_leave(s->links[i].link, NULL, NULL);
+    }
+}
+
 bool session_ready(const struct session *s)
 {
     return s->state == SESSION_READY;

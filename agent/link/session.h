@@ -83,6 +83,8 @@ void session_start(struct session *s);
 /* Ends everything; cb from the loop, then s is freed. */
 void session_stop(struct session *s, void (*cb)(void *data), void *data);
 
+/* The machine's address is another one: every link is made anew, at once. Nothing while the session stops. */
+void session_redial(struct session *s);
 bool session_ready(const struct session *s);
 /* To the main link's master. Not READY: the callback gets ERR_CLOSED, later. Another master takes the role meanwhile:
  * ERR_UNKNOWN_OUTCOME, at once. */

@@ -94,6 +94,8 @@ struct network_route {
     const char *node_ip;
 };
 int network_set_routes(struct network *n, const struct network_route *routes, unsigned count, struct error *err);
+/* The node's address is another one than at the start. Ways to other nodes and rules follow. */
+void network_set_node(struct network *n, const char *node_ip);
 /* How the cluster wants it: mode "auto", "host-gw", "vxlan", and VXLAN's number and port. What makes no sense is as the
  * default says: auto, OVERLAY_ID, OVERLAY_PORT. */
 void network_set_overlay(struct network *n, struct str mode, int64_t id, int64_t port);

@@ -200,6 +200,28 @@ void network_set_overlay(struct network *n, struct str mode, int64_t id, int64_t
     }
 }
 
+static void set_node(struct network_peers *p, const char *node_ip)
+{
+    if (node_ip == NULL || !cidr_parse_address(str_of(node_ip), &p->config.node) || p->config.node >> 24 == 127) {
+        p->config.node = 0; /* of a machine without a default route, whose address nobody gave */
+    }
+}
+
+void network_set_node(struct network *n, const char *node_ip)
+{
+    if (n->hollow || n->closing) {
+        return;
+    }
+    if (n->peers != NULL) {
+        set_node(n->peers, node_ip);
+        network_peers_changed(n);
+    }
+    if (n->pod_cidr[0] != '\0') {
+        n->rules_dirty = true; /* they name what is an address of this node */
+        network_rules_run(n);
+    }
+}
+
 unsigned network_pods_mtu(const struct network *n)
 {
     struct overlay_state s = {0};
@@ -235,9 +257,7 @@ int network_peers_open(struct network *n, const char *node_ip, struct error *err
     p->n = n;
     p->overlay = o;
     p->config = (struct overlay_config){.id = OVERLAY_ID, .port = OVERLAY_PORT};
-    if (node_ip == NULL || !cidr_parse_address(str_of(node_ip), &p->config.node) || p->config.node >> 24 == 127) {
-        p->config.node = 0; /* of a machine without a default route, whose address nobody gave */
-    }
+    set_node(p, node_ip);
     uv_timer_init(n->loop, &p->timer);
     uv_poll_init(n->loop, &p->watch, overlay_watch(o));
     p->timer.data = p->watch.data = p;

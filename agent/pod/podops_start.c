@@ -10,6 +10,7 @@
 #include "agent/pod/podops.h"
 #include "agent/pod/refs.h"
 #include "agent/pod/source.h"
+#include "agent/registries.h"
 #include "agent/util/fsutil.h"
 
 /* ---- Volumes ---- */
@@ -226,6 +227,7 @@ void podops_image_ensure(struct container *c)
     struct image_store *images = podops_agent(c->pod)->images;
     enum image_policy policy = image_policy_of(str_of(c->spec->pull_policy), c->spec->image);
     unsigned count = 0;
+    registries_look(podops_agent(c->pod));
     if (!image_would_pull(images, c->spec->image, policy)) {
         image_ensure(images, c->spec->image, policy, on_image, c);
         return;

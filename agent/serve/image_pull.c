@@ -2,6 +2,7 @@
  * on, as others may wait for it. */
 #include <stdlib.h>
 
+#include "agent/registries.h"
 #include "agent/serve/serve.h"
 
 #define TELL_MS 1000
@@ -105,6 +106,7 @@ void serve_image_pull(struct agent *a, struct rpc_request *r, struct mp params)
     struct error err = {0};
     struct str name = mp_str(mp_get(params, "name"));
     CLEANUP_FREE char *ref = xstrndup(name.n == 0 ? "" : name.p, name.n);
+    registries_look(a);
     if (name.n == 0) {
         error_set(&err, ERR_USAGE, "\"name\" is missing");
     } else if (!image_would_pull(a->images, ref, IMAGE_PULL_ALWAYS)) {

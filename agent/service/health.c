@@ -230,6 +230,9 @@ static void listen_at(struct listener *l)
     struct health *h = l->health;
     struct sockaddr_in at = {
         .sin_family = AF_INET, .sin_port = htons(l->port), .sin_addr = {.s_addr = htonl(h->config.ip)}};
+    if (h->config.ip == 0) {
+        return;
+    }
     uv_tcp_t *tcp = xcalloc(1, sizeof *tcp);
     uv_tcp_init(h->config.loop, tcp);
     tcp->data = l;
@@ -267,6 +270,21 @@ static void listener_drop(struct listener *l)
     }
     free(l->name);
     free(l);
+}
+
+void health_set_ip(struct health *h, uint32_t ip)
+{
+    const struct strmap_entry *e;
+    bool same = ip == h->config.ip;
+    h->config.ip = ip;
+    for (size_t i = 0; !same && !h->closing && (e = strmap_next(&h->listeners, &i)) != NULL;) {
+        struct listener *l = e->value;
+        if (l->tcp != NULL) {
+            close_handle(h, (uv_handle_t *)TAKE_PTR(l->tcp));
+        }
+        l->told = false;
+        listen_at(l);
+    }
 }
 
 void health_set(struct health *h, const char *name, uint16_t port, unsigned here)

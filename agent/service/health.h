@@ -25,13 +25,14 @@
 struct health_config {
     uv_loop_t *loop;
     const struct log *log;     /* borrowed */
-    uint32_t ip;               /* where to listen, in the machine's byte order */
+    uint32_t ip;               /* where to listen, in the machine's byte order; 0: nowhere yet */
     bool (*works)(void *data); /* the dataplane follows what it is told; asked for each answer */
     void *data;
     unsigned retry_ms; /* 0 = HEALTH_RETRY_MS */
 };
 struct health;
 struct health *health_new(const struct health_config *config);
+void health_set_ip(struct health *h, uint32_t ip); /* all listen there from now on */
 /* name: "NAMESPACE/NAME". here: pods on this node that are ready. port 0: it has none, or none any more. */
 void health_set(struct health *h, const char *name, uint16_t port, unsigned here);
 /* cb from the loop, then it is freed. */

@@ -339,10 +339,10 @@ static int start_node(struct upping *p, unsigned i)
     struct arena *a = &p->r->arena;
     const char *name = upping_format(p, "n%u", i + 1), *dir = up_path(a, u, "nodes/%s", name);
     const char *joined = up_path(a, u, "nodes/%s.joined", name), *token = up_path(a, u, "run/%s.token", name);
-    const char *words[] = {p->agent, "run", "--dir", dir, "--node-ip", up_node_ip(a, i), NULL, NULL, NULL};
+    const char *words[] = {p->agent, "run", "--dir", dir, NULL, NULL, NULL};
     if (u->images != NULL) {
-        words[6] = "--images";
-        words[7] = u->images;
+        words[4] = "--images";
+        words[5] = u->images;
     }
     const char *const *run = with_words(p, words, u->agent_args);
     bool has_joined = access(joined, F_OK) == 0;

@@ -1,4 +1,5 @@
 /* The whole agent with the hollow runtime, against a master made of paper. */
+#include "agent/address.h"
 #include "agent/agent_int.h"
 #include "agent/pod/pods.h"
 #include "proto/facts/condition.h"
@@ -17,6 +18,40 @@ static void a_pod_ordered_is_run_and_reported(void **state)
     assert_non_null(strstr(m->last_status, "\"podIP\":\"10."));
     assert_non_null(strstr(m->last_status, "\"hostIP\":\"192.0.2.1\""));
     assert_non_null(strstr(m->last_status, "\"ready\":true"));
+}
+
+static void a_node_that_has_another_address_says_so(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    master_order(m->pods, "ADDED", POD("web", SLEEP));
+    master_order(m->pods, "ADDED", POD("near", "'hostNetwork':true," SLEEP));
+    master_order(m->pods, NULL, NULL);
+    run_until(&f->loop,
+              master_heard(m, "status default/web Running") && master_heard(m, "status default/near Running"));
+    assert_non_null(strstr(m->last_node, "\"address\":\"192.0.2.1\""));
+    unsigned registrations = m->registrations;
+    address_set(f->agent, "192.0.2.9");
+    /* at once: the former connection may be silent */
+    run_until(&f->loop, m->registrations > registrations && m->pods != NULL);
+    assert_non_null(strstr(m->last_node, "\"address\":\"192.0.2.9\""));
+    assert_null(strstr(m->last_node, "192.0.2.1\""));
+    master_order(m->pods, "ADDED", POD("web", SLEEP));
+    master_order(m->pods, "ADDED", POD("near", "'hostNetwork':true," SLEEP));
+    master_order(m->pods, NULL, NULL);
+    run_until(&f->loop, strstr(m->last_status, "\"hostIP\":\"192.0.2.9\"") != NULL);
+    assert_string_equal(pods_find(f->agent, STR("default"), STR("near"))->pod->ip, "192.0.2.9");
+    assert_string_not_equal(pods_find(f->agent, STR("default"), STR("web"))->pod->ip, "192.0.2.9");
+}
+
+static void a_machines_own_address_is_found(void **state)
+{
+    (void)state;
+    char ip[64];
+    address_find(ip);
+    assert_true(ip[0] == '\0' || address_is_here(ip));
+    assert_true(address_is_here("127.0.0.1"));
+    assert_false(address_is_here("192.0.2.1"));
 }
 
 static void a_deleted_pod_is_stopped_and_reported_gone(void **state)
@@ -524,6 +559,8 @@ int main(void)
 #define WITH(test) cmocka_unit_test_setup_teardown(test, whole_setup, whole_teardown)
     const struct CMUnitTest tests[] = {
         WITH(a_pod_ordered_is_run_and_reported),
+        WITH(a_node_that_has_another_address_says_so),
+        cmocka_unit_test(a_machines_own_address_is_found),
         WITH(a_deleted_pod_is_stopped_and_reported_gone),
         WITH(a_pod_removed_from_the_store_is_stopped_without_a_status),
         WITH(events_wait_for_a_leader_up_to_a_limit),

@@ -8,6 +8,7 @@
 #include "agent/image/gc.h"
 #include "agent/images.h"
 #include "agent/pod/pods.h"
+#include "agent/registries.h"
 #include "tests/unit/agent_layout.h"
 
 #define MINUTE INT64_C(60000)
@@ -344,6 +345,49 @@ static void the_status_says_how_far_a_pull_is(void **state)
     run_until(&f->loop, f->master.pods != NULL);
 }
 
+static unsigned logins(const struct fixture *f)
+{
+    return f->agent->images->registries->config.logins_count;
+}
+
+static void registries_that_change_are_asked_without_a_new_start(void **state)
+{
+    struct fixture *f = *state;
+    struct agent *a = f->agent;
+    struct error err = {0};
+    NEED_ROOT();
+    give_store(f, false);
+    CLEANUP_FREE char *path = xasprintf("%s/registries.yaml", f->dir);
+    CLEANUP_FREE char *logins_path = xasprintf("%s/logins.json", f->dir);
+    CLEANUP_FREE char *with_logins = xasprintf("registries: [{host: b.example}]\ncredentialsFile: %s\n", logins_path);
+#define PUT(at, text) assert_int_equal(fs_write_file(at, str_of(text), 0600, false, NULL), 0)
+#define ASKS(host)    image_would_pull(a->images, host "/x:1", IMAGE_PULL_IF_NOT_PRESENT)
+    assert_int_equal(registries_open(a, path, &err), 0);
+    registries_look(a);
+    assert_false(ASKS("a.example"));
+    PUT(path, "registries: [{host: a.example}]");
+    registries_look(a);
+    assert_true(ASKS("a.example"));
+    PUT(path, "registries: [{host: b.example, mirror: x}]"); /* what is wrong changes nothing, and is told once */
+    registries_look(a);
+    registries_look(a);
+    assert_true(ASKS("a.example") && !ASKS("b.example"));
+    run_until(&f->loop, master_heard(&f->master, "event InvalidRegistries"));
+    PUT(path, with_logins); /* the other file is not there yet */
+    registries_look(a);
+    assert_false(ASKS("b.example"));
+    PUT(logins_path, "{\"auths\": {\"b.example\": {\"username\": \"ann\", \"password\": \"sesame\"}}}");
+    registries_look(a);
+    assert_true(ASKS("b.example") && !ASKS("a.example"));
+    assert_int_equal(logins(f), 1);
+    PUT(logins_path, "{\"auths\": {}}"); /* it alone has changed */
+    registries_look(a);
+    assert_int_equal(logins(f), 0);
+    unlink(path);
+    registries_look(a);
+    assert_false(ASKS("b.example"));
+}
+
 static void the_node_says_when_deleting_images_is_not_enough(void **state)
 {
     struct fixture *f = *state;
@@ -371,6 +415,8 @@ int main(void)
         T(a_layer_that_a_pull_counts_on_stays),
         cmocka_unit_test_setup_teardown(before_a_pod_goes_all_unused_images_go, whole_setup, whole_teardown),
         cmocka_unit_test_setup_teardown(the_status_says_how_far_a_pull_is, whole_setup, whole_teardown),
+        cmocka_unit_test_setup_teardown(registries_that_change_are_asked_without_a_new_start, whole_setup,
+                                        whole_teardown),
         cmocka_unit_test_setup_teardown(the_node_says_when_deleting_images_is_not_enough, whole_setup, whole_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -488,6 +488,14 @@ static void a_node_that_moves_or_goes_is_followed(void **state)
     await_tunnel(w);
     assert_reaches(POD_1, FAR_POD, pod_ips[POD_1]);
 
+    /* it is this node that moves: the tunnel begins at the new address */
+    network_set_node(w->network, "192.168.8.1");
+    await_command(w, "ip -d link show reeve-vxlan | grep -q 'local 192.168.8.1 '");
+    network_set_node(w->network, NODE_IP);
+    await_command(w, "ip -d link show reeve-vxlan | grep -q 'local " NODE_IP " '");
+    await_tunnel(w);
+    assert_reaches(POD_1, FAR_POD, pod_ips[POD_1]);
+
     /* a machine's own route changes: the way to the peer is chosen anew, without a word from masters */
     run("ip link add direct type veth peer name d1 && ip addr add 192.168.9.1/24 dev direct && "
         "ip addr add " NODE_IP "/32 dev direct && ip link set direct up && ip link set d1 up && "

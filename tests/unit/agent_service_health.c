@@ -165,6 +165,19 @@ static void a_port_is_there_as_long_as_its_service_has_it(void **state)
     assert_int_equal(dial(f), -1);
 }
 
+static void ports_move_with_the_nodes_address(void **state)
+{
+    struct fixture *f = *state;
+    health_set(f->health, "shop/web", f->port, 1);
+    health_set_ip(f->health, INADDR_LOOPBACK + 1);
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+    assert_int_equal(dial(f), -1);
+    health_set_ip(f->health, 0);
+    health_set_ip(f->health, INADDR_LOOPBACK);
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+    assert_non_null(strstr(ask(f, GET), "200 OK"));
+}
+
 static void a_port_that_somebody_else_has_is_taken_when_it_is_free(void **state)
 {
     struct fixture *f = *state;
@@ -206,8 +219,11 @@ static void who_says_nothing_or_too_much_gives_way(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(a_node_with_ready_pods_says_how_many),          T(without_pods_or_without_a_dataplane_it_is_no_place_to_go),
-        T(a_port_is_there_as_long_as_its_service_has_it), T(a_port_that_somebody_else_has_is_taken_when_it_is_free),
+        T(a_node_with_ready_pods_says_how_many),
+        T(without_pods_or_without_a_dataplane_it_is_no_place_to_go),
+        T(ports_move_with_the_nodes_address),
+        T(a_port_is_there_as_long_as_its_service_has_it),
+        T(a_port_that_somebody_else_has_is_taken_when_it_is_free),
         T(who_says_nothing_or_too_much_gives_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
