@@ -28,7 +28,7 @@ void budgets_draw(struct cluster *c)
 
 bool budgets_next(struct cluster *c)
 {
-    return c->swarm.budgets && rng_below(&c->sparing, 4) == 0;
+    return c->swarm.budgets && rng_below(&c->sparing, 3) == 0;
 }
 
 /* ---- What clients ask for ---- */
@@ -46,27 +46,74 @@ static const char *bounds_text(struct rng *r, struct arena *a)
                         rng_below(r, 4) == 0 ? ", unhealthyPodEvictionPolicy: AlwaysAllow" : "");
 }
 
-/* One of a Deployment's, or now and then one that a second one selects the same pods with. */
-static const char *budget_text(struct rng *r, struct arena *a)
+/* Two Deployments that are there from the beginning, and one that clients make and delete. */
+static const char *const apps[BUDGETS] = {"kept-0", "kept-1", "web-0"};
+
+static const char *budget_text(struct rng *r, struct arena *a, const char *prefix, unsigned n)
 {
-    unsigned n = (unsigned)rng_below(r, BUDGETS);
-    return arena_printf(
-        a,
-        "{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: %s-%u, namespace: " NAMESPACE
-        "}, spec: {%s, selector: {matchLabels: {app: web-%u}}}}",
-        rng_below(r, 12) == 0 ? "other" : "budget", n, bounds_text(r, a), n);
+    return arena_printf(a,
+                        "{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: %s-%u, namespace: %s}, "
+                        "spec: {%s, selector: {matchLabels: {app: %s}}}}",
+                        prefix, n, NAMESPACE, bounds_text(r, a), apps[n]);
 }
 
-static const struct object *one_of(const struct view *tip, struct rng *r, const struct kind *k)
+#define PATIENCE "operator: Exists, effect: NoExecute, tolerationSeconds: 2}"
+
+void budgets_first(struct cluster *c, struct txn *t)
+{
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    for (unsigned i = 0; i < BUDGETS; i++) {
+        txn_create(t, yaml_object(budget_text(&c->sparing, &a, "budget", i)));
+    }
+    for (unsigned i = 0; i < BUDGETS - 1; i++) {
+        txn_create(
+            t, yaml_object(arena_printf(
+                   &a,
+                   "{apiVersion: apps/v1, kind: Deployment, metadata: {name: %s, namespace: %s}, spec: {replicas: %u, "
+                   "selector: {matchLabels: {app: %s}}, template: {metadata: {labels: {app: %s}}, spec: {containers: "
+                   "[{name: c, image: v1}], tolerations: [{key: node.kubernetes.io/unreachable, " PATIENCE
+                   ", {key: node.kubernetes.io/not-ready, " PATIENCE "]}}}}",
+                   apps[i], NAMESPACE, 3 + i, apps[i], apps[i])));
+    }
+}
+
+static const struct object *a_budget(const struct view *tip, struct rng *r)
 {
     const struct object *found = NULL;
-    uint64_t n = rng_below(r, k == budget_kind() ? BUDGETS : 12);
+    uint64_t n = rng_below(r, BUDGETS);
     struct view_iter it;
-    view_iter(&it, tip, k, STR(NAMESPACE));
+    view_iter(&it, tip, budget_kind(), STR(NAMESPACE));
     VIEW_FOR(o, &it)
     {
-        bool fits = k == budget_kind() || object_label(o, "app").n > 0;
-        found = fits && (found == NULL || n-- > 0) ? o : found;
+        found = found == NULL || n-- > 0 ? o : found;
+    }
+    return found;
+}
+
+static bool is_held(const struct object *pod)
+{
+    bool held = false;
+    for (unsigned i = 0; i < BUDGETS; i++) {
+        held = held || str_is(object_label(pod, "app"), apps[i]);
+    }
+    return held;
+}
+
+/* Of these Deployments, and mostly one that serves; NULL: there is none. */
+static const struct object *a_pod(const struct view *tip, struct rng *r)
+{
+    const struct object *found = NULL;
+    uint64_t n = rng_below(r, 12);
+    bool any = rng_below(r, 6) == 0;
+    struct view_iter it;
+    view_iter(&it, tip, kind_of(KIND_POD), STR(NAMESPACE));
+    VIEW_FOR(pod, &it)
+    {
+        bool serves = !pod->deleting && condition_is(condition_mp(pod, "Ready"), "True");
+        if (is_held(pod) && (any || serves) && (found == NULL || n-- > 0)) {
+            found = pod;
+        }
     }
     return found;
 }
@@ -76,7 +123,7 @@ static int evict(struct life *life, struct rng *r, struct txn *t, struct error *
     CLEANUP_ARENA struct arena a;
     arena_init(&a);
     const struct view *tip = store_tip(replica_store(life->replica));
-    const struct object *pod = one_of(tip, r, kind_of(KIND_POD));
+    const struct object *pod = a_pod(tip, r);
     const struct deletion_options options = {.grace_s = -1, .policy = DELETION_BACKGROUND};
     if (pod == NULL) {
         return error_set(err, ERR_NOT_FOUND, "no pod");
@@ -106,7 +153,7 @@ static int announce(struct life *life, struct rng *r, struct txn *t, struct erro
     CLEANUP_ARENA struct arena a;
     arena_init(&a);
     const struct view *tip = store_tip(replica_store(life->replica));
-    const struct object *budget = one_of(tip, r, budget_kind()), *pod = one_of(tip, r, kind_of(KIND_POD));
+    const struct object *budget = a_budget(tip, r), *pod = a_pod(tip, r);
     char now[TIMEFMT_SIZE];
     if (budget == NULL || pod == NULL) {
         return error_set(err, ERR_NOT_FOUND, "nothing to announce");
@@ -122,7 +169,7 @@ static int change(struct life *life, struct rng *r, struct txn *t, struct error 
     CLEANUP_ARENA struct arena a;
     arena_init(&a);
     const struct view *tip = store_tip(replica_store(life->replica));
-    const struct object *budget = one_of(tip, r, budget_kind());
+    const struct object *budget = a_budget(tip, r);
     if (budget == NULL) {
         return error_set(err, ERR_NOT_FOUND, "no budget");
     }
@@ -141,24 +188,19 @@ int budgets_build(struct life *life, int64_t at, struct txn *t, struct error *er
     struct rng r = {.state = life->c->seed ^ ((uint64_t)at << 23)};
     CLEANUP_ARENA struct arena a;
     arena_init(&a);
-    switch (rng_below(&r, 12)) {
-    case 0:
-    case 1:
-    case 2:
-        return op_make(store_tip(replica_store(life->replica)), budget_text(&r, &a), t, err);
-    case 3:
-        return change(life, &r, t, err);
-    case 4:
-        return announce(life, &r, t, err);
-    case 5:
-    case 6:
-    case 7:
-    case 8:
-        evict_beside(life, &r);
-        return evict(life, &r, t, err);
-    default:
-        return evict(life, &r, t, err);
+    unsigned what = (unsigned)rng_below(&r, 16);
+    if (what < 2) { /* now and then a second one for the same pods */
+        const char *prefix = rng_below(&r, 12) == 0 ? "other" : "budget";
+        return op_make(store_tip(replica_store(life->replica)),
+                       budget_text(&r, &a, prefix, (unsigned)rng_below(&r, BUDGETS)), t, err);
     }
+    if (what < 4) {
+        return what == 2 ? change(life, &r, t, err) : announce(life, &r, t, err);
+    }
+    if (what < 12) {
+        evict_beside(life, &r);
+    }
+    return evict(life, &r, t, err);
 }
 
 /* ---- Counted anew ---- */

@@ -85,6 +85,9 @@ static void first_objects(struct cluster *c)
     if (c->swarm.storage) {
         storage_first(&t);
     }
+    if (c->swarm.budgets) {
+        budgets_first(c, &t);
+    }
     for (unsigned i = 0; i < CELLS; i++) {
         cell_name(i, name);
         txn_create(&t, config_map_new(name, i < REGISTERS + COUNTERS ? 0 : BALANCE_START, -1));

@@ -417,6 +417,7 @@ const char *agent_runs_name(const struct agent *a, struct str name, struct str b
 /* ---- budgets.c: only where swarm.budgets ---- */
 void budgets_draw(struct cluster *c);
 bool budgets_next(struct cluster *c);
+void budgets_first(struct cluster *c, struct txn *t);
 int budgets_build(struct life *life, int64_t at, struct txn *t, struct error *err); /* as op_build */
 void budgets_judge(struct cluster *c, const struct view *before, const struct history_txn *t);
 bool budgets_settled(struct cluster *c, char why[256]);
