@@ -21,7 +21,7 @@ static void words_are_offered_by_their_place(void **state)
         {"rctl __complete desc", NULL, 0, "=describe\n", "="},
         {"rctl __complete rollout ''", NULL, 0, "status\nundo", "="},
         {"rctl __complete config get", NULL, 0, "get-contexts\nget-clusters\n!view", "="},
-        {"rctl __complete get po", NULL, 0, "=pods\npo\n", "="},
+        {"rctl __complete get po", NULL, 0, "pods\npo\npoddisruptionbudgets\n!nodes", "="},
         {"rctl __complete get ''", NULL, 0, "pods\nnodes\n!cm\n", "="},
         {"rctl __complete get pods,dep", NULL, 0, "=pods,deployments\npods,deploy\n", "="},
         {"rctl __complete get cm ''", NULL, 0, "cup\n!bowl", "="},

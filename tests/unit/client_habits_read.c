@@ -88,7 +88,7 @@ static void types_and_versions(void **state)
         {"rctl api-resources --sort-by=age", NULL, 2, "=", "--sort-by is name or kind"},
         {"rctl api-resources -o xml", NULL, 2, "=", "--output is wide or name"},
         {"rctl api-versions", NULL, 0,
-         "=apps/v1\nbatch/v1\ndiscovery.k8s.io/v1\nnetworking.k8s.io/v1\nreeve.io/v1\nstorage.k8s.io/v1\nv1\n", "="},
+         "=apps/v1\nbatch/v1\ndiscovery.k8s.io/v1\nnetworking.k8s.io/v1\npolicy/v1\nreeve.io/v1\nstorage.k8s.io/v1\nv1\n", "="},
         {"rctl version", NULL, 0, "Client Version: 0.\nServer Version: 0.", "="},
         {"rctl version --client -o yaml", NULL, 0, "clientVersion:\n  gitVersion: v0.\n  minor: \"\n!serverVersion",
          "="},

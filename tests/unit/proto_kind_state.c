@@ -326,6 +326,7 @@ static void a_field_that_nobody_reads_is_not_called_done(void **state)
     read_words(&l.words, "proto/facts/node_match.c");
     read_words(&l.words, "proto/facts/storage.c");
     read_words(&l.words, "proto/facts/netpol.c");
+    read_words(&l.words, "proto/facts/disruption.c");
     read_words(&l.words, "proto/schema/selector.c");
     walk_all(audit_place, &l);
     strmap_close(&l.words);
