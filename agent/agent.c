@@ -15,6 +15,7 @@
 #include "agent/images.h"
 #include "agent/isolation.h"
 #include "agent/kept.h"
+#include "agent/meter.h"
 #include "agent/names.h"
 #include "agent/network/guard.h"
 #include "agent/node.h"
@@ -48,6 +49,7 @@ static void on_ready(struct mp result, void *data)
     isolation_on_masters(a, mp_bool(mp_get(result, "policies"), false));
     pods_set_node(a, mp_get(result, "object"));
     report_on_ready(a->report);
+    meter_set_period(a->meter, mp_int(mp_get(result, "usageMs"), 0)); /* an older leader takes none */
 }
 
 static void on_lost(void *data)
@@ -478,6 +480,7 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
         kept_set_ranges(a, STR_NONE, STR_NONE, str_of(c->cluster_cidr));
     }
     open_session(a, c);
+    a->meter = meter_new(a);
     if (!a->hollow) {
         open_refs_kept(a);
         pods_adopt(a);
@@ -661,6 +664,10 @@ static void close_modules(struct agent *a)
     if (a->locals != NULL) {
         a->closing++;
         locals_close(a, on_module_closed, a);
+    }
+    if (a->meter != NULL) {
+        a->closing++;
+        meter_close(a->meter, on_module_closed, a);
     }
     if (a->cgroup != NULL) {
         a->closing++;

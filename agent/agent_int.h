@@ -43,6 +43,7 @@ struct node_room { /* what was left when last looked at; INT64_MAX = not known *
 struct agent_pod;
 struct claims;
 struct locals;
+struct meter;
 
 struct agent {
     /* Somebody may be reading its log (serve/logs.c). */
@@ -98,6 +99,7 @@ struct agent {
     struct volume_store *volumes;
     struct claims *claims; /* claims.h */
     struct locals *locals; /* locals.h */
+    struct meter *meter;   /* meter.h */
     struct cgroup *cgroup;
     struct list readers; /* log followers (serve/logs.c) */
     struct list streams; /* that can be resumed (serve/stream.c) */

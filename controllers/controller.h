@@ -12,14 +12,20 @@
 #include "raft-store/store/txn.h"
 #include "raft-store/store/view.h"
 
-struct change; /* raft-store/store/store.h: (old, new) */
+struct change;    /* raft-store/store/store.h: (old, new) */
+struct usage_pod; /* controllers/usage.h */
 
-/* What is known but not in the log. */
+/* What is known but not in the log: the environment of a reconcile, as its view is. Where it is the same, so is what
+ * is decided: scripts and simulators say what stands in it. */
 struct controller_soft {
     void *data;
     /* Milliseconds since this leader last heard of the node; since it began to lead if never. */
     int64_t (*heartbeat_age_ms)(void *data, struct str node);
     int64_t node_grace_ms; /* NotReady after this (40 s by default) */
+    /* What the pod's containers use; false: not known. What out points to is valid until the reconcile returns. NULL:
+     * nothing is known of any. */
+    bool (*usage)(void *data, const struct object *pod, struct usage_pod *out);
+    int64_t usage_period_ms; /* how often that is measured anew; 0 = USAGE_PERIOD_MS */
 };
 struct controller_key {
     const struct kind *kind; /* what the key names; may be an object that is gone */
@@ -34,11 +40,13 @@ struct reconcile_in {
     const struct view *view; /* the tip */
     struct controller_key key;
     const struct reconcile_place *from; /* where the last step was left (out->left_at); NULL = from the beginning */
+    struct str memory;                  /* what the last reconcile of this key left (out->memory); empty = nothing */
     int64_t wall_ms;
     struct rng *rng;
     const struct controller_soft *soft;
 };
 #define RECONCILE_VISITS_MAX 2000u
+#define RECONCILE_MEMORY_MAX (16u << 10)
 struct reconcile_out {
     struct txn *txn;          /* empty at the start */
     int64_t requeue_after_ms; /* 0 = none */
@@ -50,6 +58,10 @@ struct reconcile_out {
      * watch tells of the key meanwhile, also because of what the walk itself has written, another walk follows this
      * one. NULL = it came to the end. Soft state: the next leader begins anew. */
     const struct object *left_at;
+    /* What the next reconcile of this key is to be handed, in the arena, at most RECONCILE_MEMORY_MAX bytes: what was
+     * seen of time that the state does not tell. Soft state: the next leader begins with nothing, and is careful. After
+     * an error, or a transaction that was refused, the former stays. Empty = nothing is remembered. */
+    struct str memory;
     struct arena *arena;        /* scratch, lives until the transaction was evaluated */
     struct decisions decisions; /* what was decided and why (reconcile_decided) */
     char violated[160]; /* not "": an assumption did not hold (CONTROLLER_CHECK): the transaction is thrown away */

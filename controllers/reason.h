@@ -53,7 +53,8 @@
     X(RESTARTS_FAILED, "takes away %s, which has failed")                                                              \
     X(REPLACES_PODS, "takes away %n pods of an old template")                                                          \
     X(BUDGET_COUNTED, "%n of %m may go")                                                                               \
-    X(BUDGET_UNCOUNTED, "cannot be counted: %s")
+    X(BUDGET_UNCOUNTED, "cannot be counted: %s")                                                                       \
+    X(SCALES_TARGET, "what its pods use asks for it: %s %n -> %m")
 
 enum reason {
 #define X(name, text) REASON_##name,

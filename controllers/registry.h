@@ -13,6 +13,7 @@
     X(daemonset)                                                                                                       \
     X(statefulset)                                                                                                     \
     X(job)                                                                                                             \
+    X(horizontalpodautoscaler)                                                                                         \
     X(disruption)                                                                                                      \
     X(endpoints)                                                                                                       \
     X(endpoints_mirror)                                                                                                \

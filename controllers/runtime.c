@@ -60,6 +60,7 @@ struct item {
     bool violated;             /* the last reconcile was */
     bool again;                /* something has changed while a walk was on its way: another one follows */
     struct place *from;        /* NULL: from the beginning */
+    struct buf memory;         /* what its last reconcile left */
     struct controller_key key; /* points behind */
     unsigned id_size;
     char id[]; /* controller, kind, namespace, NUL, name: the map's key */
@@ -192,7 +193,8 @@ static struct item *item_get(struct controllers *c, unsigned controller, const s
 
 static void item_forget(struct controllers *c, struct item *it)
 {
-    if (it->queued || it->running || it->heap_at != HEAP_NONE || it->failures > 0 || it->rest_until_ms > 0) {
+    if (it->queued || it->running || it->heap_at != HEAP_NONE || it->failures > 0 || it->rest_until_ms > 0 ||
+        it->memory.size > 0) {
         return;
     }
     assert(it->from == NULL);
@@ -275,8 +277,10 @@ static void items_drop(struct controllers *c)
 {
     const struct strmap_entry *e;
     for (size_t at = 0; (e = strmap_next(&c->items, &at)) != NULL;) {
-        free(((struct item *)e->value)->from);
-        free(e->value);
+        struct item *it = e->value;
+        free(it->from);
+        buf_close(&it->memory);
+        free(it);
     }
     strmap_close(&c->items);
     strmap_init(&c->items);
@@ -423,6 +427,18 @@ static void item_leave_at(struct item *it, const struct object *o)
     }
 }
 
+static void item_remember(struct item *it, struct str memory)
+{
+    assert(memory.n <= RECONCILE_MEMORY_MAX);
+    if (memory.n == 0) {
+        buf_close(&it->memory);
+        it->memory = (struct buf)BUF_INIT;
+    } else if ((const uint8_t *)memory.p != it->memory.data) { /* else it was handed back as it was */
+        buf_reset(&it->memory);
+        buf_append(&it->memory, memory.p, memory.n);
+    }
+}
+
 static int item_reconcile(struct controllers *c, struct item *it, int64_t *requeue_after_ms, int64_t *idle_ms,
                           int64_t *rest_ms, struct error *err)
 {
@@ -436,6 +452,7 @@ static int item_reconcile(struct controllers *c, struct item *it, int64_t *reque
     const struct reconcile_in in = {.view = c->config.tip(c->config.data),
                                     .key = it->key,
                                     .from = it->from == NULL ? NULL : &it->from->at,
+                                    .memory = buf_str(&it->memory),
                                     .wall_ms = env_wall_ms(c->config.env),
                                     .rng = &c->rng,
                                     .soft = &c->config.soft};
@@ -459,6 +476,9 @@ static int item_reconcile(struct controllers *c, struct item *it, int64_t *reque
             rv = c->config.submit(c->config.data, &txn, err);
         }
         item_leave_at(it, rv == 0 ? left_at : NULL);
+        if (rv == 0) {
+            item_remember(it, out.memory);
+        }
     }
     if (out.decisions.count > 0 && c->config.log != NULL && c->config.log->level <= LOG_LEVEL_DEBUG) {
         CLEANUP_BUF struct buf why = BUF_INIT;

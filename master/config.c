@@ -13,6 +13,7 @@
 
 #include "base/machine.h"
 #include "base/mem.h"
+#include "controllers/usage.h"
 #include "proto/pki/pki.h"
 #include "proto/rpc/api.h"
 #include "proto/text/text.h"
@@ -74,6 +75,7 @@ static int parse(struct value *doc, const char *path, struct master_config *c, s
                                         "heartbeatMs",
                                         "nodeGraceMs",
                                         "agentHeartbeatMs",
+                                        "agentUsageMs",
                                         "snapshotEntries",
                                         "snapshotMegabytes",
                                         "queueMegabytes",
@@ -113,6 +115,7 @@ static int parse(struct value *doc, const char *path, struct master_config *c, s
     c->heartbeat_ms = (unsigned)value_path_int(doc, "heartbeatMs", MASTER_RAFT_HEARTBEAT_MS_DEFAULT);
     c->node_grace_ms = value_path_int(doc, "nodeGraceMs", API_NODE_GRACE_MS_DEFAULT);
     c->agent_heartbeat_ms = value_path_int(doc, "agentHeartbeatMs", API_HEARTBEAT_MS_DEFAULT);
+    c->agent_usage_ms = value_path_int(doc, "agentUsageMs", USAGE_PERIOD_MS);
     c->snapshot_entries = (unsigned)value_path_int(doc, "snapshotEntries", 0);
     c->snapshot_mbytes = value_path_int(doc, "snapshotMegabytes", 0);
     c->queue_mbytes = value_path_int(doc, "queueMegabytes", 0);
@@ -140,6 +143,10 @@ static int parse(struct value *doc, const char *path, struct master_config *c, s
     if (c->node_grace_ms <= c->agent_heartbeat_ms) {
         return error_set(err, ERR_INVALID, "%s: nodeGraceMs (%" PRId64 ") must be above agentHeartbeatMs (%" PRId64 ")",
                          path, c->node_grace_ms, c->agent_heartbeat_ms);
+    }
+    if (c->agent_usage_ms < MASTER_USAGE_MS_MIN) {
+        return error_set(err, ERR_INVALID, "%s: agentUsageMs (%" PRId64 ") must be at least %d", path,
+                         c->agent_usage_ms, MASTER_USAGE_MS_MIN);
     }
     return 0;
 }
@@ -220,6 +227,7 @@ int master_config_save(const struct master_config *c, struct error *err)
         {"heartbeatMs", c->heartbeat_ms},
         {"nodeGraceMs", c->node_grace_ms},
         {"agentHeartbeatMs", c->agent_heartbeat_ms},
+        {"agentUsageMs", c->agent_usage_ms},
         {"snapshotEntries", c->snapshot_entries},
         {"snapshotMegabytes", c->snapshot_mbytes},
         {"queueMegabytes", c->queue_mbytes},

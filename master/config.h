@@ -47,6 +47,7 @@
 #define MASTER_ELECTION_MS_DEFAULT       450
 #define MASTER_ELECTION_MAX_MS_DEFAULT   3000
 #define MASTER_RAFT_HEARTBEAT_MS_DEFAULT 100
+#define MASTER_USAGE_MS_MIN              200
 struct master_config {
     char dir[512];
     uint64_t id;
@@ -62,6 +63,7 @@ struct master_config {
     unsigned heartbeat_ms;
     int64_t node_grace_ms;
     int64_t agent_heartbeat_ms;
+    int64_t agent_usage_ms; /* how often agents tell what is used */
     unsigned snapshot_entries;
     int64_t snapshot_mbytes;
     int64_t node_requests_s; /* of one node, by and large (rate.h); 0 = MASTER_NODE_RATE_DEFAULT */

@@ -10,7 +10,8 @@
 struct core {
     struct core_config config;
     struct replica *replica;
-    struct strmap heard;    /* node name -> struct heard */
+    struct strmap heard; /* node name -> struct heard */
+    struct usage *usage;
     int64_t attended_ms;    /* a clock that stands while we do not listen */
     int64_t attended_at_ms; /* env's now_ms when it was set; INT64_MIN = never */
     /* While leading: */
@@ -52,6 +53,7 @@ struct core *core_new(const struct core_config *config)
         c->config.node_grace_ms = API_NODE_GRACE_MS_DEFAULT;
     }
     strmap_init(&c->heard);
+    c->usage = usage_new(c->config.usage_ms);
     c->attended_at_ms = INT64_MIN;
     return c;
 }
@@ -63,6 +65,7 @@ void core_free(struct core *c)
     }
     controllers_free(c->controllers);
     scheduler_free(c->scheduler);
+    usage_free(c->usage);
     forget_heard(c);
     free(c);
 }
@@ -96,6 +99,17 @@ static int64_t heartbeat_age_ms(void *data, struct str node)
     return core_heartbeat_age_ms(data, node);
 }
 
+static bool usage_of(void *data, const struct object *pod, struct usage_pod *out)
+{
+    struct core *c = data;
+    return usage_of_pod(c->usage, pod, env_now_ms(c->config.env), out);
+}
+
+struct usage *core_usage(struct core *c)
+{
+    return c->usage;
+}
+
 void core_on_leading(struct core *c, bool leading, uint64_t term)
 {
     assert(c->replica != NULL);
@@ -104,6 +118,7 @@ void core_on_leading(struct core *c, bool leading, uint64_t term)
     c->controllers = NULL;
     c->scheduler = NULL;
     c->asking = false;
+    usage_clear(c->usage);
     if (!leading) {
         return;
     }
@@ -115,7 +130,11 @@ void core_on_leading(struct core *c, bool leading, uint64_t term)
         .env = c->config.env,
         .log = c->config.log,
         .seed = seed,
-        .soft = {.data = c, .heartbeat_age_ms = heartbeat_age_ms, .node_grace_ms = c->config.node_grace_ms},
+        .soft = {.data = c,
+                 .heartbeat_age_ms = heartbeat_age_ms,
+                 .node_grace_ms = c->config.node_grace_ms,
+                 .usage = usage_of,
+                 .usage_period_ms = usage_period_ms(c->usage)},
         .submit = submit,
         .tip = tip,
         .room = room,
@@ -189,6 +208,20 @@ bool core_next_heard(const struct core *c, size_t *cursor, struct str *node_name
     return true;
 }
 
+static void forget_usage(struct core *c, const struct view *v)
+{
+    struct str name, gone[64];
+    size_t cursor = 0, count = 0; /* the others next time */
+    while (count < ARRAY_SIZE(gone) && usage_next(c->usage, &cursor, &name)) {
+        if (view_get(v, kind_by_id(KIND_NODE), STR_NONE, name) == NULL) {
+            gone[count++] = name;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        usage_forget(c->usage, gone[i]);
+    }
+}
+
 void core_forget_gone(struct core *c)
 {
     const struct view *v = store_committed(replica_store(c->replica));
@@ -205,6 +238,7 @@ void core_forget_gone(struct core *c)
         free(strmap_remove(&c->heard, gone[i]));
     }
     free(gone);
+    forget_usage(c, v);
 }
 
 /* As the cluster's configuration says, or what this master was started with. Leading only. */

@@ -13,12 +13,15 @@
  * outlives changes of leader. A new leader asks the others what they know, and then judges: a node that no master has
  * heard for longer than the grace is lost, however often leaders change. Silence is counted in time attended:
  * core_attend is called when the sockets have been read and goes on by at most CORE_ATTEND_MAX_MS, so a master that
- * did not run, or had no turn, did not listen and does not count that time as the nodes' silence. */
+ * did not run, or had no turn, did not listen and does not count that time as the nodes' silence.
+ *
+ * What pods and nodes use (controllers/usage.h) is known to the leader alone, and forgotten with its leadership. */
 #ifndef MASTER_CORE_H
 #define MASTER_CORE_H
 
 #include "base/strmap.h"
 #include "controllers/controller.h"
+#include "controllers/usage.h"
 #include "raft-store/raft/replica.h"
 #include "scheduler/scheduler.h"
 
@@ -33,6 +36,7 @@ struct core_config {
     const struct log *log;
     uint64_t seed;
     int64_t node_grace_ms; /* 0 = API_NODE_GRACE_MS_DEFAULT */
+    int64_t usage_ms;      /* how often agents tell what is used; 0 = USAGE_PERIOD_MS */
     /* We begin to lead: ask the other masters what they have heard (core_hear_of), then call core_heard_all; until then
      * no node is lost. NULL: there is nobody to ask. */
     void (*ask_heard)(void *data);
@@ -63,6 +67,8 @@ int64_t core_heartbeat_age_ms(struct core *c, struct str node_name);
 bool core_node_lives(struct core *c, struct str node_name);
 /* env now_ms when this master began to lead; means nothing if it does not. */
 int64_t core_leading_since_ms(const struct core *c);
+/* What is used, as the agents have told this leader; empty if it does not lead. */
+struct usage *core_usage(struct core *c);
 /* Let controllers and scheduler decide, then replica_turn. True if there is more to do at once. */
 bool core_turn(struct core *c);
 int64_t core_next_deadline(const struct core *c); /* env now_ms */

@@ -36,6 +36,7 @@
     X(reports_sent, "reportsSent", "reports of nodes in them")                                                         \
     X(batches_taken, "batchesTaken", "batches of reports that came from other masters")                                \
     X(reports_taken, "reportsTaken", "reports of nodes in them")                                                       \
+    X(usage_reports, "usageReports", "reports of nodes on what is used")                                               \
     X(revoked_sessions, "revokedSessionsClosed", "connections closed because their certificate was revoked")
 
 struct master_stats {

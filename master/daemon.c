@@ -454,6 +454,7 @@ static int make_node(struct master *m, struct error *err)
                                              .log = &m->log,
                                              .seed = seed,
                                              .node_grace_ms = m->config.node_grace_ms,
+                                             .usage_ms = m->config.agent_usage_ms,
                                              .ask_heard = nodes_ask_heard,
                                              .data = m});
     uint64_t state_bytes, state_objects;

@@ -40,6 +40,7 @@ static const char options_text[] =
     "--agent-address  where agents reach it (as --advertise)\n"
     "--timeout S      how long join tries, while the cluster is busy or without a leader (60)\n"
     "--node-grace S   seconds without a heartbeat until a node is NotReady (40); --heartbeat S: agents' period (10)\n"
+    "--usage S        how often agents tell what pods use of cpu and memory (15)\n"
     "--election-timeout MS, --election-timeout-max MS: a silent leader is replaced after so long; the longer, the "
     "longer the\n"
     "                 masters were seen to stand still (450, 3000; equal: always the same)\n"
@@ -97,6 +98,7 @@ enum option_id {
     OPT_LOG_LEVEL,
     OPT_NODE_GRACE,
     OPT_HEARTBEAT,
+    OPT_USAGE,
     OPT_ELECTION,
     OPT_ELECTION_MAX,
     OPT_RAFT_HEARTBEAT,
@@ -129,6 +131,7 @@ static const struct option options[] = {
     {"log-level", required_argument, NULL, OPT_LOG_LEVEL},
     {"node-grace", required_argument, NULL, OPT_NODE_GRACE},
     {"heartbeat", required_argument, NULL, OPT_HEARTBEAT},
+    {"usage", required_argument, NULL, OPT_USAGE},
     {"election-timeout", required_argument, NULL, OPT_ELECTION},
     {"election-timeout-max", required_argument, NULL, OPT_ELECTION_MAX},
     {"raft-heartbeat", required_argument, NULL, OPT_RAFT_HEARTBEAT},
@@ -246,6 +249,9 @@ static int parse(const struct command *command, int argc, char **argv, struct ar
             break;
         case OPT_HEARTBEAT:
             ok = number(optarg, 1000, &a->config.agent_heartbeat_ms);
+            break;
+        case OPT_USAGE:
+            ok = number(optarg, 1000, &a->config.agent_usage_ms);
             break;
         case OPT_ELECTION:
             ok = number(optarg, 1, &n);

@@ -483,7 +483,7 @@ uint64_t cgroup_pod_forks_refused(struct cgroup *c, const char *uid)
     return sum;
 }
 
-int cgroup_usage(struct cgroup *c, const char *path, struct cgroup_usage *out, struct error *err)
+static int read_usage(struct cgroup *c, const char *path, bool brief, struct cgroup_usage *out, struct error *err)
 {
     struct cgroup_usage u = {0};
     uint64_t inactive = 0, us = 0;
@@ -496,16 +496,20 @@ int cgroup_usage(struct cgroup *c, const char *path, struct cgroup_usage *out, s
         there = read_u64(c->memory, path, "memory.usage_in_bytes", &u.memory_bytes);
         there |= read_u64(c->cpuacct, path, "cpuacct.usage", &u.cpu_ns);
         read_key(c->memory, path, "memory.stat", "total_inactive_file", &inactive);
-        read_key(c->memory, path, "memory.oom_control", "oom_kill", &u.oom_kills);
-        read_u64(c->pids, path, "pids.current", &u.pids);
+        if (!brief) {
+            read_key(c->memory, path, "memory.oom_control", "oom_kill", &u.oom_kills);
+            read_u64(c->pids, path, "pids.current", &u.pids);
+        }
     } else {
         const char *root = c->roots[0];
         there = read_u64(root, path, "memory.current", &u.memory_bytes);
         there |= read_key(root, path, "cpu.stat", "usage_usec", &us);
         u.cpu_ns = us * 1000;
         read_key(root, path, "memory.stat", "inactive_file", &inactive);
-        read_key(root, path, "memory.events", "oom_kill", &u.oom_kills);
-        read_u64(root, path, "pids.current", &u.pids);
+        if (!brief) {
+            read_key(root, path, "memory.events", "oom_kill", &u.oom_kills);
+            read_u64(root, path, "pids.current", &u.pids);
+        }
     }
     if (!there) {
         return error_set(err, ERR_NOT_FOUND, "there is no control group %s", path);
@@ -513,6 +517,16 @@ int cgroup_usage(struct cgroup *c, const char *path, struct cgroup_usage *out, s
     u.working_set_bytes = u.memory_bytes > inactive ? u.memory_bytes - inactive : 0;
     *out = u;
     return 0;
+}
+
+int cgroup_usage(struct cgroup *c, const char *path, struct cgroup_usage *out, struct error *err)
+{
+    return read_usage(c, path, false, out, err);
+}
+
+int cgroup_usage_brief(struct cgroup *c, const char *path, struct cgroup_usage *out, struct error *err)
+{
+    return read_usage(c, path, true, out, err);
 }
 
 int cgroup_usage_all(struct cgroup *c, struct cgroup_usage *out, struct error *err)

@@ -68,6 +68,8 @@ struct cgroup_usage {
 };
 /* path as given by cgroup_pod_make, or that + "/ID". ERR_NOT_FOUND if it is gone. */
 int cgroup_usage(struct cgroup *c, const char *path, struct cgroup_usage *out, struct error *err);
+/* The same for whoever looks often: cpu_ns and working_set_bytes alone. path "" = all that the node can see. */
+int cgroup_usage_brief(struct cgroup *c, const char *path, struct cgroup_usage *out, struct error *err);
 /* The whole tree of pods. */
 int cgroup_usage_all(struct cgroup *c, struct cgroup_usage *out, struct error *err);
 

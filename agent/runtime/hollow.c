@@ -44,7 +44,8 @@ struct container {
     bool oom, oom_killed, ignore_term, fails, cat;
     int64_t exit_after_ms; /* -1 = by itself never */
     int exit_with;
-    uv_timer_t timer; /* start, then exit */
+    int64_t cpu_milli, memory_bytes; /* that it uses; both -1 = it is not told */
+    uv_timer_t timer;                /* start, then exit */
     runtime_start_cb *cb;
     void *data;
 };
@@ -190,6 +191,8 @@ static void read_script(struct container *c, const struct runtime_spec *spec)
     c->exit_after_ms = env_number(spec, "HOLLOW_EXIT_MS", -1);
     c->exit_with = (int)env_number(spec, "HOLLOW_EXIT_CODE", 0);
     c->oom = env_number(spec, "HOLLOW_OOM", 0) != 0;
+    c->cpu_milli = env_number(spec, "HOLLOW_CPU_MILLI", -1);
+    c->memory_bytes = env_number(spec, "HOLLOW_MEMORY_BYTES", -1);
     if (strcmp(verb, "exit") == 0) {
         c->exit_after_ms = 0;
         c->exit_with = atoi(number);
@@ -354,6 +357,19 @@ static bool op_next(struct runtime *base, unsigned *cursor, struct runtime_statu
         }
     }
     return false;
+}
+
+static bool op_usage(struct runtime *base, const char *id, struct runtime_usage *out)
+{
+    struct hollow *rt = (struct hollow *)base;
+    const struct container *c = find(rt, id);
+    if (c == NULL || c->state != RUNTIME_RUNNING || (c->cpu_milli < 0 && c->memory_bytes < 0)) {
+        return false;
+    }
+    uint64_t ran_ms = (uint64_t)MAX(env_wall_ms(env_real()) - c->started_ms, (int64_t)0);
+    *out = (struct runtime_usage){.cpu_ns = ran_ms * (uint64_t)MAX(c->cpu_milli, (int64_t)0) * 1000,
+                                  .memory_bytes = (uint64_t)MAX(c->memory_bytes, (int64_t)0)};
+    return true;
 }
 
 /* ---- exec ---- */
@@ -686,6 +702,7 @@ static const struct runtime_ops hollow_ops = {
     .exec_kill = op_exec_kill,
     .attach = op_attach,
     .attach_resize = op_attach_resize,
+    .usage = op_usage,
     .version = op_version,
     .close = op_close,
 };

@@ -161,6 +161,12 @@ struct runtime_exec_events {
     void (*on_end)(struct runtime_exec *x, int exit_code, const struct error *error, void *data);
 };
 
+/* What a container has used and uses. */
+struct runtime_usage {
+    uint64_t cpu_ns; /* since it was started */
+    uint64_t memory_bytes;
+};
+
 struct runtime_ops {
     const char *name; /* "crun": shown as containerRuntimeVersion "crun://1.8.1" and in containerID "crun://ID" */
     void (*create_start)(struct runtime *rt, const struct runtime_spec *spec, runtime_start_cb *cb, void *data);
@@ -180,6 +186,7 @@ struct runtime_ops {
     void (*exec_kill)(struct runtime_exec *x);
     int (*attach)(struct runtime *rt, const char *id, int *fd, struct error *err);
     void (*attach_resize)(struct runtime *rt, const char *id, unsigned rows, unsigned columns);
+    bool (*usage)(struct runtime *rt, const char *id, struct runtime_usage *out); /* NULL: its control group tells */
     const char *(*version)(struct runtime *rt);
     void (*close)(struct runtime *rt, void (*cb)(void *data), void *data);
 };
@@ -210,6 +217,7 @@ int runtime_crun_new(uv_loop_t *loop, const struct runtime_crun_config *c, const
  *   command ["fail"]                cannot be started           ["ignore-term"]    SIGTERM has no effect
  *   HOLLOW_START_MS=N               takes that long to start    HOLLOW_EXIT_MS=N, HOLLOW_EXIT_CODE=C   exits by itself
  *   HOLLOW_OOM=1                    the exit says OOMKilled
+ *   HOLLOW_CPU_MILLI=N, HOLLOW_MEMORY_BYTES=N   uses so much all the time; of others nothing is known
  *   command ["cat"]                 returns to who is attached what it is sent; the end of input ends it with 0
  * exec: ["exit", "N"] answers N; ["echo", ...] prints; ["cat"] (streaming) returns its input; everything else
  * answers 0. Nothing outlives the process. */
@@ -297,6 +305,11 @@ static inline int runtime_attach(struct runtime *rt, const char *id, int *fd, st
 static inline void runtime_attach_resize(struct runtime *rt, const char *id, unsigned rows, unsigned columns)
 {
     rt->ops->attach_resize(rt, id, rows, columns);
+}
+/* False: not known. Only where ops->usage is there. */
+static inline bool runtime_usage(struct runtime *rt, const char *id, struct runtime_usage *out)
+{
+    return rt->ops->usage(rt, id, out);
 }
 static inline const char *runtime_version(struct runtime *rt)
 {

@@ -1,4 +1,4 @@
-/* rctl cluster-info, rctl top: what people type first on a cluster they do not know. */
+/* rctl cluster-info: what people type first on a cluster they do not know. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -201,41 +201,4 @@ const struct command command_cluster_info = {
                 "  rctl cluster status\n",
     .subs = cluster_info_subs,
     .run = run_cluster_info,
-};
-
-/* ---- top ---- */
-
-static int run_top(struct rctl *r)
-{
-    struct error err = {0};
-    error_set(&err, ERR_UNSUPPORTED,
-              "the use of cpu and memory is not there yet; \"rctl describe node NODE\" sums up what pods request");
-    return rctl_fail(r, &err);
-}
-
-static const struct option_row top_options[] = {
-    OPTION_ROW_SELECTOR,
-    {"all-namespaces", 'A', OPTION_FLAG, NULL, NULL, NULL, NULL},
-    {"containers", 0, OPTION_FLAG, NULL, NULL, NULL, NULL},
-    {"no-headers", 0, OPTION_FLAG, NULL, NULL, NULL, NULL},
-    {"sort-by", 0, OPTION_VALUE, NULL, NULL, NULL, NULL},
-};
-#define TOP_COMMAND(var, title, other)                                                                                 \
-    static const struct command var = {.name = title,                                                                  \
-                                       .alias = other,                                                                 \
-                                       .usage = "[NAME]",                                                              \
-                                       .summary = "Use of cpu and memory (not there yet)",                             \
-                                       .examples = "  rctl top " title "\n",                                           \
-                                       .options = top_options,                                                         \
-                                       .options_count = ARRAY_SIZE(top_options),                                       \
-                                       .run = run_top}
-TOP_COMMAND(top_node, "node", "nodes,no");
-TOP_COMMAND(top_pod, "pod", "pods,po");
-static const struct command *const top_subs[] = {&top_node, &top_pod, NULL};
-const struct command command_top = {
-    .name = "top",
-    .usage = "node|pod",
-    .summary = "Use of cpu and memory (not there yet)",
-    .examples = "  rctl top nodes\n",
-    .subs = top_subs,
 };

@@ -77,6 +77,9 @@ void api_do(struct api_call *c, const struct api_request *q)
     case API_WHOAMI:
         verb_whoami(c);
         break;
+    case API_METRICS:
+        verb_metrics(c, &q->metrics);
+        break;
     case API_CLUSTER:
         verb_cluster(c);
         break;

@@ -145,6 +145,14 @@ struct api_token {
     bool even_reachable;   /* ... also if that one still answers */
 };
 
+/* What nodes or pods use, of those that the selection says: the leader alone knows it. */
+struct api_metrics {
+    struct api_selection of; /* Node or Pod */
+    struct str name;         /* of one alone; empty: all */
+    int64_t limit;           /* of a page, 1 to API_METRICS_LIMIT; otherwise ERR_USAGE */
+    struct str token;        /* that the page before ended with; empty: the first page */
+};
+
 enum api_verb {
     API_GET,
     API_LIST,
@@ -159,7 +167,8 @@ enum api_verb {
     API_TXN,
     /* Answered by a document, which is no object (front->told): its members stand in proto/rpc/api.h. */
     API_TOKEN,
-    API_WHOAMI,      /* the caller, as the leader sees it */
+    API_WHOAMI, /* the caller, as the leader sees it */
+    API_METRICS,
     API_CLUSTER,     /* what the master that was asked knows of the cluster */
     API_CERT_STATUS, /* and of certificates */
 };
@@ -180,6 +189,7 @@ struct api_request {
         struct api_evict evict;
         struct api_txn txn;
         struct api_token token;
+        struct api_metrics metrics;
     };
 };
 
@@ -273,9 +283,10 @@ void verb_evict(struct api_call *c, const struct api_evict *q);
 void verb_txn(struct api_call *c, const struct api_txn *q);
 void verb_token(struct api_call *c, const struct api_token *q); /* auth/tokens.c */
 void verb_whoami(struct api_call *c);                           /* auth/whoami.c */
-void verb_cluster(struct api_call *c);                          /* members/members.c */
-void verb_cert_status(struct api_call *c);                      /* auth/certs.c */
-void api_do(struct api_call *c, const struct api_request *q);   /* the one that it is */
+void verb_metrics(struct api_call *c, const struct api_metrics *q);
+void verb_cluster(struct api_call *c);                        /* members/members.c */
+void verb_cert_status(struct api_call *c);                    /* auth/certs.c */
+void api_do(struct api_call *c, const struct api_request *q); /* the one that it is */
 
 bool api_goes_on(const struct api_call *c);     /* it was begun, and api_go_on does the next piece of it */
 void api_go_on(struct api_call *c);             /* the next piece of a list, or of a deletion of many objects */

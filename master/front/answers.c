@@ -71,6 +71,7 @@ void verbs_write_answer(struct buf *b, const struct api_answer *a)
     case API_WATCH:
     case API_TOKEN:
     case API_WHOAMI:
+    case API_METRICS:
     case API_CLUSTER:
     case API_CERT_STATUS:
         assert(false); /* answered by pages, a stream, and documents */

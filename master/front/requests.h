@@ -1,7 +1,7 @@
 /* The requests that a master answers over msgpack-RPC. A request is a row, `const struct method request_NAME`, and a
  * line in the list here.
  *
- * Typed (master/api/api.h), so that every front has them: get to txn, and cluster, whoami, cert.status, token; their
+ * Typed (master/api/api.h), so that every front has them: get to metrics, cluster, whoami, cert.status, token; their
  * rows stand in verbs.c. The others read parameters in their own functions, each row beside its function:
  *  - hello, join, rejoin, cert.renew, cert.admin and node.*: agents', masters' and newcomers' own protocol
  *  - the other cert.* and master.*: what rctl alone asks for
@@ -37,6 +37,7 @@ struct method {
     X(deletecollection)                                                                                                \
     X(evict)                                                                                                           \
     X(txn)                                                                                                             \
+    X(metrics)                                                                                                         \
     X(logs)                                                                                                            \
     X(exec)                                                                                                            \
     X(attach)                                                                                                          \
@@ -68,7 +69,8 @@ struct method {
     X(node_policies)                                                                                                   \
     X(node_status)                                                                                                     \
     X(node_events)                                                                                                     \
-    X(node_volumes)
+    X(node_volumes)                                                                                                    \
+    X(node_usage)
 
 #define X(name) extern const struct method request_##name;
 METHODS(X)

@@ -10,6 +10,7 @@ static const struct api_write *write_of(const struct api_request *q)
     case API_WATCH:
     case API_TOKEN:
     case API_WHOAMI:
+    case API_METRICS:
     case API_CLUSTER:
     case API_CERT_STATUS:
         break;

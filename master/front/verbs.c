@@ -560,6 +560,22 @@ static void write_token(struct writer *w, const struct api_request *q)
     put_true(w, "evenReachable", q->token.even_reachable);
 }
 
+static int read_metrics(const struct reader *r, struct api_request *q)
+{
+    q->metrics.limit = mp_int(get(r, "limit"), API_METRICS_LIMIT);
+    int rv = read_selection(r, &q->metrics.of);
+    rv = rv != 0 ? rv : text(r, "name", &q->metrics.name, false);
+    return rv != 0 ? rv : text(r, "continue", &q->metrics.token, false);
+}
+
+static void write_metrics(struct writer *w, const struct api_request *q)
+{
+    put_selection(w, &q->metrics.of);
+    put_text(w, "name", q->metrics.name);
+    put_int(w, "limit", q->metrics.limit, API_METRICS_LIMIT);
+    put_text(w, "continue", q->metrics.token);
+}
+
 static int read_nothing(const struct reader *r, struct api_request *q)
 {
     (void)r;
@@ -603,6 +619,8 @@ const struct method request_txn = {"txn", verb, METHOD_WRITE, "ops validate id d
 const struct method request_token = {"token", verb, METHOD_WRITE | METHOD_AGAIN,
                                      "role ttlSeconds uses nodeName replaces evenReachable"};
 const struct method request_whoami = {"whoami", verb, METHOD_NODE | METHOD_WRITE | METHOD_AGAIN, ""};
+const struct method request_metrics = {"metrics", verb, METHOD_WRITE | METHOD_AGAIN,
+                                       "kind namespace name labelSelector fieldSelector limit continue"};
 const struct method request_cluster = {"cluster", verb, 0, ""};
 const struct method request_cert_status = {"cert.status", verb, 0, ""};
 
@@ -624,6 +642,7 @@ static const struct {
     [API_TXN] = {&request_txn, read_txn, write_txn},
     [API_TOKEN] = {&request_token, read_token, write_token},
     [API_WHOAMI] = {&request_whoami, read_nothing, write_nothing},
+    [API_METRICS] = {&request_metrics, read_metrics, write_metrics},
     [API_CLUSTER] = {&request_cluster, read_nothing, write_nothing},
     [API_CERT_STATUS] = {&request_cert_status, read_nothing, write_nothing},
 };

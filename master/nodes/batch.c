@@ -373,6 +373,14 @@ static void refuse_now(struct slot *slot, const struct error *err)
     slot->of->answer_bytes += slot->answer.size;
 }
 
+static void take_now(struct slot *slot)
+{
+    mp_write_map(&slot->answer, 1);
+    mp_write_cstr(&slot->answer, "result");
+    mp_write_map(&slot->answer, 0);
+    slot->of->answer_bytes += slot->answer.size;
+}
+
 static bool served_by(const struct inbound *in, struct str node, struct error *err)
 {
     const struct object *o = view_get(store_tip(replica_store(in->m->replica)), kind_by_id(KIND_NODE), STR_NONE, node);
@@ -412,6 +420,15 @@ static void decide(struct inbound *in, struct mp report)
     if (revoked_has(in->m, &who.identity, &who.facts, &err)) {
         in->m->stats.revoked_calls++;
         refuse_now(slot, &err);
+        return;
+    }
+    if (str_is(method, "node.usage")) { /* nothing of it is written: there is nothing to wait for */
+        told_read(&t, params);
+        if (!served_by(in, t.node, &err) || told_usage(&t, params, &err) != 0) {
+            refuse_now(slot, &err);
+        } else {
+            take_now(slot);
+        }
         return;
     }
     in->open++;

@@ -1,7 +1,7 @@
 /* Reports of many nodes in one message: how they come from the master that serves the agents to the leader.
  *
- * A master that serves agents and does not lead gathers their node.status and node.events for BATCH_GATHER_MS, or until
- * a batch is full (BATCH_BYTES and one more, BATCH_REPORTS), and sends
+ * A master that serves agents and does not lead gathers their node.status, node.events and node.usage for
+ * BATCH_GATHER_MS, or until a batch is full (BATCH_BYTES and one more, BATCH_REPORTS), and sends
  *
  *     "nodes.reports" {reports: [{method, params, identity}]} -> {index, answers: [{result} | {error}]}
  *

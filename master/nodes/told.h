@@ -29,6 +29,8 @@ void told_read(struct told *t, struct mp params);
 /* node.status and node.events: evaluated at once. t is borrowed for the call. */
 void told_status(const struct told *t);
 void told_events(const struct told *t);
+/* node.usage: taken or refused at once; nothing of it is waited for. 0, or a code with err filled. */
+int told_usage(const struct told *t, struct mp params, struct error *err);
 /* Is there something left of the node's allowance for so many bytes (restrict.h)? 0, or ERR_BUSY. */
 int told_takes(struct master *m, const struct principal *who, struct str node, size_t bytes, const char *what,
                struct error *err);

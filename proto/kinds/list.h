@@ -24,6 +24,7 @@
     X(daemonset, DAEMONSET, 21)                                                                                        \
     X(statefulset, STATEFULSET, 22)                                                                                    \
     X(job, JOB, 23)                                                                                                    \
+    X(horizontalpodautoscaler, HORIZONTALPODAUTOSCALER, 26)                                                            \
     X(poddisruptionbudget, PODDISRUPTIONBUDGET, 27)                                                                    \
     X(networkpolicy, NETWORKPOLICY, 30)
 

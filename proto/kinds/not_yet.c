@@ -24,7 +24,6 @@ static const struct {
     {"FlowSchema", "flowschemas,flowschema"},
     {"Gateway", "gateways,gateway,gtw"},
     {"GatewayClass", "gatewayclasses,gatewayclass,gc"},
-    {"HorizontalPodAutoscaler", "horizontalpodautoscalers,horizontalpodautoscaler,hpa"},
     {"HTTPRoute", "httproutes,httproute"},
     {"Ingress", "ingresses,ingress,ing"},
     {"IngressClass", "ingressclasses,ingressclass"},

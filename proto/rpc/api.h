@@ -40,6 +40,11 @@
  *                and retryAfterMs
  * txn            {ops: [{op: create|update|delete|check, ?object, ?kind, ?namespace, ?name, ?part, ?revision, ?uid}],
  *                ?id, ?validate} -> {revision, results: [{object, gone, result: created|configured|unchanged|deleted}]}
+ * metrics        {kind: Pod|Node, ?namespace, ?name, ?labelSelector, ?fieldSelector, ?limit, ?continue}
+ *                -> {kind: PodMetricsList|NodeMetricsList, apiVersion, metadata: {?continue}, items: [{kind,
+ *                apiVersion, metadata, timestamp, window, usage: {cpu, memory} or containers: [{name, usage}]}],
+ *                missing, missingNames: [texts], periodMs}     what agents have measured last, as metrics.k8s.io/v1beta1
+ *                has it; missing: how many match, and no sample is known of them; the first of them by name
  * logs           {namespace, name, ?container, ?follow, ?previous, ?tailLines, ?sinceSeconds, ?sinceTime, ?timestamps,
  *                ?limitBytes, ?places, ?after}
  *                                                       -> stream; payload: bin. With places: {text: bin, after, ?gap};
@@ -141,6 +146,8 @@
  *                -> {revision, results: [nil | error]}     gone: finished deletions (grace 0)
  * node.events    {name, events: [Event objects]}        -> {}      (aggregated by the master: same object, reason,
  *                message count up)
+ * node.usage     {name, at, window, cpu, memory, pods: [[uid, [[container, cpu, memory], ..]], ..]} -> {}      soft
+ *                state (controllers/usage.h); every usageMs of node.register's answer, if there is such a member
  * node.volumes   {name, volumes: [{name, uid}]}         -> {}      the directories of these PersistentVolumes are
  *                removed; those that are not the node's, or in use, are passed over (master/nodes/volumes.c)
  *
@@ -170,6 +177,7 @@
 #define PROTO_RPC_API_H
 
 #define API_PORT_DEFAULT       7400
+#define API_METRICS_LIMIT      500 /* objects of a page */
 #define API_LIST_LIMIT_DEFAULT 500
 #define API_LIST_LIMIT_MAX     100000
 #define API_LIST_BYTES_MAX     (4u << 20) /* a page ends here even below its limit */

@@ -8,6 +8,7 @@
  * sound, and a follower that applies the same entries has the same. */
 #include "controllers/controller.h"
 #include "controllers/deletion.h"
+#include "controllers/usage.h"
 #include "master/api/admission.h"
 #include "master/master.h"
 #include "proto/patch/patch.h"
@@ -97,6 +98,16 @@ static int64_t heartbeat_age_ms(void *data, struct str node)
     return ((struct world *)data)->now_ms % 100000;
 }
 
+/* Of any pod something, now and then nothing. */
+static bool usage_of(void *data, const struct object *pod, struct usage_pod *out)
+{
+    static const struct usage_container some = {{"c", 1}, INT64_MAX / 2, INT64_MAX / 2}, little = {{"c", 1}, 1, 1};
+    const struct world *w = data;
+    int64_t turn = (w->now_ms / 1000 + (int64_t)pod->name.n) % 3;
+    *out = (struct usage_pod){w->now_ms, 15000, turn == 0 ? &some : &little, 1};
+    return turn != 2;
+}
+
 static void world_open(struct world *w, unsigned options)
 {
     *w = (struct world){.rng = {7}, .index = 1};
@@ -112,7 +123,7 @@ static void world_open(struct world *w, unsigned options)
     w->controllers = controllers_new(&(struct controllers_config){
         .env = &w->env,
         .seed = 1,
-        .soft = {.data = w, .heartbeat_age_ms = heartbeat_age_ms, .node_grace_ms = 40000},
+        .soft = {.data = w, .heartbeat_age_ms = heartbeat_age_ms, .node_grace_ms = 40000, .usage = usage_of},
         .submit = submit,
         .tip = tip,
         .room = room,

@@ -104,6 +104,14 @@ static const struct {
       "{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: b}, spec: {maxUnavailable: 30%, selector: "
       "{}, "
       "unhealthyPodEvictionPolicy: AlwaysAllow}, status: {disruptedPods: {p: '2026-01-01T00:00:00Z'}}}"}},
+    {KIND_HORIZONTALPODAUTOSCALER,
+     {"{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: h}, spec: {scaleTargetRef: "
+      "{apiVersion: apps/v1, kind: Deployment, name: d}, maxReplicas: 5, metrics: [{type: Resource, resource: {name: "
+      "cpu, target: {type: AverageValue, averageValue: 10m}}}], behavior: {scaleDown: {policies: [{type: Pods, value: "
+      "1, periodSeconds: 60}]}}}}",
+      "{apiVersion: autoscaling/v1, kind: HorizontalPodAutoscaler, metadata: {name: h}, spec: {scaleTargetRef: {kind: "
+      "StatefulSet, apiVersion: apps/v1, name: st}, minReplicas: 2, maxReplicas: 5, targetCPUUtilizationPercentage: "
+      "50}}"}},
     {KIND_NETWORKPOLICY,
      {"{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: n}, spec: {podSelector: {matchLabels: "
       "{app: x}}, ingress: [{from: [{podSelector: {}}, {ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16]}}], ports: "

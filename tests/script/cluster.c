@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 int cluster_submit(void *data, const struct txn *t, struct error *err)
 {
@@ -99,14 +100,17 @@ int64_t cluster_deadline(void *data)
 
 void cluster_open(struct cluster *c, uint64_t seed)
 {
+    memset(c->kept, 0, sizeof c->kept);
     stage_open(&c->stage, seed);
-    const struct controllers_config config = {
-        .env = &c->stage.env,
-        .seed = seed,
-        .soft = {.data = &c->stage, .heartbeat_age_ms = stage_heartbeat_age_ms, .node_grace_ms = 40000},
-        .submit = cluster_submit,
-        .tip = cluster_tip,
-        .data = c};
+    const struct controllers_config config = {.env = &c->stage.env,
+                                              .seed = seed,
+                                              .soft = {.data = &c->stage,
+                                                       .heartbeat_age_ms = stage_heartbeat_age_ms,
+                                                       .node_grace_ms = 40000,
+                                                       .usage = stage_usage_of},
+                                              .submit = cluster_submit,
+                                              .tip = cluster_tip,
+                                              .data = c};
     c->controllers = controllers_new(&config);
     c->stage.hooks = (struct stage_hooks){c, cluster_observe, cluster_turn, cluster_deadline};
     stage_apply(&c->stage, "namespace default");
@@ -115,6 +119,9 @@ void cluster_open(struct cluster *c, uint64_t seed)
 
 void cluster_close(struct cluster *c)
 {
+    for (unsigned i = 0; i < ARRAY_SIZE(c->kept); i++) {
+        buf_close(&c->kept[i].memory);
+    }
     controllers_free(c->controllers);
     stage_close(&c->stage);
 }

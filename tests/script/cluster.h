@@ -6,9 +6,15 @@
 #include "controllers/deletion.h"
 #include "tests/script/stage.h"
 
+/* What a controller remembers of a key that scripts reconcile one by one. */
+struct cluster_kept {
+    char key[200];
+    struct buf memory;
+};
 struct cluster {
     struct stage stage;
     struct controllers *controllers;
+    struct cluster_kept kept[8];
 };
 
 void cluster_open(struct cluster *c, uint64_t seed);

@@ -305,6 +305,49 @@ void stage_silence(struct stage *w, const char *node)
     w->silent[w->silent_count++].since_ms = w->now_ms;
 }
 
+void stage_use(struct stage *w, const char *pod)
+{
+    unsigned at = 0;
+    while (at < w->usage_count && strcmp(w->usage[at].pod, pod) != 0) {
+        at++;
+    }
+    if (at < w->usage_count) {
+        w->usage_count--;
+        memmove(&w->usage[at], &w->usage[at + 1], (w->usage_count - at) * sizeof w->usage[0]);
+    }
+    assert(w->usage_count < ARRAY_SIZE(w->usage));
+    struct stage_usage *u = &w->usage[w->usage_count++];
+    *u = (struct stage_usage){.count = 0};
+    snprintf(u->pod, sizeof u->pod, "%s", pod);
+}
+
+void stage_use_container(struct stage *w, const char *name, int64_t cpu_milli, int64_t memory_bytes)
+{
+    struct stage_usage *u = &w->usage[w->usage_count - 1];
+    assert(u->count < STAGE_CONTAINERS);
+    snprintf(u->names[u->count], sizeof u->names[0], "%s", name);
+    u->containers[u->count++] = (struct usage_container){.cpu_nano = cpu_milli * 1000000, .memory_bytes = memory_bytes};
+}
+
+bool stage_usage_of(void *data, const struct object *pod, struct usage_pod *out)
+{
+    struct stage *w = data;
+    for (unsigned i = w->usage_count; i-- > 0;) {
+        struct stage_usage *u = &w->usage[i];
+        struct str name = str_of(u->pod);
+        bool prefix = name.n > 0 && name.p[name.n - 1] == '*';
+        if (prefix ? !str_starts(pod->name, (struct str){name.p, name.n - 1}) : !str_eq(pod->name, name)) {
+            continue;
+        }
+        for (unsigned k = 0; k < u->count; k++) {
+            u->containers[k].name = str_of(u->names[k]);
+        }
+        *out = (struct usage_pod){env_wall_ms(&w->env), 15000, u->containers, u->count};
+        return u->count > 0;
+    }
+    return false;
+}
+
 static const char *time_text(const struct stage *w)
 {
     static char text[TIMEFMT_SIZE];
@@ -374,11 +417,14 @@ bool stage_agent_step(struct stage *w, const struct object *pod)
     if (stage_pod_is_ready(pod) || image_bad(w, pod) || str_is(phase, "Failed") || str_is(phase, "Succeeded")) {
         return false;
     }
-    char yaml[300];
+    char yaml[400], started[80] = "";
+    if (w->agents_date) {
+        snprintf(started, sizeof started, ", startTime: '%s'", time_text(w));
+    }
     snprintf(yaml, sizeof yaml,
-             "status: {phase: Running, conditions: [{type: PodScheduled, status: 'True'}, {type: Ready, status: "
+             "status: {phase: Running%s, conditions: [{type: PodScheduled, status: 'True'}, {type: Ready, status: "
              "'True', lastTransitionTime: '%s'}]}",
-             time_text(w));
+             started, time_text(w));
     stage_status_patch(w, pod, yaml);
     return true;
 }

@@ -8,6 +8,7 @@
 #define TESTS_SCRIPT_STAGE_H
 
 #include "base/env.h"
+#include "controllers/usage.h"
 #include "raft-store/store/world.h"
 
 #define STAGE_START_MS 1767225600000ll /* 2026-01-01T00:00:00Z */
@@ -21,6 +22,14 @@ struct stage_hooks {
 };
 struct alias {
     char raw[80], shown[16];
+};
+/* What pods use, by their names. */
+#define STAGE_CONTAINERS 4u
+struct stage_usage {
+    char pod[80];   /* with a * at its end: all that begin so */
+    unsigned count; /* 0 = not known */
+    char names[STAGE_CONTAINERS][32];
+    struct usage_container containers[STAGE_CONTAINERS];
 };
 struct stage {
     struct env env;
@@ -40,6 +49,9 @@ struct stage {
     unsigned silent_count;
     char bad_image[64]; /* pods with it never get ready */
     bool agents_off;
+    bool agents_date; /* pods' starts */
+    struct stage_usage usage[32];
+    unsigned usage_count;
 };
 void stage_open(struct stage *w, uint64_t seed);
 void stage_close(struct stage *w);
@@ -67,6 +79,12 @@ bool stage_agents_step(struct stage *w);
 void stage_silence(struct stage *w, const char *node);
 void stage_hear(struct stage *w, const char *node);
 int64_t stage_heartbeat_age_ms(void *data, struct str node);
+/* From now on; what was said of the same pattern is forgotten, of several patterns that fit the newest counts. cpu in
+ * thousandths. */
+void stage_use(struct stage *w, const char *pod);
+void stage_use_container(struct stage *w, const char *name, int64_t cpu_milli, int64_t memory_bytes);
+/* controller_soft.usage: of pods that run, as measured this moment over 15 s. */
+bool stage_usage_of(void *data, const struct object *pod, struct usage_pod *out);
 /* Everything until nothing is left to do, letting time pass up to limit_ms to meet deadlines. */
 void stage_run(struct stage *w, int64_t limit_ms);
 

@@ -7,7 +7,7 @@
  *   pod NAME [image=a] [cpu=100m] [memory=64Mi] [node=N] [ready] [phase=Running] [owner=KIND/NAME] [labels=app=web]
  *   [age=30s]
  *       [priority=0] [port=8080] [selector=k=v] [tolerate=key:Effect[:seconds]] [finalizer=x] [restarts=0] [cost=0]
- *       [readyfor=30s] [grace=30] [init-cpu=1]
+ *       [readyfor=30s] [unreadyfor=30s] [started=60s] [grace=30] [init-cpu=1]
  *       [claim=NAME[,NAME...]] [own=VOLUME[,VOLUME...] [class=c]]
  *   configmap NAME [owner=KIND/NAME]
  *   pv NAME [size=1Gi] [modes=ReadWriteOnce,...] [class=c] [policy=Retain] [on=NODE] [for=CLAIM] [labels=a=b]
@@ -212,19 +212,23 @@ static void write_pod_spec(struct arena *a, struct buf *b, const struct words *w
 
 static void spell_pod(struct stage *w, struct arena *a, struct buf *b, const struct words *ws)
 {
-    bool is_ready = flag(ws, "ready") || flag(ws, "readyfor");
+    bool is_ready = flag(ws, "ready") || flag(ws, "readyfor"), unready = flag(ws, "unreadyfor");
     buf_puts(b, "apiVersion: v1\nkind: Pod\n");
     write_metadata(w, a, b, ws, "app=web");
     buf_puts(b, "spec: ");
     write_pod_spec(a, b, ws);
-    buf_printf(b, "\nstatus:\n  phase: %s\n", word(ws, "phase", is_ready ? "Running" : "Pending"));
+    buf_printf(b, "\nstatus:\n  phase: %s\n", word(ws, "phase", is_ready || unready ? "Running" : "Pending"));
+    if (word(ws, "started", NULL) != NULL) {
+        buf_printf(b, "  startTime: '%s'\n", ago(w, a, word(ws, "started", "")));
+    }
     if (word(ws, "restarts", NULL) != NULL) {
         buf_printf(b, "  containerStatuses: [{name: c, image: a, imageID: a, ready: true, restartCount: %s}]\n",
                    word(ws, "restarts", "0"));
     }
-    if (is_ready) {
-        buf_printf(b, "  conditions: [{type: Ready, status: 'True', lastTransitionTime: '%s'}]\n",
-                   ago(w, a, word(ws, "readyfor", word(ws, "age", "0s"))));
+    if (is_ready || unready) {
+        buf_printf(b, "  conditions: [{type: Ready, status: '%s', lastTransitionTime: '%s'}]\n",
+                   unready ? "False" : "True",
+                   ago(w, a, word(ws, unready ? "unreadyfor" : "readyfor", word(ws, "age", "0s"))));
     }
 }
 

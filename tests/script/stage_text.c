@@ -268,6 +268,18 @@ void stage_write_summary(struct stage *w, struct buf *out, const struct object *
     } else if (o->kind->id == KIND_NAMESPACE) {
         buf_printf(out, " %.*s", STR_ARG(mp_str(mp_get(status, "phase"))));
         write_conditions(out, o);
+    } else if (o->kind->id == KIND_HORIZONTALPODAUTOSCALER) {
+        buf_printf(out, " has %lld, wants %lld; ", (long long)mp_int(mp_get(status, "currentReplicas"), -1),
+                   (long long)mp_int(mp_get(status, "desiredReplicas"), -1));
+        for (unsigned i = 0; i < o->kind->columns_count; i++) {
+            if (strcmp(o->kind->columns[i].title, "TARGETS") == 0) {
+                o->kind->columns[i].cell(out, o, 0);
+            }
+        }
+        for (struct mp_iter it = mp_iter(mp_get(status, "conditions")); mp_next(&it);) {
+            buf_printf(out, " %.*s=%.*s/%.*s", STR_ARG(mp_str(mp_get(it.value, "type"))),
+                       STR_ARG(mp_str(mp_get(it.value, "status"))), STR_ARG(mp_str(mp_get(it.value, "reason"))));
+        }
     } else if (o->kind->id == KIND_PERSISTENTVOLUME) {
         struct mp ref = mp_path(root, "spec.claimRef");
         struct str on = storage_node(o);

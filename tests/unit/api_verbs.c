@@ -214,6 +214,12 @@ static struct api_request any_request(struct world *w, enum api_verb verb)
                                      .replaces = chance(w, 3),
                                      .even_reachable = chance(w, 2) == 0};
         break;
+    case API_METRICS:
+        q.metrics = (struct api_metrics){.of = any_selection(w),
+                                         .name = text_or_none(w),
+                                         .limit = 1 + (int64_t)chance(w, 499),
+                                         .token = text_or_none(w)};
+        break;
     case API_WHOAMI:
     case API_CLUSTER:
     case API_CERT_STATUS:
@@ -346,6 +352,12 @@ static void same_request(const struct api_request *a, const struct api_request *
         assert_int_equal(a->token.replaces, b->token.replaces);
         assert_int_equal(a->token.even_reachable, b->token.even_reachable);
         same_text(a->token.node_names, b->token.node_names);
+        break;
+    case API_METRICS:
+        same_selection(&a->metrics.of, &b->metrics.of);
+        same_text(a->metrics.name, b->metrics.name);
+        same_text(a->metrics.token, b->metrics.token);
+        assert_int_equal(a->metrics.limit, b->metrics.limit);
         break;
     case API_WHOAMI:
     case API_CLUSTER:

@@ -61,8 +61,6 @@ static void creating(void **state)
          "{a: %s}\\n' "
          "$i $(head -c 240000 /dev/zero | tr '\\0' y); done > fat.yaml; rctl apply -f fat.yaml",
          NULL, 1, "=", "the 20 objects are applied together or not at all; apply fewer of them at a time"},
-        {"rctl autoscale deploy web --min=1 --max=3 --cpu-percent=80", NULL, 1, "=",
-         "HorizontalPodAutoscaler is not there yet"},
     };
     habits_run(h, rows, ARRAY_SIZE(rows));
 }

@@ -90,9 +90,10 @@ static void a_wrong_command_names_the_right_one(void **state)
     assert_non_null(strstr(f->err, "did you mean \"pods\"?"));
     assert_int_equal(RCTL(f, "get", "pods", "--outptu", "yaml"), EXIT_USAGE);
     assert_non_null(strstr(f->err, "did you mean --output?"));
-    assert_int_equal(RCTL(f, "autoscale", "deploy/web", "--max=3"), EXIT_FAILED);
-    assert_non_null(strstr(f->err, "HorizontalPodAutoscaler is not there yet"));
-    assert_non_null(strstr(f->err, "rctl scale"));
+    assert_int_equal(RCTL(f, "autoscale", "deploy/web"), EXIT_USAGE);
+    assert_non_null(strstr(f->err, "how many at most? --max=N"));
+    assert_int_equal(RCTL(f, "top", "pods", "--sort-by=disk"), EXIT_USAGE);
+    assert_non_null(strstr(f->err, "--sort-by is cpu, memory or name"));
 }
 
 static void set_context_changes_the_namespace_and_nothing_else(void **state)

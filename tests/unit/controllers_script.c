@@ -7,11 +7,15 @@
  *   delete KIND NAME [policy=Background|Foreground|Orphan] [grace=S] [ns=]
  *   evict POD... [grace=S] [ns=]   one after another, before anything else is done
  *   remove KIND NAME [ns=]    at once, no questions
- *   reconcile CONTROLLER KIND NAME [ns=]   one reconcile; shows what the transaction changed
+ *   reconcile CONTROLLER KIND NAME [ns=] [quiet]   one reconcile; shows what the transaction changed. What the
+ *                                  controller remembers of the key is kept between them
+ *   forget                         another leader: nothing is remembered, and all keys are looked at
  *   run [limit=S] [trace[=full]]   controllers, a simple scheduler and agents, until nothing is left to do (letting
  *                                  time pass up to the limit)
  *   show KIND... [ns=]        one line an object
- *   silence NODE, hear NODE, bad-image IMAGE, agents on|off, advance S
+ *   silence NODE, hear NODE, bad-image IMAGE, agents on|off|dated, advance S
+ *   usage POD [CONTAINER=CPU:MEMORY...]   what it uses from now on; without containers it is not known. POD* is all
+ *                                  that begin so
  *   calendar S                the calendar is off by that many seconds; time itself goes on */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,6 +26,7 @@
 
 #include <cmocka.h>
 
+#include "proto/model/quantity.h"
 #include "tests/script/cluster.h"
 #include "tests/script/script.h"
 #include "tests/script/stage.h"
@@ -103,6 +108,45 @@ static void do_remove(struct cluster *c, const struct script_step *step, struct 
     stage_remove(&c->stage, step_object(c, step, 0));
 }
 
+static struct cluster_kept *kept_of(struct cluster *c, const struct script_step *step)
+{
+    char key[200];
+    unsigned i = 0;
+    snprintf(key, sizeof key, "%s %s %s/%s", step->words[0], step->words[1], step_ns(step), step->words[2]);
+    while (i < ARRAY_SIZE(c->kept) && c->kept[i].key[0] != '\0' && strcmp(c->kept[i].key, key) != 0) {
+        i++;
+    }
+    i %= ARRAY_SIZE(c->kept);
+    if (strcmp(c->kept[i].key, key) != 0) {
+        snprintf(c->kept[i].key, sizeof c->kept[i].key, "%s", key);
+        buf_reset(&c->kept[i].memory);
+    }
+    return &c->kept[i];
+}
+
+static void do_forget(struct cluster *c, const struct script_step *step, struct buf *out)
+{
+    (void)step;
+    (void)out;
+    for (unsigned i = 0; i < ARRAY_SIZE(c->kept); i++) {
+        buf_reset(&c->kept[i].memory);
+    }
+    controllers_resync(c->controllers);
+}
+
+static void do_usage(struct cluster *c, const struct script_step *step, struct buf *out)
+{
+    (void)out;
+    stage_use(&c->stage, step->words[0]);
+    for (unsigned i = 1; i < step->words_count; i++) {
+        char name[32], cpu[32], memory[32];
+        int64_t milli, bytes;
+        assert_int_equal(sscanf(step->words[i], "%31[^=]=%31[^:]:%31s", name, cpu, memory), 3);
+        assert_true(quantity_milli(str_of(cpu), &milli) && quantity_units(str_of(memory), &bytes));
+        stage_use_container(&c->stage, name, milli, bytes);
+    }
+}
+
 static void do_reconcile(struct cluster *c, const struct script_step *step, struct buf *out)
 {
     const struct controller *controller = controller_by_name(step->words[0]);
@@ -110,23 +154,31 @@ static void do_reconcile(struct cluster *c, const struct script_step *step, stru
     struct arena a;
     struct txn t;
     struct error err = {0};
-    const struct controller_soft soft = {&c->stage, stage_heartbeat_age_ms, 40000};
+    const struct controller_soft soft = {
+        .data = &c->stage, .heartbeat_age_ms = stage_heartbeat_age_ms, .node_grace_ms = 40000, .usage = stage_usage_of};
+    struct cluster_kept *kept = kept_of(c, step);
     arena_init(&a);
     txn_init(&t, "script");
     const struct reconcile_in in = {
         .view = stage_tip(&c->stage),
         .key = {k, k->namespaced ? str_of(step_ns(step)) : STR_NONE, str_of(step->words[2])},
         .wall_ms = env_wall_ms(&c->stage.env),
+        .memory = buf_str(&kept->memory),
         .rng = &c->stage.rng,
         .soft = &soft};
     struct reconcile_out result = {.txn = &t, .arena = &a};
     size_t from = c->stage.trace.size;
     assert_int_equal(controller->reconcile(&in, &result, &err), 0);
+    assert_true(result.memory.n <= RECONCILE_MEMORY_MAX);
+    buf_reset(&kept->memory);
+    buf_append(&kept->memory, result.memory.p, result.memory.n);
     if (t.count > 0 && stage_submit(&c->stage, &t, &err) != 0) {
         buf_printf(out, "refused: %s\n", err.message);
     }
-    buf_append(out, c->stage.trace.data + from, c->stage.trace.size - from);
-    if (result.requeue_after_ms > 0) {
+    if (script_word(step, "quiet") == NULL) {
+        buf_append(out, c->stage.trace.data + from, c->stage.trace.size - from);
+    }
+    if (result.requeue_after_ms > 0 && script_word(step, "quiet") == NULL) {
         buf_printf(out, "again in %lld ms\n", (long long)result.requeue_after_ms);
     }
     txn_close(&t);
@@ -199,6 +251,7 @@ static void do_agents(struct cluster *c, const struct script_step *step, struct 
 {
     (void)out;
     c->stage.agents_off = strcmp(step->words[0], "off") == 0;
+    c->stage.agents_date |= strcmp(step->words[0], "dated") == 0;
 }
 static void do_advance(struct cluster *c, const struct script_step *step, struct buf *out)
 {
@@ -212,7 +265,8 @@ static const struct {
 } commands[] = {{"older", do_older},         {"apply", do_apply},   {"patch", do_patch},     {"status", do_status},
                 {"delete", do_delete},       {"evict", do_evict},   {"remove", do_remove},   {"run", do_run},
                 {"reconcile", do_reconcile}, {"show", do_show},     {"silence", do_silence}, {"hear", do_hear},
-                {"bad-image", do_bad_image}, {"agents", do_agents}, {"advance", do_advance}, {"calendar", do_calendar}};
+                {"bad-image", do_bad_image}, {"agents", do_agents}, {"advance", do_advance}, {"calendar", do_calendar},
+                {"usage", do_usage},         {"forget", do_forget}};
 
 static void script_step_do(void *data, const struct script_step *step, struct buf *out)
 {
@@ -285,6 +339,41 @@ static void pods_of_a_template_get_the_defaults_of_pods(void **state)
     cluster_close(&c);
 }
 
+/* More pods than one step looks at: the mean is that of all of them. */
+static void the_autoscaler_adds_up_many_pods_in_steps(void **state)
+{
+    (void)state;
+    struct cluster c;
+    struct buf b = BUF_INIT;
+    cluster_open(&c, 1);
+    c.stage.agents_off = true;
+    stage_apply(&c.stage, "node n1 cpu=4000 pods=2000\nrs web replicas=1200\n");
+    for (unsigned i = 0; i < 1200; i++) {
+        buf_printf(&b, "pod %c%04u owner=ReplicaSet/web node=n1 started=1h readyfor=1h\n", i < 1000 ? 'a' : 'z', i);
+    }
+    stage_apply(&c.stage, buf_cstr(&b));
+    stage_use(&c.stage, "a*");
+    stage_use_container(&c.stage, "c", 10, 1);
+    stage_use(&c.stage, "z*");
+    stage_use_container(&c.stage, "c", 1000, 1);
+    stage_apply(
+        &c.stage,
+        "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: h}\nspec: {scaleTargetRef: "
+        "{apiVersion: apps/v1, kind: ReplicaSet, name: web}, maxReplicas: 5000, metrics: [{type: Resource, "
+        "resource: {name: cpu, target: {type: AverageValue, averageValue: 170m}}}]}\n");
+    stage_run(&c.stage, 0);
+    struct arena a;
+    arena_init(&a);
+    const struct object *h = stage_get(&c.stage, KIND_HORIZONTALPODAUTOSCALER, "default", "h");
+    struct value *doc = object_to_value(&a, h);
+    const struct value *metric = value_item(value_path(doc, "status.currentMetrics"), 0);
+    assert_true(str_is(value_path_str(metric, "resource.current.averageValue"), "175m"));
+    assert_int_equal(value_path_int(doc, "status.desiredReplicas", 0), 1200);
+    arena_close(&a);
+    buf_close(&b);
+    cluster_close(&c);
+}
+
 #define SCRIPT(name)                                                                                                   \
     {                                                                                                                  \
         "script_" name, script, NULL, NULL, name                                                                       \
@@ -294,6 +383,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
 #include "tests/script/controllers/list.h"
         cmocka_unit_test(pods_of_a_template_get_the_defaults_of_pods),
+        cmocka_unit_test(the_autoscaler_adds_up_many_pods_in_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

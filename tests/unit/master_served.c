@@ -290,6 +290,60 @@ static void test_a_follower_that_becomes_leader_serves_its_agents_on(void **stat
     node_close(&n);
 }
 
+/* ---- What is used ---- */
+
+static int tell_usage(struct node *n, unsigned by, const char *uid, int64_t milli)
+{
+    return call(n->link[by], "node.usage",
+                "{name: %s, at: 1767225600000, window: 1000, cpu: 5000000, memory: 4096, pods: [['%s', [[c, %lld, "
+                "1048576]]]]}",
+                n->name, uid, (long long)milli * 1000000);
+}
+
+static const char *cpu_of(struct state *s, unsigned by, const char *pod)
+{
+    must(s->admin[by], "metrics", "{kind: Pod, name: %s}", pod);
+    const struct value *item = value_item(value_path(s->admin[by]->result, "items"), 0);
+    struct str cpu = value_path_str(value_item(value_path(item, "containers"), 0), "usage.cpu");
+    return item == NULL ? "unknown" : arena_printf(&s->kit->arena, "%.*s", STR_ARG(cpu));
+}
+
+/* Told to a follower, known to the leader alone, answered by any; and by the next leader when it is told again. */
+static void test_what_is_used_comes_over_a_follower(void **state)
+{
+    struct state *s = *state;
+    struct node n = {.name = "used", .instance = "ab-1-1"}, other = {.name = "other", .instance = "ac-1-1"};
+    unsigned by = node_open(s, &n);
+    node_open(s, &other);
+    const char *uid = make_pod(s, "u", "used");
+    assert_string_equal(cpu_of(s, by, "u"), "unknown");
+    assert_int_equal(tell_usage(&n, by, uid, 250), 0);
+    for (unsigned i = 0; i < MASTERS; i++) {
+        assert_string_equal(cpu_of(s, i, "u"), "250000000n");
+    }
+    must(s->admin[by], "metrics", "{kind: Node, name: used}");
+    const struct value *item = value_item(value_path(s->admin[by]->result, "items"), 0);
+    assert_true(str_is(value_path_str(item, "usage.memory"), "4Ki"));
+    /* Another node says something of this pod: it is not the one that the pod is bound to. */
+    assert_int_equal(tell_usage(&other, by, uid, 9), 0);
+    assert_string_equal(cpu_of(s, by, "u"), "250000000n");
+    refused(n.link[by], ERR_FORBIDDEN, "may not speak for node \"other\"", "node.usage", "{name: other, pods: []}");
+    refused(n.link[by], ERR_USAGE, "at must be a number", "node.usage", "{name: used, pods: []}");
+    refused(n.link[by], ERR_USAGE, "pod 0 is not", "node.usage",
+            "{name: used, at: 1, window: 1, cpu: 1, memory: 1, pods: [[x, [[c, -1, 1]]]]}");
+    refused(s->admin[by], ERR_USAGE, "kind must be Pod or Node", "metrics", "{kind: Deployment}");
+    refused(s->admin[by], ERR_NOT_FOUND, "pods \"none\" not found", "metrics", "{kind: Pod, name: none}");
+    transfer(s, (by + 1) % MASTERS == s->leader ? (by + 2) % MASTERS : (by + 1) % MASTERS);
+    assert_string_equal(cpu_of(s, by, "u"), "unknown");
+    for (int64_t until = kit_now() + KIT_WAIT_MS; tell_usage(&n, by, uid, 300) != 0; kit_turn(s->kit, 20)) {
+        assert_true(kit_now() < until);
+    }
+    assert_string_equal(cpu_of(s, by, "u"), "300000000n");
+    delete_pod(s, "u");
+    node_close(&other);
+    node_close(&n);
+}
+
 /* ---- Who is served where ---- */
 
 static void test_an_agent_that_knows_of_the_leader_alone_is_served_by_it(void **state)
@@ -588,6 +642,7 @@ int main(void)
         cmocka_unit_test(test_a_follower_serves_an_agent),
         cmocka_unit_test(test_feeds_of_a_follower_go_on_over_changes_of_leader),
         cmocka_unit_test(test_a_follower_that_becomes_leader_serves_its_agents_on),
+        cmocka_unit_test(test_what_is_used_comes_over_a_follower),
         cmocka_unit_test(test_an_agent_that_knows_of_the_leader_alone_is_served_by_it),
         cmocka_unit_test(test_where_an_agent_has_left_nothing_is_taken_from_it),
         cmocka_unit_test(test_of_two_agents_of_one_name_one_is_served_whatever_the_masters),

@@ -5,7 +5,7 @@
 
 #include "tests/unit/proto_kind_fixture.h"
 
-#define TYPES_MAX  256
+#define TYPES_MAX  512
 #define FIELDS_MAX 64
 
 struct listed {

@@ -55,7 +55,7 @@ static void a_misspelt_kind_has_a_nearest_one(void **state)
     assert_int_equal(kind_nearest(STR("configmpa"))->id, KIND_CONFIGMAP);
     assert_null(kind_nearest(STR("Elephant")));
     /* Short names are near to everything. */
-    static const char *const far[] = {"Lease", "Role", "pdbs", "hpa"};
+    static const char *const far[] = {"Lease", "Role", "pdbs", "crb"};
     for (unsigned i = 0; i < ARRAY_SIZE(far); i++) {
         assert_null(kind_nearest(str_of(far[i])));
     }
@@ -71,7 +71,6 @@ static void kinds_that_are_not_there_yet_are_known(void **state)
         {"rc", "ReplicationController"},
         {"pc", "PriorityClass"},
         {"sa", "ServiceAccount"},
-        {"hpa", "HorizontalPodAutoscaler"},
         {"ing", "Ingress"},
         {"crd", "CustomResourceDefinition"},
         {"role", "Role"},

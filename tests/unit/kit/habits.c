@@ -212,8 +212,13 @@ static void start_agent(struct habits *h, unsigned nodes)
 
 struct habits *habits_start(unsigned nodes)
 {
+    return habits_start_with(nodes, NULL);
+}
+
+struct habits *habits_start_with(unsigned nodes, const char *const *args)
+{
     struct habits *h = xcalloc(1, sizeof *h);
-    h->kit = kit_one(NULL);
+    h->kit = kit_one(args);
     snprintf(h->home, sizeof h->home, "%s/home", h->kit->dir);
     assert_int_equal(mkdir(h->home, 0700), 0);
     CLEANUP_FREE char *config = read_file(arena_printf(&h->kit->arena, "%s/admin.config", h->kit->masters[0].dir));

@@ -38,6 +38,8 @@ struct habits {
 /* One master; with `nodes` > 0 so many hollow nodes, hollow-0 and so on, in one real agent: pods are bound, started in
  * pretence and become Ready. Returns when all are Ready. */
 struct habits *habits_start(unsigned nodes);
+/* The same, the master made with further options (NULL-terminated). */
+struct habits *habits_start_with(unsigned nodes, const char *const *args);
 void habits_stop(struct habits *h);
 /* The same for a group of tests, whose state they make: *state is the struct habits. line: what prepares them, typed
  * as by habits_must; NULL: nothing. */
