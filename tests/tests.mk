@@ -7,7 +7,7 @@ FIRST ?= 1
 
 LAYERS ?= units sim fuzz fault e2e
 
-.PHONY: help deps run stop images test test-programs test-limits units sim e2e fuzz-corpora bench bench-etcd
+.PHONY: help deps run stop images test test-programs test-limits units sim e2e fuzz-corpora bench bench-etcd bench-scale
 
 help:
 	@echo "make run          everything: packages, build, images, a cluster of 3 masters and 2 nodes, and the tours of examples/hello and examples/guestbook"
@@ -21,7 +21,7 @@ help:
 	@echo "make fuzz-corpora every input that fuzzing kept once more, under gcc's sanitizers; fuzz-merge: keep what fuzzing found since"
 	@echo "make fault        faults x workloads on real masters; FAULT=NAME|list WORKLOAD=NAME SECONDS=N MASTERS=3|5 SEED=N: cells of it"
 	@echo "make sim-mutants  known bugs put back in, one at a time: the simulator must notice each (MUTANTS=\"NAME...\" SEEDS=N)"
-	@echo "make bench        figures of this machine; make bench-etcd: etcd beside them"
+	@echo "make bench        figures of this machine; make bench-etcd: etcd beside them; make bench-scale: thousands of nodes"
 
 deps:
 	@.ci/deps build run

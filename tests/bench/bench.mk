@@ -1,9 +1,13 @@
 # Benchmarks. Included by tests/tests.mk.
 
-BENCH_CLUSTER := $(addprefix $(BUILD)/tests/bench/,bench_cluster.o bench_load.o bench_state.o bench_pods.o bench_feeds.o bench_kit.o)
-BENCH_PROGRAMS := $(addprefix $(BUILD)/tests/bench/,bench_cluster bench_events bench_scheduler bench_services disk_probe)
+BENCH_CLUSTER := $(addprefix $(BUILD)/tests/bench/,bench_cluster.o bench_load.o bench_state.o bench_pods.o bench_feeds.o bench_nodes.o bench_kit.o)
+BENCH_PROGRAMS := $(addprefix $(BUILD)/tests/bench/,bench_cluster bench_events bench_scale bench_scheduler bench_services disk_probe)
 
 $(BUILD)/tests/bench/bench_cluster: $(BENCH_CLUSTER) $(call libs_of,client)
+	@mkdir -p $(@D)
+	@echo "  LINK  $(@F)"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
+$(BUILD)/tests/bench/bench_scale: $(addprefix $(BUILD)/tests/bench/,bench_scale.o bench_load.o bench_nodes.o bench_kit.o) $(call libs_of,client)
 	@mkdir -p $(@D)
 	@echo "  LINK  $(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
@@ -33,6 +37,11 @@ bench:
 	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
 	@[ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory images
 	@BUILD=$(BUILD) $(if $(PARTS),PARTS="$(PARTS)") tests/bench/run
+
+bench-scale:
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
+	@BUILD=$(BUILD) $(if $(SCALE),SCALE="$(SCALE)") $(if $(NODES),NODES=$(NODES)) tests/bench/scale
 
 bench-etcd:
 	@.ci/deps build run bench

@@ -1,5 +1,4 @@
-/* Nodes as agents are: each with its certificate, its connection and its three streams, over the real protocol; all of
- * one process, without containers. */
+/* What the reports of many nodes cost the leader. */
 #ifndef TESTS_BENCH_FEEDS_H
 #define TESTS_BENCH_FEEDS_H
 

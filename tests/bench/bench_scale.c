@@ -1,0 +1,375 @@
+/* Figures of a cluster that is large: thousands of nodes of one process, and what is made of phases given as arguments.
+ *
+ * usage: bench_scale [--config FILE] --ca DIR [--master PID]... --nodes N [--zones Z] [--capacity PODS] PHASE...
+ *   make:TEMPLATE:PODS:REPLICAS   Deployments of so many replicas. Nodes say nothing until all pods have reached them:
+ *                                 pods scheduled a second, on the disks of a majority; then until all run
+ *   live:TEMPLATE:PODS:REPLICAS   the same, but pods run as they come: from the first apply until all run
+ *   roll                          a new image for what was made last: until all new pods run and all old ones are gone
+ *   list                          all pods of what was made last: the first page, and all pages
+ *   memory                        of each master
+ *   end                           what was made last goes: until the nodes have heard of all
+ *   run:NAME:COMMAND              a command of the shell beside: how long it took
+ * TEMPLATE: plain; spread (over zones, a skew of 1 at most); apart (no two of a Deployment on one node); together (all
+ * of a Deployment in one zone). */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/bench/bench_load.h"
+#include "tests/bench/bench_nodes.h"
+
+#define MASTERS_MAX   5u
+#define APPLY_AT_ONCE 8u
+
+struct scale {
+    struct kit kit;
+    struct fleet fleet;
+    pid_t masters[MASTERS_MAX];
+    unsigned masters_count;
+    unsigned round; /* namespace of what was made last: "scaleROUND" */
+    const char *template;
+    unsigned pods, replicas, deployments;
+    unsigned version; /* of the image */
+    /* What is awaited, sums of the fleet; 0: nothing of them. */
+    uint64_t ordered, running, gone;
+    unsigned next, inflight;
+    bool done;
+};
+
+static const char *template_spec(const char *name)
+{
+    static const struct {
+        const char *name, *spec;
+    } templates[] = {
+        {"plain", ""},
+        {"spread", "topologySpreadConstraints: [{maxSkew: 1, topologyKey: topology.kubernetes.io/zone, "
+                   "whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: d%u}}}], "},
+        {"apart", "affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: "
+                  "kubernetes.io/hostname, labelSelector: {matchLabels: {app: d%u}}}]}}, "},
+        {"together", "affinity: {podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: "
+                     "topology.kubernetes.io/zone, labelSelector: {matchLabels: {app: d%u}}}]}}, "},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(templates); i++) {
+        if (strcmp(templates[i].name, name) == 0) {
+            return templates[i].spec;
+        }
+    }
+    bench_die("no such template", name);
+    return NULL;
+}
+
+/* ---- Figures ---- */
+
+/* scale_NODES_PODS_TEMPLATE_WHAT */
+static void figure(const struct scale *s, const char *what, double value, const char *unit)
+{
+    char name[100];
+    snprintf(name, sizeof name, "scale_%u_%u_%s_%s", s->fleet.count, s->pods, s->template, what);
+    kit_line(name, value, unit);
+}
+
+static double seconds_since(uint64_t start_us)
+{
+    return (double)(kit_now_us() - start_us) / 1e6;
+}
+
+static void reconnect(struct scale *s)
+{
+    kit_disconnect(&s->kit);
+    kit_connect_leader(&s->kit);
+}
+
+static void tell_turn(struct scale *s)
+{
+    CLEANUP_BUF struct buf out = BUF_INIT;
+    struct error err;
+    if (kit_call(&s->kit, s->kit.sessions[0], "cluster", NULL, &out, &err) == 0) {
+        struct mp stats = mp_get(mp_of(out.data, out.size), "stats");
+        figure(s, "turn", (double)mp_int(mp_get(stats, "turnLongestUs"), -1) / 1000, "ms");
+    }
+}
+
+static double rss_mb(pid_t pid)
+{
+    char path[64], line[200];
+    long kib = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *f = fopen(path, "re");
+    while (f != NULL && fgets(line, sizeof line, f) != NULL && sscanf(line, "VmRSS: %ld", &kib) != 1) {
+    }
+    if (f != NULL) {
+        fclose(f);
+    }
+    return (double)kib / 1024;
+}
+
+static void tell_memory(struct scale *s)
+{
+    for (unsigned i = 0; i < s->masters_count; i++) {
+        char what[32];
+        snprintf(what, sizeof what, "rss_%u", i + 1);
+        figure(s, what, rss_mb(s->masters[i]), "MB");
+    }
+}
+
+/* ---- Making and ending ---- */
+
+static void on_sums(struct fleet *f, void *data)
+{
+    struct scale *s = data;
+    s->done = f->ordered >= s->ordered && f->running >= s->running && f->gone >= s->gone;
+}
+
+static void await(struct scale *s, uint64_t ordered, uint64_t running, uint64_t gone)
+{
+    s->ordered = ordered;
+    s->running = running;
+    s->gone = gone;
+    s->fleet.on_change = on_sums;
+    s->fleet.data = s;
+    on_sums(&s->fleet, s);
+    kit_run(&s->kit, &s->done, NODES_WAIT_MS);
+    s->fleet.on_change = NULL;
+}
+
+static void write_next(struct scale *s, const char *method);
+
+static void on_written(const struct rpc_result *r, void *data)
+{
+    struct scale *s = data;
+    bench_must(r, "a Deployment");
+    s->inflight--;
+    write_next(s, "apply");
+    s->done = s->inflight == 0;
+}
+
+static void write_next(struct scale *s, const char *method)
+{
+    char spec[400];
+    while (s->inflight < APPLY_AT_ONCE && s->next < s->deployments) {
+        unsigned i = s->next++, replicas = MIN(s->replicas, s->pods - i * s->replicas);
+        snprintf(spec, sizeof spec, template_spec(s->template), i);
+        s->inflight++;
+        bench_call(s->kit.sessions[i % s->kit.sessions_count], method, on_written, s,
+                   "{objects: [{apiVersion: apps/v1, kind: Deployment, metadata: {name: d%u, namespace: scale%u}, "
+                   "spec: {replicas: %u, selector: {matchLabels: {app: d%u}}, template: {metadata: {labels: {app: "
+                   "d%u}}, spec: {%scontainers: [{name: c, image: 'busybox:1.%u', resources: {requests: {cpu: "
+                   "10m}}}]}}}}]}",
+                   i, s->round, replicas, i, i, spec, s->version);
+    }
+}
+
+static void write_all(struct scale *s)
+{
+    s->next = 0;
+    s->done = false;
+    write_next(s, "apply");
+    kit_run(&s->kit, &s->done, NODES_WAIT_MS);
+}
+
+static void make(struct scale *s, bool live)
+{
+    char ns[24];
+    snprintf(ns, sizeof ns, "scale%u", ++s->round);
+    kit_disconnect(&s->kit);
+    load_namespace(&s->kit, ns);
+    s->version = 35;
+    s->deployments = (s->pods + s->replicas - 1) / s->replicas;
+    uint64_t ordered = s->fleet.ordered + s->pods, running = s->fleet.running + s->pods;
+    s->fleet.hold = !live;
+    uint64_t start = kit_now_us();
+    write_all(s);
+    fprintf(stderr, "# %u Deployments after %.1f s\n", s->deployments, seconds_since(start));
+    await(s, ordered, 0, 0);
+    double took = seconds_since(start);
+    figure(s, live ? "live_bound" : "bound", took, "s");
+    if (!live) {
+        figure(s, "rate", s->pods / took, "1/s");
+        tell_turn(s);
+        start = kit_now_us();
+        fleet_release(&s->fleet);
+    }
+    await(s, ordered, running, 0);
+    figure(s, live ? "live_running" : "reported", seconds_since(start), "s");
+    tell_turn(s);
+}
+
+static void roll(struct scale *s)
+{
+    reconnect(s);
+    s->version++;
+    uint64_t running = s->fleet.running + s->pods, gone = s->fleet.gone + s->pods, start = kit_now_us();
+    write_all(s);
+    await(s, 0, running, gone);
+    figure(s, "rolled", seconds_since(start), "s");
+    tell_turn(s);
+}
+
+static void on_deleted(const struct rpc_result *r, void *data)
+{
+    struct scale *s = data;
+    bench_must(r, "delete");
+    s->done = true;
+}
+
+static void end(struct scale *s)
+{
+    reconnect(s);
+    uint64_t gone = s->fleet.gone + s->pods, start = kit_now_us();
+    s->done = false;
+    bench_call(s->kit.sessions[0], "delete", on_deleted, s, "{kind: Namespace, name: scale%u}", s->round);
+    kit_run(&s->kit, &s->done, NODES_WAIT_MS);
+    await(s, 0, 0, gone);
+    figure(s, "ended", seconds_since(start), "s");
+    tell_turn(s);
+}
+
+/* ---- Lists ---- */
+
+static void list(struct scale *s)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT, out = BUF_INIT;
+    char ns[24];
+    struct error err;
+    uint64_t start = kit_now_us();
+    unsigned objects = 0;
+    struct str token = {0};
+    reconnect(s);
+    snprintf(ns, sizeof ns, "scale%u", s->round);
+    for (unsigned page = 0; page == 0 || token.n > 0; page++) {
+        buf_reset(&b);
+        mp_write_map(&b, 2 + (token.n > 0));
+        mp_write_key_str(&b, "kind", STR("Pod"));
+        mp_write_key_str(&b, "namespace", str_of(ns));
+        if (token.n > 0) {
+            mp_write_key_str(&b, "continue", token);
+        }
+        buf_reset(&out);
+        if (kit_call(&s->kit, s->kit.sessions[0], "list", &b, &out, &err) != 0) {
+            bench_die("list", err.message);
+        }
+        struct mp m = mp_of(out.data, out.size);
+        objects += mp_count(mp_get(m, "items"));
+        token = mp_str(mp_get(m, "continue"));
+        if (page == 0) {
+            figure(s, "list_page", seconds_since(start) * 1000, "ms");
+        }
+    }
+    figure(s, "list", seconds_since(start), "s");
+    fprintf(stderr, "# %u objects listed\n", objects);
+}
+
+/* ---- Beside ---- */
+
+static void on_command_over(uv_process_t *p, int64_t status, int signal)
+{
+    struct scale *s = p->data;
+    if (status != 0 || signal != 0) {
+        bench_die("a command failed", "see above");
+    }
+    uv_close((uv_handle_t *)p, NULL);
+    s->done = true;
+}
+
+static void run(struct scale *s, char *spec)
+{
+    char *command = strchr(spec, ':');
+    if (command == NULL) {
+        bench_die("run", "no command");
+    }
+    *command++ = '\0';
+    char *args[] = {"/bin/bash", "-c", command, NULL};
+    uv_stdio_container_t io[] = {
+        {.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD, .data.fd = 2}, {.flags = UV_INHERIT_FD, .data.fd = 2}};
+    static uv_process_t process;
+    process = (uv_process_t){.data = s};
+    uint64_t start = kit_now_us();
+    s->done = false;
+    int rv = uv_spawn(
+        &s->kit.loop, &process,
+        &(uv_process_options_t){.file = args[0], .args = args, .stdio = io, .stdio_count = 3, .exit_cb = on_command_over});
+    if (rv != 0) {
+        bench_die(command, uv_strerror(rv));
+    }
+    kit_run(&s->kit, &s->done, NODES_WAIT_MS);
+    figure(s, spec, seconds_since(start), "s");
+}
+
+/* ---- Phases ---- */
+
+static void phase(struct scale *s, char *spec)
+{
+    static char names[64][16];
+    char *rest = strchr(spec, ':');
+    if (rest != NULL) {
+        *rest++ = '\0';
+    }
+    fprintf(stderr, "# %s %s\n", spec, rest != NULL ? rest : "");
+    if (strcmp(spec, "make") == 0 || strcmp(spec, "live") == 0) {
+        char *name = names[s->round % ARRAY_SIZE(names)];
+        if (rest == NULL || sscanf(rest, "%15[a-z]:%u:%u", name, &s->pods, &s->replicas) != 3 || s->replicas == 0) {
+            bench_die(spec, "TEMPLATE:PODS:REPLICAS");
+        }
+        s->template = name;
+        make(s, spec[0] == 'l');
+    } else if (strcmp(spec, "run") == 0 && rest != NULL) {
+        run(s, rest);
+    } else if (strcmp(spec, "roll") == 0) {
+        roll(s);
+    } else if (strcmp(spec, "list") == 0) {
+        list(s);
+    } else if (strcmp(spec, "memory") == 0) {
+        tell_memory(s);
+    } else if (strcmp(spec, "end") == 0) {
+        end(s);
+    } else {
+        bench_die("no such phase", spec);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"ca", required_argument, NULL, 'a'},
+                                            {"master", required_argument, NULL, 'm'},
+                                            {"nodes", required_argument, NULL, 'n'},
+                                            {"zones", required_argument, NULL, 'z'},
+                                            {"capacity", required_argument, NULL, 'p'},
+                                            {NULL, 0, NULL, 0}};
+    static struct scale s = {.template = "none"};
+    struct fleet_config fleet = {.kit = &s.kit, .spread = true, .comes_back = true, .zones = 10};
+    const char *config = NULL;
+    int c;
+    while ((c = getopt_long(argc, argv, "c:a:m:n:z:p:", options, NULL)) != -1) {
+        if (c == 'c') {
+            config = optarg;
+        } else if (c == 'a') {
+            fleet.ca_dir = optarg;
+        } else if (c == 'm' && s.masters_count < MASTERS_MAX) {
+            s.masters[s.masters_count++] = (pid_t)strtol(optarg, NULL, 10);
+        } else if (c == 'n') {
+            fleet.nodes = (unsigned)strtoul(optarg, NULL, 10);
+        } else if (c == 'z') {
+            fleet.zones = (unsigned)strtoul(optarg, NULL, 10);
+        } else if (c == 'p') {
+            fleet.capacity = (unsigned)strtoul(optarg, NULL, 10);
+        } else {
+            return 2;
+        }
+    }
+    if (fleet.ca_dir == NULL || fleet.nodes == 0) {
+        fprintf(stderr, "usage: bench_scale [--config FILE] --ca DIR [--master PID]... --nodes N PHASE...\n");
+        return 2;
+    }
+    kit_open(&s.kit, config);
+    kit_connect_leader(&s.kit);
+    uint64_t start = kit_now_us();
+    fleet_open(&s.fleet, &fleet);
+    figure(&s, "registered", seconds_since(start), "s");
+    for (int i = optind; i < argc; i++) {
+        phase(&s, argv[i]);
+    }
+    fflush(stdout);
+    _exit(0); /* thousands of connections: the kernel closes them faster */
+}
