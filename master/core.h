@@ -25,8 +25,8 @@
 #include "raft-store/raft/replica.h"
 #include "scheduler/scheduler.h"
 
-#define CORE_BUDGET_MS     5     /* of all deciders in a turn; what is begun is finished */
-#define CORE_SCHEDULE_PODS 1024u /* decided at most per turn, leaving as one transaction */
+#define CORE_BUDGET_MS     5    /* of all deciders in a turn; what is begun is finished */
+#define CORE_SCHEDULE_PODS 128u /* decided at most per turn, leaving as one transaction */
 #define CORE_TELL_MS       60000
 #define CORE_ATTEND_MAX_MS 1000 /* above the longest regular pause between two turns of the loop */
 

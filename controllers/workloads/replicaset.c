@@ -18,7 +18,7 @@
 #include "controllers/workloads/pods.h"
 
 #define COMPONENT     "replicaset-controller"
-#define CREATE_MAX    200u  /* pods made by one reconcile; making one takes far longer than taking one away */
+#define CREATE_MAX    64u   /* pods made by one reconcile; making one takes far longer than taking one away */
 #define UNBOUND_MAX   2000u /* pods without a node taken away by one reconcile where they had to be ranked */
 #define UNPLACED_FREE 1000
 #define PACE_MS       100

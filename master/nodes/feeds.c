@@ -13,7 +13,7 @@
  * serving.h), policies one that knows who follows what (policing.h). Who follows an object is listed here although an
  * index of the state tells which pods name it: those may be 30 times as many as the nodes, all of them at once, and
  * what each agent was told stands in the list. Feeds that are dirty stand in a list; SEND_MAX of them send in a turn,
- * for SEND_US; the others go on in the next. */
+ * for SEND_US or SEND_BYTES; the others go on in the next. */
 #include "master/nodes/feeds.h"
 
 #include <assert.h>
@@ -31,8 +31,11 @@
 #include "proto/facts/pod_state.h"
 #include "proto/facts/storage.h"
 
-#define SEND_US  2000
-#define SEND_MAX 256u /* feeds of a turn: writing to their connections costs more than making the events */
+#define SEND_US 2000
+/* In a turn. What is written to connections is encrypted and handed to the kernel behind it, which costs more than
+ * making it: so much for each connection, and for each byte. */
+#define SEND_MAX   256u
+#define SEND_BYTES (2u << 20)
 
 struct node_feeds {
     struct master *m;
@@ -42,6 +45,7 @@ struct node_feeds {
     struct list guards;      /* feeds of policies */
     struct strmap by_node;   /* node -> struct group of its feeds */
     struct strmap by_object; /* "kind/ns/name" -> struct group of tolds */
+    size_t sent;             /* bytes, in this turn */
     struct routes *routes;
     bool routes_known;         /* since somebody follows them */
     struct serving *serving;   /* NULL while nobody follows it */
@@ -84,6 +88,14 @@ struct told {
     uint64_t revision;   /* 0 = absent, and the agent knows */
     uint64_t mark;       /* walk in which a pod named it */
 };
+
+/* As rpc_stream_write. */
+static int send_payload(struct feed *f, struct str payload)
+{
+    int rv = rpc_stream_write(f->stream, payload);
+    f->feeds->sent += rv == 0 ? payload.n : 0;
+    return rv;
+}
 
 /* ---- Who follows what ---- */
 
@@ -211,7 +223,7 @@ static int send_chunk(struct feed *f, const struct view *v, struct refs_chunk *k
         mp_write_map(&b, 1);
         mp_write_key_str(&b, "type", STR("BOOKMARK"));
     }
-    int rv = rpc_stream_write(f->stream, buf_str(&b));
+    int rv = send_payload(f, buf_str(&b));
     for (unsigned i = 0; i < k->count && rv == 0; i++) {
         k->items[i].told->revision = k->items[i].revision;
     }
@@ -323,7 +335,7 @@ static int send_routes(struct feed *f)
     if (f->routes_sent == routes_version(r)) {
         return 0;
     }
-    int rv = rpc_stream_write(f->stream, routes_message(r, f->routes_sent, f->route_changes));
+    int rv = send_payload(f, routes_message(r, f->routes_sent, f->route_changes));
     if (rv == 0) {
         f->routes_sent = routes_version(r);
     }
@@ -336,7 +348,7 @@ static int send_services(struct feed *f)
     if (!serving_is_behind(f->feeds->serving, &f->served)) {
         return 0;
     }
-    int rv = rpc_stream_write(f->stream, serving_message(f->feeds->serving, &f->served, &next));
+    int rv = send_payload(f, serving_message(f->feeds->serving, &f->served, &next));
     if (rv == 0) {
         f->served = next;
     }
@@ -348,7 +360,7 @@ static int send_policies(struct feed *f, const struct view *v)
     if (!policing_is_behind(f->policed)) {
         return 0;
     }
-    int rv = rpc_stream_write(f->stream, policing_message(f->policed, view_revision(v)));
+    int rv = send_payload(f, policing_message(f->policed, view_revision(v)));
     if (rv == 0) {
         policing_sent(f->policed);
     }
@@ -397,7 +409,8 @@ bool node_feeds_waiting(const struct node_feeds *f)
 bool node_feeds_turn(struct node_feeds *f)
 {
     uint64_t end = uv_hrtime() + SEND_US * 1000u;
-    for (unsigned i = 0; i < SEND_MAX && !list_empty(&f->dirty); i++) {
+    f->sent = 0;
+    for (unsigned i = 0; i < SEND_MAX && f->sent < SEND_BYTES && !list_empty(&f->dirty); i++) {
         flush(LIST_ENTRY(f->dirty.next, struct feed, dirty_link));
         if (uv_hrtime() >= end) {
             break;
