@@ -22,7 +22,7 @@
 #include "proto/facts/node_match.h"
 
 #define COMPONENT      "daemonset-controller"
-#define CREATE_MAX     200u /* pods made by one reconcile */
+#define CREATE_MAX     64u /* pods made by one reconcile */
 #define BACKOFF_MS     1000
 #define BACKOFF_MAX_MS 900000
 #define REST_NODES     500u /* with more nodes than this it rests one millisecond for each 20 of them */

@@ -11,7 +11,7 @@
 #define JOB_FINALIZER   "batch.kubernetes.io/job-tracking"
 #define JOB_INDEX       "batch.kubernetes.io/job-completion-index" /* annotation and label */
 #define JOB_INDEX_FAILS "batch.kubernetes.io/job-index-failure-count"
-#define JOB_CREATE_MAX  200u /* pods made by one reconcile */
+#define JOB_CREATE_MAX  64u /* pods made by one reconcile */
 
 struct job_index {
     int64_t index, failures; /* of its pods, in a row */

@@ -9,7 +9,7 @@
 #define STATEFULSET_COMPONENT  "statefulset-controller"
 #define STATEFULSET_POD_LABEL  "statefulset.kubernetes.io/pod-name"
 #define STATEFULSET_INDEX      "apps.kubernetes.io/pod-index"
-#define STATEFULSET_CREATE_MAX 200u /* pods made by one reconcile */
+#define STATEFULSET_CREATE_MAX 64u /* pods made by one reconcile */
 
 struct sts_pod {
     int64_t ordinal;
