@@ -1,7 +1,9 @@
 #include "agent/kept.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "agent/agent_int.h"
 #include "agent/dataplane.h"
@@ -73,9 +75,31 @@ static bool read_file(struct agent *a, const char *name, struct buf *b, struct m
     return true;
 }
 
+/* What the kernel still has is told by the boot, and by the network namespace, which may be another one in the same
+ * boot: where nodes are containers, a node that was restarted. Its number is never given twice; 0 before Linux 5.14. */
+#define BOOT_SIZE 96
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+static const char *boot_of(const struct agent *a, char out[BOOT_SIZE])
+{
+    uint64_t cookie = 0;
+    socklen_t size = sizeof cookie;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0) {
+        (void)getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size);
+        close(fd);
+    }
+    snprintf(out, BOOT_SIZE, "%s %" PRIu64, a->facts.boot_id, cookie);
+    return out;
+}
+
+/* Former agents noted the boot alone. */
 static bool is_of_another_boot(const struct agent *a, struct mp m)
 {
-    return !str_is(mp_str(mp_get(m, "boot")), a->facts.boot_id);
+    char now[BOOT_SIZE];
+    struct str then = mp_str(mp_get(m, "boot"));
+    return !str_is(then, boot_of(a, now)) && !str_is(then, a->facts.boot_id);
 }
 
 static void read_kept(struct agent *a)
@@ -139,6 +163,7 @@ static void write_file(struct agent *a, struct kept_part *part, const char *name
 
 static void write_all(struct agent *a)
 {
+    char boot[BOOT_SIZE];
     struct kept *k = a->kept;
     const struct known *known = dataplane_known(a);
     CLEANUP_BUF struct buf b = BUF_INIT;
@@ -146,7 +171,7 @@ static void write_all(struct agent *a)
         return;
     }
     mp_write_map(&b, 9);
-    mp_write_key_str(&b, "boot", str_of(a->facts.boot_id));
+    mp_write_key_str(&b, "boot", str_of(boot_of(a, boot)));
     mp_write_key_str(&b, "dnsDomain", str_of(k->domain));
     mp_write_key_str(&b, "serviceSubnet", str_of(k->services));
     mp_write_key_str(&b, "podSubnet", str_of(k->pods));
@@ -164,6 +189,7 @@ static void write_all(struct agent *a)
 
 static void write_policies(struct agent *a)
 {
+    char boot[BOOT_SIZE];
     CLEANUP_BUF struct buf b = BUF_INIT;
     CLEANUP_BUF struct buf policies = BUF_INIT;
     if (!a->kept->policies.changed) {
@@ -172,7 +198,7 @@ static void write_policies(struct agent *a)
     isolation_write(a, &policies);
     if (policies.size > 0) {
         mp_write_map(&b, 2);
-        mp_write_key_str(&b, "boot", str_of(a->facts.boot_id));
+        mp_write_key_str(&b, "boot", str_of(boot_of(a, boot)));
         mp_write_cstr(&b, "policies");
         buf_append(&b, policies.data, policies.size);
         write_file(a, &a->kept->policies, "policies", &b);
