@@ -293,9 +293,10 @@ static void put_service(struct known *k, struct object *take)
     note(k, one);
 }
 
-static void put_slice(struct known *k, struct object *take)
+static void put_slice(struct known *k, struct object *told)
 {
     char text[KEY_SIZE];
+    struct object *take = k->present.count > 0 ? with_present(k, told) : told;
     struct str key = key_of(text, take->ns, take->name), owner = object_label(take, LABEL_SERVICE);
     struct known_slice *s = strmap_get(&k->slices, key);
     if (s == NULL) {
@@ -306,7 +307,7 @@ static void put_slice(struct known *k, struct object *take)
     }
     note(k, s->of); /* of another Service before, perhaps */
     list_remove(&s->link);
-    set_slice(k, s, k->present.count > 0 ? with_present(k, take) : take);
+    set_slice(k, s, take);
     s->seen = true;
     s->of = owner.n > 0 ? get_one(k, take->ns, owner) : NULL;
     if (s->of != NULL) {
