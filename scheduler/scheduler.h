@@ -21,6 +21,7 @@ struct scheduler_config {
     const struct log *log;
     uint64_t seed;
     int64_t budget_ms; /* of one scheduler_run, by env's clock; 0 = none */
+    unsigned wide_max; /* domains of a wide key (topology.h), where tests want few; 0 = TOPO_WIDE_MAX */
 };
 struct scheduler *scheduler_new(const struct scheduler_config *config);
 void scheduler_free(struct scheduler *s);

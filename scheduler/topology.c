@@ -223,10 +223,11 @@ void places_counter_unref(struct scheduler *s, struct topo_counter *k)
 
 /* ---- Keys ---- */
 
-/* Few domains or many? With some play, so that one domain that comes and goes does not turn it each time. */
+/* Few domains or many? (None at all need no cells.) With some play, so that one domain that comes and goes does not turn it each time. */
 static void key_judge(struct scheduler *s, struct topo_key *k)
 {
-    bool wide = k->wide ? k->domains_live <= TOPO_WIDE_MAX : k->domains_live <= TOPO_WIDE_MAX / 2;
+    unsigned max = s->config.wide_max != 0 ? s->config.wide_max : TOPO_WIDE_MAX;
+    bool wide = k->domains_live > 0 && k->domains_live <= (k->wide ? max : MAX(1u, max / 2));
     if (wide != k->wide) {
         k->wide = wide;
         s->places.epoch++;
@@ -322,7 +323,6 @@ struct topo_key *places_key_get(struct scheduler *s, struct str name)
     struct topo_key *k = xcalloc(1, sizeof *k);
     k->name = xstrndup(name.n > 0 ? name.p : "", name.n);
     k->refs = 1;
-    k->wide = true;
     strmap_init(&k->values);
     list_push_back(&s->places.keys, &k->link);
     s->places.keys_count++;

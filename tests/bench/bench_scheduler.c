@@ -1,9 +1,12 @@
-/* Bench: pods the scheduler places per second, its transactions evaluated on a store's tip and batched, on NODES nodes.
- * One process, no disk.
+/* Bench: pods the scheduler places per second, its transactions evaluated on a store's tip and batched, on NODES nodes
+ * in ten zones. One process, no disk.
  *
- * usage: bench_scheduler [nodes] [pods] [owners]
+ * usage: bench_scheduler [nodes] [pods] [owners] [case]...
  * prints: bench scheduler_pods_per_s V 1/s   (the scheduler's own part)
- *         bench scheduler_bound_per_s V 1/s  (with evaluation on the tip and the log entries) */
+ *         bench scheduler_bound_per_s V 1/s  (with evaluation on the tip and the log entries)
+ * and for each case beside "plain" the same as scheduler_CASE_...: "spread" over zones (maxSkew 1), "spread_hosts",
+ * "apart" by host, "near" to a pod of their own in the zone, "likes" one on the host, "all": apart and spread over
+ * zones. Those have a fifth of the pods. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +21,30 @@ struct bench {
     struct scheduler *scheduler;
     uint64_t index;
     int64_t deciding_us, all_us;
+};
+
+#define ZONES                     10u
+#define TERM(what, key)           "{topologyKey: " key ", labelSelector: {matchLabels: {app: " what "}}}"
+#define REQUIRED(rule, what, key) rule ": {requiredDuringSchedulingIgnoredDuringExecution: [" TERM(what, key) "]}"
+#define SPREAD(key)                                                                                                    \
+    "{topologyKey: " key ", maxSkew: 1, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: "         \
+                         "web-%u}}}"
+static const struct {
+    const char *name, *spec; /* of the pods of owner %u */
+    bool near;               /* a pod db-%u is there before */
+} cases[] = {
+    {"plain", "", false},
+    {"spread", ", topologySpreadConstraints: [" SPREAD("zone") "]", false},
+    {"spread_hosts", ", topologySpreadConstraints: [" SPREAD("host") "]", false},
+    {"apart", ", affinity: {" REQUIRED("podAntiAffinity", "web-%u", "host") "}", false},
+    {"near", ", affinity: {" REQUIRED("podAffinity", "db-%u", "zone") "}", true},
+    {"likes",
+     ", affinity: {podAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [{weight: 50, podAffinityTerm: " TERM(
+         "db-%u", "host") "}]}}",
+     true},
+    {"all",
+     ", affinity: {" REQUIRED("podAntiAffinity", "web-%u", "host") "}, topologySpreadConstraints: [" SPREAD("zone") "]",
+     false},
 };
 
 static int64_t now_us(void)
@@ -49,7 +76,7 @@ static void submit(struct bench *b, struct txn *t)
     buf_close(&entry);
 }
 
-/* A document made from YAML once, stored many times under other names. */
+/* A document made from YAML once, stored many times under other names. Nodes get the labels of their places. */
 static void create_many(struct bench *b, const char *yaml, const char *prefix, unsigned count, const char *owner_uid)
 {
     struct arena a;
@@ -82,6 +109,11 @@ static void create_many(struct bench *b, const char *yaml, const char *prefix, u
         snprintf(name, sizeof name, "%s-%u", prefix, i);
         struct value text = {.type = VALUE_STR, .str = str_of(name)};
         value_set(&a, metadata, "name", &text);
+        if (k->id == KIND_NODE) {
+            struct value *labels = value_get(metadata, "labels");
+            value_set(&a, labels, "host", value_cstr(&a, name));
+            value_set(&a, labels, "zone", value_cstr(&a, arena_printf(&a, "zone-%u", i % ZONES)));
+        }
         must(txn_create_value(&t, k, docs[0], &err), &err);
         if (t.count == 1000 || i + 1 == count) {
             submit(b, &t);
@@ -110,41 +142,92 @@ static void place_all(struct bench *b)
     b->all_us = now_us() - start;
 }
 
-int main(int argc, char **argv)
+/* The spec of a case for an owner: each %u is its number. */
+static char *spec_of(unsigned which, unsigned owner)
 {
-    unsigned nodes = argc > 1 ? (unsigned)atoi(argv[1]) : 5000, pods = argc > 2 ? (unsigned)atoi(argv[2]) : 100000;
-    unsigned owners = argc > 3 ? (unsigned)atoi(argv[3]) : 100;
+    struct buf b = BUF_INIT;
+    for (const char *p = cases[which].spec; *p != '\0'; p++) {
+        if (p[0] == '%' && p[1] == 'u') {
+            buf_printf(&b, "%u", owner);
+            p++;
+        } else {
+            buf_putc(&b, *p);
+        }
+    }
+    char *text = xstrdup(buf_cstr(&b));
+    buf_close(&b);
+    return text;
+}
+
+static void create_pods(struct bench *b, unsigned which, unsigned owner, unsigned count)
+{
+    char uid[40], prefix[40];
+    CLEANUP_FREE char *more = spec_of(which, owner);
+    snprintf(uid, sizeof uid, "00000000-0000-4000-8000-%012u", owner);
+    snprintf(prefix, sizeof prefix, "web-%u", owner);
+    CLEANUP_FREE char *yaml =
+        xasprintf("apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: default, labels: {app: web-%u}}\n"
+                  "spec: {containers: [{name: c, image: 'registry/web:1', ports: [{containerPort: 80}],"
+                  " env: [{name: A, value: b}], resources: {requests: {cpu: 100m, memory: 128Mi}}}]%s}\n"
+                  "status: {phase: Pending}\n",
+                  owner, more);
+    create_many(b, yaml, prefix, count, uid);
+}
+
+static void run_case(unsigned which, unsigned nodes, unsigned pods, unsigned owners)
+{
     const struct store_config store_config = {.env = env_real(), .history_bytes_max = 1 << 20};
     const struct scheduler_config config = {.env = env_real(), .seed = 1};
     struct bench b = {.store = store_new(&store_config), .scheduler = scheduler_new(&config)};
     store_tip_open(b.store, 1);
     scheduler_resync(b.scheduler, store_tip(b.store));
     create_many(&b, "apiVersion: v1\nkind: Namespace\nmetadata: {name: default}\n", "default", 1, NULL);
-    create_many(
-        &b,
-        "apiVersion: v1\nkind: Node\nmetadata: {name: node, labels: {kubernetes.io/os: linux, zone: a}}\nspec: {}\n"
-        "status: {allocatable: {cpu: '32', memory: 128Gi, pods: '250'},"
-        " conditions: [{type: Ready, status: 'True'}]}\n",
-        "node", nodes, NULL);
-    for (unsigned i = 0; i < owners; i++) {
-        char uid[40], prefix[40];
-        snprintf(uid, sizeof uid, "00000000-0000-4000-8000-%012u", i);
-        snprintf(prefix, sizeof prefix, "web-%u", i);
-        create_many(&b,
-                    "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: default, labels: {app: web}}\n"
-                    "spec: {containers: [{name: c, image: 'registry/web:1', ports: [{containerPort: 80}],"
-                    " env: [{name: A, value: b}], resources: {requests: {cpu: 100m, memory: 128Mi}}}]}\n"
-                    "status: {phase: Pending}\n",
-                    prefix, pods / owners, uid);
+    create_many(&b,
+                "apiVersion: v1\nkind: Node\nmetadata: {name: node, labels: {kubernetes.io/os: linux}}\nspec: {}\n"
+                "status: {allocatable: {cpu: '32', memory: 128Gi, pods: '250'},"
+                " conditions: [{type: Ready, status: 'True'}]}\n",
+                "node", nodes, NULL);
+    for (unsigned i = 0; i < owners && cases[which].near; i++) {
+        CLEANUP_FREE char *yaml =
+            xasprintf("apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: default, labels: {app: db-%u}}\n"
+                      "spec: {containers: [{name: c, image: i}], nodeSelector: {host: node-%u}}\n",
+                      i, i * 7 % nodes);
+        char prefix[40];
+        snprintf(prefix, sizeof prefix, "db-%u", i);
+        create_many(&b, yaml, prefix, 1, NULL);
     }
     place_all(&b);
-    struct scheduler_stats stats;
+    b.deciding_us = 0;
+    struct scheduler_stats before, stats;
+    scheduler_stats(b.scheduler, &before);
+    for (unsigned i = 0; i < owners; i++) {
+        create_pods(&b, which, i, pods / owners);
+    }
+    place_all(&b);
     scheduler_stats(b.scheduler, &stats);
-    fprintf(stderr, "%llu bound, %u waiting, %llu evaluations, %u classes\n", (unsigned long long)stats.bound,
-            stats.active + stats.parked, (unsigned long long)stats.evaluations, stats.classes);
-    printf("bench scheduler_pods_per_s %.0f 1/s\n", (double)stats.bound * 1e6 / (double)b.deciding_us);
-    printf("bench scheduler_bound_per_s %.0f 1/s\n", (double)stats.bound * 1e6 / (double)b.all_us);
+    uint64_t bound = stats.bound - before.bound;
+    fprintf(stderr, "%s: %llu bound, %u waiting, %llu evaluations, %u classes\n", cases[which].name,
+            (unsigned long long)bound, stats.active + stats.parked,
+            (unsigned long long)(stats.evaluations - before.evaluations), stats.classes);
+    const char *name = which == 0 ? "" : cases[which].name, *between = which == 0 ? "" : "_";
+    printf("bench scheduler%s%s_pods_per_s %.0f 1/s\n", between, name, (double)bound * 1e6 / (double)b.deciding_us);
+    printf("bench scheduler%s%s_bound_per_s %.0f 1/s\n", between, name, (double)bound * 1e6 / (double)b.all_us);
     scheduler_free(b.scheduler);
     store_free(b.store);
+}
+
+int main(int argc, char **argv)
+{
+    unsigned nodes = argc > 1 ? (unsigned)atoi(argv[1]) : 5000, pods = argc > 2 ? (unsigned)atoi(argv[2]) : 100000;
+    unsigned owners = argc > 3 ? (unsigned)atoi(argv[3]) : 100;
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        bool wanted = argc <= 4;
+        for (int n = 4; n < argc; n++) {
+            wanted = wanted || strcmp(argv[n], cases[i].name) == 0;
+        }
+        if (wanted) {
+            run_case(i, nodes, i == 0 ? pods : pods / 5, owners);
+        }
+    }
     return 0;
 }
