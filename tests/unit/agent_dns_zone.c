@@ -210,6 +210,23 @@ static void a_headless_service_without_ready_endpoints_does_not_exist(void **sta
     expect_answer(*state, "db.default" LOCAL, ZONE_A, "A 10.244.1.5\nA 10.244.2.5\n");
 }
 
+/* What resolvers make of a name of elsewhere and their search list: only "no name" lets musl go on to the next
+ * (kubernetes#64924, k3s#6561), whatever there is beside. */
+static void names_of_elsewhere_with_a_search_path_are_no_names(void **state)
+{
+    static const char *const names[] = {"www.example.com.default" LOCAL, "www.example.com" LOCAL,
+                                        "www.example.com.cluster.local", "web.default" LOCAL ".default" LOCAL,
+                                        "example.com.db.default" LOCAL};
+    static const unsigned types[] = {ZONE_A, 28, ZONE_SRV, ZONE_TXT};
+    tell(*state, TOLD(DB "," DB_SLICE));
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        for (unsigned t = 0; t < ARRAY_SIZE(types); t++) {
+            expect_answer(*state, names[i], types[t], "no name");
+        }
+    }
+    expect_answer(*state, "www.example.com", ZONE_A, "elsewhere");
+}
+
 /* Each set of ports has a slice; an address is told once. */
 static void an_endpoint_in_two_slices_is_one_address(void **state)
 {
@@ -373,6 +390,7 @@ int main(void)
         T(ports_without_names_are_none),
         T(a_headless_service_is_its_ready_endpoints),
         T(a_headless_service_without_ready_endpoints_does_not_exist),
+        T(names_of_elsewhere_with_a_search_path_are_no_names),
         T(an_endpoint_in_two_slices_is_one_address),
         T(the_order_of_endpoints_is_drawn),
         T(an_alias_leads_out_of_the_zone_or_is_followed),

@@ -30,6 +30,8 @@ static void services_are_made_by_their_type(void **state)
         {"rctl create service externalname x", NULL, 2, "=", "which host? --external-name=HOST"},
         {"rctl create service odd x --tcp=80", NULL, 2, "=", "clusterip|nodeport|loadbalancer|externalname NAME"},
         {"rctl create service clusterip c --tcp=80", NULL, 3, "=", "services \"c\" already exists"},
+        {"rctl get svc kubernetes -o jsonpath='{.spec.clusterIP} {.spec.ports[0].name} {.spec.ports[0].port}'", NULL, 0,
+         "=10.96.0.1 https 443"},
         {"rctl delete svc c h n e", NULL, 0, "service \"c\" deleted\nservice \"e\" deleted"},
     };
     RUN(rows);
