@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -193,7 +194,8 @@ static const char *const *read_masters(struct agent *a, struct arena *ar)
 
 /* ---- Timers ---- */
 
-#define FLOWS_EVERY 3u /* checks: it takes a program, or lists of the kernel */
+#define TRIM_PODS   20u /* have gone since memory was last given back */
+#define FLOWS_EVERY 3u  /* checks: it takes a program, or lists of the kernel */
 
 /* No master has said in time what is wanted: what was here goes on as it was, as it would have if agent and machine had
  * not been started anew. */
@@ -209,6 +211,15 @@ static void begin_alone(struct agent *a)
         pods_refs_changed(a, NULL);
     }
     pods_begin_alone(a);
+}
+
+/* What pods took that have gone lies between what is kept, and the allocator keeps it. */
+static void give_memory_back(struct agent *a)
+{
+    if (a->pods_dropped >= TRIM_PODS) {
+        a->pods_dropped = 0;
+        malloc_trim(0);
+    }
 }
 
 static void on_check(uv_timer_t *t)
@@ -229,6 +240,7 @@ static void on_check(uv_timer_t *t)
     pods_check_short(a);
     pods_admit_waiting(a);
     pods_check_pids(a);
+    give_memory_back(a);
     if (++a->checks % FLOWS_EVERY == 0) {
         pods_check_flows(a);
         network_check_peers(a->network);

@@ -90,6 +90,7 @@ struct agent {
     struct sandbox_store *sandboxes;
     struct network *network;
     unsigned checks; /* how often on_check has run; it does some things only every so many times */
+    unsigned pods_dropped; /* since memory was last given back */
     struct neighbours neighbours;
     struct dataplane *dataplane; /* dataplane.h; NULL: the kernel cannot */
     struct isolation *isolation; /* isolation.h */

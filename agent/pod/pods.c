@@ -91,6 +91,7 @@ void pods_drop(struct agent_pod *ap)
     dataplane_pod_left(ap->agent, str_of(ap->uid));
     isolation_pod_left(ap);
     strmap_remove(&ap->agent->pods, str_of(ap->uid));
+    ap->agent->pods_dropped++;
     free_pod(ap);
 }
 
