@@ -77,7 +77,7 @@ static uint64_t labels_hash(const struct object *pod, bool individual)
     return sum;
 }
 
-void class_identify(const struct object *pod, bool individual, uint8_t id[16])
+void class_identify(const struct object *pod, bool individual, uint8_t id[16], uint8_t shape[16])
 {
     static const char *const read[] = {"nodeSelector", "affinity", "tolerations",    "priority",
                                        "containers",   "overhead", "initContainers", "topologySpreadConstraints"};
@@ -94,6 +94,10 @@ void class_identify(const struct object *pod, bool individual, uint8_t id[16])
     parts[ARRAY_SIZE(read)] = XXH3_128bits(pod->ns.n > 0 ? pod->ns.p : "", pod->ns.n);
     parts[ARRAY_SIZE(read) + 1] = XXH3_128bits(pod->owner_uid.n > 0 ? pod->owner_uid.p : "", pod->owner_uid.n);
     parts[ARRAY_SIZE(read) + 2].low64 = plugins_identify(spec);
+    if (shape != NULL) {
+        XXH128_hash_t without = XXH3_128bits(parts, sizeof parts);
+        memcpy(shape, &without, 16);
+    }
     parts[ARRAY_SIZE(read) + 2].high64 = labels_hash(pod, individual);
     if (claims_named(pod, &own) && own) {
         parts[ARRAY_SIZE(read) + 3] = XXH3_128bits(pod->uid.n > 0 ? pod->uid.p : "", pod->uid.n);

@@ -83,6 +83,7 @@ struct sched_claims; /* volumes.h */
 struct class_places; /* topology.h */
 struct sched_class {
     uint8_t id[16];
+    uint8_t shape[16];     /* the same without labels */
     struct object *sample; /* cursors below point into it */
     unsigned refs;         /* pods */
     struct mp tolerations, node_selector, affinity;
@@ -109,8 +110,8 @@ struct sched_class {
     uint64_t reasons_seq;
 };
 /* The identity of a pod's class: all that filters, scores and the queue read. individual: with the labels that pods of
- * one template do not share (topology.h). */
-void class_identify(const struct object *pod, bool individual, uint8_t id[16]);
+ * one template do not share (topology.h). shape: the same without any labels; may be NULL. */
+void class_identify(const struct object *pod, bool individual, uint8_t id[16], uint8_t shape[16]);
 void class_init(struct sched_class *c, const struct object *pod);
 void class_close(struct sched_class *c);
 
@@ -142,6 +143,7 @@ struct sched_cell {
 struct sched_table {
     struct list lru;
     struct sched_class *owner;
+    bool lent;         /* it stands in scheduler.shapes: another class that is judged alike may take it over */
     unsigned cap;      /* slots */
     int16_t *fixed;    /* per slot: -1 = never */
     uint32_t *heap_at; /* per slot: UINT32_MAX = not in the heap of its cell */

@@ -42,8 +42,8 @@ static void group_unref(struct scheduler *s, struct group *g)
 
 struct sched_class *class_get(struct scheduler *s, const struct object *pod)
 {
-    uint8_t id[16];
-    class_identify(pod, s->places.individual, id);
+    uint8_t id[16], shape[16];
+    class_identify(pod, s->places.individual, id, shape);
     struct str key = {(const char *)id, sizeof id};
     struct sched_class *c = strmap_get(&s->classes, key);
     if (c == NULL) {
@@ -51,6 +51,7 @@ struct sched_class *class_get(struct scheduler *s, const struct object *pod)
         class_init(c, pod);
         c->node_name = STR_NONE; /* the sample may be bound already; the class is not */
         memcpy(c->id, id, sizeof id);
+        memcpy(c->shape, shape, sizeof shape);
         if (!str_empty(pod->owner_uid)) {
             c->group = group_get(s, pod->owner_uid);
         }
@@ -336,7 +337,7 @@ static bool pod_keep(struct scheduler *s, struct sched_pod *p, const struct obje
     if (wish != WISH_NODE) {
         return false;
     }
-    class_identify(now, s->places.individual, id);
+    class_identify(now, s->places.individual, id, NULL);
     if (memcmp(id, p->class->id, sizeof id) != 0) {
         return false;
     }
@@ -436,6 +437,7 @@ static void state_open(struct scheduler *s)
     strmap_init(&s->pods);
     strmap_init(&s->classes);
     strmap_init(&s->groups);
+    strmap_init(&s->shapes);
     strmap_init(&s->nodes);
     list_init(&s->tables);
     list_init(&s->parked_classes);
@@ -468,6 +470,7 @@ static void state_close(struct scheduler *s)
     strmap_close(&s->pods);
     strmap_close(&s->classes);
     strmap_close(&s->groups);
+    strmap_close(&s->shapes);
     strmap_close(&s->nodes);
     free(s->slots);
     free(s->slot_changed);

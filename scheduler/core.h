@@ -43,6 +43,7 @@ struct scheduler {
     struct scheduler_config config;
     struct rng rng;
     struct strmap pods, classes, groups, nodes;
+    struct strmap shapes;      /* class.shape -> the class that has the table of those that are judged alike */
     struct sched_node **slots; /* NULL = free */
     unsigned slots_count, slots_cap, nodes_present;
     uint64_t *slot_changed, *slot_fixed; /* number of the last change (of any kind, of the fixed half) */

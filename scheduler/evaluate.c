@@ -22,11 +22,36 @@ static void slot_evaluate(struct scheduler *s, struct sched_class *c, unsigned s
     table_set(t, slot, score, &s->rng);
 }
 
+static struct str shape_of(const struct sched_class *c)
+{
+    return (struct str){(const char *)c->shape, sizeof c->shape};
+}
+
+static bool is_judged_by_shape(const struct sched_class *c)
+{
+    return c->claims == NULL && places_by_owner_alone(c);
+}
+
 void table_drop(struct scheduler *s, struct sched_class *c)
 {
     if (c->table != NULL) {
+        if (c->table->lent) {
+            strmap_remove(&s->shapes, shape_of(c));
+        }
         table_free(TAKE_PTR(c->table));
         s->tables_count--;
+    }
+}
+
+/* Pods that differ in labels alone, which nobody asks for, are classes of their own with one table: the class that is
+ * decided on takes it over. */
+static void table_take_over(struct scheduler *s, struct sched_class *c)
+{
+    struct sched_class *other = c->table == NULL && is_judged_by_shape(c) ? strmap_get(&s->shapes, shape_of(c)) : NULL;
+    if (other != NULL) {
+        c->table = TAKE_PTR(other->table);
+        c->table->owner = c;
+        strmap_set(&s->shapes, shape_of(c), c);
     }
 }
 
@@ -44,6 +69,10 @@ static void table_build(struct scheduler *s, struct sched_class *c)
     t->common = places_common(c);
     c->table = t;
     s->tables_count++;
+    if (is_judged_by_shape(c)) {
+        t->lent = true;
+        strmap_set(&s->shapes, shape_of(c), c);
+    }
     for (unsigned slot = 0; slot < s->slots_count; slot++) {
         slot_evaluate(s, c, slot, true);
     }
@@ -51,6 +80,7 @@ static void table_build(struct scheduler *s, struct sched_class *c)
 
 struct sched_table *table_refresh(struct scheduler *s, struct sched_class *c)
 {
+    table_take_over(s, c);
     struct sched_table *t = c->table;
     if (t != NULL && (t->cap < s->slots_cap || s->changes - t->seen > CHANGES_MAX || t->epoch != s->places.epoch)) {
         table_drop(s, c);

@@ -255,6 +255,8 @@ int places_score(const struct sched_class *c, unsigned slot, enum topo_part part
 unsigned places_wide_keys(const struct sched_class *c, struct topo_key **keys, unsigned max);
 /* Does any key that it reads count node by node? */
 bool places_any(const struct sched_class *c);
+/* Its labels do not matter: it has no terms but to be spread with its owner's, and others' terms do not mean it. */
+bool places_by_owner_alone(const struct sched_class *c);
 /* What the judgements of narrow keys depend on beside the numbers of the node's own domains. */
 uint64_t places_common(const struct sched_class *c);
 /* Something has changed since the class was parked that could help it. */

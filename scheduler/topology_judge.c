@@ -215,6 +215,16 @@ bool places_any(const struct sched_class *c)
     return prepared(c)->keys_count > 0;
 }
 
+bool places_by_owner_alone(const struct sched_class *c)
+{
+    const struct class_places *p = prepared(c);
+    bool alone = p->refused == NULL && p->near.count + p->away.count + p->hard.count == 0;
+    for (unsigned i = 0; i < p->soft.count; i++) {
+        alone = alone && p->soft.items[i].counter->matcher->atoms_count == 0;
+    }
+    return alone && p->forbids.count + p->scored.count == 0;
+}
+
 unsigned places_wide_keys(const struct sched_class *c, struct topo_key **keys, unsigned max)
 {
     const struct class_places *p = prepared(c);

@@ -337,6 +337,103 @@ static void a_run_ends_with_its_budget(void **state)
     stage_close(&t.stage);
 }
 
+/* ---- Bounds of what pods want of other pods ---- */
+
+static void run_all(struct trial *t, struct scheduler_stats *after)
+{
+    do {
+        decide_once(t, after);
+    } while (after->active > 0);
+    decide_once(t, after);
+}
+
+static void apart_by(struct trial *t, unsigned i, unsigned terms)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    buf_printf(&b, "apiVersion: v1\nkind: Pod\nmetadata: {name: k%u}\nspec: {containers: [{name: c, image: i}], ", i);
+    buf_puts(&b, "affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [");
+    for (unsigned n = 0; n < terms; n++) {
+        buf_printf(&b, "%s{topologyKey: key-%u, labelSelector: {}}", n > 0 ? ", " : "", i + n);
+    }
+    buf_puts(&b, "]}}}\n");
+    stage_apply(&t->stage, buf_cstr(&b));
+}
+
+/* 256 topology keys are followed, and 100 terms of a pod: beyond that pods wait, and are woken when a key is free. */
+static void keys_and_terms_are_bounded(void **state)
+{
+    (void)state;
+    struct trial t = {0};
+    struct scheduler_stats stats;
+    stage_open(&t.stage, 1);
+    const struct scheduler_config config = {.env = &t.stage.env, .seed = 1};
+    t.scheduler = scheduler_new(&config);
+    t.stage.hooks = (struct stage_hooks){.data = &t, .observe = observe};
+    stage_apply(&t.stage, "namespace default\nnode n1 cpu=4 pods=1000");
+    for (unsigned i = 0; i < 260; i++) {
+        apart_by(&t, i, 1);
+    }
+    apart_by(&t, 1000, 101);
+    run_all(&t, &stats);
+    assert_int_equal(stats.bound, 256);
+    assert_int_equal(stats.parked, 5);
+    const struct object *last = stage_get(&t.stage, KIND_POD, "default", "k259");
+    CLEANUP_BUF struct buf why = BUF_INIT;
+    scheduler_explain(t.scheduler, stage_tip(&t.stage), last, &why);
+    assert_string_equal(buf_cstr(&why), "0/1 nodes are available: more topology keys are in use than the scheduler "
+                                        "follows.");
+    stage_remove(&t.stage, stage_get(&t.stage, KIND_POD, "default", "k7"));
+    stage_remove(&t.stage, stage_get(&t.stage, KIND_POD, "default", "k8"));
+    run_all(&t, &stats);
+    assert_int_equal(stats.bound, 258);
+    assert_int_equal(stats.parked, 3);
+    assert_int_equal(stats.violations, 0);
+    scheduler_free(t.scheduler);
+    stage_close(&t.stage);
+}
+
+/* 300 pods that differ in a label alone are 300 classes, but nodes are looked at once for all of them, until a term
+ * asks for the label. */
+static void labels_that_nobody_asks_for_cost_no_look_at_all_nodes(void **state)
+{
+    (void)state;
+    struct trial t = {0};
+    struct scheduler_stats stats;
+    stage_open(&t.stage, 1);
+    const struct scheduler_config config = {.env = &t.stage.env, .seed = 1};
+    t.scheduler = scheduler_new(&config);
+    t.stage.hooks = (struct stage_hooks){.data = &t, .observe = observe};
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    buf_puts(&text, "namespace default\nrs web replicas=0\n");
+    for (unsigned i = 0; i < 100; i++) {
+        buf_printf(&text, "node n%u labels=topology.kubernetes.io/zone=z%u\n", i, i % 3);
+    }
+    for (unsigned i = 0; i < 300; i++) {
+        buf_printf(&text, "pod p%u labels=number=n%u owner=rs/web\n", i, i);
+    }
+    stage_apply(&t.stage, buf_cstr(&text));
+    run_all(&t, &stats);
+    assert_int_equal(stats.bound, 300);
+    assert_int_equal(stats.classes, 300);
+    assert_true(stats.evaluations < 1000);
+    stage_apply(&t.stage,
+                "apiVersion: v1\nkind: Pod\nmetadata: {name: apart}\nspec: {containers: [{name: c, image: i}], "
+                "affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: "
+                "topology.kubernetes.io/zone, labelSelector: {matchLabels: {number: n300}}}]}}}\n");
+    run_all(&t, &stats);
+    const struct object *apart = stage_get(&t.stage, KIND_POD, "default", "apart");
+    struct str zone = mp_str(mp_path(object_mp(apart), "spec.nodeName"));
+    stage_apply(&t.stage, "pod p300 labels=number=n300 owner=rs/web\npod p301 labels=number=n301 owner=rs/web");
+    run_all(&t, &stats);
+    assert_int_equal(stats.bound, 303);
+    const struct object *meant = stage_get(&t.stage, KIND_POD, "default", "p300");
+    struct str other = mp_str(mp_path(object_mp(meant), "spec.nodeName"));
+    assert_true(atoi(zone.p + 1) % 3 != atoi(other.p + 1) % 3);
+    assert_int_equal(stats.violations, 0);
+    scheduler_free(t.scheduler);
+    stage_close(&t.stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,6 +441,8 @@ int main(void)
         cmocka_unit_test(the_same_seed_places_the_same),
         cmocka_unit_test(room_for_one_does_not_stir_the_crowd),
         cmocka_unit_test(a_run_ends_with_its_budget),
+        cmocka_unit_test(keys_and_terms_are_bounded),
+        cmocka_unit_test(labels_that_nobody_asks_for_cost_no_look_at_all_nodes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
