@@ -54,7 +54,9 @@
     X(REPLACES_PODS, "takes away %n pods of an old template")                                                          \
     X(BUDGET_COUNTED, "%n of %m may go")                                                                               \
     X(BUDGET_UNCOUNTED, "cannot be counted: %s")                                                                       \
-    X(SCALES_TARGET, "what its pods use asks for it: %s %n -> %m")
+    X(SCALES_TARGET, "what its pods use asks for it: %s %n -> %m")                                                     \
+    X(NO_ROOM, "cannot make more: %s")                                                                                 \
+    X(COUNTS_ON, "counts on")
 
 enum reason {
 #define X(name, text) REASON_##name,

@@ -28,6 +28,7 @@
     X(node_lifecycle)                                                                                                  \
     X(taint_eviction)                                                                                                  \
     X(node_ipam)                                                                                                       \
+    X(quota)                                                                                                           \
     X(pod_garbage)                                                                                                     \
     X(event_ttl)                                                                                                       \
     X(tokens)

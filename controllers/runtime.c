@@ -414,6 +414,29 @@ static void violation_event(struct controllers *c, const struct item *it, const 
     arena_close(&arena);
 }
 
+/* A transaction was refused because its namespace may not have what it makes: people look for that at the owner. Who
+ * asks first (controllers/workloads/room.h) never comes here. At the first time and ever more rarely. */
+static void refusal_event(struct controllers *c, const struct item *it, const struct reconcile_in *in,
+                          const struct error *why)
+{
+    const struct object *o = view_get(in->view, it->key.kind, it->key.ns, it->key.name);
+    if (o == NULL || (it->failures & (it->failures + 1)) != 0) {
+        return;
+    }
+    CLEANUP_ARENA struct arena arena;
+    struct txn txn;
+    struct error ignored = {0};
+    arena_init(&arena);
+    txn_init(&txn, "controller/refusal");
+    struct reconcile_out out = {.txn = &txn, .arena = &arena};
+    controller_event(&out, in, o, "Warning", "FailedCreate", c->queues[it->controller].controller->name,
+                     "Error creating: %s", why->message);
+    if (txn.count > 0) {
+        c->config.submit(c->config.data, &txn, &ignored);
+    }
+    txn_close(&txn);
+}
+
 static void item_leave_at(struct item *it, const struct object *o)
 {
     free(it->from);
@@ -474,6 +497,9 @@ static int item_reconcile(struct controllers *c, struct item *it, int64_t *reque
         if (txn.count > 0) {
             c->stats.transactions++;
             rv = c->config.submit(c->config.data, &txn, err);
+            if (rv == ERR_FORBIDDEN) {
+                refusal_event(c, it, &in, err);
+            }
         }
         item_leave_at(it, rv == 0 ? left_at : NULL);
         if (rv == 0) {

@@ -63,7 +63,7 @@ static int unknown_word(struct rctl *r, const char *word)
 {
     return rctl_usage(
         r,
-        "create from the command line knows configmap, secret, namespace, deployment, job and service, not "
+        "create from the command line knows configmap, secret, namespace, deployment, job, quota and service, not "
         "\"%s\"; everything else comes from a manifest: -f FILE",
         word);
 }
@@ -291,17 +291,14 @@ static const struct command create_deployment = {
 /* ---- What Kubernetes makes and Reeve has not yet ---- */
 
 #define LATER                                                                                                          \
-    "cronjob,cj,role,rolebinding,clusterrole,clusterrolebinding,serviceaccount,sa,ingress,ing,quota,"                  \
-    "resourcequota,"                                                                                                   \
+    "cronjob,cj,role,rolebinding,clusterrole,clusterrolebinding,serviceaccount,sa,ingress,ing,"                        \
     "priorityclass,pc,token"
 
 static int run_later(struct rctl *r)
 {
     const char *name = "this";
     for (int i = 1; i < r->argc; i++) { /* the word behind create */
-        const char *later = strcmp(r->argv[i], "quota") == 0   ? "ResourceQuota"
-                            : strcmp(r->argv[i], "token") == 0 ? "TokenRequest"
-                                                               : kind_not_yet(str_of(r->argv[i]));
+        const char *later = strcmp(r->argv[i], "token") == 0 ? "TokenRequest" : kind_not_yet(str_of(r->argv[i]));
         if (later != NULL && strcmp(r->argv[i - 1], "-n") != 0) {
             name = later;
             break;
@@ -309,7 +306,7 @@ static int run_later(struct rctl *r)
     }
     struct error err = {0};
     error_set(&err, ERR_UNSUPPORTED,
-              "%s is not there yet; create makes configmap, secret, namespace, deployment, job, service and "
+              "%s is not there yet; create makes configmap, secret, namespace, deployment, job, quota, service and "
               "poddisruptionbudget, and everything else from manifests: -f FILE",
               name);
     return rctl_fail_here(r, &err);
@@ -319,7 +316,7 @@ static const struct command create_later = {
     .name = "later",
     .alias = LATER,
     .usage = "...",
-    .summary = "cronjob, role, serviceaccount, ingress, quota, ...: not there yet",
+    .summary = "cronjob, role, serviceaccount, ingress, ...: not there yet",
     .examples = "  rctl create cronjob hello --image=hello:1.0\n",
     .run = run_later,
     .raw = true,
@@ -331,9 +328,9 @@ static const struct option_row create_options[] = {
     {"edit", 0, OPTION_FLAG, NULL, NULL, NULL, "edit the objects before they are created"},
     OPTION_ROWS_CREATE,
 };
-static const struct command *const create_subs[] = {&create_configmap,  &create_secret,  &create_namespace,
-                                                    &create_deployment, &create_service, &create_job,
-                                                    &create_budget,     &create_later,   NULL};
+static const struct command *const create_subs[] = {
+    &create_configmap, &create_secret, &create_namespace, &create_deployment, &create_service,
+    &create_job,       &create_budget, &create_quota,     &create_later,      NULL};
 const struct command command_create = {
     .name = "create",
     .usage = "-f FILE... | configmap NAME ... | secret generic|tls|docker-registry NAME ... | namespace NAME | "

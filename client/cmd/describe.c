@@ -80,8 +80,11 @@ static int fetch(struct rctl *r, const struct object *o, struct related *rel, st
         if (row[i].label != NULL) {
             q.label_selector = arena_printf(&r->arena, "%s=%.*s", row[i].label, STR_ARG(o->name));
         }
+        if (row[i].within) {
+            q.ns = arena_strndup(&r->arena, o->name.p, o->name.n);
+        }
         rc = api_list(r->api, &q, &rel->lists[i], err);
-        if (row[i].field == NULL && row[i].label == NULL) {
+        if (row[i].field == NULL && row[i].label == NULL && !row[i].within) {
             keep_own(&rel->lists[i], o, row[i].referring);
         }
     }

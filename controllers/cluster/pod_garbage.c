@@ -12,9 +12,10 @@
 #include "proto/facts/disruption.h"
 
 #define QUARANTINE_MS 40000
-#define FINISHED_MAX  12500u
-/* Above the threshold, one in so many endings makes the collector count all pods. */
+/* Above the threshold, one in so many endings makes the collector look; fewer where the threshold is small. */
 #define FINISHED_SAMPLE 64u
+/* It looks at all pods then, and not again before so long. */
+#define FINISHED_REST_MS 1000
 
 /* ---- Single pods ---- */
 
@@ -86,7 +87,8 @@ static int compare_created(const void *pa, const void *pb)
 
 static int finished_trim(const struct reconcile_in *in, struct reconcile_out *out, struct error *err)
 {
-    if (view_sum(in->view, VIEW_SUM_PODS, STR_NONE, NULL).fields[PODS_FINISHED] <= FINISHED_MAX) {
+    int64_t most = cluster_config_of(in->view).terminated_pods;
+    if (most == 0 || view_sum(in->view, VIEW_SUM_PODS, STR_NONE, NULL).fields[PODS_FINISHED] <= most) {
         return 0;
     }
     struct object_list finished = {0};
@@ -98,11 +100,11 @@ static int finished_trim(const struct reconcile_in *in, struct reconcile_out *ou
             object_list_add(out->arena, &finished, pod);
         }
     }
-    if (!CONTROLLER_CHECK(out, finished.count > FINISHED_MAX)) {
+    if (!CONTROLLER_CHECK(out, finished.count > most)) {
         return 0;
     }
     qsort(finished.items, finished.count, sizeof *finished.items, compare_created);
-    unsigned surplus = finished.count - FINISHED_MAX;
+    unsigned surplus = finished.count - (unsigned)most;
     for (unsigned i = 0; i < MIN(surplus, CONTROLLER_BATCH_MAX); i++) {
         int rv = pod_delete(out->txn, out->arena, finished.items[i], 0, in->wall_ms, err);
         if (rv != 0) {
@@ -112,6 +114,8 @@ static int finished_trim(const struct reconcile_in *in, struct reconcile_out *ou
     DECIDED(out, REASON_TOO_MANY_FINISHED, .count = surplus);
     if (surplus > CONTROLLER_BATCH_MAX) {
         requeue_in(out, 1);
+    } else {
+        out->rest_ms = FINISHED_REST_MS;
     }
     return 0;
 }
@@ -123,9 +127,15 @@ static int garbage_reconcile(const struct reconcile_in *in, struct reconcile_out
 
 /* ---- Where to look ---- */
 
-static unsigned sample_of(const struct object *o)
+/* Is this ending one at which the collector is to look? */
+static bool is_sample(const struct view *tip, const struct object *pod)
 {
-    return (unsigned)(o->hash % FINISHED_SAMPLE);
+    if (!pod_finished(pod)) {
+        return false;
+    }
+    int64_t most = cluster_config_of(tip).terminated_pods;
+    int64_t one_in = MIN(MAX(most / FINISHED_SAMPLE, 1), (int64_t)FINISHED_SAMPLE);
+    return most > 0 && view_count(tip, pod->kind) > (uint64_t)most && pod->hash % (uint64_t)one_in == 0;
 }
 
 static void map_pod(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
@@ -142,7 +152,7 @@ static void map_pod(const struct view *tip, const struct object *old, const stru
             emit(data, now->kind, now->ns, now->name);
         }
     }
-    if (view_count(tip, now->kind) > FINISHED_MAX && pod_finished(now) && sample_of(now) == 0) {
+    if (is_sample(tip, now)) {
         emit(data, now->kind, STR_NONE, STR_NONE);
     }
 }
@@ -165,6 +175,16 @@ static void map_node(const struct view *tip, const struct object *old, const str
     }
 }
 
+static void map_config(const struct view *tip, const struct object *old, const struct object *now,
+                       controller_emit *emit, void *data)
+{
+    (void)tip;
+    (void)old;
+    if (now != NULL) {
+        emit(data, kind_of(KIND_POD), STR_NONE, STR_NONE);
+    }
+}
+
 static void garbage_resync(const struct view *tip, controller_emit *emit, void *data)
 {
     struct view_iter it;
@@ -176,5 +196,6 @@ static void garbage_resync(const struct view *tip, controller_emit *emit, void *
     emit(data, kind_of(KIND_POD), STR_NONE, STR_NONE);
 }
 
-static const struct controller_watch watches[] = {{KIND_POD, map_pod}, {KIND_NODE, map_node}, {0, NULL}};
+static const struct controller_watch watches[] = {
+    {KIND_POD, map_pod}, {KIND_NODE, map_node}, {KIND_CLUSTERCONFIGURATION, map_config}, {0, NULL}};
 const struct controller controller_pod_garbage = {"pod-garbage", watches, garbage_reconcile, garbage_resync};

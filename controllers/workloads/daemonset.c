@@ -19,6 +19,7 @@
 #include "controllers/registry.h"
 #include "controllers/workloads/pods.h"
 #include "controllers/workloads/revisions.h"
+#include "controllers/workloads/room.h"
 #include "proto/facts/node_match.h"
 
 #define COMPONENT      "daemonset-controller"
@@ -60,7 +61,10 @@ struct ds {
     struct object_list pods; /* ours */
     unsigned adopted;        /* after an adoption nothing else is done: the next look counts anew */
     unsigned created, deleted;
-    struct strmap gone; /* pods that this reconcile takes away */
+    unsigned room; /* so many can be made by this reconcile; known once one was to be */
+    bool room_known;
+    const char *refusal; /* of the next one; NULL: it was told, or there is none */
+    struct strmap gone;  /* pods that this reconcile takes away */
     int64_t desired;
 };
 
@@ -290,9 +294,28 @@ static void bind_to(struct arena *a, struct value *spec, struct str node)
     value_set(a, affinity, "requiredDuringSchedulingIgnoredDuringExecution", required);
 }
 
+/* They differ in their nodes alone: asked for once. */
+static bool has_room(struct ds *d, const struct value *pod)
+{
+    if (!d->room_known) {
+        struct error why = {0};
+        d->room_known = true;
+        d->room = room_for(d->in, d->out, KIND_POD, pod, CREATE_MAX, &why);
+        if (d->room < CREATE_MAX) {
+            d->refusal = arena_printf(d->a, "Error creating: %s", why.message);
+        }
+    }
+    if (d->created >= d->room && d->refusal != NULL) {
+        room_refused(d->in, d->out, d->obj, COMPONENT, 0, d->refusal);
+        d->refusal = NULL;
+    }
+    return d->created < d->room;
+}
+
 static int pod_make(struct ds *d, struct place *p, struct error *err)
 {
-    if (d->created >= CREATE_MAX || namespace_closed(d->in->view, d->obj->ns)) {
+    if (d->created >= CREATE_MAX || (d->room_known && d->created >= d->room && d->refusal == NULL) ||
+        namespace_closed(d->in->view, d->obj->ns)) {
         return 0;
     }
     struct arena *a = d->a;
@@ -304,6 +327,9 @@ static int pod_make(struct ds *d, struct place *p, struct error *err)
     }
     bind_to(a, value_get(pod, "spec"), p->name);
     kind_add_undone_condition(kind_of(KIND_POD), a, pod, d->in->wall_ms);
+    if (!has_room(d, pod)) {
+        return 0;
+    }
     struct str name =
         pod_name_set(d->in, a, pod, &d->gone); /* names of this reconcile, beside the uids of those that go */
     d->created++;
@@ -580,9 +606,23 @@ static void map_revision(const struct view *tip, const struct object *old, const
     map_owner(KIND_DAEMONSET, old, now, emit, data);
 }
 
+static bool waits(const struct object *ds)
+{
+    struct mp status = object_status(ds);
+    return mp_int(mp_get(status, "currentNumberScheduled"), 0) < mp_int(mp_get(status, "desiredNumberScheduled"), 0);
+}
+
+static void map_room(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
+                     void *data)
+{
+    room_map(KIND_DAEMONSET, waits, tip, old, now, emit, data);
+}
+
 static const struct controller_watch watches[] = {{KIND_DAEMONSET, map_self},
                                                   {KIND_POD, map_pod},
                                                   {KIND_CONTROLLERREVISION, map_revision},
                                                   {KIND_NODE, map_node},
+                                                  {KIND_RESOURCEQUOTA, map_room},
+                                                  {KIND_LIMITRANGE, map_room},
                                                   {0, NULL}};
 const struct controller controller_daemonset = {"daemonset", watches, daemonset_reconcile, NULL};

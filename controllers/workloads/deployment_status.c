@@ -85,6 +85,26 @@ static struct counts counts_before(const struct deployment *d)
     };
 }
 
+/* What keeps a ReplicaSet from making pods is said of the Deployment as well; of the newest first. */
+static void failure_copy(struct deployment *d)
+{
+    const struct value *found =
+        d->latest == NULL ? NULL : condition_get(value_get(d->latest->doc, "status"), "ReplicaFailure");
+    for (unsigned i = d->count; i-- > 0 && found == NULL;) {
+        found = condition_get(value_get(d->all[i]->doc, "status"), "ReplicaFailure");
+    }
+    if (d->latest == NULL) {
+        return; /* it says itself why there is none */
+    }
+    if (found != NULL) {
+        struct str reason = value_path_str(found, "reason"), message = value_path_str(found, "message");
+        deployment_condition(d, "ReplicaFailure", "True", arena_strndup(d->a, reason.p, reason.n), "%.*s",
+                             STR_ARG(message));
+    } else if (condition_remove(d->status, "ReplicaFailure")) {
+        d->dirty = true;
+    }
+}
+
 void deployment_status_count(struct deployment *d)
 {
     struct counts c = counts_now(d);
@@ -96,6 +116,7 @@ void deployment_status_count(struct deployment *d)
     changed |= status_set_int(a, d->status, "availableReplicas", c.available, false);
     changed |= status_set_int(a, d->status, "unavailableReplicas", MAX(0, c.replicas - c.available), false);
     d->dirty |= changed;
+    failure_copy(d);
     if (c.available >= d->replicas - d->max_unavailable) {
         deployment_condition(d, "Available", "True", "MinimumReplicasAvailable",
                              "Deployment has minimum availability.");

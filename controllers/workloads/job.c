@@ -4,6 +4,7 @@
  * pod of it is left, Failed or Complete says that it is. After a failure the next pod waits, 10 s and then ever longer;
  * how long is an annotation of the Job, so that no leader forgets it. */
 #include "controllers/workloads/job.h"
+#include "controllers/workloads/room.h"
 
 #include <assert.h>
 
@@ -228,7 +229,7 @@ static int manage(struct job *j, int64_t not_before, struct error *err)
         return 0;
     }
     int rv = job_create_pods(j, wanted - there, err);
-    if (j->created >= JOB_CREATE_MAX) {
+    if (j->created >= JOB_CREATE_MAX && j->refused == NULL) {
         requeue_in(j->out, 1);
     }
     return rv;
@@ -437,5 +438,18 @@ static void job_resync(const struct view *tip, controller_emit *emit, void *data
     }
 }
 
-static const struct controller_watch watches[] = {{KIND_JOB, map_job}, {KIND_POD, map_pod}, {0, NULL}};
+static bool waits(const struct object *job)
+{
+    return mp_int(mp_get(object_status(job), "active"), 0) < mp_int(mp_get(object_spec(job), "parallelism"), 1) &&
+           !condition_is(condition_mp(job, "Complete"), "True") && !condition_is(condition_mp(job, "Failed"), "True");
+}
+
+static void map_room(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
+                     void *data)
+{
+    room_map(KIND_JOB, waits, tip, old, now, emit, data);
+}
+
+static const struct controller_watch watches[] = {
+    {KIND_JOB, map_job}, {KIND_POD, map_pod}, {KIND_RESOURCEQUOTA, map_room}, {KIND_LIMITRANGE, map_room}, {0, NULL}};
 const struct controller controller_job = {"job", watches, job_reconcile, job_resync};

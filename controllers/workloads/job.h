@@ -40,7 +40,8 @@ struct job {
     int64_t last_failure_ms;
     const char *fails; /* podFailurePolicy has said that the Job fails: the message */
     unsigned created;
-    bool dirty; /* doc has something to write */
+    const char *refused; /* why no more pods can be made; NULL: nothing keeps it from that */
+    bool dirty;          /* doc has something to write */
 };
 
 /* Looks at the pods: counts those that have ended, in the transaction that takes their finalizer. */

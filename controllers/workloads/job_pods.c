@@ -10,6 +10,7 @@
 #include "controllers/deletion.h"
 #include "controllers/workloads/job.h"
 #include "controllers/workloads/pods.h"
+#include "controllers/workloads/room.h"
 
 bool job_has_finalizer(const struct object *pod)
 {
@@ -323,6 +324,20 @@ static int pod_create(struct job *j, struct strmap *taken, int64_t index, int64_
     return txn_create_value(j->out->txn, kind_of(KIND_POD), pod, err);
 }
 
+/* How many of them can be made: they differ in their indexes alone. */
+static unsigned pods_room(struct job *j, unsigned wanted, int64_t index, int64_t failures)
+{
+    struct error why = {0};
+    struct value *pod = pod_document(j, index, failures);
+    value_set(j->a, value_get(pod, "metadata"), "generateName",
+              value_str(j->a, name_generate_prefix(j->a, j->obj->name)));
+    unsigned room = room_for(j->in, j->out, KIND_POD, pod, wanted, &why);
+    if (room < wanted) {
+        j->refused = arena_printf(j->a, "Error creating: %s", why.message);
+    }
+    return room;
+}
+
 static int compare_index(const void *pa, const void *pb)
 {
     int64_t a = ((const struct job_index *)pa)->index, b = ((const struct job_index *)pb)->index;
@@ -369,9 +384,9 @@ int job_create_pods(struct job *j, int64_t wanted, struct error *err)
     struct strmap taken;
     strmap_init(&taken);
     int rv = 0;
-    unsigned at = 0;
+    unsigned at = 0, room = (unsigned)MIN(wanted, (int64_t)JOB_CREATE_MAX);
     indexes_merge(j);
-    for (int64_t index = 0; rv == 0 && j->created < JOB_CREATE_MAX && j->created < wanted; index++) {
+    for (int64_t index = 0; rv == 0 && j->created < room; index++) {
         const struct job_index *there = NULL;
         if (j->indexed) {
             index = index_next(j, index);
@@ -386,7 +401,15 @@ int job_create_pods(struct job *j, int64_t wanted, struct error *err)
                 continue;
             }
         }
-        rv = pod_create(j, &taken, index, there == NULL ? 0 : there->failures, err);
+        if (j->created == 0) {
+            room = pods_room(j, room, index, there == NULL ? 0 : there->failures);
+        }
+        if (room > 0) {
+            rv = pod_create(j, &taken, index, there == NULL ? 0 : there->failures, err);
+        }
+    }
+    if (j->refused != NULL) {
+        room_refused(j->in, j->out, j->obj, JOB_COMPONENT, 0, j->refused);
     }
     strmap_close(&taken);
     if (j->created > 0) {

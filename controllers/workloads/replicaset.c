@@ -16,6 +16,7 @@
 #include "controllers/registry.h"
 #include "controllers/util.h"
 #include "controllers/workloads/pods.h"
+#include "controllers/workloads/room.h"
 
 #define COMPONENT     "replicaset-controller"
 #define CREATE_MAX    64u   /* pods made by one reconcile; making one takes far longer than taking one away */
@@ -40,6 +41,7 @@ struct rs {
         bool known, selected, labeled;
     } last;
     unsigned created, adopted;
+    const char *refused; /* why no more pods can be made; NULL: nothing keeps it from that */
 };
 
 static bool fully_labeled(struct mp labels, struct mp template_labels)
@@ -181,23 +183,28 @@ static int pods_create(struct rs *rs, unsigned wanted, struct error *err)
     kind_add_undone_condition(kind_of(KIND_POD), a, pod, rs->in->wall_ms);
     struct str name = STR_NONE;
     struct strmap taken;
+    struct error why = {0};
+    unsigned count = MIN(wanted, CREATE_MAX), room = room_for(rs->in, rs->out, KIND_POD, pod, count, &why);
+    rs->refused = room < count ? arena_strdup(a, why.message) : NULL;
     strmap_init(&taken);
     int rv = 0;
-    for (unsigned i = 0; i < MIN(wanted, CREATE_MAX) && rv == 0; i++) {
+    for (unsigned i = 0; i < room && rv == 0; i++) {
         name = pod_name_set(rs->in, a, pod, &taken);
         rv = txn_create_value(rs->out->txn, kind_of(KIND_POD), pod, err);
         rs->created++;
-        if (rv == 0 && wanted <= 10) {
+        if (rv == 0 && (wanted <= 10 || room <= 10)) {
             controller_event(rs->out, rs->in, rs->obj, "Normal", "SuccessfulCreate", COMPONENT, "Created pod: %.*s",
                              STR_ARG(name));
         }
     }
     strmap_close(&taken);
-    if (rv == 0 && wanted > 10) {
+    if (rv == 0 && wanted > 10 && room > 10) {
         controller_event(rs->out, rs->in, rs->obj, "Normal", "SuccessfulCreate", COMPONENT,
                          "Created %u pods, the last of them %.*s", rs->created, STR_ARG(name));
     }
-    DECIDED(rs->out, REASON_CREATES_PODS, .count = rs->created);
+    if (rs->created > 0) {
+        DECIDED(rs->out, REASON_CREATES_PODS, .count = rs->created);
+    }
     if (rs->counts.unplaced > UNPLACED_FREE) {
         rs->out->rest_ms = MIN(rs->counts.unplaced * PACE_MS / 1000, PACE_MAX_MS);
         requeue_in(rs->out, rs->out->rest_ms);
@@ -299,6 +306,35 @@ static int pods_delete(struct rs *rs, unsigned surplus, struct error *err)
     return 0;
 }
 
+/* The refusals are for the same reason: what is used meanwhile may differ. */
+static bool same_refusal(struct str a, struct str b)
+{
+    const struct str end = STR(", used: ");
+    const char *x = a.n == 0 ? NULL : memmem(a.p, a.n, end.p, end.n),
+               *y = b.n == 0 ? NULL : memmem(b.p, b.n, end.p, end.n);
+    a.n = x == NULL ? a.n : (size_t)(x - a.p);
+    b.n = y == NULL ? b.n : (size_t)(y - b.p);
+    return str_eq(a, b);
+}
+
+/* The condition ReplicaFailure is there as long as pods are missing that cannot be made. */
+static bool failure_write(struct rs *rs, struct value *status)
+{
+    const struct value *c = condition_get(status, "ReplicaFailure");
+    bool known = c != NULL && rs->refused != NULL && same_refusal(value_path_str(c, "message"), str_of(rs->refused));
+    int64_t since_ms = known ? time_of(value_get(c, "lastTransitionTime")) : rs->in->wall_ms;
+    if (rs->adopted > 0 || rs->obj->deleting) {
+        return false; /* nothing was to be made */
+    }
+    if (rs->refused == NULL) {
+        return condition_remove(status, "ReplicaFailure");
+    }
+    room_refused(rs->in, rs->out, rs->obj, COMPONENT, since_ms,
+                 arena_printf(rs->out->arena, "Error creating: %s", rs->refused));
+    return !known && condition_set(rs->out->arena, status, "ReplicaFailure", "True", "FailedCreate", rs->refused,
+                                   rs->in->wall_ms, false);
+}
+
 static int status_update(struct rs *rs, struct error *err)
 {
     struct arena *a = rs->out->arena;
@@ -308,6 +344,7 @@ static int status_update(struct rs *rs, struct error *err)
     changed |= status_set_int(a, status, "readyReplicas", rs->counts.ready, false);
     changed |= status_set_int(a, status, "availableReplicas", rs->counts.available, false);
     changed |= status_set_int(a, status, "observedGeneration", rs->obj->generation, false);
+    changed |= failure_write(rs, status);
     return changed ? txn_update_value(rs->out->txn, rs->obj->kind, doc, TXN_PART_STATUS, rs->obj->revision, err) : 0;
 }
 
@@ -390,5 +427,20 @@ static void replicaset_resync(const struct view *tip, controller_emit *emit, voi
     }
 }
 
-static const struct controller_watch watches[] = {{KIND_REPLICASET, map_self}, {KIND_POD, map_pod}, {0, NULL}};
+static bool waits(const struct object *rs)
+{
+    return mp_int(mp_get(object_spec(rs), "replicas"), 1) > mp_int(mp_get(object_status(rs), "replicas"), 0);
+}
+
+static void map_room(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
+                     void *data)
+{
+    room_map(KIND_REPLICASET, waits, tip, old, now, emit, data);
+}
+
+static const struct controller_watch watches[] = {{KIND_REPLICASET, map_self},
+                                                  {KIND_POD, map_pod},
+                                                  {KIND_RESOURCEQUOTA, map_room},
+                                                  {KIND_LIMITRANGE, map_room},
+                                                  {0, NULL}};
 const struct controller controller_replicaset = {"replicaset", watches, replicaset_reconcile, replicaset_resync};

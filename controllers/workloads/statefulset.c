@@ -16,6 +16,7 @@
 #include "controllers/claim.h"
 #include "controllers/deletion.h"
 #include "controllers/registry.h"
+#include "controllers/workloads/room.h"
 #include "controllers/workloads/statefulset.h"
 
 #define UNPLACED_FREE 1000 /* as a ReplicaSet's */
@@ -170,6 +171,9 @@ static bool fill(struct sts *s, int *rv, struct error *err)
             return false; /* nor any of those after it that are not there */
         } else if (s->created < STATEFULSET_CREATE_MAX) {
             sts_create_pod(s, ordinal, rv, err);
+            if (s->refused) {
+                return false;
+            }
         } else {
             requeue_in(s->out, 1);
         }
@@ -423,9 +427,22 @@ static void map_claim(const struct view *tip, const struct object *old, const st
     }
 }
 
+static bool waits(const struct object *sts)
+{
+    return mp_int(mp_get(object_spec(sts), "replicas"), 1) > mp_int(mp_get(object_status(sts), "replicas"), 0);
+}
+
+static void map_room(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
+                     void *data)
+{
+    room_map(KIND_STATEFULSET, waits, tip, old, now, emit, data);
+}
+
 static const struct controller_watch watches[] = {{KIND_STATEFULSET, map_self},
                                                   {KIND_POD, map_pod},
                                                   {KIND_CONTROLLERREVISION, map_owned},
                                                   {KIND_PERSISTENTVOLUMECLAIM, map_claim},
+                                                  {KIND_RESOURCEQUOTA, map_room},
+                                                  {KIND_LIMITRANGE, map_room},
                                                   {0, NULL}};
 const struct controller controller_statefulset = {"statefulset", watches, statefulset_reconcile, NULL};

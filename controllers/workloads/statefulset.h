@@ -35,13 +35,15 @@ struct sts {
     unsigned slots_count, condemned_count;
     int64_t unplaced; /* pods of ours that fit nowhere */
     unsigned adopted, created, deleted;
+    bool refused; /* no more can be made for now */
 };
 
 /* "web-3" of the set "web" is 3; -1: no name of a pod of the set. */
 int64_t sts_ordinal(const struct object *set, struct str pod_name);
 /* False: the pod of an ordinal can have no name, nor can that of any higher one (an event says why). */
 bool sts_may_name_pod(struct sts *s, int64_t ordinal);
-/* The pod of an ordinal with its claims, in the transaction. False: it cannot be made yet (an event says why). */
+/* The pod of an ordinal with its claims, in the transaction. False: it cannot be made yet (an event says why); nor can
+ * any other if s->refused. */
 bool sts_create_pod(struct sts *s, int64_t ordinal, int *rv, struct error *err);
 /* The claims of a pod that is there: those that are missing are made, and owned as the set's policy has it. condemned:
  * the set has become smaller. */

@@ -2,6 +2,7 @@
 #include <assert.h>
 
 #include "controllers/workloads/pods.h"
+#include "controllers/workloads/room.h"
 #include "controllers/workloads/statefulset.h"
 
 #define ORDINAL_DIGITS 10u
@@ -52,8 +53,7 @@ static const struct object *claim_get(const struct sts *s, struct str name)
     return view_get(s->in->view, kind_of(KIND_PERSISTENTVOLUMECLAIM), s->obj->ns, name);
 }
 
-static int claim_create(struct sts *s, const struct value *template, struct str name, struct str pod_name,
-                        struct error *err)
+static struct value *claim_made(struct sts *s, const struct value *template, struct str name)
 {
     struct arena *a = s->a;
     struct value *doc = claim_document(a, template, s->obj->ns, name);
@@ -65,10 +65,16 @@ static int claim_create(struct sts *s, const struct value *template, struct str 
     if (s->when_deleted) {
         owner_add(a, doc, s->obj);
     }
+    return doc;
+}
+
+static int claim_create(struct sts *s, const struct value *template, struct str name, struct str pod_name,
+                        struct error *err)
+{
     controller_event(s->out, s->in, s->obj, "Normal", "SuccessfulCreate", STATEFULSET_COMPONENT,
                      "create Claim %.*s Pod %.*s in StatefulSet %.*s success", STR_ARG(name), STR_ARG(pod_name),
                      STR_ARG(s->obj->name));
-    return txn_create_value(s->out->txn, kind_of(KIND_PERSISTENTVOLUMECLAIM), doc, err);
+    return txn_create_value(s->out->txn, kind_of(KIND_PERSISTENTVOLUMECLAIM), claim_made(s, template, name), err);
 }
 
 static bool has_owner(const struct object *o, struct str uid)
@@ -209,6 +215,39 @@ bool sts_may_name_pod(struct sts *s, int64_t ordinal)
     return true;
 }
 
+/* Those of this reconcile are alike, so far as anything counts them. With more than one claim of a pod the sums are the
+ * evaluation's matter: then one pod at a time. */
+static bool has_room(struct sts *s, struct str name, const struct value *pod)
+{
+    const struct view *v = s->in->view;
+    const struct value *templates = claim_templates(s);
+    struct error why = {0};
+    if (view_count(v, kind_of(KIND_RESOURCEQUOTA)) == 0 && view_count(v, kind_of(KIND_LIMITRANGE)) == 0) {
+        return true;
+    }
+    if (s->created > 0 && value_count(templates) > 1) {
+        s->refused = true;
+        requeue_in(s->out, 1);
+        return false;
+    }
+    bool room = room_for(s->in, s->out, KIND_POD, pod, s->created + 1, &why) > s->created;
+    VALUE_FOR(i, templates)
+    {
+        const struct value *template = value_item(templates, i);
+        if (room && claim_get(s, claim_name(s, template, name)) == NULL) {
+            struct value *claim = claim_made(s, template, claim_name(s, template, name));
+            room = room_for(s->in, s->out, KIND_PERSISTENTVOLUMECLAIM, claim, s->created + 1, &why) > s->created;
+        }
+    }
+    if (!room) {
+        s->refused = true;
+        room_refused(s->in, s->out, s->obj, STATEFULSET_COMPONENT, 0,
+                     arena_printf(s->a, "create Pod %.*s in StatefulSet %.*s failed error: %s", STR_ARG(name),
+                                  STR_ARG(s->obj->name), why.message));
+    }
+    return room;
+}
+
 bool sts_create_pod(struct sts *s, int64_t ordinal, int *rv, struct error *err)
 {
     struct str name = pod_name(s, ordinal);
@@ -227,6 +266,10 @@ bool sts_create_pod(struct sts *s, int64_t ordinal, int *rv, struct error *err)
             return false;
         }
     }
+    struct value *pod = pod_document(s, ordinal, name);
+    if (!has_room(s, name, pod)) {
+        return false;
+    }
     VALUE_FOR(i, templates)
     {
         struct str claim = claim_name(s, value_item(templates, i), name);
@@ -235,7 +278,7 @@ bool sts_create_pod(struct sts *s, int64_t ordinal, int *rv, struct error *err)
         }
     }
     if (*rv == 0) {
-        *rv = txn_create_value(s->out->txn, kind_of(KIND_POD), pod_document(s, ordinal, name), err);
+        *rv = txn_create_value(s->out->txn, kind_of(KIND_POD), pod, err);
         s->created++;
         controller_event(s->out, s->in, s->obj, "Normal", "SuccessfulCreate", STATEFULSET_COMPONENT,
                          "create Pod %.*s in StatefulSet %.*s successful", STR_ARG(name), STR_ARG(s->obj->name));

@@ -1,6 +1,7 @@
 #include "proto/facts/cluster.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 const struct cluster_setting cluster_settings[] = {
@@ -20,6 +21,8 @@ const struct cluster_setting cluster_settings[] = {
     {"vxlanPort", "spec.networking.vxlanPort", CLUSTER_VXLAN_PORT, true, false, "VXLAN's port of UDP on every node"},
     {"nodeMonitorGracePeriodSeconds", "spec.nodeMonitorGracePeriodSeconds", NULL, true, false,
      "a node is NotReady after so long a silence; unset: what masters were started with"},
+    {"terminatedPodGCThreshold", "spec.terminatedPodGCThreshold", CLUSTER_TERMINATED_PODS, true, false,
+     "finished pods above so many are deleted, the oldest first; 0: none"},
     {0},
 };
 
@@ -112,6 +115,8 @@ void cluster_config_read(const struct object *o, struct cluster_config *out)
     }
     out->vxlan_id = number_or(mp_get(net, "vxlanID"), CLUSTER_VXLAN_ID, CLUSTER_VXLAN_ID_MAX);
     out->vxlan_port = number_or(mp_get(net, "vxlanPort"), CLUSTER_VXLAN_PORT, UINT16_MAX);
+    out->terminated_pods = mp_int(mp_get(spec, "terminatedPodGCThreshold"), atoll(CLUSTER_TERMINATED_PODS));
+    out->terminated_pods = MIN(MAX(out->terminated_pods, 0), (int64_t)INT32_MAX);
     grace_s = mp_int(mp_get(spec, "nodeMonitorGracePeriodSeconds"), 0);
     out->node_grace_ms = grace_s < CLUSTER_NODE_GRACE_MIN_S || grace_s > CLUSTER_NODE_GRACE_MAX_S ? 0 : grace_s * 1000;
 }

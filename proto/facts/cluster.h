@@ -24,6 +24,7 @@
 #define CLUSTER_VXLAN_PORT         "4789"
 #define CLUSTER_NODE_GRACE_MIN_S   1
 #define CLUSTER_NODE_GRACE_MAX_S   86400
+#define CLUSTER_TERMINATED_PODS    "12500"
 #define CLUSTER_NODE_CIDR_MASK_MAX 30 /* two addresses beside those of the network and of all */
 
 struct cluster_config {
@@ -35,6 +36,7 @@ struct cluster_config {
     struct str pod_routing; /* "auto", "host-gw", "vxlan"; borrowed */
     unsigned vxlan_id, vxlan_port;
     struct str balancer_pool; /* addresses of LoadBalancers, for cluster_pool_next; borrowed; "" = none */
+    int64_t terminated_pods;  /* of finished pods so many may stay; 0 = all */
     int64_t node_grace_ms;    /* a node is not ready after so long a silence; 0 = what the master was started with */
 };
 /* o: the object, or NULL. What is absent or makes no sense is as the default: what is checked on its way in, and what

@@ -28,7 +28,9 @@ SCHEMA_STATIC(spec, "ClusterConfigurationSpec", "What the cluster is to be.",
     STRING("clusterName", "What the cluster is called."),
     OBJECT("networking", networking, "Addresses, ports and names.", DEFAULT("{}")),
     INT64("nodeMonitorGracePeriodSeconds",
-          "A node that was silent for so long is not ready. Unset: what the masters were started with (40)."));
+          "A node that was silent for so long is not ready. Unset: what the masters were started with (40)."),
+    INT32("terminatedPodGCThreshold",
+          "Of finished pods so many may stay; above, the oldest are deleted. 0: all stay. Unset: 12500."));
 
 SCHEMA_STATIC(status, "ClusterConfigurationStatus", "What the masters know of it.",
     INT64("featureLevel",
@@ -113,6 +115,7 @@ static void validate(const struct value *obj, const struct value *old, struct er
     check_range(l, value_get(s, "nodeMonitorGracePeriodSeconds"),
                 FPATH_AT(FPATH("spec"), "nodeMonitorGracePeriodSeconds"), CLUSTER_NODE_GRACE_MIN_S,
                 CLUSTER_NODE_GRACE_MAX_S);
+    check_at_least(l, value_get(s, "terminatedPodGCThreshold"), FPATH_AT(FPATH("spec"), "terminatedPodGCThreshold"), 0);
 }
 
 static void cell_member(struct buf *out, const struct object *o, const char *path)

@@ -26,6 +26,9 @@
     X(job, JOB, 23)                                                                                                    \
     X(horizontalpodautoscaler, HORIZONTALPODAUTOSCALER, 26)                                                            \
     X(poddisruptionbudget, PODDISRUPTIONBUDGET, 27)                                                                    \
-    X(networkpolicy, NETWORKPOLICY, 30)
+    X(resourcequota, RESOURCEQUOTA, 28)                                                                                \
+    X(limitrange, LIMITRANGE, 29)                                                                                      \
+    X(networkpolicy, NETWORKPOLICY, 30)                                                                                \
+    X(lease, LEASE, 33)
 
 #endif

@@ -1,5 +1,5 @@
 #include "proto/describe/parts.h"
-#include "proto/kinds/kinds.h"
+#include "proto/kinds/quota.h"
 
 /* clang-format off */
 SCHEMA_STATIC(namespace_spec, "NamespaceSpec", "What the namespace is to be.",
@@ -97,8 +97,15 @@ static void describe_namespace(struct buf *out, const struct object *o, const st
     describe_head(out, o, 14);
     describe_text(out, 0, 14, "Status:", mp_str(mp_path(object_mp(o), "status.phase")));
     describe_conditions(out, mp_path(object_mp(o), "status.conditions"), true);
+    buf_putc(out, '\n');
+    quota_describe_all(out, &c->related[0]);
+    buf_putc(out, '\n');
+    limits_describe_all(out, &c->related[1]);
     describe_events(out, c);
 }
+
+static const struct kind_related related[] = {
+    {.kind = KIND_RESOURCEQUOTA, .within = true}, {.kind = KIND_LIMITRANGE, .within = true}, {0}};
 
 const struct kind kind_namespace = {
     .id = KIND_NAMESPACE,
@@ -119,5 +126,6 @@ const struct kind kind_namespace = {
     .begin = namespace_begin,
     .keep = namespace_keep,
     .describe = describe_namespace,
+    .related = related,
     .is_pruned = true,
 };

@@ -160,10 +160,11 @@ typedef void kind_claim_cb(void *data, struct str key);
 #define KIND_RELATED_MAX 4u
 struct kind_related {
     enum kind_id kind;
-    /* What of them has its name; none of these: it is their controller. */
+    /* What of them has its name, or which of these they are; none: it is their controller. */
     const char *field; /* "spec.nodeName" */
     const char *label;
     bool referring; /* it names the object (kind_references) */
+    bool within;    /* it is in the namespace that the object is */
 };
 struct describe_context;
 

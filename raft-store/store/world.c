@@ -12,6 +12,7 @@
 #include "proto/facts/precondition.h"
 #include "proto/schema/release.h"
 #include "raft-store/store/body.h"
+#include "raft-store/store/bounds.h"
 #include "raft-store/store/world_int.h"
 
 struct eval {
@@ -359,6 +360,22 @@ static void drop_empty_changes(struct eval *e)
     c->count = kept;
 }
 
+/* As it is written; what a namespace's LimitRanges give a new pod is in it. */
+static int make(struct eval *e, const struct txn_op *op, const struct object *old, struct object **out)
+{
+    CLEANUP_OBJECT struct object *limited = NULL;
+    int rc = op->part == TXN_PART_STATUS ? 0 : bounds_limit(e->w->view, op->object, old, e->w->level, &limited, e->err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (old != NULL) {
+        return make_updated(e, op, old, out);
+    }
+    struct txn_op own = *op;
+    own.object = limited != NULL ? limited : op->object;
+    return make_created(e, &own, out);
+}
+
 static int eval_op(struct eval *e, const struct txn_op *op)
 {
     struct view *v = e->w->view;
@@ -379,7 +396,7 @@ static int eval_op(struct eval *e, const struct txn_op *op)
         return 0;
     }
     struct object *new = NULL;
-    rc = op->type == TXN_CREATE ? make_created(e, op, &new) : make_updated(e, op, old, &new);
+    rc = make(e, op, old, &new);
     if (rc != 0 || new == NULL) {
         return rc;
     }
@@ -440,6 +457,39 @@ static void own_view(struct world *w)
     assert(!view_is_shared(w->view));
 }
 
+/* Takes o. */
+static void put_quota(struct eval *e, struct object *o)
+{
+    const struct txn_op op = {.type = TXN_UPDATE, .kind = o->kind, .ns = o->ns, .name = o->name};
+    e->at = change_of(e, &op, view_get(e->w->view, o->kind, o->ns, o->name));
+    struct object *written = object_with_revision(o, revision_of(e, e->at));
+    note_change(e, view_put(e->w->view, written), written);
+    object_unref(written);
+    object_unref(o);
+}
+
+static int eval_quotas(struct eval *e, const struct txn *t)
+{
+    struct quota_writes writes = {0};
+    int rc = e->w->changes.count == 0 ? 0 : world_quotas(e->w, t, e->base, &writes, e->err);
+    if (rc == 0 && e->w->changes.count + writes.count > TXN_OPS_MAX) {
+        rc = error_set(e->err, ERR_TOO_LARGE,
+                       "the transaction and the %u quotas that count with it have more than %u "
+                       "changes",
+                       writes.count, TXN_OPS_MAX);
+    }
+    if (rc != 0) {
+        quota_writes_close(&writes);
+        undo(e);
+        return rc;
+    }
+    for (unsigned i = 0; i < writes.count; i++) {
+        put_quota(e, object_ref(writes.items[i]));
+    }
+    quota_writes_close(&writes);
+    return 0;
+}
+
 static int eval_ops(struct eval *e, const struct txn *t)
 {
     for (unsigned i = 0; i < t->count; i++) {
@@ -451,7 +501,7 @@ static int eval_ops(struct eval *e, const struct txn *t)
         }
     }
     drop_empty_changes(e);
-    return 0;
+    return eval_quotas(e, t);
 }
 
 int world_eval(struct world *w, const struct txn *t, struct txn_result *result, struct error *err)

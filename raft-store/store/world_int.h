@@ -48,6 +48,14 @@ struct world {
 /* The oldest events that the bound does not let stay, behind what the transaction on a state of revision `base` has
  * changed: taken out of the view, and added to the changes (event_ring.h). */
 void world_drop_events(struct world *w, uint64_t base);
+/* What the quotas become with the changes that a transaction on a state of revision `base` has made (world_quota.c), or
+ * why it is refused (ERR_FORBIDDEN). The caller puts them, and closes the list. */
+struct quota_writes {
+    struct object **items;
+    unsigned count;
+};
+int world_quotas(struct world *w, const struct txn *t, uint64_t base, struct quota_writes *out, struct error *err);
+void quota_writes_close(struct quota_writes *l);
 /* The open batch is closed: its records go to the flight (out is initialised by it). */
 void world_take_records(struct world *w, struct records *out);
 

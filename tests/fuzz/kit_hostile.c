@@ -45,6 +45,15 @@ static const struct {
      {"{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}, spec: {replicas: 3, " TEMPLATE "}}",
       "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}, spec: {replicas: 1, strategy: {type: Recreate}, "
       "selector: {matchLabels: {app: x}}, template: {metadata: {labels: {app: x, v: '2'}}, spec: " POD_SPEC "}}}"}},
+    {KIND_RESOURCEQUOTA,
+     {"{apiVersion: v1, kind: ResourceQuota, metadata: {name: q}, spec: {hard: {pods: 3, requests.cpu: 1, "
+      "count/jobs.batch: 2, requests.storage: 1Gi, services.nodeports: 1}}}",
+      "{apiVersion: v1, kind: ResourceQuota, metadata: {name: q2, annotations: {reeve.io/counting: pods/p}}, spec: "
+      "{hard: {pods: 2, limits.memory: 1Gi}, scopes: [NotTerminating], scopeSelector: {matchExpressions: [{scopeName: "
+      "PriorityClass, operator: NotIn, values: [a]}]}}}"}},
+    {KIND_LIMITRANGE,
+     {"{apiVersion: v1, kind: LimitRange, metadata: {name: l}, spec: {limits: [{type: Container, default: {cpu: 1}, "
+      "min: {cpu: 10m}, maxLimitRequestRatio: {cpu: 100}}, {type: Pod, max: {memory: 1Gi}}]}}"}},
     {KIND_EVENT,
      {"{apiVersion: v1, kind: Event, metadata: {name: e}, involvedObject: {kind: Pod, namespace: default, name: p}, "
       "reason: R, message: M}"}},

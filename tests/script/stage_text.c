@@ -297,6 +297,11 @@ void stage_write_summary(struct stage *w, struct buf *out, const struct object *
                    STR_ARG(volume.n > 0 ? volume : STR("-")), STR_ARG(mp_str(mp_path(status, "capacity.storage"))),
                    STR_ARG(class));
         write_conditions(out, o);
+    } else if (o->kind->id == KIND_RESOURCEQUOTA) {
+        for (struct mp_iter it = mp_iter(mp_get(status, "hard")); mp_next(&it);) {
+            buf_printf(out, " %.*s %.*s/%.*s", STR_ARG(it.key),
+                       STR_ARG(mp_str(mp_get_str_key(mp_get(status, "used"), it.key))), STR_ARG(mp_str(it.value)));
+        }
     }
     struct mp finalizers = mp_path(root, "metadata.finalizers");
     if (o->deleting) {

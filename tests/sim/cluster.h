@@ -9,7 +9,7 @@
  * events.c fills the rings of events and judges what falls off.
  * services.c is both: Services that clients ask for, and what must hold of their addresses and endpoints.
  * storage.c is both as well: claims, volumes and pods that use them; sets.c: StatefulSets, DaemonSets and Jobs; and
- * budgets.c: disruption budgets and evictions.
+ * budgets.c: disruption budgets and evictions; and quotas.c: quotas and what they count.
  * And witness.c keeps what clients saw, without any of that, for the checkers of tests/check.
  *
  * How it judges: revisions order all transactions. The ledger is the history as the first master to commit each
@@ -68,6 +68,7 @@ struct swarm {
     bool storage;          /* and claims, volumes, pods that use them: storage.c */
     bool sets;             /* and StatefulSets, DaemonSets, Jobs: sets.c */
     bool budgets;          /* and disruption budgets, and evict pods: budgets.c */
+    bool quotas;           /* and quotas: quotas.c */
     uint64_t events_bytes; /* the bound of events, where it is reached: events.c; 0: as masters have it */
 };
 
@@ -171,6 +172,7 @@ enum op_kind {
     OP_STORE,    /* something of storage: storage.c */
     OP_SETS,     /* something of StatefulSets, DaemonSets and Jobs: sets.c */
     OP_BUDGETS,  /* something of disruption budgets, or an eviction: budgets.c */
+    OP_QUOTAS,   /* something of quotas and what they count: quotas.c */
     OP_SETTLE,   /* good image, few replicas: before the end */
     OP_KINDS,
 };
@@ -235,6 +237,7 @@ struct cluster {
     struct rng serving; /* of Services: services_draw */
     struct rng storing; /* of storage: storage_draw */
     struct rng setting; /* of StatefulSets and others: sets_draw */
+    struct rng holding; /* of quotas: quotas_draw */
     struct rng gossip;  /* of events: events_draw */
     struct rng sparing; /* of budgets: budgets_draw */
     uint64_t seed;
@@ -411,6 +414,13 @@ void sets_started(struct agent *by, const struct object *pod);
 void sets_judge(struct cluster *c, const struct view *after, const struct history_txn *t);
 uint64_t sets_pods(const struct cluster *c, bool running); /* its own, as rollout_pods counts */
 bool sets_settled(struct cluster *c, char why[256]);
+
+/* ---- quotas.c: ResourceQuotas ---- */
+void quotas_draw(struct cluster *c);
+bool quotas_next(struct cluster *c);
+int quotas_build(struct life *life, int64_t at, struct txn *t, struct error *err); /* as op_build */
+void quotas_judge(struct cluster *c, const struct view *before, const struct view *after, const struct history_txn *t);
+bool quotas_settled(struct cluster *c, char why[256]);
 /* agents.c: the uid of another pod of this name that runs there; NULL: none. */
 const char *agent_runs_name(const struct agent *a, struct str name, struct str but_uid);
 
@@ -457,6 +467,8 @@ int64_t op_next(struct client *client);
 int op_build(struct life *life, int64_t at, struct txn *t, struct error *err);
 /* A document as it is let in; ERR_NOT_FOUND if there is one of its name. */
 int op_make(const struct view *tip, const char *text, struct txn *t, struct error *err);
+/* In another namespace than NAMESPACE; ns NULL: of a cluster-wide kind. */
+int op_make_in(const struct view *tip, const char *ns, const char *text, struct txn *t, struct error *err);
 struct object *config_map_new(const char *name, int64_t number, int64_t op);
 struct object *list_new(const char *name, struct str elements, int64_t op);
 bool op_reads(enum op_kind kind);

@@ -234,6 +234,8 @@ int op_build(struct life *life, int64_t at, struct txn *t, struct error *err)
         return sets_build(life, at, t, err);
     case OP_BUDGETS:
         return budgets_build(life, at, t, err);
+    case OP_QUOTAS:
+        return quotas_build(life, at, t, err);
     case OP_SCALE:
     case OP_IMAGE:
     case OP_UNDEPLOY:
@@ -247,6 +249,11 @@ int op_build(struct life *life, int64_t at, struct txn *t, struct error *err)
 
 int op_make(const struct view *tip, const char *text, struct txn *t, struct error *err)
 {
+    return op_make_in(tip, NAMESPACE, text, t, err);
+}
+
+int op_make_in(const struct view *tip, const char *ns, const char *text, struct txn *t, struct error *err)
+{
     CLEANUP_ARENA struct arena a;
     struct value **docs;
     unsigned count;
@@ -255,7 +262,7 @@ int op_make(const struct view *tip, const char *text, struct txn *t, struct erro
     assert(rv == 0);
     const struct kind *k = kind_of_document(&a, docs[0], err);
     struct str name = value_path_str(docs[0], "metadata.name");
-    if (view_get(tip, k, STR(NAMESPACE), name) != NULL) {
+    if (view_get(tip, k, ns == NULL ? STR_NONE : str_of(ns), name) != NULL) {
         return error_set(err, ERR_NOT_FOUND, "%s is there already", k->name);
     }
     if (k->begin != NULL) {
@@ -289,6 +296,9 @@ static enum op_kind draw_kind(struct cluster *c)
     }
     if (budgets_next(c)) {
         return OP_BUDGETS;
+    }
+    if (quotas_next(c)) {
+        return OP_QUOTAS;
     }
     if (services_next(c, &kind)) {
         return kind;

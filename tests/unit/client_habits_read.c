@@ -49,7 +49,7 @@ static void what_kubernetes_has_and_reeve_has_not_yet_is_named(void **state)
         {"rctl explain cronjob.spec", NULL, 5, "=", "CronJob is not there yet"},
         {"rctl get cronjobs.batch", NULL, 2, "=", "CronJob is not there yet"},
         {"rctl get crd", NULL, 2, "=", "CustomResourceDefinition is not there yet"},
-        {"rctl get quota", NULL, 2, "=", "ResourceQuota is not there yet"},
+        {"rctl get ingressclass", NULL, 2, "=", "IngressClass is not there yet"},
         {"rctl apply -f -", "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: x}\n", 1, NULL,
          "CronJob is not there yet"},
         {"rctl apply -f -", "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: x}\n", 1, NULL,
@@ -69,8 +69,8 @@ static void types_and_versions(void **state)
 {
     static const struct habit rows[] = {
         {"rctl api-resources", NULL, 0,
-         "NAME                       SHORTNAMES   APIVERSION             NAMESPACED   KIND\n"
-         "pods                       po           v1                     true         Pod\n",
+         "NAME                       SHORTNAMES   APIVERSION               NAMESPACED   KIND\n"
+         "pods                       po           v1                       true         Pod\n",
          "="},
         {"rctl api-resources -o wide", NULL, 0,
          "VERBS\nCATEGORIES\ncreate,delete,deletecollection,get,list,patch,update,watch   all\n", "="},
@@ -88,7 +88,8 @@ static void types_and_versions(void **state)
         {"rctl api-resources --sort-by=age", NULL, 2, "=", "--sort-by is name or kind"},
         {"rctl api-resources -o xml", NULL, 2, "=", "--output is wide or name"},
         {"rctl api-versions", NULL, 0,
-         "=apps/v1\nautoscaling/v2\nbatch/v1\ndiscovery.k8s.io/v1\nnetworking.k8s.io/v1\npolicy/v1\nreeve.io/"
+         "=apps/v1\nautoscaling/v2\nbatch/v1\ncoordination.k8s.io/v1\ndiscovery.k8s.io/v1\nnetworking.k8s.io/v1\n"
+         "policy/v1\nreeve.io/"
          "v1\nstorage.k8s.io/v1\nv1\n",
          "="},
         {"rctl version", NULL, 0, "Client Version: 0.\nServer Version: 0.", "="},
@@ -192,6 +193,62 @@ static void logs_are_cut_where_they_lie(void **state)
     RUN(rows);
 }
 
+static void what_a_namespace_may_have(void **state)
+{
+    static const struct habit rows[] = {
+        {"rctl create ns shop && rctl -n shop create quota q --hard=pods=2,requests.cpu=1,limits.memory=1Gi", NULL, 0,
+         "resourcequota/q created", "="},
+        {"rctl -n shop get quota", NULL, 0,
+         "NAME   REQUEST                        LIMIT                  AGE\n"
+         "q      pods: 0/2, requests.cpu: 0/1   limits.memory: 0/1Gi ",
+         "="},
+        {"rctl -n shop describe quota q", NULL, 0,
+         "=Name:          q\nNamespace:     shop\nResource       Used  Hard\n--------       ----  ----\n"
+         "limits.memory  0     1Gi\npods           0     2\nrequests.cpu   0     1\n",
+         "="},
+        {"rctl -n shop run p --image=a", NULL, 6, "=",
+         "pods \"p\" is forbidden: failed quota: q: must specify limits.memory for: p; requests.cpu for: p"},
+        {"rctl apply -f -",
+         "apiVersion: v1\nkind: LimitRange\nmetadata: {name: l, namespace: shop}\nspec: {limits: [{type: Container, "
+         "default: {memory: 128Mi}, defaultRequest: {cpu: 400m}, max: {memory: 1Gi}}]}\n",
+         0, "limitrange/l created", "="},
+        {"rctl -n shop describe limits l", NULL, 0,
+         "=Name:       l\nNamespace:  shop\n"
+         "Type        Resource  Min  Max  Default Request  Default Limit  Max Limit/Request Ratio\n"
+         "----        --------  ---  ---  ---------------  -------------  -----------------------\n"
+         "Container   cpu       -    -    400m             -              -\n"
+         "Container   memory    -    1Gi  128Mi            128Mi          -\n",
+         "="},
+        {"rctl -n shop get limits --no-headers", NULL, 0, "l   20\nZ", "="},
+        {"rctl -n shop run p --image=a && rctl -n shop run p2 --image=a", NULL, 0, "pod/p2 created", NULL},
+        {"rctl -n shop run p3 --image=a", NULL, 6, "=",
+         "pods \"p3\" is forbidden: exceeded quota: q, requested: pods=1,requests.cpu=400m, used: "
+         "pods=2,requests.cpu=800m, limited: pods=2,requests.cpu=1"},
+        {"rctl -n shop run p3 --image=a --dry-run=server", NULL, 6, "=", "exceeded quota: q"},
+        {"rctl describe ns shop", NULL, 0,
+         "Status:       Active\n"
+         "Resource Quotas\n"
+         "  Name:          q\n"
+         "  Resource       Used   Hard\n"
+         "  --------       ---    ---\n"
+         "  limits.memory  256Mi  1Gi\n"
+         "  requests.cpu   800m   1\n"
+         "Resource Limits\n"
+         " Type       Resource  Min  Max  Default Request  Default Limit  Max Limit/Request Ratio\n"
+         " Container  memory    -    1Gi  128Mi            128Mi          -\n",
+         "="},
+        {"rctl describe ns default", NULL, 0, "No resource quota.\nNo LimitRange resource.\n", "="},
+        {"rctl apply -f -",
+         "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {name: lead, namespace: shop}\nspec: "
+         "{holderIdentity: web-0, leaseDurationSeconds: 15, renewTime: '2026-01-01T00:00:00.123456Z'}\n",
+         0, "lease.coordination.k8s.io/lead created", "="},
+        {"rctl -n shop get lease", NULL, 0, "NAME   HOLDER   AGE\nlead   web-0 ", "="},
+        {"rctl -n shop get lease lead -o jsonpath={.spec.renewTime}", NULL, 0, "=2026-01-01T00:00:00.123456Z", "="},
+        {"rctl delete ns shop --wait=false", NULL, 0, "deleted", NULL},
+    };
+    RUN(rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +259,7 @@ int main(void)
         cmocka_unit_test(about_the_cluster_and_oneself),
         cmocka_unit_test(options_of_all_commands),
         cmocka_unit_test(logs_are_cut_where_they_lie),
+        cmocka_unit_test(what_a_namespace_may_have),
     };
     return cmocka_run_group_tests(tests, set_up, habits_tear_down);
 }

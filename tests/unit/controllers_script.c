@@ -1,6 +1,7 @@
 /* Runs tests/script/controllers/NAME.txt. Commands:
  *
  *   apply                     body: objects, as YAML or in short (tests/script/stage_spell.c)
+ *   try                       the same; shows why it is refused
  *   patch KIND NAME [ns=]     body: a merge patch in YAML
  *   status KIND NAME [ns=]    the same for the status
  *   older KIND NAME [ns=]     the same without checks and defaults: what an older program may have stored
@@ -62,6 +63,13 @@ static void do_apply(struct cluster *c, const struct script_step *step, struct b
 {
     (void)out;
     stage_apply(&c->stage, step->body);
+}
+static void do_try(struct cluster *c, const struct script_step *step, struct buf *out)
+{
+    struct error err = {0};
+    if (stage_apply_yaml(&c->stage, step->body, &err) != 0) {
+        buf_printf(out, "refused: %s\n", err.message);
+    }
 }
 static void do_patch(struct cluster *c, const struct script_step *step, struct buf *out)
 {
@@ -266,7 +274,7 @@ static const struct {
                 {"delete", do_delete},       {"evict", do_evict},   {"remove", do_remove},   {"run", do_run},
                 {"reconcile", do_reconcile}, {"show", do_show},     {"silence", do_silence}, {"hear", do_hear},
                 {"bad-image", do_bad_image}, {"agents", do_agents}, {"advance", do_advance}, {"calendar", do_calendar},
-                {"usage", do_usage},         {"forget", do_forget}};
+                {"usage", do_usage},         {"forget", do_forget}, {"try", do_try}};
 
 static void script_step_do(void *data, const struct script_step *step, struct buf *out)
 {

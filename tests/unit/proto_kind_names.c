@@ -55,7 +55,7 @@ static void a_misspelt_kind_has_a_nearest_one(void **state)
     assert_int_equal(kind_nearest(STR("configmpa"))->id, KIND_CONFIGMAP);
     assert_null(kind_nearest(STR("Elephant")));
     /* Short names are near to everything. */
-    static const char *const far[] = {"Lease", "Role", "pdbs", "crb"};
+    static const char *const far[] = {"Gateway", "Role", "pdbs", "crb"};
     for (unsigned i = 0; i < ARRAY_SIZE(far); i++) {
         assert_null(kind_nearest(str_of(far[i])));
     }
@@ -65,16 +65,11 @@ static void kinds_that_are_not_there_yet_are_known(void **state)
 {
     (void)state;
     static const char *const rows[][2] = {
-        {"Lease", "Lease"},
-        {"cronjobs.batch", "CronJob"},
-        {"cj", "CronJob"},
-        {"rc", "ReplicationController"},
-        {"pc", "PriorityClass"},
-        {"sa", "ServiceAccount"},
-        {"ing", "Ingress"},
-        {"crd", "CustomResourceDefinition"},
-        {"role", "Role"},
-        {"rolebindings.rbac.authorization.k8s.io", "RoleBinding"},
+        {"Gateway", "Gateway"},  {"cronjobs.batch", "CronJob"},
+        {"cj", "CronJob"},       {"rc", "ReplicationController"},
+        {"pc", "PriorityClass"}, {"sa", "ServiceAccount"},
+        {"ing", "Ingress"},      {"crd", "CustomResourceDefinition"},
+        {"role", "Role"},        {"rolebindings.rbac.authorization.k8s.io", "RoleBinding"},
     };
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
         const char *name = kind_not_yet(str_of(rows[i][0]));

@@ -278,6 +278,10 @@ static const struct {
     {"ConfigMap", "immutable", "kept by the kind's own rules"},
     {"Secret", "immutable", "kept by the kind's own rules"},
     {"Secret", "stringData", "the kind's own defaults put it into data"},
+    {"ResourceQuotaSpec", "scopeSelector", "quotas choose pods by it: proto/facts/quota.c"},
+    {"ScopedResourceSelectorRequirement", NULL, "quotas choose pods by it: proto/facts/quota.c"},
+    {"LimitRangeItem", NULL, "pods and claims are held to it: proto/facts/limits.c"},
+    {"LeaseSpec", NULL, "kept and shown: for who holds leases"},
 };
 
 static bool is_done_elsewhere(const struct schema *s, const struct field *f)
