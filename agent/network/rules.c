@@ -103,14 +103,22 @@ static bool is_local(const char *ip)
            bind(fd, (const struct sockaddr *)(const void *)&at, sizeof at) == 0;
 }
 
-static void write_closed(struct buf *out, const struct network_rules *r, const char *name, bool here)
+static void write_closed_list(struct buf *out, const struct network_rules *r, const char *which, const char *how)
 {
-    buf_printf(out, " chain %s {\n  type filter hook %s priority -10;\n  iifname \"%s\" ip daddr . tcp dport {", name,
-               here ? "input" : "forward", r->bridge);
+    buf_printf(out, "  iifname \"%s\"%s ip daddr . tcp dport {", r->bridge, which);
     for (unsigned i = 0; i < r->closed_count; i++) {
         buf_printf(out, "%s %s . %u", i > 0 ? "," : "", r->closed[i].ip, r->closed[i].port);
     }
-    buf_puts(out, " } reject with tcp reset\n");
+    buf_printf(out, " } %s\n", how);
+}
+
+/* Who was led there by a Service is told by ICMP: of what comes from a bridge, the kernel's resets are not translated
+ * back (nf_send_reset, with br_netfilter). */
+static void write_closed(struct buf *out, const struct network_rules *r, const char *name, bool here)
+{
+    buf_printf(out, " chain %s {\n  type filter hook %s priority -10;\n", name, here ? "input" : "forward");
+    write_closed_list(out, r, " ct status dnat", "reject");
+    write_closed_list(out, r, "", "reject with tcp reset");
     for (unsigned i = 0; here && i < r->closed_count; i++) {
         if (is_local(r->closed[i].ip)) {
             buf_printf(out, "  iifname \"%s\" tcp dport %u reject with tcp reset\n", r->bridge, r->closed[i].port);

@@ -213,6 +213,14 @@ static void pods_are_kept_from_the_masters_and_from_nothing_else(void **state)
             fail_msg("%s: %s", ours[i], f->message);
         }
     }
+    /* Nor by way of a Service, and it hears so at once. */
+    assert_int_equal(
+        system("nft 'add table ip lead; add chain ip lead pre { type nat hook prerouting priority -100; }; "
+               "add rule ip lead pre ip daddr 10.96.0.1 tcp dport 443 dnat to 192.168.77.2:17400'"),
+        0);
+    assert_false(reaches(f, pod, "10.96.0.1", 443));
+    assert_non_null(strstr(f->message, "refused"));
+    assert_int_equal(system("nft delete table ip lead"), 0);
     assert_true(reaches(f, pod, "192.168.77.2", 17401));
     assert_true(reaches(f, NULL, "192.168.77.2", 17400)); /* the node itself */
     assert_true(reaches(f, NULL, "192.168.77.1", 17400));
