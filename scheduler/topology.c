@@ -223,7 +223,8 @@ void places_counter_unref(struct scheduler *s, struct topo_counter *k)
 
 /* ---- Keys ---- */
 
-/* Few domains or many? (None at all need no cells.) With some play, so that one domain that comes and goes does not turn it each time. */
+/* Few domains or many? (None at all need no cells.) With some play, so that one domain that comes and goes does not
+ * turn it each time. */
 static void key_judge(struct scheduler *s, struct topo_key *k)
 {
     unsigned max = s->config.wide_max != 0 ? s->config.wide_max : TOPO_WIDE_MAX;

@@ -17,6 +17,13 @@ static struct value *from_yaml(struct arena *a, const char *yaml)
 #define POD_OWN                                                                                                        \
     "{containers: [{name: c, image: i}], volumes: [{name: v, ephemeral: {volumeClaimTemplate: {spec: {accessModes: "   \
     "[ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}}}]}"
+#define PLACES                                                                                                         \
+    "affinity: {podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname, " \
+    "labelSelector: {matchLabels: {app: x}}, namespaces: [default], matchLabelKeys: [k]}]}, podAntiAffinity: "         \
+    "{preferredDuringSchedulingIgnoredDuringExecution: [{weight: 5, podAffinityTerm: {topologyKey: zone, "             \
+    "labelSelector: {}, namespaceSelector: {}, mismatchLabelKeys: [l]}}]}}, topologySpreadConstraints: [{maxSkew: 1, " \
+    "topologyKey: kubernetes.io/hostname, whenUnsatisfiable: DoNotSchedule, minDomains: 2, labelSelector: "            \
+    "{matchLabels: {app: x}}}]"
 #define TEMPLATE "selector: {matchLabels: {app: x}}, template: {metadata: {labels: {app: x}}, spec: " POD_SPEC "}"
 
 /* Documents that controllers and the scheduler have work with. A kind that is not here gets one from its table. */
@@ -30,7 +37,8 @@ static const struct {
       "{apiVersion: v1, kind: Node, metadata: {name: n3}, spec: {taints: [{key: k, effect: NoExecute}]}}"}},
     {KIND_POD,
      {"{apiVersion: v1, kind: Pod, metadata: {name: p, labels: {app: x}}, spec: " POD_SPEC "}",
-      "{apiVersion: v1, kind: Pod, metadata: {name: q}, spec: {nodeName: n1, containers: [{name: c, image: i}]}, "
+      "{apiVersion: v1, kind: Pod, metadata: {name: q}, spec: {nodeName: n1, containers: [{name: c, image: i}], " PLACES
+      "}, "
       "status: "
       "{phase: Running, conditions: [{type: Ready, status: 'True'}]}}",
       "{apiVersion: v1, kind: Pod, metadata: {generateName: g-}, spec: " POD_OWN "}"}},

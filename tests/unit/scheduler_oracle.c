@@ -1,9 +1,9 @@
 /* The scheduler against an oracle: small random clusters are kept twice, as objects that the scheduler sees and as
  * plain numbers here. The rules of every constraint are written down here once more, slowly and from their definition
- * alone (Kubernetes core/v1: NodeSelector, Taint, PodAffinityTerm, TopologySpreadConstraint). No binding may be one that
- * they forbid, and when the scheduler is done no pod may wait that they would let in somewhere, whatever came before:
- * deletions, pods that end, new labels of pods, nodes and namespaces, taints, cordons, nodes that go and come back.
- * The scheduler counts its own numbers anew now and then (scheduler_audit).
+ * alone (Kubernetes core/v1: NodeSelector, Taint, PodAffinityTerm, TopologySpreadConstraint). No binding may be one
+ * that they forbid, and when the scheduler is done no pod may wait that they would let in somewhere, whatever came
+ * before: deletions, pods that end, new labels of pods, nodes and namespaces, taints, cordons, nodes that go and come
+ * back. The scheduler counts its own numbers anew now and then (scheduler_audit).
  *
  * ORACLE_SEEDS=N build/tests/unit/scheduler_oracle: more of them; ORACLE_FIRST=N: from this one on. */
 #include <setjmp.h>
