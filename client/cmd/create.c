@@ -63,7 +63,8 @@ static int unknown_word(struct rctl *r, const char *word)
 {
     return rctl_usage(
         r,
-        "create from the command line knows configmap, secret, namespace, deployment, job, quota and service, not "
+        "create from the command line knows configmap, secret, namespace, deployment, job, quota, service, "
+        "poddisruptionbudget and priorityclass, not "
         "\"%s\"; everything else comes from a manifest: -f FILE",
         word);
 }
@@ -292,7 +293,7 @@ static const struct command create_deployment = {
 
 #define LATER                                                                                                          \
     "cronjob,cj,role,rolebinding,clusterrole,clusterrolebinding,serviceaccount,sa,ingress,ing,"                        \
-    "priorityclass,pc,token"
+    "token"
 
 static int run_later(struct rctl *r)
 {
@@ -306,8 +307,8 @@ static int run_later(struct rctl *r)
     }
     struct error err = {0};
     error_set(&err, ERR_UNSUPPORTED,
-              "%s is not there yet; create makes configmap, secret, namespace, deployment, job, quota, service and "
-              "poddisruptionbudget, and everything else from manifests: -f FILE",
+              "%s is not there yet; create makes configmap, secret, namespace, deployment, job, quota, service, "
+              "poddisruptionbudget and priorityclass, and everything else from manifests: -f FILE",
               name);
     return rctl_fail_here(r, &err);
 }
@@ -329,12 +330,13 @@ static const struct option_row create_options[] = {
     OPTION_ROWS_CREATE,
 };
 static const struct command *const create_subs[] = {
-    &create_configmap, &create_secret, &create_namespace, &create_deployment, &create_service,
-    &create_job,       &create_budget, &create_quota,     &create_later,      NULL};
+    &create_configmap, &create_secret, &create_namespace, &create_deployment,    &create_service,
+    &create_job,       &create_budget, &create_quota,     &create_priorityclass, &create_later,   NULL};
 const struct command command_create = {
     .name = "create",
     .usage = "-f FILE... | configmap NAME ... | secret generic|tls|docker-registry NAME ... | namespace NAME | "
-             "deployment NAME ... | job NAME ... | service TYPE NAME ... | poddisruptionbudget NAME ...",
+             "deployment NAME ... | job NAME ... | service TYPE NAME ... | poddisruptionbudget NAME ... | "
+             "priorityclass NAME ...",
     .summary = "Create objects from manifests or from the command line",
     .examples = "  rctl create -f pod.yaml\n"
                 "  # all manifests of a directory, checked by the cluster but not stored\n"

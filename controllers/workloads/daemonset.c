@@ -15,6 +15,7 @@
 #include "base/strmap.h"
 #include "controllers/claim.h"
 #include "controllers/deletion.h"
+#include "controllers/priority.h"
 #include "controllers/nodes/taints.h"
 #include "controllers/registry.h"
 #include "controllers/workloads/pods.h"
@@ -327,8 +328,9 @@ static int pod_make(struct ds *d, struct place *p, struct error *err)
     }
     bind_to(a, value_get(pod, "spec"), p->name);
     kind_add_undone_condition(kind_of(KIND_POD), a, pod, d->in->wall_ms);
-    if (!has_room(d, pod)) {
-        return 0;
+    int rv = priority_give_pod(d->in->view, a, pod, err);
+    if (rv != 0 || !has_room(d, pod)) {
+        return rv;
     }
     struct str name =
         pod_name_set(d->in, a, pod, &d->gone); /* names of this reconcile, beside the uids of those that go */
@@ -343,10 +345,12 @@ static int pod_make(struct ds *d, struct place *p, struct error *err)
 static int fill_nodes(struct ds *d, struct error *err)
 {
     int rv = 0;
-    for (unsigned i = 0; i < d->count && rv == 0; i++) {
+    bool can = true;
+    for (unsigned i = 0; i < d->count && rv == 0 && can; i++) {
         struct place *p = d->places[i];
         if (p->should_run && p->pods == 0) {
-            rv = pod_make(d, p, err);
+            can = pods_have_priority(d->in, d->out, d->obj, d->pod_template, COMPONENT);
+            rv = !can ? 0 : pod_make(d, p, err);
         }
     }
     return rv;
@@ -618,7 +622,14 @@ static void map_room(const struct view *tip, const struct object *old, const str
     room_map(KIND_DAEMONSET, waits, tip, old, now, emit, data);
 }
 
+static void map_class(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
+                      void *data)
+{
+    pods_map_class(tip, KIND_DAEMONSET, old, now, emit, data);
+}
+
 static const struct controller_watch watches[] = {{KIND_DAEMONSET, map_self},
+                                                  {KIND_PRIORITYCLASS, map_class},
                                                   {KIND_POD, map_pod},
                                                   {KIND_CONTROLLERREVISION, map_revision},
                                                   {KIND_NODE, map_node},

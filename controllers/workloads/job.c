@@ -4,6 +4,7 @@
  * pod of it is left, Failed or Complete says that it is. After a failure the next pod waits, 10 s and then ever longer;
  * how long is an annotation of the Job, so that no leader forgets it. */
 #include "controllers/workloads/job.h"
+#include "controllers/workloads/pods.h"
 #include "controllers/workloads/room.h"
 
 #include <assert.h>
@@ -450,6 +451,12 @@ static void map_room(const struct view *tip, const struct object *old, const str
     room_map(KIND_JOB, waits, tip, old, now, emit, data);
 }
 
+static void map_class(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
+                      void *data)
+{
+    pods_map_class(tip, KIND_JOB, old, now, emit, data);
+}
+
 static const struct controller_watch watches[] = {
-    {KIND_JOB, map_job}, {KIND_POD, map_pod}, {KIND_RESOURCEQUOTA, map_room}, {KIND_LIMITRANGE, map_room}, {0, NULL}};
+    {KIND_JOB, map_job}, {KIND_POD, map_pod}, {KIND_RESOURCEQUOTA, map_room}, {KIND_LIMITRANGE, map_room}, {KIND_PRIORITYCLASS, map_class}, {0, NULL}};
 const struct controller controller_job = {"job", watches, job_reconcile, job_resync};

@@ -8,6 +8,7 @@
 
 #include "base/strmap.h"
 #include "controllers/deletion.h"
+#include "controllers/priority.h"
 #include "controllers/workloads/job.h"
 #include "controllers/workloads/pods.h"
 #include "controllers/workloads/room.h"
@@ -308,6 +309,7 @@ static struct value *pod_document(struct job *j, int64_t index, int64_t failures
         value_set(a, meta, "generateName", value_str(a, name_generate_prefix(a, str_of(host))));
         tell_index(a, spec);
     }
+    priority_give_pod(j->in->view, a, pod, NULL); /* its class is there: job_create_pods */
     kind_add_undone_condition(kind_of(KIND_POD), a, pod, j->in->wall_ms);
     return pod;
 }
@@ -379,6 +381,9 @@ int job_create_pods(struct job *j, int64_t wanted, struct error *err)
 {
     if (namespace_closed(j->in->view, j->obj->ns)) {
         DECIDED(j->out, REASON_NAMESPACE_CLOSED);
+        return 0;
+    }
+    if (!pods_have_priority(j->in, j->out, j->obj, value_get(j->spec, "template"), JOB_COMPONENT)) {
         return 0;
     }
     struct strmap taken;

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "controllers/priority.h"
 #include "proto/facts/toleration.h"
 
 struct value *pod_from_template(struct arena *a, const struct object *owner, const struct value *pod_template)
@@ -28,6 +29,41 @@ struct value *pod_from_template(struct arena *a, const struct object *owner, con
     value_set(a, pod, "status", status);
     kind_of(KIND_POD)->fill(a, pod); /* what pods get beyond their template: requests from limits, priority, qosClass */
     return pod;
+}
+
+bool pods_have_priority(const struct reconcile_in *in, struct reconcile_out *out, const struct object *owner,
+                        const struct value *pod_template, const char *component)
+{
+    static const char *const read[] = {"priorityClassName", "priority", "preemptionPolicy"};
+    struct value *spec = value_map(out->arena);
+    struct error err = {0};
+    for (size_t i = 0; i < ARRAY_SIZE(read); i++) {
+        struct value *v = value_at(pod_template, "spec", read[i], NULL);
+        if (v != NULL) {
+            value_set(out->arena, spec, read[i], v);
+        }
+    }
+    if (priority_give(in->view, NULL, out->arena, spec, &err) == 0) {
+        return true;
+    }
+    controller_event(out, in, owner, "Warning", "FailedCreate", component, "Error creating: pods are forbidden: %s",
+                     err.message);
+    DECIDED(out, REASON_NO_PRIORITY_CLASS);
+    return false;
+}
+
+void pods_map_class(const struct view *tip, enum kind_id kind, const struct object *old, const struct object *now,
+                    controller_emit *emit, void *data)
+{
+    struct view_iter it;
+    if (old != NULL || now == NULL) {
+        return;
+    }
+    view_iter_referring(&it, tip, now, kind_of(kind));
+    VIEW_FOR(o, &it)
+    {
+        emit(data, o->kind, o->ns, o->name);
+    }
 }
 
 struct str pod_name_set(const struct reconcile_in *in, struct arena *a, struct value *pod, struct strmap *taken)

@@ -13,6 +13,7 @@
 #include "base/strmap.h"
 #include "controllers/claim.h"
 #include "controllers/deletion.h"
+#include "controllers/priority.h"
 #include "controllers/registry.h"
 #include "controllers/util.h"
 #include "controllers/workloads/pods.h"
@@ -179,15 +180,18 @@ static int pods_create(struct rs *rs, unsigned wanted, struct error *err)
         return 0;
     }
     const struct value *doc = object_to_value(a, rs->obj);
+    if (!pods_have_priority(rs->in, rs->out, rs->obj, value_path(doc, "spec.template"), COMPONENT)) {
+        return 0;
+    }
     struct value *pod = pod_from_template(a, rs->obj, value_path(doc, "spec.template"));
     kind_add_undone_condition(kind_of(KIND_POD), a, pod, rs->in->wall_ms);
     struct str name = STR_NONE;
     struct strmap taken;
     struct error why = {0};
+    int rv = priority_give_pod(rs->in->view, a, pod, err);
     unsigned count = MIN(wanted, CREATE_MAX), room = room_for(rs->in, rs->out, KIND_POD, pod, count, &why);
     rs->refused = room < count ? arena_strdup(a, why.message) : NULL;
     strmap_init(&taken);
-    int rv = 0;
     for (unsigned i = 0; i < room && rv == 0; i++) {
         name = pod_name_set(rs->in, a, pod, &taken);
         rv = txn_create_value(rs->out->txn, kind_of(KIND_POD), pod, err);
@@ -438,9 +442,15 @@ static void map_room(const struct view *tip, const struct object *old, const str
     room_map(KIND_REPLICASET, waits, tip, old, now, emit, data);
 }
 
+static void map_class(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
+                      void *data)
+{
+    pods_map_class(tip, KIND_REPLICASET, old, now, emit, data);
+}
+
 static const struct controller_watch watches[] = {{KIND_REPLICASET, map_self},
                                                   {KIND_POD, map_pod},
                                                   {KIND_RESOURCEQUOTA, map_room},
                                                   {KIND_LIMITRANGE, map_room},
-                                                  {0, NULL}};
+                                                  {KIND_PRIORITYCLASS, map_class}, {0, NULL}};
 const struct controller controller_replicaset = {"replicaset", watches, replicaset_reconcile, replicaset_resync};

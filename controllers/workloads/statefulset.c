@@ -16,6 +16,7 @@
 #include "controllers/claim.h"
 #include "controllers/deletion.h"
 #include "controllers/registry.h"
+#include "controllers/workloads/pods.h"
 #include "controllers/workloads/room.h"
 #include "controllers/workloads/statefulset.h"
 
@@ -438,7 +439,14 @@ static void map_room(const struct view *tip, const struct object *old, const str
     room_map(KIND_STATEFULSET, waits, tip, old, now, emit, data);
 }
 
+static void map_class(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
+                      void *data)
+{
+    pods_map_class(tip, KIND_STATEFULSET, old, now, emit, data);
+}
+
 static const struct controller_watch watches[] = {{KIND_STATEFULSET, map_self},
+                                                  {KIND_PRIORITYCLASS, map_class},
                                                   {KIND_POD, map_pod},
                                                   {KIND_CONTROLLERREVISION, map_owned},
                                                   {KIND_PERSISTENTVOLUMECLAIM, map_claim},

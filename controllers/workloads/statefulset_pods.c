@@ -1,6 +1,7 @@
 /* What a StatefulSet makes: pods with a name and claims with the pod's. */
 #include <assert.h>
 
+#include "controllers/priority.h"
 #include "controllers/workloads/pods.h"
 #include "controllers/workloads/room.h"
 #include "controllers/workloads/statefulset.h"
@@ -253,6 +254,9 @@ bool sts_create_pod(struct sts *s, int64_t ordinal, int *rv, struct error *err)
     struct str name = pod_name(s, ordinal);
     const struct value *templates = claim_templates(s);
     *rv = 0;
+    if (!pods_have_priority(s->in, s->out, s->obj, template_of(s, revision_of(s, ordinal)), STATEFULSET_COMPONENT)) {
+        return false;
+    }
     if (view_get(s->in->view, kind_of(KIND_POD), s->obj->ns, name) != NULL) {
         cannot(s, name, "a pod of that name is there that is not the set's");
         return false;
@@ -267,7 +271,8 @@ bool sts_create_pod(struct sts *s, int64_t ordinal, int *rv, struct error *err)
         }
     }
     struct value *pod = pod_document(s, ordinal, name);
-    if (!has_room(s, name, pod)) {
+    *rv = priority_give_pod(s->in->view, s->a, pod, err);
+    if (*rv != 0 || !has_room(s, name, pod)) {
         return false;
     }
     VALUE_FOR(i, templates)

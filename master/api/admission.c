@@ -166,13 +166,15 @@ static bool spec_changes(const struct value *now, const struct value *before)
 static const struct {
     enum kind_id kind;
     int (*fn)(const struct admission *ad, const struct object *old, const struct object *now, struct error *err);
-} RULES[] = {{KIND_CLUSTERCONFIGURATION, admit_cluster_config}, {KIND_PERSISTENTVOLUMECLAIM, admit_claim_size}};
+} RULES[] = {{KIND_CLUSTERCONFIGURATION, admit_cluster_config},
+             {KIND_PERSISTENTVOLUMECLAIM, admit_claim_size},
+             {KIND_PRIORITYCLASS, admit_priority_class}};
 
 /* What the state gives. Adding one is one row. */
 static const struct {
     enum kind_id kind;
     int (*fn)(const struct admission *ad, const struct value *before, struct value *doc, struct error *err);
-} GIFTS[] = {{KIND_SERVICE, admit_service}, {KIND_PERSISTENTVOLUMECLAIM, admit_claim}};
+} GIFTS[] = {{KIND_SERVICE, admit_service}, {KIND_PERSISTENTVOLUMECLAIM, admit_claim}, {KIND_POD, admit_priority}};
 
 static int admit_gifts(const struct admission *ad, const struct kind *k, const struct value *before, struct value *doc,
                        struct error *err)

@@ -50,6 +50,15 @@ int admit_claim(const struct admission *ad, const struct value *before, struct v
 /* A claim may ask for more if its class lets it; ERR_FORBIDDEN. */
 int admit_claim_size(const struct admission *ad, const struct object *old, const struct object *now, struct error *err);
 
+/* A new pod's priority, as its class has it (priority.c); ERR_FORBIDDEN: there is no such class, or the pod says another
+ * priority. */
+int admit_priority(const struct admission *ad, const struct value *before, struct value *doc, struct error *err);
+/* One class at most is the default; ERR_FORBIDDEN. */
+int admit_priority_class(const struct admission *ad, const struct object *old, const struct object *now,
+                         struct error *err);
+/* One of the two classes that are always there: it cannot be deleted. */
+bool priority_is_builtin(const struct object *o);
+
 /* The cluster's configuration (cluster.c): ERR_FORBIDDEN for what cannot change while nodes hold ranges of pods'
  * addresses. */
 int admit_cluster_config(const struct admission *ad, const struct object *old, const struct object *now,

@@ -1,6 +1,7 @@
 /* delete and deletecollection: the rules of grace, finalizers and propagation are controllers/deletion.h's. */
 #include <string.h>
 
+#include "master/api/admission.h"
 #include "master/api/delete.h"
 #include "master/api/write.h"
 #include "master/auth/authority.h"
@@ -10,11 +11,13 @@
 #include "master/master.h"
 #include "proto/schema/selector.h"
 
-/* Namespaces that the cluster itself lives in, its list of revoked certificates and the record of its CA. */
+/* Namespaces that the cluster itself lives in, its list of revoked certificates, the record of its CA, and the built-in
+ * priority classes. */
 static bool is_protected(const struct object *o)
 {
     return (o->kind->id == KIND_NAMESPACE && (str_is(o->name, "default") || str_is(o->name, "kube-system"))) ||
-           revoked_is_list(o) || rotate_is_record(o) || reseal_is_record(o) || authority_is_secret(o);
+           revoked_is_list(o) || rotate_is_record(o) || reseal_is_record(o) || authority_is_secret(o) ||
+           priority_is_builtin(o);
 }
 
 static int request_deletion(struct api_call *c, struct txn *t, const struct object *o,

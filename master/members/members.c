@@ -26,6 +26,7 @@
 #include "proto/facts/cluster.h"
 #include "proto/facts/condition.h"
 #include "proto/facts/configdata.h"
+#include "proto/facts/priority.h"
 #include "proto/facts/storage.h"
 #include "proto/schema/release.h"
 #include "proto/text/text.h"
@@ -152,6 +153,25 @@ static void create_storage_class(struct arena *a, struct txn *t)
     txn_create_value(t, k, doc, NULL);
 }
 
+/* The classes that are always there. A cluster that was made before there were any gets them from the first leader
+ * whose cluster may hold them; until then they count without their objects (controllers/priority.c). */
+static void create_priority_classes(struct master *m, struct arena *a, struct txn *t)
+{
+    const struct kind *k = kind_by_id(KIND_PRIORITYCLASS);
+    for (size_t i = 0; i < ARRAY_SIZE(priority_builtins); i++) {
+        const struct priority_builtin *b = &priority_builtins[i];
+        if (store_level(replica_store(m->replica)) < k->since || view_get(tip_of(m), k, STR_NONE, str_of(b->name))) {
+            continue;
+        }
+        struct value *doc = new_object(a, k, NULL, b->name);
+        value_set(a, doc, "value", value_int(a, b->value));
+        value_set(a, doc, "globalDefault", value_bool(a, false));
+        value_set(a, doc, "description", value_cstr(a, b->description));
+        value_set(a, doc, "preemptionPolicy", value_cstr(a, PREEMPT_LOWER));
+        txn_create_value(t, k, doc, NULL);
+    }
+}
+
 /* A new cluster has one voter, this program: it begins with all that it can, and its first objects may be of any
  * kind. */
 static void begin_level(struct master *m, struct value *record, struct arena *a)
@@ -183,6 +203,7 @@ void members_bootstrap(struct master *m)
         txn_create_value(&t, k, doc, &err);
         create_storage_class(&a, &t);
     }
+    create_priority_classes(m, &a, &t);
     create_cluster_config(m, &a, &t);
     revoked_bootstrap(m, &t);
     read_tokens(m, &t);

@@ -94,6 +94,7 @@ void pod_update_check(const struct value *obj, const struct value *old, struct e
 void pod_validate(const struct value *obj, const struct value *old, struct errlist *l);
 void pod_spec_fill(struct arena *a, struct value *spec);
 void pod_fill(struct arena *a, struct value *obj);
+void pod_keep(struct arena *a, struct value *obj, const struct value *old);
 
 void pod_references(const struct object *o, kind_reference_cb *cb, void *data);
 /* What a pod's spec names, for pods and for templates (pod_refs.c). ns: the namespace it is or will be in. */

@@ -29,6 +29,7 @@
     X(resourcequota, RESOURCEQUOTA, 28)                                                                                \
     X(limitrange, LIMITRANGE, 29)                                                                                      \
     X(networkpolicy, NETWORKPOLICY, 30)                                                                                \
+    X(priorityclass, PRIORITYCLASS, 31)                                                                                \
     X(lease, LEASE, 33)
 
 #endif

@@ -33,7 +33,6 @@ static const struct {
     {"PodMetrics", "podmetrics"},
     {"PodSecurityPolicy", "podsecuritypolicies,podsecuritypolicy,psp"},
     {"PodTemplate", "podtemplates,podtemplate"},
-    {"PriorityClass", "priorityclasses,priorityclass,pc"},
     {"PriorityLevelConfiguration", "prioritylevelconfigurations,prioritylevelconfiguration"},
     {"ReplicationController", "replicationcontrollers,replicationcontroller,rc"},
     {"ResourceClaim", "resourceclaims,resourceclaim"},

@@ -47,6 +47,7 @@ const struct kind kind_pod = {
     .validate = pod_validate,
     .fill = pod_fill,
     .begin = pod_begin,
+    .keep = pod_keep,
     .doubt = pod_doubt,
     .references = pod_references,
     .in_all = true,

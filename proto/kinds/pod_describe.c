@@ -420,6 +420,9 @@ static void pod_head(struct buf *out, const struct object *o)
     describe_text(out, 0, POD_WIDTH, "Namespace:", o->ns);
     describe_label(out, 0, POD_WIDTH, "Priority:");
     buf_printf(out, "%" PRId64 "\n", mp_int(mp_path(m, "spec.priority"), 0));
+    if (!str_empty(mp_str(mp_path(m, "spec.priorityClassName")))) {
+        describe_text(out, 0, POD_WIDTH, "Priority Class Name:", mp_str(mp_path(m, "spec.priorityClassName")));
+    }
     if (account.n > 0) {
         describe_text(out, 0, POD_WIDTH, "Service Account:", account);
     }

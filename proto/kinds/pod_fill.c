@@ -1,4 +1,6 @@
 /* Defaults of pods that depend on more than one field. */
+#include "proto/facts/condition.h"
+#include "proto/facts/priority.h"
 #include "proto/facts/qos.h"
 #include "proto/kinds/volumes.h"
 #include "proto/model/quantity.h"
@@ -138,17 +140,39 @@ static const char *qos_class(const struct value *spec)
     return qos_name(qos_of(&sum));
 }
 
-/* The two classes that are always there. Source: Kubernetes' built-in system priority classes. */
+/* Of the built-in classes, which need no state. Others are looked up in it (controllers/priority.h). */
 static void priority_fill(struct arena *a, struct value *spec)
 {
-    static const struct {
-        const char *name;
-        int64_t priority;
-    } classes[] = {{"system-cluster-critical", 2000000000}, {"system-node-critical", 2000001000}};
-    for (unsigned i = 0; i < ARRAY_SIZE(classes); i++) {
-        if (value_get(spec, "priority") == NULL &&
-            str_is(value_to_str(value_get(spec, "priorityClassName")), classes[i].name)) {
-            value_set(a, spec, "priority", value_int(a, classes[i].priority));
+    const struct priority_builtin *class = priority_builtin_find(value_to_str(value_get(spec, "priorityClassName")));
+    if (class != NULL && value_get(spec, "priority") == NULL) {
+        value_set(a, spec, "priority", value_int(a, class->value));
+    }
+}
+
+/* "A pod with gates is not tried": it is said from the start, and without a time, as there is no clock here. */
+static void gated_fill(struct arena *a, const struct value *spec, struct value *status)
+{
+    if (value_count(value_get(spec, "schedulingGates")) == 0 || !value_is_map(status) ||
+        condition_get(status, "PodScheduled") != NULL) {
+        return;
+    }
+    struct value *c = value_map(a);
+    value_set(a, c, "type", value_cstr(a, "PodScheduled"));
+    value_set(a, c, "status", value_cstr(a, "False"));
+    value_set(a, c, "reason", value_cstr(a, "SchedulingGated"));
+    value_set(a, c, "message", value_cstr(a, "Scheduling is blocked due to non-empty scheduling gates"));
+    value_append(a, value_ensure_list(a, status, "conditions"), c);
+}
+
+/* What a manifest that comes again does not say, and what the pod got when it was made. */
+void pod_keep(struct arena *a, struct value *obj, const struct value *old)
+{
+    static const char *const given[] = {"priorityClassName", "priority", "preemptionPolicy"};
+    struct value *spec = value_get(obj, "spec");
+    for (size_t i = 0; value_is_map(spec) && i < ARRAY_SIZE(given); i++) {
+        const struct value *had = value_at(old, "spec", given[i], NULL);
+        if (had != NULL && value_is_null(value_get(spec, given[i]))) {
+            value_set(a, spec, given[i], value_copy(a, had));
         }
     }
 }
@@ -174,6 +198,7 @@ void pod_fill(struct arena *a, struct value *obj)
         }
     }
     priority_fill(a, spec);
+    gated_fill(a, spec, status);
     if (value_get(spec, "enableServiceLinks") == NULL) {
         value_set(a, spec, "enableServiceLinks", value_bool(a, true));
     }

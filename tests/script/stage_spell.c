@@ -9,10 +9,12 @@
  *       [priority=0] [port=8080] [selector=k=v] [tolerate=key:Effect[:seconds]] [finalizer=x] [restarts=0] [cost=0]
  *       [readyfor=30s] [unreadyfor=30s] [started=60s] [grace=30] [init-cpu=1]
  *       [claim=NAME[,NAME...]] [own=VOLUME[,VOLUME...] [class=c]]
+ *       [pc=PRIORITYCLASS] [policy=Never] [nominated=NODE] [gate=NAME] [gpu=1]
  *   configmap NAME [owner=KIND/NAME]
  *   pv NAME [size=1Gi] [modes=ReadWriteOnce,...] [class=c] [policy=Retain] [on=NODE] [for=CLAIM] [labels=a=b]
  *   pvc NAME [size=1Gi] [modes=ReadWriteOnce,...] [class=c] [noclass] [volume=PV] [selector=a=b]
  *   budget NAME [min=2] [max=50%] [select=app=web] [policy=AlwaysAllow]
+ *   pc NAME [value=0] [default] [never]
  *   class NAME [provisioner=reeve.io/local] [immediate] [policy=Delete] [grows] [default]
  * A node has [local=10Gi] of room for local volumes, under /volumes.
  * all with [ns=default]. */
@@ -106,7 +108,7 @@ static void write_owner(struct stage *w, struct buf *b, const struct words *ws)
 static void write_metadata(struct stage *w, struct arena *a, struct buf *b, const struct words *ws, const char *labels)
 {
     buf_printf(b, "metadata: {name: %s", ws->w[1]);
-    static const char *const wide[] = {"node", "namespace", "pv", "class"};
+    static const char *const wide[] = {"node", "namespace", "pv", "class", "pc"};
     bool namespaced = true;
     for (unsigned i = 0; i < ARRAY_SIZE(wide); i++) {
         namespaced = namespaced && strcmp(ws->w[0], wide[i]) != 0;
@@ -137,9 +139,12 @@ static void write_metadata(struct stage *w, struct arena *a, struct buf *b, cons
     buf_puts(b, "}\n");
 }
 
-static void write_resources(struct buf *b, const char *cpu, const char *memory)
+static void write_resources(struct buf *b, const char *cpu, const char *memory, const char *gpu)
 {
-    if (cpu != NULL || memory != NULL) {
+    if (gpu != NULL) {
+        buf_printf(b, ", resources: {limits: {example.com/gpu: %s}, requests: {cpu: %s, memory: %s}}", gpu,
+                   cpu == NULL ? "0" : cpu, memory == NULL ? "0" : memory);
+    } else if (cpu != NULL || memory != NULL) {
         buf_printf(b, ", resources: {requests: {cpu: %s, memory: %s}}", cpu == NULL ? "0" : cpu,
                    memory == NULL ? "0" : memory);
     }
@@ -180,11 +185,11 @@ static void write_pod_spec(struct arena *a, struct buf *b, const struct words *w
     buf_puts(b, "{");
     if (word(ws, "init-cpu", NULL) != NULL) {
         buf_puts(b, "initContainers: [{name: i, image: i");
-        write_resources(b, word(ws, "init-cpu", NULL), NULL);
+        write_resources(b, word(ws, "init-cpu", NULL), NULL, NULL);
         buf_puts(b, "}], ");
     }
     buf_printf(b, "containers: [{name: c, image: '%s'", word(ws, "image", "a"));
-    write_resources(b, word(ws, "cpu", NULL), word(ws, "memory", NULL));
+    write_resources(b, word(ws, "cpu", NULL), word(ws, "memory", NULL), word(ws, "gpu", NULL));
     if (word(ws, "port", NULL) != NULL) {
         buf_printf(b, ", ports: [{containerPort: %s, hostPort: %s}]", word(ws, "port", ""), word(ws, "port", ""));
     }
@@ -194,6 +199,15 @@ static void write_pod_spec(struct arena *a, struct buf *b, const struct words *w
     }
     if (word(ws, "priority", NULL) != NULL) {
         buf_printf(b, ", priority: %s", word(ws, "priority", "0"));
+    }
+    if (word(ws, "pc", NULL) != NULL) {
+        buf_printf(b, ", priorityClassName: %s", word(ws, "pc", ""));
+    }
+    if (word(ws, "policy", NULL) != NULL) {
+        buf_printf(b, ", preemptionPolicy: %s", word(ws, "policy", ""));
+    }
+    if (word(ws, "gate", NULL) != NULL) {
+        buf_printf(b, ", schedulingGates: [{name: %s}]", word(ws, "gate", ""));
     }
     if (word(ws, "grace", NULL) != NULL) {
         buf_printf(b, ", terminationGracePeriodSeconds: %s", word(ws, "grace", "30"));
@@ -218,6 +232,9 @@ static void spell_pod(struct stage *w, struct arena *a, struct buf *b, const str
     buf_puts(b, "spec: ");
     write_pod_spec(a, b, ws);
     buf_printf(b, "\nstatus:\n  phase: %s\n", word(ws, "phase", is_ready || unready ? "Running" : "Pending"));
+    if (word(ws, "nominated", NULL) != NULL) {
+        buf_printf(b, "  nominatedNodeName: %s\n", word(ws, "nominated", ""));
+    }
     if (word(ws, "started", NULL) != NULL) {
         buf_printf(b, "  startTime: '%s'\n", ago(w, a, word(ws, "started", "")));
     }
@@ -368,13 +385,21 @@ static void spell_budget(struct stage *w, struct arena *a, struct buf *b, const 
     buf_puts(b, "}\n");
 }
 
+static void spell_priority(struct stage *w, struct arena *a, struct buf *b, const struct words *ws)
+{
+    buf_puts(b, "apiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\n");
+    write_metadata(w, a, b, ws, "");
+    buf_printf(b, "value: %s\nglobalDefault: %s\npreemptionPolicy: %s\n", word(ws, "value", "0"),
+               flag(ws, "default") ? "true" : "false", flag(ws, "never") ? "Never" : "PreemptLowerPriority");
+}
+
 static const struct {
     const char *word;
     void (*spell)(struct stage *w, struct arena *a, struct buf *b, const struct words *ws);
 } spellings[] = {
     {"pod", spell_pod},         {"node", spell_node},       {"rs", spell_rs}, {"deployment", spell_deployment},
     {"namespace", spell_plain}, {"configmap", spell_plain}, {"pv", spell_pv}, {"pvc", spell_pvc},
-    {"class", spell_class},     {"budget", spell_budget}};
+    {"class", spell_class},     {"budget", spell_budget},   {"pc", spell_priority}};
 
 static bool spell_line(struct stage *w, const char *line, struct error *err)
 {

@@ -53,7 +53,7 @@ static void creating(void **state)
         {"rctl create quota q2 --hard=sheep=1", NULL, 1, "=",
          "spec.hard[sheep]: Invalid value: \"sheep\": must be a standard resource"},
         {"rctl delete quota q", NULL, 0, "deleted"},
-        {"rctl create nonsense x", NULL, 2, "=", "configmap, secret, namespace, deployment, job, quota and service"},
+        {"rctl create nonsense x", NULL, 2, "=", "poddisruptionbudget and priorityclass"},
         {"EDITOR='sed -i s/old/new/' rctl create -f cm.yaml --edit", NULL, 0, "=configmap/ed created\n"},
         {"rctl get cm ed -o jsonpath={.data.k}", NULL, 0, "=new"},
         {"rctl delete cm ed && EDITOR=true rctl create -f cm.yaml --edit --save-config", NULL, 0,

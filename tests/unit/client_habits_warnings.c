@@ -10,7 +10,7 @@ static int set_up(void **state)
                 "  selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec:\n"
                 "      serviceAccountName: robot\n      containers:\n      - {name: c, image: 'nginx:1'}\n");
     habits_must(h, "sed 's/serviceAccountName: robot/runtimeClassName: gvisor/' web.yaml > refused.yaml", NULL);
-    habits_must(h, "sed 's/serviceAccountName: robot/priority: 5/' web.yaml > quiet.yaml", NULL);
+    habits_must(h, "sed 's/serviceAccountName: robot/terminationGracePeriodSeconds: 5/' web.yaml > quiet.yaml", NULL);
     *state = h;
     return 0;
 }

@@ -67,7 +67,7 @@ static void kinds_that_are_not_there_yet_are_known(void **state)
     static const char *const rows[][2] = {
         {"Gateway", "Gateway"},  {"cronjobs.batch", "CronJob"},
         {"cj", "CronJob"},       {"rc", "ReplicationController"},
-        {"pc", "PriorityClass"}, {"sa", "ServiceAccount"},
+        {"sa", "ServiceAccount"},
         {"ing", "Ingress"},      {"crd", "CustomResourceDefinition"},
         {"role", "Role"},        {"rolebindings.rbac.authorization.k8s.io", "RoleBinding"},
     };

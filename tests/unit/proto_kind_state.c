@@ -353,7 +353,6 @@ static void promises_that_are_not_kept_are_refused(void **state)
     fixture_bad(f, DEPLOYMENT(PROFILE, "i"),
                 "spec.template.spec.securityContext.appArmorProfile: Forbidden: not carried out yet: no AppArmor");
     fixture_bad(f, POD("runtimeClassName: gvisor,"), "spec.runtimeClassName: Forbidden");
-    fixture_bad(f, POD("priorityClassName: nosuch,"), "system-cluster-critical; write priority instead");
     fixture_bad(f, POD("volumes: [{name: v, cephfs: {monitors: [m]}}],"), "spec.volumes[0].cephfs: Forbidden");
     fixture_good(f, POD("volumes: [{name: v, persistentVolumeClaim: {claimName: c}}],"));
     fixture_good(f, POD("hostUsers: false,"));

@@ -13,7 +13,7 @@ SCRIPT("adoption"), SCRIPT("api_service"), SCRIPT("autoscaler"), SCRIPT("autosca
     SCRIPT("job_policy"), SCRIPT("job_suspend"), SCRIPT("limit_range"), SCRIPT("load_balancer"),
     SCRIPT("names_too_long"), SCRIPT("namespace_deletion"), SCRIPT("node_ipam"), SCRIPT("node_ipam_config"),
     SCRIPT("node_lost"), SCRIPT("node_lost_briefly"), SCRIPT("node_lost_calendar"), SCRIPT("nodes_all_lost"),
-    SCRIPT("out_of_service"), SCRIPT("owners_in_a_circle"), SCRIPT("pod_garbage"), SCRIPT("quota"),
+    SCRIPT("out_of_service"), SCRIPT("owners_in_a_circle"), SCRIPT("pod_garbage"), SCRIPT("priority"), SCRIPT("quota"),
     SCRIPT("quota_others"), SCRIPT("quota_unasked"), SCRIPT("references"), SCRIPT("replicaset_deletion_order"),
     SCRIPT("replicaset_failed_pods"), SCRIPT("service_repair"), SCRIPT("revisions_forged"),
     SCRIPT("statefulset_claims"), SCRIPT("statefulset_closed"), SCRIPT("statefulset_rollout"),
