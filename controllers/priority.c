@@ -59,8 +59,7 @@ static bool find(const struct view *v, const struct txn *with, struct str name, 
     return builtin != NULL || str_empty(name);
 }
 
-int priority_give(const struct view *v, const struct txn *with, struct arena *a, struct value *spec,
-                  struct error *err)
+int priority_give(const struct view *v, const struct txn *with, struct arena *a, struct value *spec, struct error *err)
 {
     struct priority p;
     struct str name = value_to_str(value_get(spec, "priorityClassName"));

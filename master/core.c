@@ -358,6 +358,7 @@ int64_t core_next_deadline(const struct core *c)
     if (c->controllers != NULL &&
         (!replica_leading(c->replica) || replica_has_room(c->replica))) { /* or an entry wakes us */
         at = MIN(at, controllers_next_deadline(c->controllers));
+        at = MIN(at, scheduler_next_deadline(c->scheduler));
     }
     return at;
 }

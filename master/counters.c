@@ -86,5 +86,9 @@ void master_counters(struct master *m, const struct replica_stats *s, struct cou
                        (uint64_t)laps_longest_part_us(&m->laps, LAP_##part, master_clock_us()));
     LAPS(COUNT_LAP)
     counters_add(out, "podsBound", "pods that the scheduler has given a node", ss.bound);
+    counters_add(out, "preemptions", "pods for which others of lower priority were deleted", ss.preemptions);
+    counters_add(out, "preemptionVictims", "pods that were deleted for others of higher priority", ss.victims);
+    counters_add(out, "retriesFound", "kinds of pods that waited although there was room: a wake-up was lost",
+                 ss.retry_found);
     counters_add_level(out, "podsParked", "pods that fit nowhere at the moment", ss.parked);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "proto/facts/priority.h"
 #include "proto/model/quantity.h"
 #include "scheduler/topology.h"
 #include "scheduler/volumes.h"
@@ -79,8 +80,9 @@ static uint64_t labels_hash(const struct object *pod, bool individual)
 
 void class_identify(const struct object *pod, bool individual, uint8_t id[16], uint8_t shape[16])
 {
-    static const char *const read[] = {"nodeSelector", "affinity", "tolerations",    "priority",
-                                       "containers",   "overhead", "initContainers", "topologySpreadConstraints"};
+    static const char *const read[] = {"nodeSelector",    "affinity", "tolerations",    "priority",
+                                       "containers",      "overhead", "initContainers", "topologySpreadConstraints",
+                                       "preemptionPolicy"};
     XXH128_hash_t parts[ARRAY_SIZE(read) + 4] = {0};
     bool own;
     struct mp spec = mp_get(object_mp(pod), "spec");
@@ -139,10 +141,13 @@ void class_init(struct sched_class *c, const struct object *pod)
     c->node_selector = mp_get(spec, "nodeSelector");
     c->affinity = mp_path(spec, "affinity.nodeAffinity");
     c->node_name = mp_str(mp_get(spec, "nodeName"));
-    c->priority = mp_int(mp_get(spec, "priority"), 0);
+    c->priority = priority_of_pod(spec);
+    c->preempts = priority_preempts(spec);
+    images_read_pod(&c->images, spec);
     c->heap_at = UINT32_MAX;
     list_init(&c->active);
     list_init(&c->parked);
+    list_init(&c->nominated);
     list_init(&c->parked_link);
     list_init(&c->placed);
     resources_of_pod(&c->request, spec);
@@ -167,6 +172,7 @@ void class_close(struct sched_class *c)
 {
     assert(c->table == NULL && c->places == NULL);
     resources_close(&c->request);
+    images_close(&c->images);
     claims_free(c->claims);
     free(c->ports);
     free(c->reasons);
@@ -175,12 +181,20 @@ void class_close(struct sched_class *c)
 
 /* ---- Nodes ---- */
 
+void sched_node_init(struct sched_node *n, const struct sched_policy *policy)
+{
+    n->policy = policy;
+    list_init(&n->pods);
+    list_init(&n->nominated_link);
+}
+
 void sched_node_set_object(struct sched_node *n, const struct object *o)
 {
     struct object *former = n->obj;
     n->obj = o == NULL ? NULL : object_ref(o);
     object_unref(former);
     resources_close(&n->alloc);
+    images_close(&n->images);
     n->labels = n->taints = mp_of(NULL, 0);
     n->pods_alloc = 0;
     n->unschedulable = n->offers_local = false;
@@ -197,6 +211,7 @@ void sched_node_set_object(struct sched_node *n, const struct object *o)
     n->unschedulable = mp_bool(mp_path(root, "spec.unschedulable"), false);
     resources_add_mp(&n->alloc, allocatable);
     resources_clamp(&n->alloc, AMOUNT_MAX - 1);
+    images_read_node(&n->images, mp_path(root, "status.images"));
     struct str root_path;
     n->offers_local = storage_node_offers(n->obj, &root_path, &n->local_kib);
     n->local_kib /= 1024;
@@ -244,8 +259,12 @@ void sched_node_account(struct sched_node *n, const struct sched_class *c, int s
 
 void sched_node_close(struct sched_node *n)
 {
+    assert(list_empty(&n->pods) && n->nominees_count == 0);
     sched_node_set_object(n, NULL);
     resources_close(&n->used);
+    levels_close(&n->levels);
+    levels_close(&n->leaving);
+    free(n->nominees);
     free(n->ports);
     free(n->name);
 }

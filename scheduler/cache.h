@@ -58,12 +58,56 @@ struct group {
 unsigned group_count(const struct group *g, unsigned slot); /* g NULL: 0 */
 void group_add(struct group *g, unsigned slot, int change);
 
+/* ---- Levels: what the pods of a node ask for, by their priority (levels.c) ---- */
+struct level {
+    int64_t priority;
+    unsigned pods;
+    int64_t fixed[RESOURCE_FIXED];
+};
+struct levels {
+    struct level *items; /* the lowest priority first; none of them is empty */
+    unsigned count, cap;
+};
+struct sched_class;
+struct sched_node;
+void levels_account(struct levels *l, const struct sched_class *c, int sign);
+void levels_close(struct levels *l);
+/* Would the node have room for the class if pods of lower priority were gone, as far as sums tell? *highest: up to
+ * which priority they must go at least; INT64_MIN: none of them, what leaves anyway is enough. */
+bool levels_reach(const struct sched_node *n, const struct sched_class *c, int64_t *highest);
+
+/* ---- Nominees: pods for which a node's room is kept (nominate.c) ---- */
+struct sched_pod;
+struct nominee {
+    struct sched_pod *pod;
+    const struct sched_class *class; /* NULL: not counted just now */
+};
+
+/* ---- Images (images.c) ---- */
+#define NODE_IMAGES_MAX 256u /* names of a node's images that are looked at */
+struct sched_image {
+    uint64_t name; /* hash */
+    int64_t bytes;
+};
+struct sched_images {
+    struct sched_image *items; /* by name */
+    unsigned count;
+};
+void images_read_node(struct sched_images *to, struct mp images); /* status.images */
+void images_read_pod(struct sched_images *to, struct mp spec);    /* of its containers; bytes 0 */
+void images_close(struct sched_images *i);
+int64_t images_bytes(const struct sched_images *i, uint64_t name); /* 0 if absent */
+
+/* ---- How nodes are scored, as the cluster's configuration says ---- */
+struct sched_policy {
+    bool pack; /* MostAllocated: the fullest node that has room; else LeastAllocated */
+};
+
 /* ---- Nodes ---- */
 struct sched_node {
     struct object *obj; /* NULL: pods are bound to it, but it does not exist (yet) */
     char *name;
     unsigned slot;
-    struct list pods;         /* sched_pod.on_node */
     struct mp labels, taints; /* in obj */
     bool unschedulable;
     struct resources alloc, used;
@@ -75,6 +119,16 @@ struct sched_node {
     bool offers_local;
     int64_t local_kib, local_used_kib;
     unsigned volumes;
+    const struct sched_policy *policy;
+    struct sched_images images;
+    /* Preemption */
+    struct list pods;      /* of sched_pod.on_node: bound to it or about to be */
+    struct levels levels;  /* of those that stay */
+    struct levels leaving; /* of those that are being deleted */
+    struct nominee *nominees;
+    unsigned nominees_count;
+    bool nominees_stale;        /* something has changed since they were looked at */
+    struct list nominated_link; /* among the nodes that have nominees */
 };
 
 /* ---- Classes ---- */
@@ -93,21 +147,29 @@ struct sched_class {
     struct host_port *ports;
     unsigned ports_count;
     int64_t priority;
+    bool preempts; /* preemptionPolicy */
+    struct sched_images images;
     struct group *group;         /* NULL without an owner */
     struct sched_claims *claims; /* NULL without claims */
     struct class_places *places; /* what it wants of other pods; places_attach */
     struct list placed;          /* of sched_pod.link: on nodes */
     /* queue */
     struct list active, parked; /* of sched_pod.link, by age */
-    unsigned active_count, parked_count;
+    struct list nominated;      /* parked, too, but for those room is kept */
+    unsigned active_count, parked_count, nominated_count;
     uint32_t heap_at;
-    uint64_t helpful_seen; /* parked: changes up to here were looked at */
-    bool waking;           /* something fits that did not: parked pods are woken one group after the other */
+    uint64_t judged;        /* changes for the better up to here are in the judgement that no node will do, */
+    uint64_t judged_places; /* and changes of places */
+    uint64_t helpful_seen;  /* parked: changes up to here were looked at */
+    bool waking;            /* something fits that did not: parked pods are woken one group after the other */
     struct list parked_link;
     /* evaluation */
     struct sched_table *table;
     char *reasons; /* text of the last parking, as of reasons_seq */
     uint64_t reasons_seq;
+    /* preemption: which slots are still to be looked at, and since when it is known that nothing helps */
+    uint32_t search_at, search_left;
+    uint64_t search_vain; /* helpful changes + 1; 0: not known */
 };
 /* The identity of a pod's class: all that filters, scores and the queue read. individual: with the labels that pods of
  * one template do not share (topology.h). shape: the same without any labels; may be NULL. */
@@ -115,6 +177,7 @@ void class_identify(const struct object *pod, bool individual, uint8_t id[16], u
 void class_init(struct sched_class *c, const struct object *pod);
 void class_close(struct sched_class *c);
 
+void sched_node_init(struct sched_node *n, const struct sched_policy *policy);
 void sched_node_set_object(struct sched_node *n, const struct object *o); /* NULL: it is gone */
 /* The pod's share comes (sign 1) or goes (-1). */
 void sched_node_account(struct sched_node *n, const struct sched_class *c, int sign);
@@ -127,7 +190,8 @@ struct reasons {
 void reasons_add(struct reasons *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A hash of what plugins read of a pod's spec beside what struct sched_class has; 0 if that is nothing. */
 uint64_t plugins_identify(struct mp spec);
-/* The one feasibility function (G7): binding, explain and plan all come here. */
+/* The one feasibility function (G7): binding, explain, preemption and plan all come here. Nominees of the node whose
+ * priority is not lower count as if they were on it. */
 bool sched_node_fits(const struct sched_class *c, const struct sched_node *n, struct reasons *why);
 /* The same in two halves for tables. fixed: -1 if it never fits, else the score of the fixed part. */
 int sched_node_fixed_score(const struct sched_class *c, const struct sched_node *n);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proto/facts/cluster.h"
 #include "proto/facts/pod_state.h"
 
 #define KEY_MAX 600u /* of a pod: namespace/name */
@@ -68,7 +69,7 @@ void class_unref(struct scheduler *s, struct sched_class *c)
     if (--c->refs > 0) {
         return;
     }
-    assert(c->active_count == 0 && c->parked_count == 0 && c->heap_at == UINT32_MAX);
+    assert(c->active_count == 0 && c->parked_count == 0 && c->nominated_count == 0 && c->heap_at == UINT32_MAX);
     table_drop(s, c);
     places_detach(s, c);
     if (c->group != NULL) {
@@ -81,11 +82,12 @@ void class_unref(struct scheduler *s, struct sched_class *c)
 
 /* ---- Nodes ---- */
 
-void sched_node_changed(struct scheduler *s, const struct sched_node *n, bool fixed, bool helpful)
+void sched_node_changed(struct scheduler *s, struct sched_node *n, bool fixed, bool helpful)
 {
     s->changes++;
     s->ring[s->changes % CHANGES_MAX] = n->slot;
     s->slot_changed[n->slot] = s->changes;
+    n->nominees_stale = true;
     if (fixed) {
         s->slot_fixed[n->slot] = s->changes;
         s->nodes_moved = true;
@@ -123,8 +125,8 @@ static struct sched_node *node_get(struct scheduler *s, struct str name)
     struct sched_node *n = strmap_get(&s->nodes, name);
     if (n == NULL) {
         n = xcalloc(1, sizeof *n);
+        sched_node_init(n, &s->policy);
         n->name = xstrndup(name.p, name.n);
-        list_init(&n->pods);
         n->slot = slot_take(s);
         s->slots[n->slot] = n;
         strmap_set(&s->nodes, name, n);
@@ -132,9 +134,9 @@ static struct sched_node *node_get(struct scheduler *s, struct str name)
     return n;
 }
 
-static void node_drop_if_unused(struct scheduler *s, struct sched_node *n)
+void node_drop_if_unused(struct scheduler *s, struct sched_node *n)
 {
-    if (n->obj != NULL || n->pods_used > 0 || n->volumes > 0) {
+    if (n->obj != NULL || n->pods_used > 0 || n->volumes > 0 || n->nominees_count > 0) {
         return;
     }
     sched_node_changed(s, n, true, false);
@@ -150,11 +152,11 @@ static bool mp_same(struct mp a, struct mp b)
     return n == (size_t)(b.end - b.p) && (n == 0 || memcmp(a.p, b.p, n) == 0);
 }
 
-/* Nothing that filters or scores read: heartbeats of conditions, images, addresses. */
+/* Nothing that filters or scores read: heartbeats of conditions, addresses. */
 static bool node_same_for_us(const struct object *a, const struct object *b)
 {
-    static const char *const read[] = {"metadata.labels", "spec.taints", "spec.unschedulable", "status.allocatable",
-                                       "status.capacity"};
+    static const char *const read[] = {"metadata.labels",    "spec.taints",     "spec.unschedulable",
+                                       "status.allocatable", "status.capacity", "status.images"};
     for (unsigned i = 0; i < ARRAY_SIZE(read); i++) {
         if (!mp_same(mp_path(object_mp(a), read[i]), mp_path(object_mp(b), read[i]))) {
             return false;
@@ -223,13 +225,39 @@ static void pod_obj_set(struct sched_pod *p, const struct object *o)
     object_unref(former);
 }
 
+static struct levels *levels_of(const struct sched_pod *p)
+{
+    return p->leaving ? &p->node->leaving : &p->node->levels;
+}
+
+void pod_set_leaving(struct scheduler *s, struct sched_pod *p, bool leaving)
+{
+    assert(p->state == POD_ASSUMED || p->state == POD_BOUND);
+    if (p->leaving == leaving) {
+        return;
+    }
+    levels_account(levels_of(p), p->class, -1);
+    p->leaving = leaving;
+    levels_account(levels_of(p), p->class, 1);
+    if (leaving) {
+        places_leaving(s, p->class, p->node);
+    } else {
+        places_account(s, p->class, p->node, -1, false);
+        places_account(s, p->class, p->node, 1, true);
+    }
+    sched_node_changed(s, p->node, false, leaving); /* who wants to be apart may have room, and who pushes out */
+}
+
 static void pod_leave_node(struct scheduler *s, struct sched_pod *p)
 {
-    struct sched_node *n = TAKE_PTR(p->node);
-    list_remove(&p->link);
+    levels_account(levels_of(p), p->class, -1);
+    levels_account(&s->bound, p->class, -1);
     list_remove(&p->on_node);
+    list_remove(&p->link);
+    struct sched_node *n = TAKE_PTR(p->node);
     sched_node_account(n, p->class, -1);
     places_account(s, p->class, n, -1, !p->leaving);
+    p->leaving = false;
     s->storage_changes += p->class->claims != NULL;
     sched_node_changed(s, n, false, true);
     node_drop_if_unused(s, n);
@@ -237,9 +265,12 @@ static void pod_leave_node(struct scheduler *s, struct sched_pod *p)
 
 static void pod_enter_node(struct scheduler *s, struct sched_pod *p, struct sched_node *n)
 {
+    assert(p->node == NULL);
     p->node = n;
     list_push_back(&p->class->placed, &p->link);
     list_push_back(&n->pods, &p->on_node);
+    levels_account(levels_of(p), p->class, 1);
+    levels_account(&s->bound, p->class, 1);
     sched_node_account(n, p->class, 1);
     places_account(s, p->class, n, 1, !p->leaving);
     s->storage_changes += p->class->claims != NULL;
@@ -250,6 +281,7 @@ void pod_assume(struct scheduler *s, struct sched_pod *p, struct sched_node *n)
 {
     assert(p->state == POD_ACTIVE);
     queue_remove(s, p);
+    nominee_drop(s, p);
     p->state = POD_ASSUMED;
     pod_enter_node(s, p, n);
 }
@@ -259,12 +291,15 @@ void pod_unassume(struct scheduler *s, struct sched_pod *p)
     assert(p->state == POD_ASSUMED);
     pod_leave_node(s, p);
     queue_add(s, p);
+    nominee_read(s, p);
 }
 
 static void pod_drop(struct scheduler *s, struct sched_pod *p)
 {
     if (p->state == POD_ACTIVE || p->state == POD_PARKED) {
         queue_remove(s, p);
+        nominee_drop(s, p);
+        queue_wake_more(s, p->class); /* who was woken and goes leaves its turn to the next */
     } else {
         pod_leave_node(s, p);
     }
@@ -295,7 +330,7 @@ static void pod_add(struct scheduler *s, const struct object *o, enum pod_wish w
         return; /* a name that no API lets in: such a pod is not placed, and no node's room is counted for it */
     }
     struct sched_pod *p = xcalloc(1, sizeof *p + o->ns.n + 1 + o->name.n + 1);
-    p->key_size = (unsigned)key_write(p->key, o->ns, o->name);
+    p->key_size = (uint16_t)key_write(p->key, o->ns, o->name);
     p->class = class_get(s, o);
     p->leaving = o->deleting;
     list_init(&p->link);
@@ -309,6 +344,7 @@ static void pod_add(struct scheduler *s, const struct object *o, enum pod_wish w
     pod_obj_set(p, o);
     p->seq = ++s->seq;
     queue_add(s, p);
+    nominee_read(s, p);
 }
 
 /* True if what we know of the pod still stands, but for its body. */
@@ -324,12 +360,8 @@ static bool pod_keep(struct scheduler *s, struct sched_pod *p, const struct obje
             !mp_same(object_labels(former), object_labels(now))) {
             return false;
         }
-        if (now->deleting && !p->leaving) {
-            p->leaving = true;
-            places_leaving(s, p->class, p->node);
-            sched_node_changed(s, p->node, false, true);
-        }
         p->state = POD_BOUND;
+        pod_set_leaving(s, p, now->deleting);
         pod_obj_set(p, NULL);
         return true;
     }
@@ -342,6 +374,7 @@ static bool pod_keep(struct scheduler *s, struct sched_pod *p, const struct obje
         return false;
     }
     pod_obj_set(p, now);
+    nominee_read(s, p);
     return true;
 }
 
@@ -398,6 +431,19 @@ static void observe_volume(struct scheduler *s, const struct object *old, const 
     s->storage_changes += old == NULL || now == NULL || !object_same_but_status(now, old);
 }
 
+/* Whatever was scored is scored anew. */
+static void observe_config(struct scheduler *s, const struct object *config)
+{
+    struct cluster_config c;
+    cluster_config_read(config, &c);
+    if (s->policy.pack != c.pack) {
+        s->policy.pack = c.pack;
+        while (!list_empty(&s->tables)) {
+            table_drop(s, LIST_ENTRY(s->tables.next, struct sched_table, lru)->owner);
+        }
+    }
+}
+
 bool class_resolve(struct scheduler *s, struct sched_class *c, const struct view *tip)
 {
     if (c->claims == NULL || c->claims->seen == s->storage_changes + 1) {
@@ -426,6 +472,8 @@ void scheduler_observe(struct scheduler *s, const struct change *changes, unsign
             s->storage_changes++;
         } else if (o->kind->id == KIND_NAMESPACE) {
             places_observe_namespace(s, changes[i].old, changes[i].new);
+        } else if (o->kind->id == KIND_CLUSTERCONFIGURATION) {
+            observe_config(s, changes[i].new);
         }
     }
 }
@@ -442,6 +490,7 @@ static void state_open(struct scheduler *s)
     list_init(&s->tables);
     list_init(&s->parked_classes);
     places_open(s);
+    list_init(&s->nominated_nodes);
     s->ring = xcalloc(CHANGES_MAX, sizeof *s->ring);
     s->helpful_ring = xcalloc(CHANGES_MAX, sizeof *s->helpful_ring);
 }
@@ -465,7 +514,8 @@ static void state_close(struct scheduler *s)
             free(s->slots[i]);
         }
     }
-    assert(s->classes.count == 0 && s->groups.count == 0 && s->heap_count == 0);
+    assert(s->classes.count == 0 && s->groups.count == 0 && s->heap_count == 0 && s->nominees == 0);
+    levels_close(&s->bound);
     places_close(s);
     strmap_close(&s->pods);
     strmap_close(&s->classes);
@@ -514,12 +564,19 @@ static void build(struct scheduler *s, const struct view *tip)
     bool individual = s->places.individual || s->places.individual_due;
     struct scheduler_config config = s->config;
     struct rng rng = s->rng;
-    struct scheduler_stats stats = {
-        .bound = s->stats.bound, .unschedulable = s->stats.unschedulable, .evaluations = s->stats.evaluations};
+    struct scheduler_stats stats = {.bound = s->stats.bound,
+                                    .unschedulable = s->stats.unschedulable,
+                                    .evaluations = s->stats.evaluations,
+                                    .preemptions = s->stats.preemptions,
+                                    .victims = s->stats.victims,
+                                    .retries = s->stats.retries,
+                                    .retry_found = s->stats.retry_found,
+                                    .violations = s->stats.violations};
     state_close(s);
     *s = (struct scheduler){.config = config, .rng = rng, .stats = stats};
     state_open(s);
     s->places.individual = individual;
+    observe_config(s, view_get(tip, kind_by_id(KIND_CLUSTERCONFIGURATION), STR_NONE, STR(CLUSTER_CONFIG_NAME)));
     struct view_iter it;
     view_iter(&it, tip, kind_by_id(KIND_NAMESPACE), STR_NONE);
     VIEW_FOR(o, &it)
@@ -573,4 +630,5 @@ void scheduler_stats(const struct scheduler *s, struct scheduler_stats *out)
     *out = s->stats;
     out->nodes = s->nodes_present;
     out->classes = (unsigned)s->classes.count;
+    out->nominees = s->nominees;
 }

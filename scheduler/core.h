@@ -1,5 +1,6 @@
 /* The scheduler's state, shared by its own files: core.c (what is where), queue.c (who is next), evaluate.c (tables),
- * decide.c (bindings and reasons). */
+ * decide.c (bindings and reasons), preempt.c (who has to go), nominate.c (for whom room is kept), retry.c (what the
+ * wake-ups forgot). */
 #ifndef SCHEDULER_CORE_H
 #define SCHEDULER_CORE_H
 
@@ -20,24 +21,30 @@
 /* of all tables: fewer of them where there are very many nodes; one at least */
 #define TABLES_BYTES_MAX (192u << 20)
 
+#define NOMINEES_LOOK_MS 5000   /* how often it is looked at whether those that nominees wait for still go */
+#define RETRY_MS         300000 /* how often all that waits is looked at without a reason */
+#define RETRY_CLASSES    4u     /* of them in a round */
+
 /*      observe: a pod without a node             decide: fits            observe: bound
  *   ------------------------------> ACTIVE ------------------> ASSUMED -----------------> BOUND
  *                                   ^    |                        |
  *      a change that could help     |    | decide: fits nowhere   | the transaction failed: ACTIVE again
  *                                   |    v
- *                                   PARKED                                                             */
+ *                                   PARKED
+ * A pod that is ACTIVE or PARKED may be the nominee of a node. */
 enum sched_pod_state { POD_ACTIVE, POD_PARKED, POD_ASSUMED, POD_BOUND };
 struct sched_pod {
     struct list link;    /* in its class: ACTIVE, PARKED, or placed */
     struct list on_node; /* ASSUMED, BOUND: in its node */
     struct object *obj;  /* ACTIVE, PARKED, ASSUMED: as last seen; NULL when bound */
     struct sched_class *class;
-    struct sched_node *node; /* ASSUMED, BOUND */
-    enum sched_pod_state state;
-    bool leaving; /* it is being deleted */
-    uint64_t seq; /* age in the queue */
-    unsigned key_size;
-    char key[]; /* namespace/name */
+    struct sched_node *node; /* ASSUMED, BOUND: its own; ACTIVE, PARKED: where room is kept for it, or NULL */
+    uint64_t seq;            /* age in the queue */
+    uint32_t round;          /* the last one that wrote to it: a round writes to a pod once */
+    uint16_t key_size;
+    uint8_t state; /* enum sched_pod_state */
+    bool leaving;  /* ASSUMED, BOUND: it is being deleted, or will be by this round */
+    char key[];    /* namespace/name */
 };
 struct scheduler {
     struct scheduler_config config;
@@ -54,7 +61,15 @@ struct scheduler {
     struct list tables;                  /* the most recently used first */
     unsigned tables_count;
     struct list parked_classes;
-    struct places places;      /* topology.h */
+    struct places places;        /* topology.h */
+    struct list nominated_nodes; /* of sched_node.nominated_link */
+    unsigned nominees;
+    struct levels bound; /* of all pods that are bound: whether there is anybody of lower priority at all */
+    struct sched_policy policy;
+    uint32_t round;
+    int64_t nominees_due_ms;   /* of env's clock: when time may have made a nomination void; 0: there is none */
+    int64_t retry_due_ms;      /* when parked classes are looked at for no reason; 0: none is parked */
+    unsigned retry_left;       /* classes of the retry that is under way */
     uint64_t storage_changes;  /* of claims, volumes, classes, and of who uses claims */
     uint64_t storage_woken;    /* those up to here were looked at for all parked classes */
     bool nodes_moved;          /* since the last round: what waiting pods were told may be out of date */
@@ -67,11 +82,14 @@ struct scheduler {
 /* ---- core.c ---- */
 struct sched_class *class_get(struct scheduler *s, const struct object *pod); /* adds a ref */
 void class_unref(struct scheduler *s, struct sched_class *c);
+void node_drop_if_unused(struct scheduler *s, struct sched_node *n);
 /* A node changed. fixed: also what does not move with pods; helpful: something may fit now that did not. */
-void sched_node_changed(struct scheduler *s, const struct sched_node *n, bool fixed, bool helpful);
+void sched_node_changed(struct scheduler *s, struct sched_node *n, bool fixed, bool helpful);
 struct sched_pod *pod_find(const struct scheduler *s, struct str ns, struct str name);
 void pod_assume(struct scheduler *s, struct sched_pod *p, struct sched_node *n); /* ACTIVE -> ASSUMED */
 void pod_unassume(struct scheduler *s, struct sched_pod *p);                     /* ASSUMED -> ACTIVE */
+/* It is being deleted (or, after all, is not): ASSUMED, BOUND. */
+void pod_set_leaving(struct scheduler *s, struct sched_pod *p, bool leaving);
 
 /* Of a class with claims: what they are now. True: something is another than before. */
 bool class_resolve(struct scheduler *s, struct sched_class *c, const struct view *tip);
@@ -85,6 +103,8 @@ struct sched_pod *queue_head(const struct sched_class *c);
 /* Parked classes that a change helps, or whose claims are others now: the first WAKE_MAX pods of each. True: it was
  * not finished, and is to be called once more. */
 bool queue_wake(struct scheduler *s, const struct view *tip);
+/* The first WAKE_MAX parked pods of a class. */
+void queue_wake_class(struct scheduler *s, struct sched_class *c);
 /* Before the next pod of a class is taken: the next parked ones, while those woken before them have found a place. */
 void queue_wake_more(struct scheduler *s, struct sched_class *c);
 
@@ -98,8 +118,51 @@ void reasons_write(struct scheduler *s, const struct sched_class *c, struct buf 
 /* ---- binding.c ---- */
 int binding_write(struct txn *t, struct arena *a, const struct view *tip, const struct object *pod, const char *node,
                   int64_t wall_ms, struct error *err);
-/* True if anything had to be written. */
+/* nominated: the node where room is kept for it; NULL: none. True if anything had to be written. */
 bool unschedulable_write(struct txn *t, struct arena *a, const struct view *tip, const struct object *pod,
-                         const char *message, bool event, int64_t wall_ms);
+                         const char *message, const char *nominated, bool event, int64_t wall_ms);
+/* A pod is deleted, with its own grace, so that the preemptor gets its room. */
+int victim_write(struct txn *t, struct arena *a, const struct view *tip, const struct object *victim,
+                 const struct object *preemptor, const char *node, int64_t wall_ms, struct error *err);
+
+/* ---- nominate.c ---- */
+/* ACTIVE or PARKED: room is kept on the node from now on, and no longer on another. */
+void nominee_set(struct scheduler *s, struct sched_pod *p, struct sched_node *n);
+void nominee_drop(struct scheduler *s, struct sched_pod *p); /* harmless if it is none */
+/* As status.nominatedNodeName has it. */
+void nominee_read(struct scheduler *s, struct sched_pod *p);
+/* Does the node take the pod now, with all other nominees, but for its own? */
+bool nominee_fits(struct scheduler *s, struct sched_pod *p);
+/* Those whose place is free, or never will be, become active. */
+void nominees_wake(struct scheduler *s, const struct view *tip, int64_t wall_ms);
+void nominees_watch(struct scheduler *s); /* at the end of a round: there is a time to look at them again, if any */
+
+/* ---- preempt.c ---- */
+struct disruption_budgets;
+struct preemption { /* of one round */
+    struct scheduler *s;
+    const struct view *tip;
+    int64_t wall_ms;
+    struct txn *t;
+    struct arena arena;
+    struct disruption_budgets *budgets; /* NULL until the first is asked for */
+    struct victim *items;
+    unsigned cap;
+};
+enum preempt_result {
+    PREEMPT_NONE,  /* nobody's going helps, or it may push out nobody */
+    PREEMPT_LATER, /* not all nodes were looked at, or the transaction is full: in the next round */
+    PREEMPT_DONE,  /* p is a nominee, and who is in its way is deleted (in the transaction) */
+};
+void preemption_init(struct preemption *x, struct scheduler *s, const struct view *tip, int64_t wall_ms, struct txn *t);
+void preemption_close(struct preemption *x);
+enum preempt_result preempt_for(struct preemption *x, struct sched_pod *p);
+/* The nominee's node takes it when those that are being deleted are gone. */
+bool nomination_holds(struct preemption *x, struct sched_pod *p);
+/* Would it help the class on this node if others went? */
+bool preempt_could_help(struct scheduler *s, const struct sched_class *c, struct sched_node *n);
+
+/* ---- retry.c ---- */
+void retry_some(struct scheduler *s, const struct view *tip);
 
 #endif

@@ -1,4 +1,4 @@
-/* Decisions: the best node for the next pod, or why there is none. */
+/* Decisions: the best node for the next pod, or who has to go for it, or why there is none. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -13,6 +13,8 @@ struct round {
     unsigned looks;
     int64_t end_ms; /* 0: no budget */
     bool late;
+    bool preempted; /* who goes at once has left its room for the next round */
+    struct preemption preemption;
 };
 
 /* Asked before each decision: now and then it looks at the clock. */
@@ -28,7 +30,11 @@ static void park_with_reason(struct round *r, struct sched_pod *p, const char *m
 {
     struct arena a;
     arena_init(&a);
-    if (unschedulable_write(r->t, &a, r->tip, p->obj, message, p->class->parked_count < EVENTS_MAX, r->wall_ms)) {
+    const struct sched_class *c = p->class;
+    bool event = c->parked_count + c->nominated_count < EVENTS_MAX;
+    if (unschedulable_write(r->t, &a, r->tip, p->obj, message, p->node == NULL ? NULL : p->node->name, event,
+                            r->wall_ms)) {
+        p->round = r->s->round;
         r->left--;
     }
     arena_close(&a);
@@ -36,7 +42,21 @@ static void park_with_reason(struct round *r, struct sched_pod *p, const char *m
     queue_park(r->s, p);
 }
 
-static void class_park(struct round *r, struct sched_class *c)
+/* The same words as long as it waits: that another victim has gone is not worth a write. */
+static void park_nominee(struct round *r, struct sched_pod *p)
+{
+    struct arena a;
+    arena_init(&a);
+    const char *name = p->node->name;
+    park_with_reason(r, p,
+                     arena_printf(&a,
+                                  "no node has room; preemption: node %s will have some when the pods that are being "
+                                  "deleted there have gone",
+                                  name));
+    arena_close(&a);
+}
+
+static const char *class_reasons(struct round *r, struct sched_class *c)
 {
     class_resolve(r->s, c, r->tip);
     uint64_t seq = r->s->changes + r->s->places.changes; /* neither ever falls */
@@ -54,9 +74,61 @@ static void class_park(struct round *r, struct sched_class *c)
         c->reasons_seq = seq;
         buf_close(&text);
     }
-    while (c->active_count > 0 && !round_full(r)) {
-        park_with_reason(r, queue_head(c), c->reasons);
+    return c->reasons;
+}
+
+/* A round writes to a pod once: its revision is the precondition. */
+static bool is_written(struct round *r, const struct sched_pod *p)
+{
+    if (p->round == r->s->round) {
+        r->left = 0;
     }
+    return p->round == r->s->round;
+}
+
+/* No node takes a pod of the class. */
+static void class_park(struct round *r, struct sched_class *c)
+{
+    bool vain = false;
+    while (c->active_count > 0 && !round_full(r) && !is_written(r, queue_head(c))) {
+        struct sched_pod *p = queue_head(c);
+        if (p->node != NULL && nominee_fits(r->s, p)) {
+            return; /* one has its place: it is next */
+        }
+        if (p->node != NULL && nomination_holds(&r->preemption, p)) {
+            park_nominee(r, p);
+            continue;
+        }
+        if (p->node != NULL) {
+            nominee_drop(r->s, p);
+            vain = false;
+        }
+        enum preempt_result result = vain ? PREEMPT_NONE : preempt_for(&r->preemption, p);
+        if (result == PREEMPT_DONE) {
+            park_nominee(r, p);
+            r->preempted = true;
+            r->looks = LOOK_EVERY - 1; /* it was more work than others */
+        } else if (result == PREEMPT_LATER) {
+            r->left = 0;
+        } else {
+            vain = true;
+            park_with_reason(r, p, class_reasons(r, c));
+        }
+    }
+}
+
+static void pod_bind(struct round *r, struct sched_pod *p, struct sched_node *n);
+
+/* The place that was kept for it comes first. */
+static bool nominee_bind(struct round *r, struct sched_pod *p)
+{
+    struct sched_node *n = p->node;
+    if (n == NULL || !nominee_fits(r->s, p)) {
+        return false;
+    }
+    nominee_drop(r->s, p);
+    pod_bind(r, p, n);
+    return true;
 }
 
 /* The pod stays where it is in the queue: with the claims as they are then it is told what it waits for. */
@@ -111,6 +183,11 @@ static void class_decide(struct round *r, struct sched_class *c)
 {
     for (unsigned i = 0; i < CLASS_RUN_MAX && c->active_count > 0 && !round_full(r); i++) {
         class_resolve(r->s, c, r->tip);
+        if (is_written(r, queue_head(c)) || nominee_bind(r, queue_head(c))) {
+            continue;
+        }
+        c->judged = r->s->helpful;
+        c->judged_places = r->s->places.changes;
         uint32_t best = table_pick(r->s, c);
         if (best == TABLE_NONE) {
             class_park(r, c);
@@ -132,13 +209,19 @@ bool scheduler_run(struct scheduler *s, const struct view *tip, int64_t wall_ms,
     if (s->places.individual_due) {
         scheduler_resync(s, tip); /* some classes are several from now on */
     }
+    s->round++;
+    preemption_init(&r.preemption, s, tip, wall_ms, t);
+    nominees_wake(s, tip, wall_ms);
     bool left = queue_wake(s, tip);
     while (!round_full(&r) && (c = queue_top(s)) != NULL) {
         class_decide(&r, c);
     }
-    /* What was placed may be what others wait for. */
-    bool helped = s->stats.parked > 0 && s->places.woken != s->places.changes;
-    return s->stats.active > 0 || left || helped;
+    preemption_close(&r.preemption);
+    nominees_watch(s);
+    retry_some(s, tip);
+    /* What was placed may be what others wait for, or the room that this round has no longer kept. */
+    bool helped = s->stats.parked > 0 && (s->places.woken != s->places.changes || s->woken != s->helpful);
+    return s->stats.active > 0 || left || helped || s->retry_left > 0 || r.preempted;
 }
 
 void scheduler_failed(struct scheduler *s, const struct txn *t)
@@ -157,6 +240,9 @@ void scheduler_failed(struct scheduler *s, const struct txn *t)
         } else if (p->state == POD_PARKED) {
             queue_remove(s, p);
             queue_add(s, p);
+            nominee_read(s, p);
+        } else if (p->state == POD_BOUND) {
+            pod_set_leaving(s, p, false);
         }
     }
 }
@@ -164,7 +250,7 @@ void scheduler_failed(struct scheduler *s, const struct txn *t)
 void scheduler_explain(struct scheduler *s, const struct view *tip, const struct object *pod, struct buf *out)
 {
     const struct sched_pod *known = pod_find(s, pod->ns, pod->name);
-    if (known != NULL && known->node != NULL) {
+    if (known != NULL && (known->state == POD_ASSUMED || known->state == POD_BOUND)) {
         return; /* it has its place */
     }
     struct sched_class c;

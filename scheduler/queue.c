@@ -104,7 +104,7 @@ void queue_add(struct scheduler *s, struct sched_pod *p)
 
 static void class_unpark_if_empty(struct sched_class *c)
 {
-    if (c->parked_count == 0) {
+    if (c->parked_count + c->nominated_count == 0) {
         list_remove(&c->parked_link);
     }
 }
@@ -119,7 +119,8 @@ void queue_remove(struct scheduler *s, struct sched_pod *p)
         class_place(s, c);
     } else {
         assert(p->state == POD_PARKED);
-        c->parked_count--;
+        c->parked_count -= p->node == NULL;
+        c->nominated_count -= p->node != NULL;
         s->stats.parked--;
         class_unpark_if_empty(c);
     }
@@ -127,12 +128,12 @@ void queue_remove(struct scheduler *s, struct sched_pod *p)
 
 /* The link before which a pod of this age is parked: nearly always the last, or, of those that were woken in vain,
  * one of the first. */
-static struct list *parking_place(struct sched_class *c, uint64_t seq)
+static struct list *parking_place(struct list *parked, uint64_t seq)
 {
-    if (list_empty(&c->parked) || LIST_ENTRY(c->parked.prev, struct sched_pod, link)->seq < seq) {
-        return &c->parked;
+    if (list_empty(parked) || LIST_ENTRY(parked->prev, struct sched_pod, link)->seq < seq) {
+        return parked;
     }
-    struct list *before = c->parked.next;
+    struct list *before = parked->next;
     while (LIST_ENTRY(before, struct sched_pod, link)->seq < seq) {
         before = before->next;
     }
@@ -145,14 +146,19 @@ void queue_park(struct scheduler *s, struct sched_pod *p)
     assert(p->state == POD_ACTIVE);
     queue_remove(s, p);
     p->state = POD_PARKED;
-    list_push_back(parking_place(c, p->seq), &p->link);
-    c->parked_count++;
+    list_push_back(parking_place(p->node == NULL ? &c->parked : &c->nominated, p->seq), &p->link);
+    c->parked_count += p->node == NULL;
+    c->nominated_count += p->node != NULL;
     s->stats.parked++;
-    if (c->parked_count == 1) {
+    if (c->parked_count + c->nominated_count == 1) {
         list_push_back(&s->parked_classes, &c->parked_link);
     }
-    c->helpful_seen = s->helpful;
-    c->places->seen = s->places.changes;
+    /* What the round itself has freed since is looked at by the next. A place that one got as a nominee says nothing of
+     * the others. */
+    if (p->node == NULL || c->parked_count + c->nominated_count == 1) {
+        c->helpful_seen = c->judged;
+        c->places->seen = c->judged_places;
+    }
     c->waking = false; /* nothing fits any more */
 }
 
@@ -160,11 +166,11 @@ void queue_park(struct scheduler *s, struct sched_pod *p)
 
 /* The oldest `max`. 100,000 pods that wait for room cost nothing when room for one of them comes: the others are not
  * touched. */
-static void class_wake(struct scheduler *s, struct sched_class *c, unsigned max)
+static unsigned list_wake(struct sched_class *c, struct list *parked, unsigned max)
 {
     unsigned count = 0;
-    struct list *at = &c->parked;
-    while (count < max && at->next != &c->parked) {
+    struct list *at = parked;
+    while (count < max && at->next != parked) {
         at = at->next;
         count++;
     }
@@ -176,10 +182,19 @@ static void class_wake(struct scheduler *s, struct sched_class *c, unsigned max)
         list_push_front(&c->active, &p->link);
         p->state = POD_ACTIVE;
     }
-    c->active_count += count;
-    s->stats.active += count;
-    s->stats.parked -= count;
-    c->parked_count -= count;
+    return count;
+}
+
+/* nominees: those for which room is kept elsewhere, too, and before the others: a place is a place. */
+static void class_wake(struct scheduler *s, struct sched_class *c, unsigned max, bool nominees)
+{
+    unsigned parked = list_wake(c, &c->parked, max);
+    unsigned nominated = nominees ? list_wake(c, &c->nominated, max) : 0;
+    c->active_count += parked + nominated;
+    s->stats.active += parked + nominated;
+    s->stats.parked -= parked + nominated;
+    c->parked_count -= parked;
+    c->nominated_count -= nominated;
     c->waking = c->parked_count > 0;
     class_unpark_if_empty(c);
     class_place(s, c);
@@ -192,25 +207,36 @@ void queue_wake_more(struct scheduler *s, struct sched_class *c)
     }
     const struct sched_pod *next = LIST_ENTRY(c->parked.next, struct sched_pod, link);
     if (c->active_count == 0 || queue_head(c)->seq > next->seq) {
-        class_wake(s, c, WAKE_MAX);
+        class_wake(s, c, WAKE_MAX, false);
     }
 }
 
-/* "Only a change that could help": one of the nodes that changed for the better takes a pod of the class now. A node
- * that did so many times is asked once. */
-static bool class_helped(const struct scheduler *s, const struct sched_class *c)
+void queue_wake_class(struct scheduler *s, struct sched_class *c)
 {
+    class_wake(s, c, WAKE_MAX, true);
+}
+
+enum help { HELP_NONE, HELP_ROOM, HELP_PREEMPTION };
+
+/* "Only a change that could help": one of the nodes that changed for the better takes a pod of the class now, or would
+ * if others went. A node that did so many times is asked once. */
+static enum help class_helped(struct scheduler *s, const struct sched_class *c)
+{
+    enum help help = HELP_NONE;
     if (s->helpful - c->helpful_seen > CHANGES_MAX) {
-        return true;
+        return HELP_ROOM;
     }
     for (uint64_t n = c->helpful_seen + 1; n <= s->helpful; n++) {
         uint32_t slot = s->helpful_ring[n % CHANGES_MAX];
-        const struct sched_node *node = s->slot_helpful[slot] == n ? s->slots[slot] : NULL;
+        struct sched_node *node = s->slot_helpful[slot] == n ? s->slots[slot] : NULL;
         if (node != NULL && sched_node_fits(c, node, NULL)) {
-            return true;
+            return HELP_ROOM;
+        }
+        if (node != NULL && help == HELP_NONE && c->parked_count > 0 && preempt_could_help(s, c, node)) {
+            help = HELP_PREEMPTION;
         }
     }
-    return false;
+    return help;
 }
 
 /* The claims of parked classes are looked at when something of storage has changed. Who waits for another reason now is
@@ -225,7 +251,7 @@ static void wake_for_storage(struct scheduler *s, const struct view *tip)
     {
         struct sched_class *c = LIST_ENTRY(at, struct sched_class, parked_link);
         if (class_resolve(s, c, tip)) {
-            class_wake(s, c, WAKE_MAX);
+            class_wake(s, c, WAKE_MAX, true);
         }
     }
 }
@@ -261,19 +287,19 @@ bool queue_wake(struct scheduler *s, const struct view *tip)
         if (c->helpful_seen == s->helpful && !places && !retell) {
             continue;
         }
-        bool helped = retell || class_helped(s, c);
-        if (!helped && places) {
+        enum help help = retell ? HELP_ROOM : class_helped(s, c);
+        if (help != HELP_ROOM && places) {
             if (tables == TOPO_WAKE_TABLES) {
                 left = true; /* the next time */
                 continue;
             }
             tables++;
-            helped = class_helped_by_places(s, c);
+            help = class_helped_by_places(s, c) ? HELP_ROOM : help;
         }
         c->helpful_seen = s->helpful;
         c->places->seen = s->places.changes;
-        if (helped) {
-            class_wake(s, c, retell ? UINT32_MAX : WAKE_MAX);
+        if (help != HELP_NONE) {
+            class_wake(s, c, retell ? UINT32_MAX : WAKE_MAX, help == HELP_ROOM);
         }
     }
     if (left) {

@@ -5,7 +5,9 @@
  * scores are computed once per class and node and then updated only for nodes whose generation changed, so the cost per
  * pod does not grow with the number of nodes. Invariants: 1. a node's requested resources = sum over pods bound to it
  * on the tip. 2. a pod is in exactly one of: bound, active queue, parked (unschedulable, under its class). 3. no
- * binding exceeds allocatable (guarantee G7); the same feasibility function serves binding, explain and plan. */
+ * binding exceeds allocatable (guarantee G7); the same feasibility function serves binding, explain, preemption and
+ * plan. 4. nobody is deleted for a pod of equal or lower priority, and nobody of lower priority is placed in the room
+ * that was made for a pod (status.nominatedNodeName). */
 #ifndef SCHEDULER_SCHEDULER_H
 #define SCHEDULER_SCHEDULER_H
 
@@ -30,21 +32,29 @@ void scheduler_resync(struct scheduler *s, const struct view *tip);
 /* The tip changed (also by our own bindings, which come back this way). */
 void scheduler_observe(struct scheduler *s, const struct change *changes, unsigned count);
 /* Decide for at most pods_max queued pods, within the budget (what is begun is finished): bindings (spec.nodeName set,
- * condition PodScheduled True, event Scheduled) and reasons (condition PodScheduled False/Unschedulable, event
- * FailedScheduling "0/3 nodes are available: 1 Insufficient cpu, ...") into t, which the caller submits; then the
+ * condition PodScheduled True, event Scheduled), reasons (condition PodScheduled False/Unschedulable, event
+ * FailedScheduling "0/3 nodes are available: 1 Insufficient cpu, ...") and preemptions (status.nominatedNodeName; its
+ * victims deleted with the condition DisruptionTarget and the event Preempted) into t, which the caller submits; then the
  * caller reports success with scheduler_observe or, if the submit failed, calls scheduler_failed to queue them
  * again. True if it is to be called once more: pods are left in the active queue, or may be woken by those that were
  * placed. */
 bool scheduler_run(struct scheduler *s, const struct view *tip, int64_t wall_ms, unsigned pods_max, struct txn *t);
 void scheduler_failed(struct scheduler *s, const struct txn *t);
+/* When it wants to be run although nothing has changed (env's now_ms): nominations whose victims do not go, and the
+ * slow retry of all that waits. INT64_MAX: never. */
+int64_t scheduler_next_deadline(const struct scheduler *s);
 /* Why a pod can't be placed: text like the event's, or "" if it fits somewhere. */
 void scheduler_explain(struct scheduler *s, const struct view *tip, const struct object *pod, struct buf *out);
 /* Counts anew what is counted, for tests. False: something is wrong, and what. */
 bool scheduler_audit(const struct scheduler *s, struct buf *why);
 struct scheduler_stats {
     uint64_t bound, unschedulable, evaluations;
-    uint64_t violations; /* what should never be, and was told in the log: the pod waits */
+    uint64_t violations;           /* what should never be, and was told in the log: the pod waits */
+    uint64_t preemptions, victims; /* pods for which others were deleted, and how many */
+    uint64_t retries;              /* parked classes that were looked at without a reason */
+    uint64_t retry_found;          /* and had a place: a wake-up was lost. Always 0 */
     unsigned active, parked, nodes, classes;
+    unsigned nominees; /* of the waiting: those for which room is kept */
 };
 void scheduler_stats(const struct scheduler *s, struct scheduler_stats *out);
 

@@ -118,13 +118,16 @@ void places_counter_add(struct scheduler *s, struct topo_counter *k, const struc
     uint32_t least = spread ? topo_least(k) : 0;
     uint32_t now = tally_add(&k->tally, domain, sign), was = now - (uint32_t)sign;
     k->total += (uint64_t)(int64_t)sign;
-    s->places.changes++;
+    s->places.changes += !s->places.guess;
     if (spread) {
         level_change(k, now, 1);
         level_change(k, was, -1);
         while (k->filled > 0 && k->levels[k->lowest] == 0) {
             k->lowest++;
         }
+    }
+    if (s->places.guess) {
+        return;
     }
     if (sign < 0) {
         k->fell = s->places.changes;

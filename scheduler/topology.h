@@ -184,6 +184,7 @@ struct places {
     unsigned keys_count;
     struct strmap matchers, classes_by, matchers_by, namespaces;
     uint64_t changes; /* of numbers, given so far */
+    bool guess;       /* what is counted now is taken back at once (preempt.c): nobody is told */
     uint64_t epoch;   /* of keys that became wide or narrow */
     uint64_t woken;   /* changes up to here were looked at for all parked classes */
     /* Labels that differ among the pods of one template (their ordinals) make no class of their own, until a selector
@@ -253,6 +254,8 @@ bool places_fit(const struct sched_class *c, unsigned slot, enum topo_part part)
 int places_score(const struct sched_class *c, unsigned slot, enum topo_part part);
 /* The wide keys that the class reads: at most so many; how many there are. */
 unsigned places_wide_keys(const struct sched_class *c, struct topo_key **keys, unsigned max);
+/* Does it require to be apart from some pods? */
+bool places_apart(const struct sched_class *c);
 /* Does any key that it reads count node by node? */
 bool places_any(const struct sched_class *c);
 /* Its labels do not matter: it has no terms but to be spread with its owner's, and others' terms do not mean it. */

@@ -286,3 +286,8 @@ bool places_helped(const struct scheduler *s, const struct sched_class *c)
     return p->touched > p->seen || terms_helped(&p->near, p->seen, true) || terms_helped(&p->away, p->seen, false) ||
            terms_helped(&p->forbids, p->seen, false) || terms_helped(&p->hard, p->seen, true);
 }
+
+bool places_apart(const struct sched_class *c)
+{
+    return c->places != NULL && c->places->away.count > 0;
+}

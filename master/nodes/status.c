@@ -9,8 +9,29 @@
 #include "master/nodes/told.h"
 #include "proto/facts/condition.h"
 
+/* Devices and the like: a resource of some vendor, which agents know nothing of. It is given to a node by writing its
+ * status (rctl patch node N --subresource=status). */
+static bool is_foreign(struct str resource)
+{
+    return resource.n > 0 && memchr(resource.p, '/', resource.n) != NULL &&
+           memmem(resource.p, resource.n, "kubernetes.io/", 14) == NULL && !str_starts(resource, STR("reeve.io/"));
+}
+
+static void keep_resources(struct arena *a, struct value *status, const struct object *old, const char *which)
+{
+    for (struct mp_iter it = mp_iter(mp_get(object_status(old), which)); mp_next(&it);) {
+        if (is_foreign(it.key) && value_get_str_key(value_get(status, which), it.key) == NULL) {
+            value_set_str_key(a, value_ensure_map(a, status, which), it.key, msgpack_read_checked(a, it.value));
+        }
+    }
+}
+
 void told_keep_masters(struct arena *a, struct value *status, const struct object *old)
 {
+    if (value_is_map(status)) {
+        keep_resources(a, status, old, "capacity");
+        keep_resources(a, status, old, "allocatable");
+    }
     static const char *const own[] = {"NetworkUnavailable"};
     for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
         struct mp c = condition_mp(old, own[i]);

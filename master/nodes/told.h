@@ -37,7 +37,7 @@ int told_takes(struct master *m, const struct principal *who, struct str node, s
 /* A refusal that nothing of the state has part in: told in a later turn. */
 void told_refuse(const struct told *t, const struct error *err);
 /* An agent's report of its node takes the place of the status, but for what masters say there
- * (controllers/nodes/node_ipam.c). */
+ * (controllers/nodes/node_ipam.c), and for resources that others have given to the node. */
 void told_keep_masters(struct arena *a, struct value *status, const struct object *old);
 
 #endif

@@ -23,6 +23,8 @@ const struct cluster_setting cluster_settings[] = {
      "a node is NotReady after so long a silence; unset: what masters were started with"},
     {"terminatedPodGCThreshold", "spec.terminatedPodGCThreshold", CLUSTER_TERMINATED_PODS, true, false,
      "finished pods above so many are deleted, the oldest first; 0: none"},
+    {"scoringStrategy", "spec.scheduling.scoringStrategy", CLUSTER_SCORING, false, false,
+     "LeastAllocated: pods go where most is free; MostAllocated: they are packed where least is"},
     {0},
 };
 
@@ -117,6 +119,7 @@ void cluster_config_read(const struct object *o, struct cluster_config *out)
     out->vxlan_port = number_or(mp_get(net, "vxlanPort"), CLUSTER_VXLAN_PORT, UINT16_MAX);
     out->terminated_pods = mp_int(mp_get(spec, "terminatedPodGCThreshold"), atoll(CLUSTER_TERMINATED_PODS));
     out->terminated_pods = MIN(MAX(out->terminated_pods, 0), (int64_t)INT32_MAX);
+    out->pack = str_is(mp_str(mp_path(spec, "scheduling.scoringStrategy")), "MostAllocated");
     grace_s = mp_int(mp_get(spec, "nodeMonitorGracePeriodSeconds"), 0);
     out->node_grace_ms = grace_s < CLUSTER_NODE_GRACE_MIN_S || grace_s > CLUSTER_NODE_GRACE_MAX_S ? 0 : grace_s * 1000;
 }

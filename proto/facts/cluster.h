@@ -22,6 +22,7 @@
 #define CLUSTER_VXLAN_ID           "42"
 #define CLUSTER_VXLAN_ID_MAX       16777215
 #define CLUSTER_VXLAN_PORT         "4789"
+#define CLUSTER_SCORING            "LeastAllocated"
 #define CLUSTER_NODE_GRACE_MIN_S   1
 #define CLUSTER_NODE_GRACE_MAX_S   86400
 #define CLUSTER_TERMINATED_PODS    "12500"
@@ -37,6 +38,7 @@ struct cluster_config {
     unsigned vxlan_id, vxlan_port;
     struct str balancer_pool; /* addresses of LoadBalancers, for cluster_pool_next; borrowed; "" = none */
     int64_t terminated_pods;  /* of finished pods so many may stay; 0 = all */
+    bool pack;                /* scoringStrategy is MostAllocated */
     int64_t node_grace_ms;    /* a node is not ready after so long a silence; 0 = what the master was started with */
 };
 /* o: the object, or NULL. What is absent or makes no sense is as the default: what is checked on its way in, and what

@@ -3,7 +3,8 @@
 #include "base/mem.h"
 
 const struct priority_builtin priority_builtins[2] = {
-    {"system-cluster-critical", PRIORITY_CRITICAL, "For pods that the cluster needs, but that may move to another node."},
+    {"system-cluster-critical", PRIORITY_CRITICAL,
+     "For pods that the cluster needs, but that may move to another node."},
     {"system-node-critical", PRIORITY_CRITICAL + 1000, "For pods that their node needs: they go last of all."},
 };
 

@@ -22,7 +22,7 @@ const struct priority_builtin *priority_builtin_find(struct str name); /* NULL i
 
 /* What pods of a class get. */
 struct priority {
-    struct str class;  /* its name; empty: none */
+    struct str class; /* its name; empty: none */
     int64_t value;
     struct str policy; /* PREEMPT_LOWER, PREEMPT_NEVER */
 };

@@ -24,13 +24,19 @@ SCHEMA_STATIC(networking, "ClusterNetworking", "Addresses, ports and names.",
           DEFAULT(CLUSTER_VXLAN_ID)),
     INT32("vxlanPort", "VXLAN's port of UDP, open between all nodes.", DEFAULT(CLUSTER_VXLAN_PORT)));
 
+SCHEMA_STATIC(scheduling, "ClusterScheduling", "How nodes are chosen for pods.",
+    STRING("scoringStrategy", "LeastAllocated: the node with most left, and replicas of one owner apart; "
+           "MostAllocated: the fullest that has room, so that others stay empty. Unset: LeastAllocated.",
+           ONE_OF("LeastAllocated|MostAllocated")));
+
 SCHEMA_STATIC(spec, "ClusterConfigurationSpec", "What the cluster is to be.",
     STRING("clusterName", "What the cluster is called."),
     OBJECT("networking", networking, "Addresses, ports and names.", DEFAULT("{}")),
     INT64("nodeMonitorGracePeriodSeconds",
           "A node that was silent for so long is not ready. Unset: what the masters were started with (40)."),
     INT32("terminatedPodGCThreshold",
-          "Of finished pods so many may stay; above, the oldest are deleted. 0: all stay. Unset: 12500."));
+          "Of finished pods so many may stay; above, the oldest are deleted. 0: all stay. Unset: 12500."),
+    OBJECT("scheduling", scheduling, "How nodes are chosen for pods."));
 
 SCHEMA_STATIC(status, "ClusterConfigurationStatus", "What the masters know of it.",
     INT64("featureLevel",

@@ -131,6 +131,14 @@ static void node_fill(struct arena *a, struct value *obj)
     if (capacity != NULL && value_get(status, "allocatable") == NULL) {
         value_set(a, status, "allocatable", value_copy(a, capacity));
     }
+    /* What somebody has given to the node is for pods: nothing of it is set aside. */
+    struct value *allocatable = value_get(status, "allocatable");
+    for (unsigned i = 0; value_is_map(capacity) && value_is_map(allocatable) && i < value_count(capacity); i++) {
+        const struct value_member *m = &capacity->map.members[i];
+        if (memchr(m->key.p, '/', m->key.n) != NULL && value_get_str_key(allocatable, m->key) == NULL) {
+            value_set_str_key(a, allocatable, m->key, value_copy(a, m->value));
+        }
+    }
 }
 
 static void check_taints(const struct value *taints, const struct fpath *p, struct errlist *l)

@@ -37,8 +37,7 @@ static void class_validate(const struct value *obj, const struct value *old, str
         bad_forbidden(l, name, FPATH_AT(FPATH("metadata"), "name"),
                       "names with the prefix 'system-' are those of built-in classes alone");
     } else if (value_to_int(v, 0) > PRIORITY_USER_MAX) {
-        bad_forbidden(l, v, FPATH("value"),
-                      "maximum allowed value of a user defined priority is 1000000000");
+        bad_forbidden(l, v, FPATH("value"), "maximum allowed value of a user defined priority is 1000000000");
     }
     if (old != NULL && value_to_int(v, 0) != value_to_int(value_get(old, "value"), 0)) {
         bad_forbidden(l, v, FPATH("value"), "may not be changed in an update");
@@ -70,9 +69,11 @@ static void cell_policy(struct buf *out, const struct object *o, int64_t now_ms)
 }
 
 static const struct column columns[] = {
-    {.title = "NAME"}, {.title = "VALUE", .cell = cell_value},
+    {.title = "NAME"},
+    {.title = "VALUE", .cell = cell_value},
     {.title = "GLOBAL-DEFAULT", .cell = cell_default},
-    {.title = "AGE"},  {.title = "PREEMPTIONPOLICY", .cell = cell_policy},
+    {.title = "AGE"},
+    {.title = "PREEMPTIONPOLICY", .cell = cell_policy},
 };
 
 static void describe(struct buf *out, const struct object *o, const struct describe_context *c)

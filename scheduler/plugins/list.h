@@ -15,6 +15,7 @@
     X(topology_spread)                                                                                                 \
     X(pod_affinity)                                                                                                    \
     X(balanced_allocation)                                                                                             \
+    X(image_locality)                                                                                                  \
     X(owner_spread)
 
 #endif

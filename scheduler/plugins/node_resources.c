@@ -1,4 +1,5 @@
-/* NodeResourcesFit: a node is never given more than it has (G7), and the one with most left is the better choice.
+/* NodeResourcesFit: a node is never given more than it has (G7), and the one with most left is the better choice, or,
+ * where pods are to be packed (ClusterConfiguration, scoringStrategy), the one with least.
  * NodeResourcesBalancedAllocation: as much of its memory in use as of its cpu. */
 #include "scheduler/plugins/plugin.h"
 
@@ -47,6 +48,11 @@ static int least_allocated(const struct sched_class *c, const struct sched_node 
     return (int)((2000 - used_permille(c, n, 0) - used_permille(c, n, 1)) * SCORE_MAX / 2000);
 }
 
+static int allocated(const struct sched_class *c, const struct sched_node *n)
+{
+    return n->policy->pack ? SCORE_MAX - least_allocated(c, n) : least_allocated(c, n);
+}
+
 static int balanced_allocation(const struct sched_class *c, const struct sched_node *n)
 {
     int64_t gap = used_permille(c, n, 0) - used_permille(c, n, 1);
@@ -57,7 +63,7 @@ const struct plugin plugin_node_resources_fit = {
     .name = "NodeResourcesFit",
     .fits = resources_fit,
     .weight = 1,
-    .score = least_allocated,
+    .score = allocated,
 };
 
 const struct plugin plugin_balanced_allocation = {

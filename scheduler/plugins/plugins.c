@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include "scheduler/plugins/plugin.h"
+#include "scheduler/topology.h"
 
 static const struct plugin *const plugins[] = {
 #define PLUGIN_ROW(name) &plugin_##name,
@@ -37,17 +38,61 @@ uint64_t plugins_identify(struct mp spec)
     return sum;
 }
 
-bool sched_node_fits(const struct sched_class *c, const struct sched_node *n, struct reasons *why)
+static bool all_fit(const struct sched_class *c, const struct sched_node *n, struct reasons *why)
 {
-    if (n->obj == NULL) {
-        return false;
-    }
     for (unsigned i = 0; i < ARRAY_SIZE(plugins); i++) {
         if (plugins[i]->fits != NULL && !plugins[i]->fits(c, n, why)) {
             return false;
         }
     }
     return true;
+}
+
+/* What a node has, without other nodes. */
+static bool room_fits(const struct sched_class *c, const struct sched_node *n, struct reasons *why)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(plugins); i++) {
+        const struct plugin *p = plugins[i];
+        if (p->fits != NULL && !p->fixed && !p->places && !p->fits(c, n, why)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* "Room is kept for nominees of equal or higher priority": they are put on the node for the time of the question. Where
+ * one side wants to be apart from others the node is the nominee's alone; that asks less of the state than to count it
+ * everywhere, and it is not for long. */
+static bool fits_beside_nominees(const struct sched_class *c, const struct sched_node *node, struct reasons *why)
+{
+    struct sched_node *n = (struct sched_node *)node;
+    unsigned counted = 0;
+    bool apart = false;
+    for (unsigned i = 0; i < n->nominees_count; i++) {
+        const struct sched_class *other = n->nominees[i].class;
+        if (other != NULL && other->priority >= c->priority) {
+            sched_node_account(n, other, 1);
+            counted++;
+            apart |= places_apart(other) || places_apart(c);
+        }
+    }
+    bool fits = counted == 0 || (!apart && room_fits(c, n, why));
+    if (counted > 0 && apart) {
+        reasons_add(why, "node(s) kept for a pod of higher priority");
+    }
+    for (unsigned i = 0; i < n->nominees_count && counted > 0; i++) {
+        const struct sched_class *other = n->nominees[i].class;
+        if (other != NULL && other->priority >= c->priority) {
+            sched_node_account(n, other, -1);
+        }
+    }
+    return fits;
+}
+
+/* Without them, too: who wants to be where a nominee will be must wait until it is there. */
+bool sched_node_fits(const struct sched_class *c, const struct sched_node *n, struct reasons *why)
+{
+    return n->obj != NULL && all_fit(c, n, why) && (n->nominees_count == 0 || fits_beside_nominees(c, n, why));
 }
 
 static int half_score(const struct sched_class *c, const struct sched_node *n, bool fixed)
@@ -78,5 +123,6 @@ int sched_node_fixed_score(const struct sched_class *c, const struct sched_node 
 
 int sched_node_moving_score(const struct sched_class *c, const struct sched_node *n)
 {
-    return half_score(c, n, false);
+    int score = half_score(c, n, false);
+    return score < 0 || n->nominees_count == 0 || fits_beside_nominees(c, n, NULL) ? score : -1;
 }

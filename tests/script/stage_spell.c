@@ -397,8 +397,8 @@ static const struct {
     const char *word;
     void (*spell)(struct stage *w, struct arena *a, struct buf *b, const struct words *ws);
 } spellings[] = {
-    {"pod", spell_pod},         {"node", spell_node},       {"rs", spell_rs}, {"deployment", spell_deployment},
-    {"namespace", spell_plain}, {"configmap", spell_plain}, {"pv", spell_pv}, {"pvc", spell_pvc},
+    {"pod", spell_pod},         {"node", spell_node},       {"rs", spell_rs},      {"deployment", spell_deployment},
+    {"namespace", spell_plain}, {"configmap", spell_plain}, {"pv", spell_pv},      {"pvc", spell_pvc},
     {"class", spell_class},     {"budget", spell_budget},   {"pc", spell_priority}};
 
 static bool spell_line(struct stage *w, const char *line, struct error *err)

@@ -172,7 +172,8 @@ static bool at_rest(struct cluster *c, char why[256])
         return false;
     }
     if (!upgrade_settled(c, why) || !services_settled(c, why) || !storage_settled(c, why) || !sets_settled(c, why) ||
-        !budgets_settled(c, why) || !quotas_settled(c, why)) {
+        !budgets_settled(c, why) || !quotas_settled(c, why) ||
+        !priorities_settled(c, why)) {
         return false;
     }
     snprintf(why, 256, "something is written for ever");
@@ -229,6 +230,7 @@ void cluster_run(struct cluster *c, uint64_t seed, bool tracing)
     sets_draw(c);
     budgets_draw(c);
     quotas_draw(c);
+    priorities_draw(c);
     ledger_open(c);
     witness_open(c);
     boot(c);

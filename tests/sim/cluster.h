@@ -10,6 +10,7 @@
  * services.c is both: Services that clients ask for, and what must hold of their addresses and endpoints.
  * storage.c is both as well: claims, volumes and pods that use them; sets.c: StatefulSets, DaemonSets and Jobs; and
  * budgets.c: disruption budgets and evictions; and quotas.c: quotas and what they count.
+ * priorities.c: pods that are pushed out.
  * And witness.c keeps what clients saw, without any of that, for the checkers of tests/check.
  *
  * How it judges: revisions order all transactions. The ledger is the history as the first master to commit each
@@ -69,6 +70,7 @@ struct swarm {
     bool sets;             /* and StatefulSets, DaemonSets, Jobs: sets.c */
     bool budgets;          /* and disruption budgets, and evict pods: budgets.c */
     bool quotas;           /* and quotas: quotas.c */
+    bool priorities;       /* and pods of lower priority: priorities.c */
     uint64_t events_bytes; /* the bound of events, where it is reached: events.c; 0: as masters have it */
 };
 
@@ -173,6 +175,7 @@ enum op_kind {
     OP_SETS,     /* something of StatefulSets, DaemonSets and Jobs: sets.c */
     OP_BUDGETS,  /* something of disruption budgets, or an eviction: budgets.c */
     OP_QUOTAS,   /* something of quotas and what they count: quotas.c */
+    OP_RANK,     /* a pod of low priority: priorities.c */
     OP_SETTLE,   /* good image, few replicas: before the end */
     OP_KINDS,
 };
@@ -238,6 +241,7 @@ struct cluster {
     struct rng storing; /* of storage: storage_draw */
     struct rng setting; /* of StatefulSets and others: sets_draw */
     struct rng holding; /* of quotas: quotas_draw */
+    struct rng ranking; /* of priorities: priorities_draw */
     struct rng gossip;  /* of events: events_draw */
     struct rng sparing; /* of budgets: budgets_draw */
     uint64_t seed;
@@ -431,6 +435,15 @@ void budgets_first(struct cluster *c, struct txn *t);
 int budgets_build(struct life *life, int64_t at, struct txn *t, struct error *err); /* as op_build */
 void budgets_judge(struct cluster *c, const struct view *before, const struct history_txn *t);
 bool budgets_settled(struct cluster *c, char why[256]);
+
+/* ---- priorities.c: only where swarm.priorities ---- */
+void priorities_draw(struct cluster *c);
+bool priorities_next(struct cluster *c);
+int priorities_build(struct life *life, int64_t at, struct txn *t, struct error *err); /* as op_build */
+void priorities_judge(struct cluster *c, const struct view *before, const struct view *after,
+                      const struct history_txn *t);
+uint64_t priorities_pods(const struct cluster *c, bool bound); /* its own, as rollout_pods counts */
+bool priorities_settled(struct cluster *c, char why[256]);
 
 /* ---- services.c: only where swarm.services ---- */
 void services_draw(struct cluster *c);

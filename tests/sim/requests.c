@@ -236,6 +236,8 @@ int op_build(struct life *life, int64_t at, struct txn *t, struct error *err)
         return budgets_build(life, at, t, err);
     case OP_QUOTAS:
         return quotas_build(life, at, t, err);
+    case OP_RANK:
+        return priorities_build(life, at, t, err);
     case OP_SCALE:
     case OP_IMAGE:
     case OP_UNDEPLOY:
@@ -299,6 +301,9 @@ static enum op_kind draw_kind(struct cluster *c)
     }
     if (quotas_next(c)) {
         return OP_QUOTAS;
+    }
+    if (priorities_next(c)) {
+        return OP_RANK;
     }
     if (services_next(c, &kind)) {
         return kind;

@@ -1,5 +1,6 @@
 /* Random pods, nodes and changes from many seeds: no node is ever over-committed (G7), no host port is taken twice,
- * what the scheduler holds equals what a resync builds, and nothing waits that would fit. */
+ * what the scheduler holds equals what a resync builds, nothing waits that would fit, nor for which pods of lower
+ * priority could go, nobody goes for another of equal or lower priority, and the slow retry finds nothing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/timefmt.h"
 #include "proto/model/quantity.h"
 #include "scheduler/scheduler.h"
 #include "tests/script/stage.h"
@@ -62,6 +64,118 @@ static void nodes_are_not_over_committed(const struct trial *t)
     }
 }
 
+/* ---- Preemption, written anew ---- */
+
+static int64_t priority_of(const struct object *pod)
+{
+    return mp_int(mp_path(object_mp(pod), "spec.priority"), 0);
+}
+
+static int64_t request_of(const struct object *pod)
+{
+    struct mp_iter c = mp_iter(mp_path(object_mp(pod), "spec.containers"));
+    return mp_next(&c) ? cpu_of(mp_path(c.value, "resources.requests")) : 0;
+}
+
+static struct str node_of(const struct object *pod, const char *path)
+{
+    return mp_str(mp_path(object_mp(pod), path));
+}
+
+/* Whoever is being deleted here is a victim: the test itself takes pods away at once. */
+static bool is_overdue(const struct trial *t, const struct object *pod)
+{
+    int64_t at_ms = 0;
+    timefmt_parse(mp_str(mp_path(object_mp(pod), "metadata.deletionTimestamp")), &at_ms);
+    return pod->deleting && at_ms + 30000 < env_wall_ms(&t->stage.env);
+}
+
+/* What a node has left beside those that the pod cannot push out, and nominees that go before it. */
+static int64_t left_for(const struct trial *t, const struct object *node, const struct object *pod, bool *others)
+{
+    int64_t left = cpu_of(mp_path(object_mp(node), "status.allocatable"));
+    struct view_iter it;
+    *others = false;
+    view_iter(&it, stage_tip(&t->stage), kind_by_id(KIND_POD), STR_NONE);
+    VIEW_FOR(o, &it)
+    {
+        bool here = str_eq(node_of(o, "spec.nodeName"), node->name);
+        bool nominee = str_empty(node_of(o, "spec.nodeName")) && o != pod &&
+                       str_eq(node_of(o, "status.nominatedNodeName"), node->name);
+        if (!counts(o) || (!here && !nominee)) {
+            continue;
+        }
+        bool stays = priority_of(o) >= priority_of(pod) || (here && is_overdue(t, o));
+        left -= stays ? request_of(o) : 0;
+        *others |= here && !stays;
+    }
+    return left;
+}
+
+static bool may_go_to(const struct object *node, const struct object *pod)
+{
+    bool ssd = mp_count(mp_path(object_mp(pod), "spec.nodeSelector")) > 0;
+    return !mp_bool(mp_path(object_mp(node), "spec.unschedulable"), false) &&
+           (!ssd || mp_type(mp_path(object_mp(node), "metadata.labels.disk")) == MP_STR);
+}
+
+static void nothing_waits_for_which_others_could_go(const struct trial *t)
+{
+    struct view_iter pods, nodes;
+    view_iter_node_pods(&pods, stage_tip(&t->stage), STR_NONE);
+    VIEW_FOR(pod, &pods)
+    {
+        struct mp_iter c = mp_iter(mp_path(object_mp(pod), "spec.containers"));
+        if (!counts(pod) || !str_empty(node_of(pod, "status.nominatedNodeName")) || !mp_next(&c) ||
+            mp_count(mp_get(c.value, "ports")) > 0) {
+            continue;
+        }
+        view_iter(&nodes, stage_tip(&t->stage), kind_by_id(KIND_NODE), STR_NONE);
+        VIEW_FOR(node, &nodes)
+        {
+            bool others;
+            if (may_go_to(node, pod) && left_for(t, node, pod, &others) >= request_of(pod) && others) {
+                fail_msg("seed %llu: %.*s waits, and others could go on %.*s", (unsigned long long)t->seed,
+                         STR_ARG(pod->name), STR_ARG(node->name));
+            }
+        }
+    }
+}
+
+static bool makes_room(const struct trial *t, const struct txn *txn, const struct object *victim)
+{
+    struct view_iter it;
+    view_iter_node_pods(&it, stage_tip(&t->stage), STR_NONE);
+    VIEW_FOR(o, &it)
+    {
+        const struct object *now = o;
+        for (unsigned k = 0; k < txn->count; k++) {
+            const struct txn_op *op = &txn->ops[k];
+            now = op->kind == o->kind && str_eq(op->name, o->name) && op->object != NULL ? op->object : now;
+        }
+        if (priority_of(now) > priority_of(victim) && str_empty(node_of(now, "spec.nodeName")) &&
+            str_eq(node_of(now, "status.nominatedNodeName"), node_of(victim, "spec.nodeName"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Each pod that a transaction deletes is on a node for which a pod of higher priority is nominated then. */
+static void nobody_goes_for_his_equal(const struct trial *t, const struct txn *txn)
+{
+    for (unsigned i = 0; i < txn->count; i++) {
+        const struct txn_op *op = &txn->ops[i];
+        const struct object *victim = view_get(stage_tip(&t->stage), op->kind, op->ns, op->name);
+        bool goes = op->kind->id == KIND_POD && victim != NULL && !victim->deleting && op->type == TXN_UPDATE &&
+                    op->object->deleting;
+        if (goes && !makes_room(t, txn, victim)) {
+            fail_msg("seed %llu: %.*s goes for nobody of higher priority", (unsigned long long)t->seed,
+                     STR_ARG(victim->name));
+        }
+    }
+}
+
 static void schedule(struct trial *t, unsigned max, bool refuse)
 {
     struct txn txn;
@@ -73,6 +187,7 @@ static void schedule(struct trial *t, unsigned max, bool refuse)
         if (refuse) {
             scheduler_failed(t->scheduler, &txn);
         } else if (txn.count > 0) {
+            nobody_goes_for_his_equal(t, &txn);
             assert_int_equal(stage_submit(&t->stage, &txn, &err), 0);
             nodes_are_not_over_committed(t);
         }
@@ -98,8 +213,9 @@ static const struct object *random_object(struct trial *t, enum kind_id kind)
 
 static void make_pod(struct trial *t)
 {
-    static const char *const extras[] = {"",          "", "owner=rs/web", "owner=rs/db", "port=80", "selector=disk=ssd",
-                                         "priority=5"};
+    static const char *const extras[] = {
+        "",           "",           "owner=rs/web", "owner=rs/db", "port=80", "selector=disk=ssd",
+        "priority=5", "priority=9", "priority=-3"};
     char line[200];
     snprintf(line, sizeof line, "pod p%u cpu=%um %s", t->pods++, 100 * (1 + (unsigned)rng_below(&t->rng, 10)),
              extras[rng_below(&t->rng, ARRAY_SIZE(extras))]);
@@ -130,9 +246,11 @@ static void node_event(struct trial *t)
 static void random_event(struct trial *t)
 {
     const struct object *pod;
-    switch (rng_below(&t->rng, 12)) {
-    case 0:
-        make_node(t);
+    switch (rng_below(&t->rng, 13)) {
+    case 0: /* room for nearly all, or for few */
+        if (t->seed % 2 == 0 || t->nodes < 3) {
+            make_node(t);
+        }
         break;
     case 1:
     case 2:
@@ -160,6 +278,9 @@ static void random_event(struct trial *t)
     case 7:
         schedule(t, 2, false);
         break;
+    case 8:
+        t->stage.now_ms += 1000 * (int64_t)rng_below(&t->rng, 400);
+        break;
     default:
         make_pod(t);
         break;
@@ -186,6 +307,7 @@ static void nothing_waits_that_fits(struct trial *t)
 static void random_clusters_are_never_over_committed(void **state)
 {
     (void)state;
+    uint64_t preemptions = 0;
     for (uint64_t seed = 1; seed <= 60; seed++) {
         struct trial t = {.seed = seed, .rng = {seed * 31 + 7}};
         stage_open(&t.stage, seed);
@@ -198,8 +320,18 @@ static void random_clusters_are_never_over_committed(void **state)
         }
         schedule(&t, 1024, false);
         nothing_waits_that_fits(&t);
+        nothing_waits_for_which_others_could_go(&t);
+        t.stage.now_ms += 301000;
+        schedule(&t, 1024, false);
+        nothing_waits_that_fits(&t);
         struct scheduler_stats before, after;
         scheduler_stats(t.scheduler, &before);
+        assert_true(before.parked == 0 || before.retries > 0);
+        if (before.retry_found != 0) {
+            fail_msg("seed %llu: a wake-up was lost", (unsigned long long)seed);
+        }
+        assert_int_equal(before.violations, 0);
+        preemptions += before.preemptions;
         scheduler_resync(t.scheduler, stage_tip(&t.stage));
         scheduler_stats(t.scheduler, &after);
         assert_int_equal(before.active, 0);
@@ -210,6 +342,7 @@ static void random_clusters_are_never_over_committed(void **state)
         scheduler_free(t.scheduler);
         stage_close(&t.stage);
     }
+    assert_true(preemptions > 60);
 }
 
 static void the_same_seed_places_the_same(void **state)

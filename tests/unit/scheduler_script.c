@@ -4,6 +4,7 @@
  *   patch KIND NAME           body: a merge patch in YAML
  *   status KIND NAME          the same for the status
  *   remove KIND NAME
+ *   pass SECONDS              time passes
  *   schedule [max=N]          runs until nothing is left; shows the transactions' changes
  *   schedule quiet            the same, showing nothing
  *   refused [max=N]           one run whose transaction is refused
@@ -11,7 +12,8 @@
  *   pods                      pods, where they are, and why not
  *   show KIND...              one line an object
  *   explain POD
- *   resync, stats */
+ *   resync
+ *   stats [preemptions] [retries] */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -81,6 +83,12 @@ static void do_remove(struct fixture *f, const struct script_step *step, struct 
     stage_remove(&f->stage, step_object(f, step));
 }
 
+static void do_pass(struct fixture *f, const struct script_step *step, struct buf *out)
+{
+    (void)out;
+    f->stage.now_ms += 1000 * atoi(step->words[0]);
+}
+
 static unsigned step_max(const struct script_step *step)
 {
     const char *max = script_word(step, "max");
@@ -144,7 +152,9 @@ static void do_pods(struct fixture *f, const struct script_step *step, struct bu
                 message = mp_str(mp_get(c.value, "message"));
             }
         }
-        buf_printf(out, "%.*s on %.*s%s%.*s\n", STR_ARG(pod->name), STR_ARG(node.n > 0 ? node : STR("-")),
+        struct str nominated = mp_str(mp_path(object_mp(pod), "status.nominatedNodeName"));
+        buf_printf(out, "%.*s on %.*s%s%s%.*s%s%.*s\n", STR_ARG(pod->name), STR_ARG(node.n > 0 ? node : STR("-")),
+                   pod->deleting ? ", going" : "", nominated.n > 0 ? ", nominated " : "", STR_ARG(nominated),
                    message.n > 0 ? ": " : "", STR_ARG(message));
     }
 }
@@ -193,10 +203,17 @@ static void do_resync(struct fixture *f, const struct script_step *step, struct 
 }
 static void do_stats(struct fixture *f, const struct script_step *step, struct buf *out)
 {
-    (void)step;
     struct scheduler_stats s;
     scheduler_stats(f->scheduler, &s);
-    buf_printf(out, "active %u, parked %u, nodes %u, classes %u\n", s.active, s.parked, s.nodes, s.classes);
+    buf_printf(out, "active %u, parked %u, nodes %u, classes %u", s.active, s.parked, s.nodes, s.classes);
+    if (script_word(step, "preemptions") != NULL) {
+        buf_printf(out, ", nominees %u, preemptions %llu, victims %llu", s.nominees, (unsigned long long)s.preemptions,
+                   (unsigned long long)s.victims);
+    }
+    if (script_word(step, "retries") != NULL) {
+        buf_printf(out, ", retries %llu, found %llu", (unsigned long long)s.retries, (unsigned long long)s.retry_found);
+    }
+    buf_putc(out, '\n');
 }
 
 static const struct {
@@ -204,7 +221,8 @@ static const struct {
     void (*run)(struct fixture *f, const struct script_step *step, struct buf *out);
 } commands[] = {{"apply", do_apply},     {"patch", do_patch},   {"status", do_status},     {"remove", do_remove},
                 {"nodes", do_nodes},     {"pods", do_pods},     {"schedule", do_schedule}, {"refused", do_refused},
-                {"explain", do_explain}, {"resync", do_resync}, {"stats", do_stats},       {"show", do_show}};
+                {"explain", do_explain}, {"resync", do_resync}, {"stats", do_stats},       {"show", do_show},
+                {"pass", do_pass}};
 
 static void script_step_do(void *data, const struct script_step *step, struct buf *out)
 {
