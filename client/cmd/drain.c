@@ -14,6 +14,7 @@
 #define LOOK_MS      500 /* between two looks at what is left */
 #define RETRY_MIN_MS 500
 #define RETRY_MAX_MS 5000
+#define TELL_MS      30000 /* what holds a pod is told again after so long, if it is something else by then */
 
 static const struct option_row drain_options[] = {
     OPTION_ROW_SELECTOR,
@@ -39,7 +40,9 @@ struct leaving {
     bool told;        /* that it is being evicted */
     int64_t next_ms;  /* WAITING: when it is tried again (api's clock) */
     int64_t pause_ms; /* and how long it waited last */
-    const char *held; /* by what, in the master's words; NULL: nothing yet */
+    char held[400];   /* by what, in the master's words; "": nothing yet */
+    bool untold;      /* those words have not been told */
+    int64_t told_ms;  /* when some were; 0: never */
 };
 struct drain {
     struct rctl *r;
@@ -139,27 +142,30 @@ static int64_t clock_ms(void)
     return env_now_ms(env_real());
 }
 
+/* Asked again and again for as long as it takes: what a try needs goes with it. */
 static int ask(struct drain *d, const struct leaving *l, struct error *err)
 {
-    struct rctl *r = d->r;
     const struct object *p = l->pod;
-    const char *ns = common_cstr(r, p->ns), *name = common_cstr(r, p->name);
     CLEANUP_REPLY struct api_reply reply = {0};
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
     if (d->how.dry == DRY_RUN_CLIENT) {
         return 0;
     }
-    struct value *params = common_name_params(r, p->kind, ns, name);
-    value_set(&r->arena, params, "uid", value_str(&r->arena, p->uid));
+    struct value *params = value_map(&a);
+    if (d->deletes) {
+        value_set(&a, params, "kind", value_cstr(&a, p->kind->name));
+    }
+    value_set(&a, params, "namespace", value_str(&a, p->ns));
+    value_set(&a, params, "name", value_str(&a, p->name));
+    value_set(&a, params, "uid", value_str(&a, p->uid));
     if (d->how.grace_s >= 0) {
-        value_set(&r->arena, params, "gracePeriodSeconds", value_int(&r->arena, d->how.grace_s));
+        value_set(&a, params, "gracePeriodSeconds", value_int(&a, d->how.grace_s));
     }
     if (d->how.dry == DRY_RUN_SERVER) {
-        value_set(&r->arena, params, "dryRun", value_bool(&r->arena, true));
+        value_set(&a, params, "dryRun", value_bool(&a, true));
     }
-    if (!d->deletes) {
-        value_remove(params, "kind");
-    }
-    return api_write(r->api, &r->arena, d->deletes ? "delete" : "evict", params, &reply, err);
+    return api_write(d->r->api, &a, d->deletes ? "delete" : "evict", params, &reply, err);
 }
 
 static bool is_held(const struct error *err)
@@ -174,8 +180,11 @@ static void hold(struct drain *d, struct leaving *l, const struct error *err)
     const struct object *p = l->pod;
     l->pause_ms = MIN(l->pause_ms * 2, RETRY_MAX_MS);
     l->next_ms = clock_ms() + l->pause_ms;
-    if (l->held == NULL || strcmp(l->held, err->message) != 0) {
-        l->held = arena_strdup(&d->r->arena, err->message);
+    l->untold |= strncmp(l->held, err->message, sizeof l->held - 1) != 0;
+    snprintf(l->held, sizeof l->held, "%.*s", (int)sizeof l->held - 1, err->message);
+    if (l->untold && (l->told_ms == 0 || clock_ms() - l->told_ms >= TELL_MS)) {
+        l->untold = false;
+        l->told_ms = clock_ms();
         rctl_note(d->r, "error when evicting pod %.*s/%.*s (it is tried again): %s", STR_ARG(p->ns), STR_ARG(p->name),
                   err->message);
     }
@@ -232,10 +241,10 @@ static bool is_there(const struct api_list *pods, const struct object *pod)
 
 static int list_pods(struct drain *d, struct api_list *out, struct error *err)
 {
-    struct api_list_query q = {.kind = kind_by_id(KIND_POD),
-                               .label_selector = opt(d->r, "pod-selector"),
-                               .field_selector =
-                                   arena_printf(&d->r->arena, "spec.nodeName=%.*s", STR_ARG(d->node->name))};
+    char on[300];
+    struct api_list_query q = {
+        .kind = kind_by_id(KIND_POD), .label_selector = opt(d->r, "pod-selector"), .field_selector = on};
+    snprintf(on, sizeof on, "spec.nodeName=%.*s", STR_ARG(d->node->name));
     return api_list(d->r->api, &q, out, err);
 }
 
@@ -272,7 +281,7 @@ static void tell_left(const struct drain *d)
         const struct leaving *l = &d->pods[i];
         if (l->state == WAITING || l->state == GOING) {
             rctl_note(d->r, "pod %.*s/%.*s is still there: %s", STR_ARG(l->pod->ns), STR_ARG(l->pod->name),
-                      l->state == WAITING && l->held != NULL
+                      l->state == WAITING && l->held[0] != '\0'
                           ? l->held
                           : "it is being deleted, and its node has not said yet that its containers have ended");
         }

@@ -84,6 +84,10 @@ static void draining_under_a_budget(void **state)
          "jsonpath={.spec.maxUnavailable}",
          NULL, 0, "=50%"},
         {"rctl create pdb h --selector=app=w --min-available=half", NULL, 1, "=", "must be a number or a percentage"},
+        {"echo '{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: h}, spec: {}}' | rctl apply -f - "
+         "--dry-run=server",
+         NULL, 0, "poddisruptionbudget.policy/h created",
+         "Warning: spec: neither minAvailable nor maxUnavailable\nWarning: spec.selector: without one"},
         {"rctl wait pdb/w --for=jsonpath={.status.currentHealthy}=2 --timeout=30s", NULL, 0},
         {"rctl get pdb", NULL, 0,
          "NAME   MIN AVAILABLE   MAX UNAVAILABLE   ALLOWED DISRUPTIONS   AGE\nw      2         "
