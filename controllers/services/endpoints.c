@@ -3,7 +3,7 @@
  *
  * At most ADDRESSES_MAX addresses, and an annotation if there are more. Pods that are to end are not in it. Of a
  * Service with many pods it is written once in REST_MS at most, since each change writes all of it, and of more than
- * RECONCILE_VISITS_MAX pods the first ones by name are looked at: EndpointSlices are what nodes follow. Endpoints that
+ * RECONCILE_VISITS_MAX pods the first ones by name count: EndpointSlices are what nodes follow. Endpoints that
  * somebody has written for a Service without a selector are theirs. */
 #include "controllers/registry.h"
 #include "controllers/services/places.h"
@@ -119,7 +119,7 @@ static int endpoints_reconcile(const struct reconcile_in *in, struct reconcile_o
     }
     struct places places;
     bool truncated;
-    places_find(a, in->view, service, STR_NONE, RECONCILE_VISITS_MAX, &places);
+    places_find(a, in->view, service, STR_NONE, UINT32_MAX, RECONCILE_VISITS_MAX, &places);
     struct value *doc = old != NULL ? object_to_value(a, old) : value_map(a),
                  *meta = value_ensure_map(a, doc, "metadata");
     value_set(a, doc, "apiVersion", value_cstr(a, k->api_version));

@@ -395,7 +395,7 @@ static int slices_reconcile(const struct reconcile_in *in, struct reconcile_out 
     }
     struct slices l = {.in = in, .out = out, .service = service};
     l.behind = in->from != NULL ? in->from->name : STR_NONE;
-    places_find(out->arena, in->view, service, l.behind, STEP_PODS, &l.places);
+    places_find(out->arena, in->view, service, l.behind, STEP_PODS, STEP_PODS, &l.places);
     l.labels = labels_for(out->arena, service, l.places.headless);
     slices_read(&l);
     for (unsigned i = 0; i < l.places.groups_count; i++) {

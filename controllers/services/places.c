@@ -166,7 +166,7 @@ static bool place_read(struct place *p, struct str service)
 }
 
 void places_find(struct arena *a, const struct view *v, const struct object *service, struct str behind,
-                 unsigned visits, struct places *out)
+                 unsigned visits, unsigned most, struct places *out)
 {
     struct mp selector = selector_of(service), spec = mp_get(object_mp(service), "spec");
     bool publishes = mp_bool(mp_get(spec, "publishNotReadyAddresses"), false);
@@ -185,7 +185,7 @@ void places_find(struct arena *a, const struct view *v, const struct object *ser
     VIEW_FOR(pod, &it)
     {
         struct place p = {.pod = pod};
-        if (visits-- == 0) {
+        if (visits-- == 0 || out->count == most) {
             out->left_at = last;
             break;
         }

@@ -35,9 +35,9 @@ struct places {
 /* Does it have a selector, and a type that leads to pods? */
 bool service_selects(const struct object *service);
 /* Those of pods behind this name (empty: from the first on), in the arena; strings are borrowed from the view. Of the
- * pods that have the first label of the selector `visits` are looked at, and no more. */
+ * pods that have the first label of the selector `visits` are looked at and no more, and `most` places are found. */
 void places_find(struct arena *a, const struct view *v, const struct object *service, struct str behind,
-                 unsigned visits, struct places *out);
+                 unsigned visits, unsigned most, struct places *out);
 /* {kind: Pod, namespace, name, uid} */
 struct value *place_target(struct arena *a, const struct place *p);
 /* The Services that select the pod as it was or is become keys (a map function; a pod's change that none of them sees

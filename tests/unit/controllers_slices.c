@@ -221,6 +221,47 @@ static void so_many_that_one_step_does_not_look_at_all(void **state)
     check_truth(f);
 }
 
+/* Endpoints have a thousand addresses at most; few pods among many that have the first label of the selector are all
+ * there. */
+static void endpoints_are_cut_and_few_among_many_are_found(void **state)
+{
+    struct setup *f = *state;
+    put_service(f);
+    put(f, yaml_object("{apiVersion: v1, kind: Service, metadata: {name: few}, spec: {clusterIP: 10.96.0.10, selector: "
+                       "{app: web, tier: z}, ports: [{port: 80}]}}"));
+    for (unsigned i = 0; i < 2400; i++) {
+        put_pod(f, i, true);
+    }
+    put(f, yaml_object(
+               "{apiVersion: v1, kind: Pod, metadata: {name: z, labels: {app: web, tier: z}}, spec: {nodeName: n1, "
+               "containers: [{name: c, image: i}]}, status: {phase: Running, podIP: 10.244.99.1, conditions: "
+               "[{type: Ready, status: 'True'}]}}"));
+    static const struct {
+        const char *service;
+        unsigned addresses;
+        bool cut;
+    } wanted[] = {{"web", 1000, true}, {"few", 1, false}};
+    for (unsigned i = 0; i < ARRAY_SIZE(wanted); i++) {
+        CLEANUP_ARENA struct arena a;
+        struct txn t;
+        arena_init(&a);
+        txn_init(&t, "test");
+        const struct reconcile_in in = {.view = world_view(f->w),
+                                        .key = {kind_by_id(KIND_SERVICE), STR("default"), str_of(wanted[i].service)},
+                                        .wall_ms = 1,
+                                        .rng = &f->rng};
+        struct reconcile_out out = {.txn = &t, .arena = &a};
+        must(controller_endpoints.reconcile(&in, &out, &f->err), &f->err);
+        assert_int_equal(t.count, 1);
+        struct mp all = object_mp(t.ops[0].object);
+        struct mp_iter subsets = mp_iter(mp_get(all, "subsets"));
+        assert_true(mp_next(&subsets));
+        assert_int_equal(mp_count(mp_get(subsets.value, "addresses")), wanted[i].addresses);
+        assert_int_equal(mp_count(mp_path(all, "metadata.annotations")), wanted[i].cut);
+        txn_close(&t);
+    }
+}
+
 static void remove_pod(struct setup *f, const struct object *pod)
 {
     struct txn t;
@@ -348,6 +389,7 @@ int main(void)
         TEST(one_pod_writes_one_slice),
         TEST(what_is_new_goes_where_something_is_written_anyway),
         TEST(so_many_that_one_step_does_not_look_at_all),
+        TEST(endpoints_are_cut_and_few_among_many_are_found),
         TEST(steps_and_changes_meet_in_any_order),
         cmocka_unit_test(what_changes_behind_a_walk_is_seen_by_the_next),
     };
