@@ -214,13 +214,6 @@ quota_amount quota_usage(const struct quota_resource *r, const struct object *o)
     return 0;
 }
 
-bool quota_same(const struct object *old, const struct object *now)
-{
-    return old != NULL && now != NULL && old->kind == now->kind && object_same_spec(old, now) &&
-           (now->kind->id != KIND_POD || is_over(old) == is_over(now)) &&
-           (now->kind->id != KIND_PERSISTENTVOLUMECLAIM || object_same_but_status(now, old));
-}
-
 /* ---- Scopes ---- */
 
 static bool is_best_effort(struct mp spec)
@@ -347,6 +340,30 @@ static bool same_bytes(struct mp a, struct mp b)
 {
     size_t n = (size_t)(a.end - a.p);
     return n == (size_t)(b.end - b.p) && (n == 0 || memcmp(a.p, b.p, n) == 0);
+}
+
+/* What scopes and amounts look at; the scheduler changes none of it. */
+static bool same_pod(const struct object *old, const struct object *now)
+{
+    static const char *const fields[] = {"containers", "initContainers",        "resources",
+                                         "overhead",   "activeDeadlineSeconds", "priorityClassName",
+                                         "affinity"};
+    struct mp a = object_spec(old), b = object_spec(now);
+    bool same = is_over(old) == is_over(now);
+    for (unsigned i = 0; same && i < ARRAY_SIZE(fields) && !object_same_spec(old, now); i++) {
+        same = same_bytes(mp_get(a, fields[i]), mp_get(b, fields[i]));
+    }
+    return same;
+}
+
+bool quota_same(const struct object *old, const struct object *now)
+{
+    if (old == NULL || now == NULL || old->kind != now->kind) {
+        return false;
+    }
+    return now->kind->id == KIND_POD                     ? same_pod(old, now)
+           : now->kind->id == KIND_PERSISTENTVOLUMECLAIM ? object_same_but_status(now, old)
+                                                         : object_same_spec(old, now);
 }
 
 /* What was counted under `then` is what counts under `now`. */

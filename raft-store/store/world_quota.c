@@ -130,15 +130,17 @@ static void free_what_goes(struct kept *k, const struct change *c)
 static int take_what_comes(struct kept *k, const struct change *c, bool refuse, struct error *err)
 {
     struct quota_want wants[QUOTA_RESOURCES_MAX];
+    quota_amount more[QUOTA_RESOURCES_MAX];
     unsigned count = 0;
     bool grows = false, counted = is_counted(k, c->new);
+    assert(k->q.count <= QUOTA_RESOURCES_MAX);
     for (unsigned i = 0; i < k->q.count; i++) {
         struct quota_row *row = &k->q.rows[i];
-        quota_amount n = difference(k, row, c);
-        if (n > 0) {
+        more[i] = difference(k, row, c);
+        if (more[i] > 0) {
             grows = true;
-            if (row->used + n > row->hard) {
-                wants[count++] = (struct quota_want){row, n, 0};
+            if (row->used + more[i] > row->hard) {
+                wants[count++] = (struct quota_want){row, more[i], 0};
             }
         }
     }
@@ -152,9 +154,8 @@ static int take_what_comes(struct kept *k, const struct change *c, bool refuse, 
         return bounds_exceeded(&k->q, c->new, wants, count, err);
     }
     for (unsigned i = 0; i < k->q.count && counted; i++) {
-        quota_amount n = difference(k, &k->q.rows[i], c);
-        k->q.rows[i].used += n > 0 ? n : 0;
-        k->dirty = k->dirty || n > 0;
+        k->q.rows[i].used += MAX(more[i], 0);
+        k->dirty = k->dirty || more[i] > 0;
     }
     return 0;
 }
@@ -285,7 +286,7 @@ static int settle(struct book *b, bool refuse, struct quota_writes *out, struct 
     const struct changes *c = &b->w->changes;
     int rv = 0;
     for (unsigned i = 0; i < c->count; i++) {
-        if (may_count(&c->items[i])) {
+        if (c->items[i].old != NULL && may_count(&c->items[i])) {
             struct group *g = group_of(b, (c->items[i].new != NULL ? c->items[i].new : c->items[i].old)->ns);
             for (unsigned n = 0; n < g->count; n++) {
                 free_what_goes(&g->items[n], &c->items[i]);
