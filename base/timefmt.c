@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* Days since 1970-01-01 of a civil date (proleptic Gregorian calendar), and back: the usual 400-year era arithmetic. */
-static int64_t days_from_civil(int64_t y, unsigned m, unsigned d)
+/* The usual 400-year era arithmetic. */
+int64_t timefmt_days(int64_t y, unsigned m, unsigned d)
 {
     y -= m <= 2;
     int64_t era = (y >= 0 ? y : y - 399) / 400;
@@ -14,7 +14,7 @@ static int64_t days_from_civil(int64_t y, unsigned m, unsigned d)
     return era * 146097 + (int64_t)doe - 719468;
 }
 
-static void civil_from_days(int64_t z, int64_t *y, unsigned *m, unsigned *d)
+void timefmt_civil(int64_t z, int64_t *y, unsigned *m, unsigned *d)
 {
     z += 719468;
     int64_t era = (z >= 0 ? z : z - 146096) / 146097;
@@ -35,7 +35,7 @@ static void format(int64_t wall_ms, bool with_ms, char out[TIMEFMT_SIZE])
     int rest = (int)(secs - days * 86400);
     int64_t y;
     unsigned m, d;
-    civil_from_days(days, &y, &m, &d);
+    timefmt_civil(days, &y, &m, &d);
     if (with_ms) {
         snprintf(out, TIMEFMT_SIZE, "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", (int)y, m, d, rest / 3600, rest / 60 % 60,
                  rest % 60, ms);
@@ -106,7 +106,7 @@ bool timefmt_parse(struct str s, int64_t *wall_ms)
     if (i != s.n) {
         return false;
     }
-    int64_t secs = days_from_civil(y, (unsigned)mo, (unsigned)d) * 86400 + h * 3600 + mi * 60 + sec - offset_s;
+    int64_t secs = timefmt_days(y, (unsigned)mo, (unsigned)d) * 86400 + h * 3600 + mi * 60 + sec - offset_s;
     *wall_ms = secs * 1000 + ms;
     return true;
 }

@@ -16,4 +16,9 @@ void timefmt_rfc3339_ms(int64_t wall_ms, char out[TIMEFMT_SIZE]); /* with millis
 bool timefmt_parse(struct str s, int64_t *wall_ms);
 void timefmt_age(int64_t duration_ms, char out[TIMEFMT_SIZE]);
 
+/* Days since 1970-01-01 of a date of the Gregorian calendar (month 1 to 12, day from 1), also before it was in use; and
+ * back. */
+int64_t timefmt_days(int64_t year, unsigned month, unsigned day);
+void timefmt_civil(int64_t days, int64_t *year, unsigned *month, unsigned *day);
+
 #endif
