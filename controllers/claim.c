@@ -81,6 +81,52 @@ int claim_all(const struct claim *c, struct error *err)
     return rv != 0 ? rv : claim_orphans(c, err);
 }
 
+/* ---- Pods ---- */
+
+struct pods_walk {
+    struct claim_pods *p;
+    struct reconcile_out *out;
+    const struct object *owner;
+};
+
+static bool pods_select(void *data, const struct object *pod)
+{
+    const struct pods_walk *w = data;
+    return (w->p->fits == NULL || w->p->fits(w->owner, pod)) && selector_matches_object(w->p->selector, pod);
+}
+
+static void pods_keep(void *data, const struct object *pod)
+{
+    struct pods_walk *w = data;
+    object_list_add(w->out->arena, &w->p->pods, pod);
+}
+
+static int pods_adopt(void *data, const struct object *pod, struct error *err)
+{
+    struct pods_walk *w = data;
+    w->p->adopted++;
+    return claim_adopt(w->out, pod, w->owner, err);
+}
+
+int claim_pods(struct claim_pods *p, const struct reconcile_in *in, struct reconcile_out *out,
+               const struct object *owner, struct error *err)
+{
+    struct pods_walk w = {p, out, owner};
+    const struct claim c = {.in = in,
+                            .out = out,
+                            .owner = owner,
+                            .kind = kind_of(KIND_POD),
+                            .may_adopt = pod_active,
+                            .selects = pods_select,
+                            .keep = pods_keep,
+                            .adopt = pods_adopt,
+                            .selector = p->selector,
+                            .data = &w};
+    return claim_all(&c, err);
+}
+
+/* ---- Orphans ---- */
+
 int claim_orphan(const struct reconcile_in *in, struct reconcile_out *out, const struct kind *owner_kind,
                  bool (*may_adopt)(const struct object *o), struct error *err)
 {

@@ -28,6 +28,16 @@ int claim_all(const struct claim *c, struct error *err);
 /* The two parts of it. */
 int claim_owned(const struct claim *c, struct error *err);
 int claim_orphans(const struct claim *c, struct error *err);
+/* What most workloads have: the pods that a selector chooses, in a list. */
+struct claim_pods {
+    const struct selector *selector;
+    /* What an own pod must be besides; NULL = nothing. */
+    bool (*fits)(const struct object *owner, const struct object *pod);
+    struct object_list pods; /* of the owner before; made here */
+    unsigned adopted;        /* beside them, in this transaction */
+};
+int claim_pods(struct claim_pods *p, const struct reconcile_in *in, struct reconcile_out *out,
+               const struct object *owner, struct error *err);
 /* Writes the reference of the owner. */
 int claim_adopt(struct reconcile_out *out, const struct object *o, const struct object *owner, struct error *err);
 /* The key in->key is of an object that may be an orphan: the first owner of the kind whose spec.selector chooses it

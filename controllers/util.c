@@ -16,6 +16,16 @@ bool mp_equal(struct mp a, struct mp b)
     return n == (size_t)(b.end - b.p) && (n == 0 || memcmp(a.p, b.p, n) == 0);
 }
 
+bool object_is_older(const struct object *a, const struct object *b)
+{
+    if (b == NULL) {
+        return true;
+    }
+    int64_t x = object_created_ms(a), y = object_created_ms(b);
+    int c = str_cmp(a->name, b->name);
+    return x != y ? x < y : (c != 0 ? c : str_cmp(a->uid, b->uid)) < 0;
+}
+
 bool mp_list_has_str(struct mp list, const char *s)
 {
     for (struct mp_iter it = mp_iter(list); mp_next(&it);) {

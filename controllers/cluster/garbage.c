@@ -24,11 +24,6 @@ static struct mp references_of(const struct object *o)
     return mp_path(object_mp(o), "metadata.ownerReferences");
 }
 
-static bool has_finalizer(const struct object *o, const char *name)
-{
-    return mp_list_has_str(mp_path(object_mp(o), "metadata.finalizers"), name);
-}
-
 static enum owner_state owner_judge(const struct view *v, struct str ns, struct mp reference)
 {
     if (owner_kind(reference) == NULL) {
@@ -38,7 +33,7 @@ static enum owner_state owner_judge(const struct view *v, struct str ns, struct 
     if (owner == NULL) {
         return OWNER_GONE;
     }
-    return owner->deleting && has_finalizer(owner, FINALIZER_FOREGROUND) ? OWNER_WAITING : OWNER_SOLID;
+    return owner->deleting && object_has_finalizer(owner, FINALIZER_FOREGROUND) ? OWNER_WAITING : OWNER_SOLID;
 }
 
 /* The element of o's references with this uid; an empty cursor if none. */
@@ -156,7 +151,7 @@ static bool descends_from(const struct view *v, const struct object *o, struct s
 static bool waits_for(const struct view *v, const struct object *dependent, const struct object *o)
 {
     unsigned looks = OWNERS_LOOKS;
-    return dependent == o || (dependent->deleting && has_finalizer(dependent, FINALIZER_FOREGROUND) &&
+    return dependent == o || (dependent->deleting && object_has_finalizer(dependent, FINALIZER_FOREGROUND) &&
                               descends_from(v, o, dependent->uid, OWNERS_DEPTH, &looks));
 }
 
@@ -221,10 +216,10 @@ static int garbage_reconcile(const struct reconcile_in *in, struct reconcile_out
     if (o == NULL) {
         return 0;
     }
-    if (o->deleting && has_finalizer(o, FINALIZER_ORPHAN)) {
+    if (o->deleting && object_has_finalizer(o, FINALIZER_ORPHAN)) {
         return orphan_dependents(in, out, o, err);
     }
-    if (o->deleting && has_finalizer(o, FINALIZER_FOREGROUND)) {
+    if (o->deleting && object_has_finalizer(o, FINALIZER_FOREGROUND)) {
         return foreground_step(in, out, o, err);
     }
     return owners_check(in, out, o, err);
@@ -271,8 +266,8 @@ static void map_any(const struct view *tip, const struct object *old, const stru
     if (old != NULL && !str_eq(old->uid, now->uid)) {
         map_gone(tip, old, emit, data);
     }
-    bool finalizing =
-        now->deleting && (has_finalizer(now, FINALIZER_ORPHAN) || has_finalizer(now, FINALIZER_FOREGROUND));
+    bool finalizing = now->deleting &&
+                      (object_has_finalizer(now, FINALIZER_ORPHAN) || object_has_finalizer(now, FINALIZER_FOREGROUND));
     bool references_new = old == NULL || !mp_equal(references_of(old), references_of(now));
     if (finalizing || (references_new && owners_need_a_look(tip, now))) {
         emit(data, now->kind, now->ns, now->name);

@@ -12,12 +12,6 @@
 
 #define COMPONENT "service-allocation"
 
-static bool is_older(const struct object *a, const struct object *b)
-{
-    int64_t x = object_created_ms(a), y = object_created_ms(b);
-    return x != y ? x < y : str_cmp(a->uid, b->uid) < 0;
-}
-
 struct doubles {
     const struct view *view;
     const struct object *service, *other; /* the first other one that was found */
@@ -31,7 +25,7 @@ static void look_for_other(void *data, struct str key)
     view_iter_index(&it, d->view, VIEW_BY_CLAIM, key, d->service->kind, STR_NONE);
     VIEW_FOR(o, &it)
     {
-        if (d->other == NULL && o != d->service && is_older(o, d->service)) {
+        if (d->other == NULL && o != d->service && object_is_older(o, d->service)) {
             d->other = o;
             snprintf(d->key, sizeof d->key, "%.*s", STR_ARG(key));
         }

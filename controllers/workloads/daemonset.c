@@ -50,7 +50,7 @@ struct ds {
     const struct object *obj;
     struct value *doc;
     struct arena *a;
-    struct selector *selector;
+    struct claim_pods mine; /* after an adoption nothing else is done: the next look counts anew */
     int64_t min_ready_s;
     struct str update_name, hash; /* of the newest revision */
     struct revisions revisions;
@@ -59,8 +59,6 @@ struct ds {
     struct strmap by_name; /* struct place */
     struct place **places; /* nodes in the order of the view, then names that are no node */
     unsigned count, cap;
-    struct object_list pods; /* ours */
-    unsigned adopted;        /* after an adoption nothing else is done: the next look counts anew */
     unsigned created, deleted;
     unsigned room; /* so many can be made by this reconcile; known once one was to be */
     bool room_known;
@@ -137,16 +135,6 @@ static struct str node_of(const struct object *pod)
     return STR_NONE;
 }
 
-/* b may be NULL. */
-static bool is_older(const struct object *a, const struct object *b)
-{
-    if (b == NULL) {
-        return true;
-    }
-    int64_t x = object_created_ms(a), y = object_created_ms(b);
-    return x != y ? x < y : str_cmp(a->name, b->name) < 0;
-}
-
 static bool is_current(const struct ds *d, const struct object *pod)
 {
     return str_eq(mp_str(mp_get(object_labels(pod), REVISION_HASH_LABEL)), d->hash);
@@ -198,7 +186,7 @@ static int pod_read(struct ds *d, const struct object *pod, struct error *err)
     struct place *p = strmap_get(&d->by_name, name);
     p = p != NULL ? p : place_add(d, name);
     p->pods++;
-    p->oldest = is_older(pod, p->oldest) ? pod : p->oldest;
+    p->oldest = object_is_older(pod, p->oldest) ? pod : p->oldest;
     if (str_is(pod_phase(pod), "Failed") || str_is(pod_phase(pod), "Succeeded")) {
         return failed_pod(d, p, pod, err);
     }
@@ -209,44 +197,16 @@ static int pod_read(struct ds *d, const struct object *pod, struct error *err)
         return p->node == NULL && !str_empty(pod_node(pod)) ? 0 : take_away(d, pod, err); /* pod_garbage has those */
     }
     const struct object **mine = is_current(d, pod) ? &p->now : &p->old;
-    const struct object *surplus = *mine == NULL ? NULL : is_older(pod, *mine) ? *mine : pod;
-    *mine = *mine == NULL || is_older(pod, *mine) ? pod : *mine;
+    const struct object *surplus = *mine == NULL ? NULL : object_is_older(pod, *mine) ? *mine : pod;
+    *mine = *mine == NULL || object_is_older(pod, *mine) ? pod : *mine;
     return surplus == NULL ? 0 : take_away(d, surplus, err);
-}
-
-static bool selects(void *data, const struct object *pod)
-{
-    return selector_matches_object(((const struct ds *)data)->selector, pod);
-}
-
-static void keep(void *data, const struct object *pod)
-{
-    struct ds *d = data;
-    object_list_add(d->a, &d->pods, pod);
-}
-
-static int adopt(void *data, const struct object *pod, struct error *err)
-{
-    struct ds *d = data;
-    d->adopted++;
-    return claim_adopt(d->out, pod, d->obj, err);
 }
 
 static int pods_read(struct ds *d, struct error *err)
 {
-    const struct claim c = {.in = d->in,
-                            .out = d->out,
-                            .owner = d->obj,
-                            .kind = kind_of(KIND_POD),
-                            .may_adopt = pod_active,
-                            .selects = selects,
-                            .keep = keep,
-                            .selector = d->selector,
-                            .adopt = adopt,
-                            .data = d};
-    int rv = claim_all(&c, err);
-    for (unsigned i = 0; i < d->pods.count && rv == 0 && d->adopted == 0; i++) {
-        rv = pod_read(d, d->pods.items[i], err);
+    int rv = claim_pods(&d->mine, d->in, d->out, d->obj, err);
+    for (unsigned i = 0; i < d->mine.pods.count && rv == 0 && d->mine.adopted == 0; i++) {
+        rv = pod_read(d, d->mine.pods.items[i], err);
     }
     return rv;
 }
@@ -521,11 +481,13 @@ static int act(struct ds *d, struct error *err)
 
 static int reconcile(struct ds *d, struct error *err)
 {
+    struct selector *selector = NULL;
     int rv = workload_sound(d->obj, err);
-    rv = rv == 0 ? selector_from_value(d->a, value_path(d->doc, "spec.selector"), &d->selector, err) : rv;
+    rv = rv == 0 ? selector_from_value(d->a, value_path(d->doc, "spec.selector"), &selector, err) : rv;
     if (rv == 0) {
         struct mp labels = mp_path(object_mp(d->obj), "spec.template.metadata.labels");
-        rv = workload_selects_own(d->obj, selector_matches(d->selector, labels), err);
+        rv = workload_selects_own(d->obj, selector_matches(selector, labels), err);
+        d->mine.selector = selector;
     }
     if (rv != 0) {
         return rv;
@@ -545,7 +507,7 @@ static int reconcile(struct ds *d, struct error *err)
     d->template_spec = mp_path(object_mp(d->obj), "spec.template.spec");
     nodes_read(d);
     rv = pods_read(d, err);
-    if (rv != 0 || d->adopted > 0) {
+    if (rv != 0 || d->mine.adopted > 0) {
         return rv;
     }
     rv = act(d, err);

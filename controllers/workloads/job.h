@@ -54,7 +54,10 @@ int job_give_up(struct job *j, unsigned surplus, struct error *err);
 int job_create_pods(struct job *j, int64_t wanted, struct error *err);
 /* Index of a pod; -1 if it has none. */
 int64_t job_index_of(const struct object *pod);
-bool job_has_finalizer(const struct object *pod);
+static inline bool job_has_finalizer(const struct object *pod)
+{
+    return object_has_finalizer(pod, JOB_FINALIZER);
+}
 int job_strip(struct reconcile_out *out, const struct object *pod, struct error *err);
 
 #endif

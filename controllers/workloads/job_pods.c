@@ -13,11 +13,6 @@
 #include "controllers/workloads/pods.h"
 #include "controllers/workloads/room.h"
 
-bool job_has_finalizer(const struct object *pod)
-{
-    return mp_list_has_str(mp_path(object_mp(pod), "metadata.finalizers"), JOB_FINALIZER);
-}
-
 int64_t job_index_of(const struct object *pod)
 {
     int64_t n;

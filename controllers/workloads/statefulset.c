@@ -26,23 +26,9 @@
 
 /* ---- Reading ---- */
 
-static bool selects(void *data, const struct object *pod)
+static bool fits(const struct object *set, const struct object *pod)
 {
-    const struct sts *s = data;
-    return sts_ordinal(s->obj, pod->name) >= 0 && selector_matches_object(s->selector, pod);
-}
-
-static void keep(void *data, const struct object *pod)
-{
-    struct sts *s = data;
-    object_list_add(s->a, &s->pods, pod);
-}
-
-static int adopt(void *data, const struct object *pod, struct error *err)
-{
-    struct sts *s = data;
-    s->adopted++;
-    return claim_adopt(s->out, pod, s->obj, err);
+    return sts_ordinal(set, pod->name) >= 0;
 }
 
 static int compare_up(const void *a, const void *b)
@@ -73,24 +59,16 @@ static struct sts_pod judge(struct sts *s, const struct object *pod)
 
 static int pods_read(struct sts *s, struct error *err)
 {
-    const struct claim c = {.in = s->in,
-                            .out = s->out,
-                            .owner = s->obj,
-                            .kind = kind_of(KIND_POD),
-                            .may_adopt = pod_active,
-                            .selects = selects,
-                            .keep = keep,
-                            .selector = s->selector,
-                            .adopt = adopt,
-                            .data = s};
-    int rv = claim_all(&c, err);
-    if (rv != 0 || s->pods.count == 0) {
+    const struct object_list *pods = &s->mine.pods;
+    s->mine.fits = fits;
+    int rv = claim_pods(&s->mine, s->in, s->out, s->obj, err);
+    if (rv != 0 || pods->count == 0) {
         return rv;
     }
-    s->slots = arena_alloc(s->a, s->pods.count * sizeof *s->slots);
-    s->condemned = arena_alloc(s->a, s->pods.count * sizeof *s->condemned);
-    for (unsigned i = 0; i < s->pods.count; i++) {
-        struct sts_pod p = judge(s, s->pods.items[i]);
+    s->slots = arena_alloc(s->a, pods->count * sizeof *s->slots);
+    s->condemned = arena_alloc(s->a, pods->count * sizeof *s->condemned);
+    for (unsigned i = 0; i < pods->count; i++) {
+        struct sts_pod p = judge(s, pods->items[i]);
         if (p.ordinal >= s->start && p.ordinal < s->start + s->replicas) {
             s->slots[s->slots_count++] = p;
         } else {
@@ -291,8 +269,8 @@ static bool is_live(void *data, const struct object *revision)
     if (str_eq(revision->name, s->update) || str_eq(revision->name, s->current)) {
         return true;
     }
-    for (unsigned i = 0; i < s->pods.count; i++) {
-        if (str_eq(mp_str(mp_get(object_labels(s->pods.items[i]), REVISION_HASH_LABEL)), revision->name)) {
+    for (unsigned i = 0; i < s->mine.pods.count; i++) {
+        if (str_eq(mp_str(mp_get(object_labels(s->mine.pods.items[i]), REVISION_HASH_LABEL)), revision->name)) {
             return true;
         }
     }
@@ -366,11 +344,13 @@ static int statefulset_reconcile(const struct reconcile_in *in, struct reconcile
         return 0; /* its pods are the garbage collection's */
     }
     struct sts s = {.in = in, .out = out, .obj = o, .a = out->arena, .doc = object_to_value(out->arena, o)};
+    struct selector *selector = NULL;
     int rv = workload_sound(o, err);
-    rv = rv == 0 ? selector_from_value(s.a, value_path(s.doc, "spec.selector"), &s.selector, err) : rv;
+    rv = rv == 0 ? selector_from_value(s.a, value_path(s.doc, "spec.selector"), &selector, err) : rv;
     if (rv == 0) {
         struct mp labels = mp_path(object_mp(o), "spec.template.metadata.labels");
-        rv = workload_selects_own(o, selector_matches(s.selector, labels), err);
+        rv = workload_selects_own(o, selector_matches(selector, labels), err);
+        s.mine.selector = selector;
     }
     if (rv != 0) {
         return rv;
@@ -386,7 +366,7 @@ static int statefulset_reconcile(const struct reconcile_in *in, struct reconcile
         s.current = s.update;
     }
     rv = pods_read(&s, err);
-    if (rv != 0 || s.adopted > 0) {
+    if (rv != 0 || s.mine.adopted > 0) {
         return rv;
     }
     rv = act(&s, err);

@@ -3,6 +3,7 @@
 #ifndef CONTROLLERS_WORKLOADS_STATEFULSET_H
 #define CONTROLLERS_WORKLOADS_STATEFULSET_H
 
+#include "controllers/claim.h"
 #include "controllers/util.h"
 #include "controllers/workloads/revisions.h"
 
@@ -23,18 +24,17 @@ struct sts {
     struct arena *a;
     const struct object *obj;
     struct value *doc;
-    struct selector *selector;
+    struct claim_pods mine;
     struct revisions revisions;
     struct str current, update; /* names of revisions */
     int64_t start, replicas, partition, min_ready_s;
     bool ordered, rolling;
     bool when_deleted, when_scaled; /* claims go with the set, with the pod */
-    struct object_list pods;        /* ours */
     struct sts_pod *slots;          /* those of the wanted ordinals, by ordinal */
     struct sts_pod *condemned;      /* the others, the highest first */
     unsigned slots_count, condemned_count;
     int64_t unplaced; /* pods of ours that fit nowhere */
-    unsigned adopted, created, deleted;
+    unsigned created, deleted;
     bool refused; /* no more can be made for now */
 };
 

@@ -117,7 +117,7 @@ bool storage_has_mode(const struct object *o, const char *mode)
 
 bool storage_has_finalizer(const struct object *o, const char *finalizer)
 {
-    return list_has(mp_path(object_mp(o), "metadata.finalizers"), finalizer);
+    return object_has_finalizer(o, finalizer);
 }
 
 struct str storage_phase(const struct object *o)

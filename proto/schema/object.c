@@ -214,6 +214,16 @@ struct str object_annotation(const struct object *o, const char *key)
     return mp_str(mp_get(mp_path(object_mp(o), "metadata.annotations"), key));
 }
 
+bool object_has_finalizer(const struct object *o, const char *finalizer)
+{
+    for (struct mp_iter it = mp_iter(mp_path(object_mp(o), "metadata.finalizers")); mp_next(&it);) {
+        if (str_is(mp_str(it.value), finalizer)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct str object_kind_name(const struct object *o)
 {
     return kind_is_unknown(o->kind) ? mp_str(mp_get(object_mp(o), "kind")) : str_of(o->kind->name);

@@ -84,6 +84,7 @@ static inline struct mp object_status(const struct object *o)
 bool object_same_spec(const struct object *a, const struct object *b); /* byte by byte */
 struct str object_label(const struct object *o, const char *key);
 struct str object_annotation(const struct object *o, const char *key);
+bool object_has_finalizer(const struct object *o, const char *finalizer);
 /* "Pod"; of a kind that this program does not know, as the object has it. Borrowed. */
 struct str object_kind_name(const struct object *o);
 int64_t object_created_ms(const struct object *o); /* creationTimestamp; 0 if none */
