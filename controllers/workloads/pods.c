@@ -83,9 +83,11 @@ struct ranked {
     unsigned phase; /* Pending 0, Unknown 1, Running 2 */
     bool ready, available;
     int64_t cost;
-    unsigned doubled; /* related pods on its node */
-    int64_t ready_since_ms, restarts, created_ms;
+    unsigned doubled;           /* related pods on its node */
+    int ready_log, created_log; /* how long ago, in powers of two; UNKNOWN_LOG: it is not known */
+    int64_t restarts, sidecar_restarts;
 };
+#define UNKNOWN_LOG (-1)
 
 static int node_cmp(const void *a, const void *b)
 {
@@ -110,12 +112,46 @@ static unsigned nodes_count(const struct str *nodes, unsigned count, struct str 
     return n;
 }
 
+/* "Times are bucketed on an integer log scale": pods of about the same age are alike, so that not the whole newest
+ * generation goes. As Kubernetes has it, of nanoseconds. */
+static int age_log(int64_t since_ms, int64_t wall_ms)
+{
+    int64_t age_ms = MIN(wall_ms - since_ms, INT64_MAX / 1000000);
+    return since_ms == 0 || age_ms <= 0 ? UNKNOWN_LOG : 63 - __builtin_clzll((unsigned long long)age_ms * 1000000);
+}
+
+static int64_t restarts_most(struct mp statuses)
+{
+    int64_t most = 0;
+    for (struct mp_iter it = mp_iter(statuses); mp_next(&it);) {
+        most = MAX(most, mp_int(mp_get(it.value, "restartCount"), 0));
+    }
+    return most;
+}
+
+/* Init containers that go on beside the others. */
+static int64_t sidecar_restarts(struct mp pod)
+{
+    int64_t most = 0;
+    for (struct mp_iter it = mp_iter(mp_path(pod, "spec.initContainers")); mp_next(&it);) {
+        if (!str_is(mp_str(mp_get(it.value, "restartPolicy")), "Always")) {
+            continue;
+        }
+        for (struct mp_iter s = mp_iter(mp_path(pod, "status.initContainerStatuses")); mp_next(&s);) {
+            bool same = str_eq(mp_str(mp_get(s.value, "name")), mp_str(mp_get(it.value, "name")));
+            most = same ? MAX(most, mp_int(mp_get(s.value, "restartCount"), 0)) : most;
+        }
+    }
+    return most;
+}
+
 /* Of pods without a node there may be very many, and most of it has no meaning for them. */
-static struct ranked ranked_of(const struct object *pod)
+static struct ranked ranked_of(const struct object *pod, int64_t wall_ms)
 {
     struct pod_state state = pod_state_of(pod);
-    struct ranked r = {.pod = pod, .created_ms = object_created_ms(pod), .ready = state.ready};
-    r.ready_since_ms = state.ready_since_ms;
+    struct ranked r = {.pod = pod, .ready = state.ready};
+    r.created_log = age_log(object_created_ms(pod), wall_ms);
+    r.ready_log = age_log(state.ready_since_ms, wall_ms);
     str_to_int64(object_annotation(pod, "controller.kubernetes.io/pod-deletion-cost"), &r.cost);
     if (!state.bound) {
         return r;
@@ -123,9 +159,8 @@ static struct ranked ranked_of(const struct object *pod)
     struct str phase = pod_phase(pod);
     r.node = pod_node(pod);
     r.phase = str_is(phase, "Running") ? 2 : str_is(phase, "Unknown") ? 1 : 0;
-    for (struct mp_iter it = mp_iter(mp_path(object_mp(pod), "status.containerStatuses")); mp_next(&it);) {
-        r.restarts = MAX(r.restarts, mp_int(mp_get(it.value, "restartCount"), 0));
-    }
+    r.restarts = restarts_most(mp_path(object_mp(pod), "status.containerStatuses"));
+    r.sidecar_restarts = sidecar_restarts(object_mp(pod));
     return r;
 }
 
@@ -133,12 +168,6 @@ static struct ranked ranked_of(const struct object *pod)
 static int compare_i64(int64_t a, int64_t b)
 {
     return (a > b) - (a < b);
-}
-
-/* "The younger first; unknown counts as youngest." */
-static int compare_youngest(int64_t a, int64_t b)
-{
-    return a == 0 || b == 0 ? (a != 0) - (b != 0) : compare_i64(b, a);
 }
 
 static int ranked_cmp(const void *pa, const void *pb)
@@ -150,9 +179,10 @@ static int ranked_cmp(const void *pa, const void *pb)
     c = c != 0 ? c : (int)a->available - (int)b->available;
     c = c != 0 ? c : compare_i64(a->cost, b->cost);
     c = c != 0 ? c : compare_i64(b->doubled, a->doubled);
-    c = c != 0 || !a->ready ? c : compare_youngest(a->ready_since_ms, b->ready_since_ms);
+    c = c != 0 || !a->ready ? c : compare_i64(a->ready_log, b->ready_log); /* what is not known counts as youngest */
     c = c != 0 ? c : compare_i64(b->restarts, a->restarts);
-    c = c != 0 ? c : compare_youngest(a->created_ms, b->created_ms);
+    c = c != 0 ? c : compare_i64(b->sidecar_restarts, a->sidecar_restarts);
+    c = c != 0 ? c : compare_i64(a->created_log, b->created_log);
     return c != 0 ? c : str_cmp(a->pod->name, b->pod->name);
 }
 
@@ -169,7 +199,7 @@ void pods_rank_for_deletion(struct arena *a, struct object_list *l, const struct
     qsort(nodes, related->count, sizeof *nodes, node_cmp);
     struct ranked *ranked = arena_alloc(a, l->count * sizeof *ranked);
     for (unsigned i = 0; i < l->count; i++) {
-        ranked[i] = ranked_of(l->items[i]);
+        ranked[i] = ranked_of(l->items[i], wall_ms);
         ranked[i].available = pod_available(l->items[i], min_ready_s, wall_ms, NULL);
         ranked[i].doubled = str_empty(ranked[i].node) ? 0 : nodes_count(nodes, related->count, ranked[i].node);
     }

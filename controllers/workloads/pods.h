@@ -21,8 +21,9 @@ struct str pod_name_set(const struct reconcile_in *in, struct arena *a, struct v
 
 /* The first `wanted` of pods to delete when there are too many (sorts l in place). Order, source: Kubernetes'
  * ActivePodsWithRanks: not bound before bound; Pending, Unknown, Running; not ready before ready; (ours: not available
- * before available, so that what a rollout counts on is what stays); lower pod-deletion-cost; more pods of `related` on
- * the same node; ready for a shorter time; more restarts; younger; by name. related: the pods of all siblings, the
+ * before available, so that what a rollout counts on is what stays); lower pod-deletion-cost; more pods of `related`
+ * on the same node; ready for a shorter time; more restarts, of containers, then of sidecars; younger; by name. Times
+ * count in powers of two, so that a bad day does not take all of the newest. related: the pods of all siblings, the
  * candidates included. */
 void pods_rank_for_deletion(struct arena *a, struct object_list *l, const struct object_list *related,
                             int64_t min_ready_s, int64_t wall_ms);
