@@ -14,6 +14,7 @@
 
 struct change;    /* raft-store/store/store.h: (old, new) */
 struct usage_pod; /* controllers/usage.h */
+struct zone;      /* proto/facts/zone.h */
 
 /* What is known but not in the log: the environment of a reconcile, as its view is. Where it is the same, so is what
  * is decided: scripts and simulators say what stands in it. */
@@ -26,6 +27,9 @@ struct controller_soft {
      * nothing is known of any. */
     bool (*usage)(void *data, const struct object *pod, struct usage_pod *out);
     int64_t usage_period_ms; /* how often that is measured anew; 0 = USAGE_PERIOD_MS */
+    /* A time zone by a name that zone_name_is, borrowed until the reconcile ends; NULL: there is none of that name on
+     * this machine. The function NULL: there are none. */
+    const struct zone *(*zone)(void *data, struct str name);
 };
 struct controller_key {
     const struct kind *kind; /* what the key names; may be an object that is gone */

@@ -57,7 +57,9 @@
     X(BUDGET_UNCOUNTED, "cannot be counted: %s")                                                                       \
     X(SCALES_TARGET, "what its pods use asks for it: %s %n -> %m")                                                     \
     X(NO_ROOM, "cannot make more: %s")                                                                                 \
-    X(COUNTS_ON, "counts on")
+    X(COUNTS_ON, "counts on")                                                                                          \
+    X(BEGINS_RUN, "begins %s")                                                                                         \
+    X(RUN_GOES_ON, "%s has not ended: no other is begun")
 
 enum reason {
 #define X(name, text) REASON_##name,

@@ -10,9 +10,11 @@
     X(endpointslice)                                                                                                   \
     X(deployment)                                                                                                      \
     X(replicaset)                                                                                                      \
+    X(replicationcontroller)                                                                                           \
     X(daemonset)                                                                                                       \
     X(statefulset)                                                                                                     \
     X(job)                                                                                                             \
+    X(cronjob)                                                                                                         \
     X(horizontalpodautoscaler)                                                                                         \
     X(disruption)                                                                                                      \
     X(endpoints)                                                                                                       \

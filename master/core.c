@@ -110,6 +110,12 @@ struct usage *core_usage(struct core *c)
     return c->usage;
 }
 
+static const struct zone *zone_of(void *data, struct str name)
+{
+    struct core *c = data;
+    return c->config.zone == NULL ? NULL : c->config.zone(c->config.data, name);
+}
+
 void core_on_leading(struct core *c, bool leading, uint64_t term)
 {
     assert(c->replica != NULL);
@@ -134,7 +140,8 @@ void core_on_leading(struct core *c, bool leading, uint64_t term)
                  .heartbeat_age_ms = heartbeat_age_ms,
                  .node_grace_ms = c->config.node_grace_ms,
                  .usage = usage_of,
-                 .usage_period_ms = usage_period_ms(c->usage)},
+                 .usage_period_ms = usage_period_ms(c->usage),
+                 .zone = zone_of},
         .submit = submit,
         .tip = tip,
         .room = room,

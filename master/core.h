@@ -40,6 +40,8 @@ struct core_config {
     /* We begin to lead: ask the other masters what they have heard (core_hear_of), then call core_heard_all; until then
      * no node is lost. NULL: there is nobody to ask. */
     void (*ask_heard)(void *data);
+    /* The time zones of this machine, as struct controller_soft has it; NULL: there are none. */
+    const struct zone *(*zone)(void *data, struct str name);
     void *data;
 };
 struct core *core_new(const struct core_config *config);

@@ -46,6 +46,7 @@
 #include "master/nodes/nodes.h"
 #include "master/rescue/backup.h"
 #include "master/rescue/repair.h"
+#include "master/zones.h"
 #include "proto/net/loop.h"
 
 #define CHORES_MS        500
@@ -424,6 +425,11 @@ static void ask_master(struct master *m, uint64_t id, const char *method, struct
     transport_call(m->transport, id, method, params, timeout_ms, cb, data);
 }
 
+static const struct zone *zone_of(void *data, struct str name)
+{
+    return zones_get(((struct master *)data)->zones, name, NULL);
+}
+
 static int make_node(struct master *m, struct error *err)
 {
     char raft_dir[600];
@@ -450,12 +456,14 @@ static int make_node(struct master *m, struct error *err)
     uv_io_on_first_promise(m->io, note_started, m);
     uint64_t seed;
     env_random(m->env, &seed, sizeof seed);
+    m->zones = zones_new(ZONES_DIRECTORY);
     m->core = core_new(&(struct core_config){.env = m->env,
                                              .log = &m->log,
                                              .seed = seed,
                                              .node_grace_ms = m->config.node_grace_ms,
                                              .usage_ms = m->config.agent_usage_ms,
                                              .ask_heard = nodes_ask_heard,
+                                             .zone = zone_of,
                                              .data = m});
     uint64_t state_bytes, state_objects;
     master_config_state(&m->config, &state_bytes, &state_objects);
@@ -606,6 +614,7 @@ static void free_master(struct master *m)
     replica_free(m->replica);
     uv_io_free(m->io);
     core_free(m->core);
+    zones_free(m->zones);
     turns_free(m->turns);
     watch_table_free(m->watches);
     node_feeds_free(m->feeds);

@@ -81,6 +81,7 @@ struct departed;
 struct reseal;
 struct rotate;
 struct authority;
+struct zones;
 
 struct master {
     struct master_config config;
@@ -116,6 +117,7 @@ struct master {
                        rpc_result_cb *cb, void *data);
     struct replica *replica;
     struct core *core;
+    struct zones *zones;
     struct watch_table *watches;
     struct node_feeds *feeds;
     struct lease *lease;

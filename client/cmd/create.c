@@ -63,7 +63,7 @@ static int unknown_word(struct rctl *r, const char *word)
 {
     return rctl_usage(
         r,
-        "create from the command line knows configmap, secret, namespace, deployment, job, quota, service, "
+        "create from the command line knows configmap, secret, namespace, deployment, job, cronjob, quota, service, "
         "poddisruptionbudget and priorityclass, not "
         "\"%s\"; everything else comes from a manifest: -f FILE",
         word);
@@ -292,7 +292,7 @@ static const struct command create_deployment = {
 /* ---- What Kubernetes makes and Reeve has not yet ---- */
 
 #define LATER                                                                                                          \
-    "cronjob,cj,role,rolebinding,clusterrole,clusterrolebinding,serviceaccount,sa,ingress,ing,"                        \
+    "role,rolebinding,clusterrole,clusterrolebinding,serviceaccount,sa,ingress,ing,"                                   \
     "token"
 
 static int run_later(struct rctl *r)
@@ -306,10 +306,11 @@ static int run_later(struct rctl *r)
         }
     }
     struct error err = {0};
-    error_set(&err, ERR_UNSUPPORTED,
-              "%s is not there yet; create makes configmap, secret, namespace, deployment, job, quota, service, "
-              "poddisruptionbudget and priorityclass, and everything else from manifests: -f FILE",
-              name);
+    error_set(
+        &err, ERR_UNSUPPORTED,
+        "%s is not there yet; create makes configmap, secret, namespace, deployment, job, cronjob, quota, service, "
+        "poddisruptionbudget and priorityclass, and everything else from manifests: -f FILE",
+        name);
     return rctl_fail_here(r, &err);
 }
 
@@ -317,8 +318,8 @@ static const struct command create_later = {
     .name = "later",
     .alias = LATER,
     .usage = "...",
-    .summary = "cronjob, role, serviceaccount, ingress, ...: not there yet",
-    .examples = "  rctl create cronjob hello --image=hello:1.0\n",
+    .summary = "role, serviceaccount, ingress, ...: not there yet",
+    .examples = "  rctl create serviceaccount robot\n",
     .run = run_later,
     .raw = true,
 };
@@ -330,12 +331,13 @@ static const struct option_row create_options[] = {
     OPTION_ROWS_CREATE,
 };
 static const struct command *const create_subs[] = {
-    &create_configmap, &create_secret, &create_namespace, &create_deployment,    &create_service,
-    &create_job,       &create_budget, &create_quota,     &create_priorityclass, &create_later,   NULL};
+    &create_configmap, &create_secret, &create_namespace, &create_deployment,    &create_service, &create_job,
+    &create_cronjob,   &create_budget, &create_quota,     &create_priorityclass, &create_later,   NULL};
 const struct command command_create = {
     .name = "create",
     .usage = "-f FILE... | configmap NAME ... | secret generic|tls|docker-registry NAME ... | namespace NAME | "
-             "deployment NAME ... | job NAME ... | service TYPE NAME ... | poddisruptionbudget NAME ... | "
+             "deployment NAME ... | job NAME ... | cronjob NAME ... | service TYPE NAME ... | poddisruptionbudget NAME "
+             "... | "
              "priorityclass NAME ...",
     .summary = "Create objects from manifests or from the command line",
     .examples = "  rctl create -f pod.yaml\n"

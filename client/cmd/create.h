@@ -19,7 +19,7 @@ int create_made_as(struct rctl *r, struct value *doc, const char *verb);
 /* Containers of the images of --image; the words behind -- are the command of the first. port 0: none. */
 void create_containers(struct rctl *r, struct value *pod_spec, int64_t port);
 
-extern const struct command create_configmap, create_secret, create_job, create_budget, create_quota,
+extern const struct command create_configmap, create_secret, create_job, create_cronjob, create_budget, create_quota,
     create_priorityclass;
 
 #endif

@@ -49,11 +49,11 @@ static int put_selector(struct rctl *r, const struct object *o, struct value *sp
         return common_pairs(r, "--selector", opt(r, "selector"), selector, err);
     }
     const char *title = resource_title(&r->arena, o->kind, o->name);
-    struct mp from = o->kind->id == KIND_POD       ? object_labels(o)
-                     : o->kind->id == KIND_SERVICE ? mp_path(object_mp(o), "spec.selector")
-                                                   : mp_path(object_mp(o), "spec.selector.matchLabels");
-    if (o->kind->id != KIND_POD && o->kind->id != KIND_SERVICE &&
-        mp_count(mp_path(object_mp(o), "spec.selector.matchExpressions")) > 0) {
+    bool is_plain = o->kind->id == KIND_SERVICE || o->kind->id == KIND_REPLICATIONCONTROLLER;
+    struct mp from = o->kind->id == KIND_POD ? object_labels(o)
+                     : is_plain              ? mp_path(object_mp(o), "spec.selector")
+                                             : mp_path(object_mp(o), "spec.selector.matchLabels");
+    if (o->kind->id != KIND_POD && !is_plain && mp_count(mp_path(object_mp(o), "spec.selector.matchExpressions")) > 0) {
         return error_set(err, ERR_UNSUPPORTED,
                          "%s selects by expressions, which a Service can't; give the labels: --selector=KEY=VALUE,...",
                          title);
@@ -172,7 +172,8 @@ static int make(struct rctl *r, const struct object *o, struct value **out, stru
 
 static bool can_be_exposed(const struct kind *k)
 {
-    return k->id == KIND_POD || k->id == KIND_SERVICE || k->id == KIND_REPLICASET || k->id == KIND_DEPLOYMENT;
+    return k->id == KIND_POD || k->id == KIND_SERVICE || k->id == KIND_REPLICASET || k->id == KIND_DEPLOYMENT ||
+           k->id == KIND_REPLICATIONCONTROLLER;
 }
 
 /* What is wrong whatever the cluster says. */
@@ -199,7 +200,9 @@ static int check_kind(const struct kind *k, const char *name, struct error *err)
     }
     return can_be_exposed(k)
                ? 0
-               : error_set(err, ERR_USAGE, "cannot expose a %s; a pod, Service, ReplicaSet or Deployment can", k->name);
+               : error_set(err, ERR_USAGE,
+                           "cannot expose a %s; a pod, Service, ReplicationController, ReplicaSet or Deployment can",
+                           k->name);
 }
 
 /* The selector is the Service's, so it can't choose among the objects: each is named. */
@@ -257,7 +260,7 @@ static int run_expose(struct rctl *r)
 const struct command command_expose = {
     .name = "expose",
     .usage = "TYPE/NAME --port=PORT [--target-port=PORT] [--name=NAME] [--type=TYPE]",
-    .summary = "Make a Service for what a Deployment, ReplicaSet, pod or Service selects",
+    .summary = "Make a Service for what a Deployment, ReplicaSet, ReplicationController, pod or Service selects",
     .examples = "  rctl expose deploy/hello --port=80 --target-port=8000\n"
                 "  # a port on every node\n"
                 "  rctl expose deploy/hello --name=hello-outside --port=80 --type=NodePort\n"

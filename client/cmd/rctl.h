@@ -103,6 +103,7 @@ void rctl_print_help(struct rctl *r);
     X(kustomize)                                                                                                       \
     /* Workloads */                                                                                                    \
     X(rollout)                                                                                                         \
+    X(rolling_update)                                                                                                  \
     X(scale)                                                                                                           \
     X(set)                                                                                                             \
     X(run)                                                                                                             \

@@ -202,6 +202,10 @@ const char *resource_selector(struct arena *a, const struct object *o, struct er
         error_set(err, ERR_INVALID, "invalid service '%.*s': Service is defined without a selector", STR_ARG(o->name));
         return NULL;
     }
+    if (o->kind->id == KIND_CRONJOB) {
+        error_set(err, ERR_INVALID, "a CronJob has no pods itself, its Jobs have: job/NAME (\"rctl get jobs\")");
+        return NULL;
+    }
     if (selector_from_mp(a, wanted, &s, err) != 0) {
         return NULL;
     }

@@ -10,6 +10,7 @@
 #include "proto/describe/describe.h"
 
 #define CAUSE_ANNOTATION   "kubernetes.io/change-cause"
+#define ROLLOUT_NAMES      "(deploy|ds|sts)/NAME"
 #define RESTART_ANNOTATION "kubectl.kubernetes.io/restartedAt"
 
 static const char *cstr(struct rctl *r, struct str s)
@@ -137,7 +138,7 @@ static int run_status(struct rctl *r)
 
 static const struct command rollout_status = {
     .name = "status",
-    .usage = "deploy/NAME... | deploy -l SELECTOR [--timeout DURATION]",
+    .usage = ROLLOUT_NAMES "... | TYPE -l SELECTOR [--timeout DURATION]",
     .summary = "Follow a rollout to its end",
     .examples = "  rctl rollout status deploy/hello\n"
                 "  rctl rollout status deploy/hello --timeout 2m\n"
@@ -266,7 +267,7 @@ static int run_history(struct rctl *r)
 
 static const struct command rollout_history = {
     .name = "history",
-    .usage = "deploy/NAME [--revision N]",
+    .usage = ROLLOUT_NAMES " [--revision N]",
     .summary = "The revisions of a Deployment, DaemonSet or StatefulSet",
     .examples = "  rctl rollout history deploy/hello\n"
                 "  # what a revision consists of\n"
@@ -371,7 +372,7 @@ static int run_undo(struct rctl *r)
 
 static const struct command rollout_undo = {
     .name = "undo",
-    .usage = "deploy/NAME [--to-revision N]",
+    .usage = ROLLOUT_NAMES " [--to-revision N]",
     .summary = "Go back to an earlier revision",
     .examples = "  # the one before\n"
                 "  rctl rollout undo deploy/hello\n"
@@ -465,22 +466,24 @@ static int run_restart(struct rctl *r)
     return for_each(r, restart_of);
 }
 
-#define PLAIN_COMMAND(var, title, function, text, lines)                                                               \
+#define PLAIN_COMMAND(var, title, function, names, text, lines)                                                        \
     static const struct command var = {.name = title,                                                                  \
-                                       .usage = "deploy/NAME... | deploy -l SELECTOR",                                 \
+                                       .usage = names,                                                                 \
                                        .summary = text,                                                                \
                                        .examples = lines,                                                              \
                                        .options = plain_options,                                                       \
                                        .options_count = ARRAY_SIZE(plain_options),                                     \
                                        .run = function}
-PLAIN_COMMAND(rollout_pause, "pause", run_pause, "Hold a rollout: changes of the template wait",
+PLAIN_COMMAND(rollout_pause, "pause", run_pause, "deploy/NAME... | deploy -l SELECTOR",
+              "Hold a rollout: changes of the template wait",
               "  rctl rollout pause deploy/hello\n"
               "  rctl set image deploy/hello hello=hello:2.0\n"
               "  rctl rollout resume deploy/hello\n");
-PLAIN_COMMAND(rollout_resume, "resume", run_resume, "Let a rollout go on",
+PLAIN_COMMAND(rollout_resume, "resume", run_resume, "deploy/NAME... | deploy -l SELECTOR", "Let a rollout go on",
               "  rctl rollout resume deploy/hello\n"
               "  rctl rollout status deploy/hello\n");
-PLAIN_COMMAND(rollout_restart, "restart", run_restart, "Replace all pods, one by one, without changing anything",
+PLAIN_COMMAND(rollout_restart, "restart", run_restart, ROLLOUT_NAMES "... | TYPE -l SELECTOR",
+              "Replace all pods, one by one, without changing anything",
               "  rctl rollout restart deploy/hello\n"
               "  rctl rollout status deploy/hello\n");
 
@@ -488,7 +491,7 @@ static const struct command *const rollout_subs[] = {&rollout_status, &rollout_h
                                                      &rollout_resume, &rollout_restart, NULL};
 const struct command command_rollout = {
     .name = "rollout",
-    .usage = "status|history|undo|pause|resume|restart deploy/NAME",
+    .usage = "status|history|undo|pause|resume|restart " ROLLOUT_NAMES,
     .summary = "Follow and steer the rollout of a Deployment, DaemonSet or StatefulSet",
     .examples = "  rctl rollout status deploy/hello\n"
                 "  rctl rollout history deploy/hello\n"

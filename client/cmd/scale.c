@@ -40,7 +40,8 @@ static int scale_one(struct rctl *r, const struct object *o, int64_t replicas, i
     const char *current = opt(r, "current-replicas");
     int64_t expected, now = mp_int(mp_path(object_mp(o), "spec.replicas"), 1);
     if (!o->kind->has_scale) {
-        error_set(&err, ERR_INVALID, "%s cannot be scaled; a Deployment, ReplicaSet or StatefulSet can",
+        error_set(&err, ERR_INVALID,
+                  "%s cannot be scaled; a Deployment, ReplicaSet, ReplicationController or StatefulSet can",
                   resource_title(&r->arena, o->kind, o->name));
         return rctl_fail_here(r, &err);
     }
@@ -102,7 +103,7 @@ static int run_scale(struct rctl *r)
 const struct command command_scale = {
     .name = "scale",
     .usage = "TYPE NAME... --replicas=N",
-    .summary = "Set how many pods a Deployment, ReplicaSet or StatefulSet has",
+    .summary = "Set how many pods a Deployment, ReplicaSet, StatefulSet or ReplicationController has",
     .examples = "  rctl scale deploy/hello --replicas=5\n"
                 "  rctl scale rs hello --replicas=0\n"
                 "  # only if nobody else has scaled it meanwhile\n"

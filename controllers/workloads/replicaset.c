@@ -1,4 +1,5 @@
-/* ReplicaSet: as many active pods as spec.replicas. Source: Kubernetes apps/v1 ReplicaSet.
+/* ReplicaSet and ReplicationController: as many active pods as spec.replicas. Sources: Kubernetes apps/v1 ReplicaSet,
+ * core/v1 ReplicationController. Both are one program (replicas.h): they differ in their names alone.
  *
  * Pods that finished or are being deleted are no replicas. Creations and deletions go in transactions of
  * CONTROLLER_BATCH_MAX; each transaction writes the status that holds after it, so status and pods never disagree for
@@ -17,9 +18,9 @@
 #include "controllers/registry.h"
 #include "controllers/util.h"
 #include "controllers/workloads/pods.h"
+#include "controllers/workloads/replicas.h"
 #include "controllers/workloads/room.h"
 
-#define COMPONENT     "replicaset-controller"
 #define CREATE_MAX    64u   /* pods made by one reconcile; making one takes far longer than taking one away */
 #define UNBOUND_MAX   2000u /* pods without a node taken away by one reconcile where they had to be ranked */
 #define UNPLACED_FREE 1000
@@ -30,6 +31,7 @@ struct rs {
     const struct reconcile_in *in;
     struct reconcile_out *out;
     const struct object *obj;
+    const char *component; /* of events */
     struct selector *selector;
     int64_t replicas, min_ready_s;
     struct counts {
@@ -180,7 +182,7 @@ static int pods_create(struct rs *rs, unsigned wanted, struct error *err)
         return 0;
     }
     const struct value *doc = object_to_value(a, rs->obj);
-    if (!pods_have_priority(rs->in, rs->out, rs->obj, value_path(doc, "spec.template"), COMPONENT)) {
+    if (!pods_have_priority(rs->in, rs->out, rs->obj, value_path(doc, "spec.template"), rs->component)) {
         return 0;
     }
     struct value *pod = pod_from_template(a, rs->obj, value_path(doc, "spec.template"));
@@ -197,13 +199,13 @@ static int pods_create(struct rs *rs, unsigned wanted, struct error *err)
         rv = txn_create_value(rs->out->txn, kind_of(KIND_POD), pod, err);
         rs->created++;
         if (rv == 0 && (wanted <= 10 || room <= 10)) {
-            controller_event(rs->out, rs->in, rs->obj, "Normal", "SuccessfulCreate", COMPONENT, "Created pod: %.*s",
+            controller_event(rs->out, rs->in, rs->obj, "Normal", "SuccessfulCreate", rs->component, "Created pod: %.*s",
                              STR_ARG(name));
         }
     }
     strmap_close(&taken);
     if (rv == 0 && wanted > 10 && room > 10) {
-        controller_event(rs->out, rs->in, rs->obj, "Normal", "SuccessfulCreate", COMPONENT,
+        controller_event(rs->out, rs->in, rs->obj, "Normal", "SuccessfulCreate", rs->component,
                          "Created %u pods, the last of them %.*s", rs->created, STR_ARG(name));
     }
     if (rs->created > 0) {
@@ -227,7 +229,7 @@ static void related_pods(struct rs *rs, struct object_list *related)
         return;
     }
     struct view_iter siblings, pods;
-    view_iter_owned(&siblings, rs->in->view, rs->obj->owner_uid, kind_of(KIND_REPLICASET));
+    view_iter_owned(&siblings, rs->in->view, rs->obj->owner_uid, rs->obj->kind);
     VIEW_FOR(sibling, &siblings)
     {
         if (sibling == rs->obj) {
@@ -294,12 +296,12 @@ static int pods_delete(struct rs *rs, unsigned surplus, struct error *err)
             return rv;
         }
         if (surplus <= 10) {
-            controller_event(rs->out, rs->in, rs->obj, "Normal", "SuccessfulDelete", COMPONENT, "Deleted pod: %.*s",
+            controller_event(rs->out, rs->in, rs->obj, "Normal", "SuccessfulDelete", rs->component, "Deleted pod: %.*s",
                              STR_ARG(pod->name));
         }
     }
     if (surplus > 10) {
-        controller_event(rs->out, rs->in, rs->obj, "Normal", "SuccessfulDelete", COMPONENT,
+        controller_event(rs->out, rs->in, rs->obj, "Normal", "SuccessfulDelete", rs->component,
                          "Deleted %u pods, the last of them %.*s", count, STR_ARG(rs->active.items[count - 1]->name));
     }
     rs->counts = (struct counts){0};
@@ -333,7 +335,7 @@ static bool failure_write(struct rs *rs, struct value *status)
     if (rs->refused == NULL) {
         return condition_remove(status, "ReplicaFailure");
     }
-    room_refused(rs->in, rs->out, rs->obj, COMPONENT, since_ms,
+    room_refused(rs->in, rs->out, rs->obj, rs->component, since_ms,
                  arena_printf(rs->out->arena, "Error creating: %s", rs->refused));
     return !known && condition_set(rs->out->arena, status, "ReplicaFailure", "True", "FailedCreate", rs->refused,
                                    rs->in->wall_ms, false);
@@ -352,12 +354,16 @@ static int status_update(struct rs *rs, struct error *err)
     return changed ? txn_update_value(rs->out->txn, rs->obj->kind, doc, TXN_PART_STATUS, rs->obj->revision, err) : 0;
 }
 
-static int replicaset_reconcile(const struct reconcile_in *in, struct reconcile_out *out, struct error *err)
+int replicas_reconcile(const struct reconcile_in *in, struct reconcile_out *out, enum kind_id kind,
+                       const char *component, struct error *err)
 {
     if (in->key.kind->id == KIND_POD) {
-        return claim_orphan(in, out, kind_of(KIND_REPLICASET), pod_active, err);
+        return claim_orphan(in, out, kind_of(kind), pod_active, err);
     }
-    struct rs rs = {.in = in, .out = out, .obj = view_get(in->view, in->key.kind, in->key.ns, in->key.name)};
+    struct rs rs = {.in = in,
+                    .out = out,
+                    .obj = view_get(in->view, in->key.kind, in->key.ns, in->key.name),
+                    .component = component};
     if (rs.obj == NULL) {
         return 0;
     }
@@ -371,7 +377,8 @@ static int replicaset_reconcile(const struct reconcile_in *in, struct reconcile_
     rs.template_labels = mp_path(spec, "template.metadata.labels");
     rv = selector_from_mp(out->arena, mp_get(spec, "selector"), &rs.selector, err);
     if (rv == 0 && !rs.obj->deleting) {
-        rv = workload_selects_own(rs.obj, selector_matches(rs.selector, rs.template_labels), err);
+        bool own = !selector_empty(rs.selector) && selector_matches(rs.selector, rs.template_labels);
+        rv = workload_selects_own(rs.obj, own, err);
     }
     if (rv == 0) {
         rv = pods_claim(&rs, err);
@@ -399,25 +406,22 @@ static bool counts_as_before(const struct object *old, const struct object *now)
            mp_equal(object_labels(old), object_labels(now));
 }
 
-/* A pod tells its owner; a pod that lost its owner, or never had one, looks for one itself. */
-static void map_pod(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
-                    void *data)
+void replicas_map_pod(enum kind_id kind, const struct object *old, const struct object *now, controller_emit *emit,
+                      void *data)
 {
     if (old != NULL && now != NULL && counts_as_before(old, now)) {
         return;
     }
-    (void)tip;
-    map_owner(KIND_REPLICASET, old, now, emit, data);
+    map_owner(kind, old, now, emit, data);
     if (claim_is_new_orphan(old, now)) {
         emit(data, now->kind, now->ns, now->name);
     }
 }
 
-/* With a new leader orphans look again, too: the last one may have died before it came to them. */
-static void replicaset_resync(const struct view *tip, controller_emit *emit, void *data)
+void replicas_resync(enum kind_id kind, const struct view *tip, controller_emit *emit, void *data)
 {
     struct view_iter it;
-    view_iter(&it, tip, kind_of(KIND_REPLICASET), STR_NONE);
+    view_iter(&it, tip, kind_of(kind), STR_NONE);
     VIEW_FOR(rs, &it)
     {
         emit(data, rs->kind, rs->ns, rs->name);
@@ -426,20 +430,39 @@ static void replicaset_resync(const struct view *tip, controller_emit *emit, voi
     VIEW_FOR(pod, &it)
     {
         if (str_empty(pod->owner_uid)) {
-            map_pod(tip, NULL, pod, emit, data);
+            replicas_map_pod(kind, NULL, pod, emit, data);
         }
     }
 }
 
-static bool waits(const struct object *rs)
+bool replicas_wait(const struct object *rs)
 {
     return mp_int(mp_get(object_spec(rs), "replicas"), 1) > mp_int(mp_get(object_status(rs), "replicas"), 0);
+}
+
+/* ---- The ReplicaSet's row ---- */
+
+static int replicaset_reconcile(const struct reconcile_in *in, struct reconcile_out *out, struct error *err)
+{
+    return replicas_reconcile(in, out, KIND_REPLICASET, "replicaset-controller", err);
+}
+
+static void map_pod(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
+                    void *data)
+{
+    (void)tip;
+    replicas_map_pod(KIND_REPLICASET, old, now, emit, data);
+}
+
+static void replicaset_resync(const struct view *tip, controller_emit *emit, void *data)
+{
+    replicas_resync(KIND_REPLICASET, tip, emit, data);
 }
 
 static void map_room(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
                      void *data)
 {
-    room_map(KIND_REPLICASET, waits, tip, old, now, emit, data);
+    room_map(KIND_REPLICASET, replicas_wait, tip, old, now, emit, data);
 }
 
 static void map_class(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
@@ -448,9 +471,7 @@ static void map_class(const struct view *tip, const struct object *old, const st
     pods_map_class(tip, KIND_REPLICASET, old, now, emit, data);
 }
 
-static const struct controller_watch watches[] = {{KIND_REPLICASET, map_self},
-                                                  {KIND_POD, map_pod},
-                                                  {KIND_RESOURCEQUOTA, map_room},
-                                                  {KIND_LIMITRANGE, map_room},
+static const struct controller_watch watches[] = {{KIND_REPLICASET, map_self},     {KIND_POD, map_pod},
+                                                  {KIND_RESOURCEQUOTA, map_room},  {KIND_LIMITRANGE, map_room},
                                                   {KIND_PRIORITYCLASS, map_class}, {0, NULL}};
 const struct controller controller_replicaset = {"replicaset", watches, replicaset_reconcile, replicaset_resync};

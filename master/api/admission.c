@@ -168,7 +168,8 @@ static const struct {
     int (*fn)(const struct admission *ad, const struct object *old, const struct object *now, struct error *err);
 } RULES[] = {{KIND_CLUSTERCONFIGURATION, admit_cluster_config},
              {KIND_PERSISTENTVOLUMECLAIM, admit_claim_size},
-             {KIND_PRIORITYCLASS, admit_priority_class}};
+             {KIND_PRIORITYCLASS, admit_priority_class},
+             {KIND_CRONJOB, admit_time_zone}};
 
 /* What the state gives. Adding one is one row. */
 static const struct {

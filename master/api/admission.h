@@ -26,6 +26,7 @@ struct admission {
         *warnings; /* a list that what is kept but not carried out is added to, made if needed; NULL: nobody asks */
     bool many;     /* objects in the request: warnings name theirs */
     struct claims *claims; /* of same_txn; NULL: the request writes one object */
+    struct zones *zones;   /* of this machine; NULL: nobody asks whether a zone is there */
 };
 int admit_document_kind(const struct admission *ad, struct value *doc, const struct kind **k, struct str *ns,
                         struct str *name, struct error *err);
@@ -58,6 +59,9 @@ int admit_priority_class(const struct admission *ad, const struct object *old, c
                          struct error *err);
 /* One of the two classes that are always there: it cannot be deleted. */
 bool priority_is_builtin(const struct object *o);
+
+/* The time zone that a CronJob names is one of this machine's (cronjob.c); ERR_INVALID. */
+int admit_time_zone(const struct admission *ad, const struct object *old, const struct object *now, struct error *err);
 
 /* The cluster's configuration (cluster.c): ERR_FORBIDDEN for what cannot change while nodes hold ranges of pods'
  * addresses. */

@@ -12,6 +12,7 @@ struct admission api_admission(struct api_call *c, const struct api_write *how)
         .level = store_level(replica_store(c->m->replica)),
         .lenient = how->lenient,
         .warnings = &c->warnings,
+        .zones = c->m->zones,
     };
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/strmap.h"
+#include "proto/facts/schedule.h"
 #include "proto/kinds/kinds.h"
 #include "proto/model/quantity.h"
 #include "proto/pki/pki.h"
@@ -172,4 +173,16 @@ void policy_doubt(const struct value *obj, struct arena *a, struct kind_warnings
     const struct value *spec = value_get(obj, "spec");
     doubt_blocks(&d, value_get(spec, "ingress"), "from", FPATH_AT(FPATH("spec"), "ingress"));
     doubt_blocks(&d, value_get(spec, "egress"), "to", FPATH_AT(FPATH("spec"), "egress"));
+}
+
+void cronjob_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out)
+{
+    struct doubts d = {a, out};
+    struct schedule schedule;
+    struct str text = value_path_str(obj, "spec.schedule");
+    const struct fpath *job = FPATH_AT(FPATH_AT(FPATH("spec"), "jobTemplate"), "spec");
+    doubt_pod(&d, value_path(obj, "spec.jobTemplate.spec.template.spec"), FPATH_AT(FPATH_AT(job, "template"), "spec"));
+    if (schedule_parse(text, &schedule, NULL) == 0 && schedule_next(&schedule, NULL, 0, 0) == SCHEDULE_NEVER) {
+        doubt(&d, FPATH_AT(FPATH("spec"), "schedule"), "\"%.*s\" never comes: no month has such a day", STR_ARG(text));
+    }
 }

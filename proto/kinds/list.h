@@ -24,6 +24,8 @@
     X(daemonset, DAEMONSET, 21)                                                                                        \
     X(statefulset, STATEFULSET, 22)                                                                                    \
     X(job, JOB, 23)                                                                                                    \
+    X(cronjob, CRONJOB, 24)                                                                                            \
+    X(replicationcontroller, REPLICATIONCONTROLLER, 25)                                                                \
     X(horizontalpodautoscaler, HORIZONTALPODAUTOSCALER, 26)                                                            \
     X(poddisruptionbudget, PODDISRUPTIONBUDGET, 27)                                                                    \
     X(resourcequota, RESOURCEQUOTA, 28)                                                                                \

@@ -29,6 +29,8 @@ void workload_version_up(struct arena *a, struct value *doc);
 
 /* Replicas, selector, template, and what of them may not change. */
 void workload_check(const struct value *obj, const struct value *old, struct errlist *l);
+/* The same without the selector, of the spec at p; old: the object that it was. */
+void workload_check_pods(const struct value *spec, const struct value *old, const struct fpath *p, struct errlist *l);
 /* A template whose pods may have these restart policies ("OnFailure|Never"). */
 void workload_check_template(const struct value *template, const char *policies, const struct fpath *p,
                              struct errlist *l);
@@ -42,6 +44,8 @@ void workload_check_counts(const struct value *obj, const struct value *old, con
 /* A count or a percentage, not negative; limited: at most 100%. Returns the number of either; -1 if it is neither. */
 int64_t workload_check_bound(const struct value *bounds, const char *name, bool limited, const struct fpath *p,
                              struct errlist *l);
+/* The counts of a ReplicaSet's status. */
+void workload_check_replica_counts(const struct value *obj, const struct value *old, struct errlist *l);
 void replicaset_validate(const struct value *obj, const struct value *old, struct errlist *l);
 void deployment_validate(const struct value *obj, const struct value *old, struct errlist *l);
 

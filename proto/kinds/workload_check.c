@@ -75,6 +75,28 @@ void workload_check_template(const struct value *template, const char *policies,
     check_template(template, false, policies, p, l);
 }
 
+static void check_numbers(const struct value *spec, const struct fpath *p, struct errlist *l)
+{
+    check_at_least(l, value_get(spec, "replicas"), FPATH_AT(p, "replicas"), 0);
+    check_at_least(l, value_get(spec, "minReadySeconds"), FPATH_AT(p, "minReadySeconds"), 0);
+}
+
+static void check_pods(const struct value *spec, const struct value *old, const struct fpath *p, struct errlist *l)
+{
+    /* A change of the status leaves the template alone: what was right is right. */
+    const struct value *template = value_get(spec, "template"), *before = value_at(old, "spec", "template", NULL);
+    if (template != NULL && (before == NULL || !value_equal(template, before))) {
+        check_template(template, value_to_int(value_get(spec, "replicas"), 1) > 1, "Always", FPATH_AT(p, "template"),
+                       l);
+    }
+}
+
+void workload_check_pods(const struct value *spec, const struct value *old, const struct fpath *p, struct errlist *l)
+{
+    check_numbers(spec, p, l);
+    check_pods(spec, old, p, l);
+}
+
 void workload_check(const struct value *obj, const struct value *old, struct errlist *l)
 {
     const struct fpath *p = FPATH("spec");
@@ -82,15 +104,9 @@ void workload_check(const struct value *obj, const struct value *old, struct err
     if (spec == NULL) {
         return;
     }
-    check_at_least(l, value_get(spec, "replicas"), FPATH_AT(p, "replicas"), 0);
-    check_at_least(l, value_get(spec, "minReadySeconds"), FPATH_AT(p, "minReadySeconds"), 0);
+    check_numbers(spec, p, l);
     check_selector(spec, p, l);
-    /* A change of the status leaves the template alone: what was right is right. */
-    const struct value *template = value_get(spec, "template"), *before = value_at(old, "spec", "template", NULL);
-    if (template != NULL && (before == NULL || !value_equal(template, before))) {
-        check_template(template, value_to_int(value_get(spec, "replicas"), 1) > 1, "Always", FPATH_AT(p, "template"),
-                       l);
-    }
+    check_pods(spec, old, p, l);
     const struct value *selector = value_get(spec, "selector"), *was = value_at(old, "spec", "selector", NULL);
     if (old != NULL &&
         !(value_is_map(selector) && value_is_map(was) && schema_equal(&schema_label_selector, selector, was))) {
@@ -120,7 +136,7 @@ void workload_check_counts(const struct value *obj, const struct value *old, con
     }
 }
 
-void replicaset_validate(const struct value *obj, const struct value *old, struct errlist *l)
+void workload_check_replica_counts(const struct value *obj, const struct value *old, struct errlist *l)
 {
     static const struct workload_count counts[] = {
         {"replicas", {NULL}},
@@ -130,8 +146,13 @@ void replicaset_validate(const struct value *obj, const struct value *old, struc
         {"terminatingReplicas", {NULL}},
         {"observedGeneration", {NULL}},
     };
-    workload_check(obj, old, l);
     workload_check_counts(obj, old, counts, ARRAY_SIZE(counts), l);
+}
+
+void replicaset_validate(const struct value *obj, const struct value *old, struct errlist *l)
+{
+    workload_check(obj, old, l);
+    workload_check_replica_counts(obj, old, l);
 }
 
 /* A count or a percentage; -1 if it is neither. */

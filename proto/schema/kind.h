@@ -4,9 +4,9 @@
  * (proto/kinds/NAME.c holds them; proto/kinds/list.h lists them). What others do for "every kind" (garbage collection,
  * deletion of a namespace, watches, admission, sealing of secrets, what agents are told of) reads them as well. Adding
  * a kind is adding a table and a row. Source: Kubernetes API reference v1.33, group "" (Namespace, Pod, Node, Service,
- * Endpoints, ConfigMap, Secret, Event), apps/v1 (ReplicaSet, Deployment), discovery.k8s.io/v1 (EndpointSlice),
- * networking.k8s.io/v1 (NetworkPolicy), policy/v1 (PodDisruptionBudget); field names, types, defaults and rules as
- * documented there. */
+ * Endpoints, ConfigMap, Secret, Event, ReplicationController), apps/v1 (ReplicaSet, Deployment, DaemonSet,
+ * StatefulSet), batch/v1 (Job, CronJob), discovery.k8s.io/v1 (EndpointSlice), networking.k8s.io/v1 (NetworkPolicy),
+ * policy/v1 (PodDisruptionBudget); field names, types, defaults and rules as documented there. */
 #ifndef PROTO_SCHEMA_KIND_H
 #define PROTO_SCHEMA_KIND_H
 

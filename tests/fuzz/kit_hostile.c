@@ -115,6 +115,16 @@ static const struct {
       "{restartPolicy: Never, containers: [{name: c, image: i}]}}}}",
       "{apiVersion: batch/v1, kind: Job, metadata: {name: j}, spec: {completionMode: Indexed, completions: 3, "
       "backoffLimitPerIndex: 1, template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}}"}},
+    {KIND_CRONJOB,
+     {"{apiVersion: batch/v1, kind: CronJob, metadata: {name: cj}, spec: {schedule: '* * * * *', concurrencyPolicy: "
+      "Replace, jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}}}}",
+      "{apiVersion: batch/v1, kind: CronJob, metadata: {name: cj}, spec: {schedule: '@every 1m', timeZone: UTC, "
+      "concurrencyPolicy: Forbid, startingDeadlineSeconds: 5, successfulJobsHistoryLimit: 0, jobTemplate: {spec: "
+      "{template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}}}, status: {lastScheduleTime: "
+      "'9999-12-31T23:59:59Z', active: [{kind: Job, name: j, uid: x}]}}"}},
+    {KIND_REPLICATIONCONTROLLER,
+     {"{apiVersion: v1, kind: ReplicationController, metadata: {name: rc}, spec: {replicas: 2, selector: {app: x}, "
+      "template: {metadata: {labels: {app: x}}, spec: " POD_SPEC "}}}"}},
     {KIND_PODDISRUPTIONBUDGET,
      {"{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: b}, spec: {minAvailable: 1, selector: "
       "{matchLabels: {app: x}}}}",

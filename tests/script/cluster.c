@@ -107,7 +107,8 @@ void cluster_open(struct cluster *c, uint64_t seed)
                                               .soft = {.data = &c->stage,
                                                        .heartbeat_age_ms = stage_heartbeat_age_ms,
                                                        .node_grace_ms = 40000,
-                                                       .usage = stage_usage_of},
+                                                       .usage = stage_usage_of,
+                                                       .zone = stage_zone},
                                               .submit = cluster_submit,
                                               .tip = cluster_tip,
                                               .data = c};

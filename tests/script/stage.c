@@ -30,6 +30,23 @@ static void env_bytes(void *data, void *bytes, size_t n)
     }
 }
 
+const struct zone *stage_zone(void *data, struct str name)
+{
+    static const struct {
+        const char *name, *rule;
+    } rows[] = {{"Europe/Berlin", "CET-1CEST,M3.5.0,M10.5.0/3"},
+                {"America/New_York", "EST5EDT,M3.2.0,M11.1.0"},
+                {"Australia/Lord_Howe", "<+1030>-10:30<+11>-11,M10.1.0,M4.1.0"}};
+    struct stage *w = data;
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (str_is(name, rows[i].name)) {
+            w->zones[i] = w->zones[i] != NULL ? w->zones[i] : zone_from_rule(str_of(rows[i].rule));
+            return w->zones[i];
+        }
+    }
+    return NULL;
+}
+
 void stage_open(struct stage *w, uint64_t seed)
 {
     memset(w, 0, sizeof *w);
@@ -41,6 +58,9 @@ void stage_open(struct stage *w, uint64_t seed)
 
 void stage_close(struct stage *w)
 {
+    for (unsigned i = 0; i < ARRAY_SIZE(w->zones); i++) {
+        zone_free(w->zones[i]);
+    }
     world_free(w->world);
     free(w->aliases);
     buf_close(&w->trace);

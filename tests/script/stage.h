@@ -9,6 +9,7 @@
 
 #include "base/env.h"
 #include "controllers/usage.h"
+#include "proto/facts/zone.h"
 #include "raft-store/store/world.h"
 
 #define STAGE_START_MS 1767225600000ll /* 2026-01-01T00:00:00Z */
@@ -47,7 +48,8 @@ struct stage {
         int64_t since_ms;
     } silent[16];
     unsigned silent_count;
-    char bad_image[64]; /* pods with it never get ready */
+    struct zone *zones[3]; /* stage_zone */
+    char bad_image[64];    /* pods with it never get ready */
     bool agents_off;
     bool agents_date; /* pods' starts */
     struct stage_usage usage[32];
@@ -85,6 +87,8 @@ void stage_use(struct stage *w, const char *pod);
 void stage_use_container(struct stage *w, const char *name, int64_t cpu_milli, int64_t memory_bytes);
 /* controller_soft.usage: of pods that run, as measured this moment over 15 s. */
 bool stage_usage_of(void *data, const struct object *pod, struct usage_pod *out);
+/* Europe/Berlin, America/New_York and Australia/Lord_Howe, by the rules of 2026 for ever; others: NULL. */
+const struct zone *stage_zone(void *data, struct str name);
 /* Everything until nothing is left to do, letting time pass up to limit_ms to meet deadlines. */
 void stage_run(struct stage *w, int64_t limit_ms);
 

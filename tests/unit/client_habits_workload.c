@@ -24,7 +24,7 @@ static void rollouts_of_several(void **state)
         {"rctl rollout status deploy -l team=none", NULL, 0, "=", "No resources found"},
         {"rctl rollout status deploy", NULL, 2, "=", "which deployments"},
         {"rctl rollout status pods", NULL, 2, "=", "pods have no rollouts"},
-        {"rctl rollout status cj/x", NULL, 2, "=", "CronJob is not there yet"},
+        {"rctl rollout status cj/x", NULL, 2, "=", "cronjobs have no rollouts"},
         {"rctl rollout history deploy/a", NULL, 0,
          "=deployment.apps/a\nREVISION   CHANGE-CAUSE\n1          <none>\n2          second\n", "="},
         {"rctl rollout history deploy -l team=red", NULL, 0, "deployment.apps/a\ndeployment.apps/b", "="},
@@ -81,7 +81,7 @@ static void waits_for_conditions_values_and_ends(void **state)
         {"rctl wait deploy/a", NULL, 2, "=", "--for=condition=Ready"},
         {"rctl wait deploy/a --for=someday", NULL, 2, "=", "not \"someday\""},
         {"rctl wait deploy --for=condition=Available", NULL, 2, "=", "which deployments? Give names"},
-        {"rctl wait cj/x --for=condition=Complete", NULL, 2, "=", "CronJob is not there yet"},
+        {"rctl wait ing/x --for=condition=Complete", NULL, 2, "=", "Ingress is not there yet"},
     };
     RUN(rows);
 }
@@ -129,6 +129,56 @@ static void a_rollout_that_can_make_no_pods_says_why(void **state)
     RUN(rows);
 }
 
+#define RC(name, replicas, app)                                                                                        \
+    "apiVersion: v1\nkind: ReplicationController\nmetadata: {name: " name "}\nspec:\n  replicas: " replicas            \
+    "\n  template:\n    metadata: {labels: {app: " app "}}\n    spec:\n      containers: [{name: c, image: x:1}]\n"
+
+/* One comes to its end; another, whose pods fit nowhere, is broken off and taken back. */
+static void controllers_of_old_tutorials_are_updated_and_taken_back(void **state)
+{
+    static const struct habit rows[] = {
+        {"rctl create -f -", RC("none", "0", "none"), 0, "=replicationcontroller/none created\n", "="},
+        {"rctl create -f -", RC("one", "1", "one") "      nodeSelector: {no: where}\n", 0,
+         "=replicationcontroller/one created\n", "="},
+        {"rctl get rc one -o wide", NULL, 0, "DESIRED   CURRENT   READY\nCONTAINERS   IMAGES   SELECTOR\napp=one", "="},
+        {"rctl expose rc one --port=80 && rctl get svc one -o jsonpath={.spec.selector}", NULL, 0,
+         "=service/one exposed\n{\"app\":\"one\"}", "="},
+        {"rctl describe rc one", NULL, 0,
+         "Selector:     app=one\nReplicas:     1 current / 1 desired\n"
+         "replication-controller",
+         "="},
+        {"rctl rolling-update", NULL, 2, "=", "which controllers?"},
+        {"rctl rolling-update none", NULL, 2, "=", "one of --image=IMAGE, -f FILE and --rollback"},
+        {"rctl rolling-update none none --image=x:2", NULL, 2, "=", "cannot take its own place"},
+        {"rctl rolling-update none --rollback", NULL, 5, "=", "no update that was begun"},
+        {"rctl rolling-update missing --image=x:2", NULL, 5, "=", "\"missing\" not found"},
+        {"rctl rolling-update none --image=x:2 --container=d", NULL, 2, "=", "none has no container \"d\""},
+        {"rctl rolling-update none two --image=x:2 --dry-run=client -o jsonpath='{.metadata.name} {.spec.replicas}'",
+         NULL, 0, "=two 0", "of old days"},
+        {"rctl rolling-update none two --image=x:2", NULL, 0,
+         "Created two\nScaling up two from 0 to 0\nDeleting none\nreplicationcontroller/two rolling updated",
+         "of old days"},
+        {"rctl rolling-update two --image=x:3", NULL, 0, "Renaming two-\nreplicationcontroller/two rolling updated",
+         NULL},
+        {"rctl get rc two -o jsonpath='{.spec.template.spec.containers[0].image} {.metadata.annotations}'", NULL, 0,
+         "=x:3 ", "="},
+        {"rctl rolling-update two --image=x:3", NULL, 1, "=", "two runs image x:3 already"},
+        {"rctl rolling-update two -f -", RC("three", "0", "none"), 1, "=", "would take each other's pods"},
+        {"rctl rolling-update two -f -", RC("three", "0", "three"), 0, "replicationcontroller/three rolling updated",
+         NULL},
+        {"rctl rolling-update one other --image=x:2 --timeout=1s", NULL, HABIT_ANY, "Scaling other up to 1",
+         "other has not 1 pods that are Ready; the same command goes on, --rollback takes it back"},
+        {"rctl rolling-update one three --image=x:2", NULL, 3, NULL, "is there already, and is no update of one"},
+        {"rctl rolling-update one other --rollback", NULL, 0,
+         "Scaling other down to 0\nDeleting other\nreplicationcontroller/one rolling updated", NULL},
+        {"rctl get rc -o name", NULL, 0, "=replicationcontroller/one\nreplicationcontroller/three\n", "="},
+        {"rctl get rc one -o jsonpath={.metadata.annotations}", NULL, 0, "=", "="},
+        {"rctl scale rc three --replicas=2 && rctl delete rc one three && rctl delete svc one", NULL, 0, "three scaled",
+         "="},
+    };
+    RUN(rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +186,7 @@ int main(void)
         cmocka_unit_test(waits_for_conditions_values_and_ends),
         cmocka_unit_test(several_are_described),
         cmocka_unit_test(a_rollout_that_can_make_no_pods_says_why),
+        cmocka_unit_test(controllers_of_old_tutorials_are_updated_and_taken_back),
     };
     return cmocka_run_group_tests(tests, set_up, habits_tear_down);
 }

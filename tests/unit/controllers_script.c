@@ -162,8 +162,11 @@ static void do_reconcile(struct cluster *c, const struct script_step *step, stru
     struct arena a;
     struct txn t;
     struct error err = {0};
-    const struct controller_soft soft = {
-        .data = &c->stage, .heartbeat_age_ms = stage_heartbeat_age_ms, .node_grace_ms = 40000, .usage = stage_usage_of};
+    const struct controller_soft soft = {.data = &c->stage,
+                                         .heartbeat_age_ms = stage_heartbeat_age_ms,
+                                         .node_grace_ms = 40000,
+                                         .usage = stage_usage_of,
+                                         .zone = stage_zone};
     struct cluster_kept *kept = kept_of(c, step);
     arena_init(&a);
     txn_init(&t, "script");

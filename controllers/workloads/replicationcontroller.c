@@ -1,0 +1,42 @@
+/* ReplicationController: a ReplicaSet by another name, with a plain map for a selector. Source: Kubernetes core/v1. */
+#include "controllers/registry.h"
+#include "controllers/util.h"
+#include "controllers/workloads/pods.h"
+#include "controllers/workloads/replicas.h"
+#include "controllers/workloads/room.h"
+
+static int replicationcontroller_reconcile(const struct reconcile_in *in, struct reconcile_out *out, struct error *err)
+{
+    return replicas_reconcile(in, out, KIND_REPLICATIONCONTROLLER, "replication-controller", err);
+}
+
+static void map_pod(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
+                    void *data)
+{
+    if (view_count(tip, kind_of(KIND_REPLICATIONCONTROLLER)) > 0) { /* mostly there are none, and pods many */
+        replicas_map_pod(KIND_REPLICATIONCONTROLLER, old, now, emit, data);
+    }
+}
+
+static void replicationcontroller_resync(const struct view *tip, controller_emit *emit, void *data)
+{
+    replicas_resync(KIND_REPLICATIONCONTROLLER, tip, emit, data);
+}
+
+static void map_room(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
+                     void *data)
+{
+    room_map(KIND_REPLICATIONCONTROLLER, replicas_wait, tip, old, now, emit, data);
+}
+
+static void map_class(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
+                      void *data)
+{
+    pods_map_class(tip, KIND_REPLICATIONCONTROLLER, old, now, emit, data);
+}
+
+static const struct controller_watch watches[] = {{KIND_REPLICATIONCONTROLLER, map_self}, {KIND_POD, map_pod},
+                                                  {KIND_RESOURCEQUOTA, map_room},         {KIND_LIMITRANGE, map_room},
+                                                  {KIND_PRIORITYCLASS, map_class},        {0, NULL}};
+const struct controller controller_replicationcontroller = {
+    "replicationcontroller", watches, replicationcontroller_reconcile, replicationcontroller_resync};
