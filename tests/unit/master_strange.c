@@ -57,7 +57,7 @@ static void open_fixture(struct fixture *f)
     f->controllers = controllers_new(&(struct controllers_config){.env = &f->stage.env,
                                                                   .log = &silent,
                                                                   .seed = 1,
-                                                                  .soft = {f, always_heard, 40000, NULL},
+                                                                  .soft = {f, always_heard, 40000},
                                                                   .submit = submit,
                                                                   .tip = tip,
                                                                   .data = f});
