@@ -118,7 +118,6 @@ void places_counter_add(struct scheduler *s, struct topo_counter *k, const struc
     uint32_t least = spread ? topo_least(k) : 0;
     uint32_t now = tally_add(&k->tally, domain, sign), was = now - (uint32_t)sign;
     k->total += (uint64_t)(int64_t)sign;
-    s->places.changes += !s->places.guess;
     if (spread) {
         level_change(k, now, 1);
         level_change(k, was, -1);
@@ -130,9 +129,9 @@ void places_counter_add(struct scheduler *s, struct topo_counter *k, const struc
         return;
     }
     if (sign < 0) {
-        k->fell = s->places.changes;
+        k->fell = ++s->places.changes;
     } else if (spread ? topo_least(k) != least : was == 0) {
-        k->rose = s->places.changes;
+        k->rose = ++s->places.changes;
     }
     if (!k->key->wide) {
         tell_neighbours(s, k->key, domain, n->slot);

@@ -183,7 +183,7 @@ struct places {
     struct list keys, scopes;
     unsigned keys_count;
     struct strmap matchers, classes_by, matchers_by, namespaces;
-    uint64_t changes; /* of numbers, given so far */
+    uint64_t changes; /* of numbers that may help somebody, given so far */
     bool guess;       /* what is counted now is taken back at once (preempt.c): nobody is told */
     uint64_t epoch;   /* of keys that became wide or narrow */
     uint64_t woken;   /* changes up to here were looked at for all parked classes */
