@@ -47,7 +47,7 @@ void retry_some(struct scheduler *s, const struct view *tip)
             s->retry_left++;
         }
     }
-    if (s->woken != s->helpful || s->storage_woken != s->storage_changes) {
+    if (s->woken != s->helpful || s->places.woken != s->places.changes || s->storage_woken != s->storage_changes) {
         return; /* this very round has freed something: who is helped by it is woken with the next */
     }
     /* The first of the list goes to its end: each is looked at once, whatever comes and goes meanwhile. */

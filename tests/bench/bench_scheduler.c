@@ -6,7 +6,9 @@
  *         bench scheduler_bound_per_s V 1/s  (with evaluation on the tip and the log entries)
  * and for each case beside "plain" the same as scheduler_CASE_...: "spread" over zones (maxSkew 1), "spread_hosts",
  * "apart" by host, "near" to a pod of their own in the zone, "likes" one on the host, "all": apart and spread over
- * zones. Those have a fifth of the pods. */
+ * zones. Those have a fifth of the pods.
+ *         bench scheduler_preemptions_per_s V 1/s  (case "preemption": pods for which others have to go, until each is
+ *                                                   nominated and its victims are being deleted) */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +23,7 @@ struct bench {
     struct scheduler *scheduler;
     uint64_t index;
     int64_t deciding_us, all_us;
+    unsigned bound_to; /* pods that are made are on one of so many nodes in turn; 0: on none */
 };
 
 #define ZONES                     10u
@@ -28,7 +31,7 @@ struct bench {
 #define REQUIRED(rule, what, key) rule ": {requiredDuringSchedulingIgnoredDuringExecution: [" TERM(what, key) "]}"
 #define SPREAD(key)                                                                                                    \
     "{topologyKey: " key ", maxSkew: 1, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: "         \
-                         "web-%u}}}"
+    "web-%u}}}"
 static const struct {
     const char *name, *spec; /* of the pods of owner %u */
     bool near;               /* a pod db-%u is there before */
@@ -113,6 +116,9 @@ static void create_many(struct bench *b, const char *yaml, const char *prefix, u
             struct value *labels = value_get(metadata, "labels");
             value_set(&a, labels, "host", value_cstr(&a, name));
             value_set(&a, labels, "zone", value_cstr(&a, arena_printf(&a, "zone-%u", i % ZONES)));
+        } else if (b->bound_to > 0) {
+            value_set(&a, value_get(docs[0], "spec"), "nodeName",
+                      value_cstr(&a, arena_printf(&a, "node-%u", i % b->bound_to)));
         }
         must(txn_create_value(&t, k, docs[0], &err), &err);
         if (t.count == 1000 || i + 1 == count) {
@@ -216,10 +222,55 @@ static void run_case(unsigned which, unsigned nodes, unsigned pods, unsigned own
     store_free(b.store);
 }
 
+/* Nodes of 32 cpus with four pods of 8 on each, of three priorities; half as many pods of 8 as there are nodes come. */
+static void run_preemption(unsigned nodes)
+{
+    static const char *const priorities[] = {"1", "2", "2", "3", "10"};
+    const struct store_config store_config = {.env = env_real(), .history_bytes_max = 1 << 20};
+    const struct scheduler_config config = {.env = env_real(), .seed = 1};
+    struct bench b = {.store = store_new(&store_config), .scheduler = scheduler_new(&config)};
+    store_tip_open(b.store, 1);
+    scheduler_resync(b.scheduler, store_tip(b.store));
+    create_many(&b, "apiVersion: v1\nkind: Namespace\nmetadata: {name: default}\n", "default", 1, NULL);
+    create_many(&b,
+                "apiVersion: v1\nkind: Node\nmetadata: {name: node, labels: {a: b}}\nspec: {}\n"
+                "status: {allocatable: {cpu: '32', memory: 128Gi, pods: '250'},"
+                " conditions: [{type: Ready, status: 'True'}]}\n",
+                "node", nodes, NULL);
+    for (unsigned i = 0; i < ARRAY_SIZE(priorities); i++) {
+        bool low = i + 1 < ARRAY_SIZE(priorities);
+        char prefix[16];
+        snprintf(prefix, sizeof prefix, "p%u", i);
+        CLEANUP_FREE char *yaml =
+            xasprintf("apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: default, labels: {app: web}}\n"
+                      "spec: {priority: %s, containers: [{name: c, image: 'registry/web:1', resources: {requests: "
+                      "{cpu: 8}}}]}\nstatus: {phase: %s}\n",
+                      priorities[i], low ? "Running" : "Pending");
+        b.bound_to = low ? nodes : 0;
+        create_many(&b, yaml, prefix, low ? nodes : nodes / 2, NULL);
+    }
+    place_all(&b);
+    struct scheduler_stats stats;
+    scheduler_stats(b.scheduler, &stats);
+    fprintf(stderr, "preemption: %llu preemptions, %llu victims, %u waiting\n", (unsigned long long)stats.preemptions,
+            (unsigned long long)stats.victims, stats.active + stats.parked);
+    assert(stats.preemptions == nodes / 2 && stats.victims == nodes / 2);
+    printf("bench scheduler_preemptions_per_s %.0f 1/s\n", (double)stats.preemptions * 1e6 / (double)b.all_us);
+    scheduler_free(b.scheduler);
+    store_free(b.store);
+}
+
 int main(int argc, char **argv)
 {
     unsigned nodes = argc > 1 ? (unsigned)atoi(argv[1]) : 5000, pods = argc > 2 ? (unsigned)atoi(argv[2]) : 100000;
     unsigned owners = argc > 3 ? (unsigned)atoi(argv[3]) : 100;
+    bool preemption = argc <= 4;
+    for (int n = 4; n < argc; n++) {
+        preemption = preemption || strcmp(argv[n], "preemption") == 0;
+    }
+    if (preemption) {
+        run_preemption(nodes);
+    }
     for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
         bool wanted = argc <= 4;
         for (int n = 4; n < argc; n++) {

@@ -97,6 +97,10 @@ static const struct {
     {KIND_STORAGECLASS,
      {"{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: local}, provisioner: reeve.io/local, "
       "volumeBindingMode: WaitForFirstConsumer, allowVolumeExpansion: true}"}},
+    {KIND_PRIORITYCLASS,
+     {"{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: high}, value: 1000}",
+      "{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: usual}, value: 5, globalDefault: true, "
+      "preemptionPolicy: Never}"}},
     {KIND_CONTROLLERREVISION,
      {"{apiVersion: apps/v1, kind: ControllerRevision, metadata: {name: st-1}, revision: 1, data: {spec: {template: "
       "{}}}}"}},
