@@ -34,7 +34,8 @@ void kit_disconnect(struct kit *k)
         rpc_session_close(k->sessions[i]);
     }
     k->sessions_count = 0;
-    while (uv_run(&k->loop, UV_RUN_NOWAIT) != 0) {
+    while (k->open > 0) {
+        uv_run(&k->loop, UV_RUN_ONCE);
     }
 }
 
@@ -47,9 +48,19 @@ void kit_close(struct kit *k)
     arena_close(&k->arena);
 }
 
+static void on_closed(struct rpc_session *s, const struct error *why, void *data)
+{
+    struct kit *k = data;
+    (void)s;
+    (void)why;
+    k->open--;
+}
+
 struct rpc_session *kit_connect(struct kit *k, const char *address)
 {
-    return rpc_session_connect(&k->loop, k->tls, address, ALPN_RPC, 10000, &(struct rpc_config){.data = k});
+    k->open++;
+    return rpc_session_connect(&k->loop, k->tls, address, ALPN_RPC, 10000,
+                               &(struct rpc_config){.handler = {.on_close = on_closed}, .data = k});
 }
 
 static void on_tick(uv_timer_t *timer)

@@ -17,6 +17,7 @@ struct kit {
     struct net_tls *tls;
     struct rpc_session *sessions[KIT_SESSIONS];
     unsigned sessions_count;
+    unsigned open; /* connections of kit_connect that have not ended */
 };
 
 /* Exits with a message if the configuration is missing or wrong. */
@@ -29,7 +30,7 @@ uint64_t kit_thread_cpu_us(pid_t tid); /* of one; a process's first thread has i
 void kit_connect_leader(struct kit *k);
 void kit_connect_follower(struct kit *k);
 struct rpc_session *kit_connect(struct kit *k, const char *address);
-void kit_disconnect(struct kit *k);
+void kit_disconnect(struct kit *k); /* waits until all that kit_connect made have ended: close others before */
 /* Runs the loop until *done; exits after limit_ms. */
 void kit_run(struct kit *k, const bool *done, int64_t limit_ms);
 /* One call, waited for. 0 or the error's code; result appended to out. */

@@ -33,7 +33,8 @@ struct fake {
 struct fleet_config {
     struct kit *kit;
     unsigned nodes;
-    unsigned zones;     /* nodes are of so many in turn (topology.kubernetes.io/zone); 0: of none */
+    unsigned zones;     /* nodes are of so many in turn (topology.kubernetes.io/zone); 0: of none. Else the kit is
+                           connected to the leader */
     unsigned capacity;  /* pods of a node; 0: 110 */
     bool spread;        /* each master serves its part of the nodes; else all are the first one's */
     bool comes_back;    /* a node whose master goes away registers at another; else that ends the program */
@@ -43,6 +44,8 @@ struct fleet {
     struct fleet_config config;
     struct fake *nodes;
     unsigned count, ready, next, inflight;
+    unsigned labelled;
+    unsigned failures; /* registrations that were refused, or cut off */
     /* Sums since the start: pods that nodes were told of, whose running was taken, and that are gone. */
     uint64_t ordered, running, gone;
     uint64_t events, refs, routes; /* of streams; the caller may set them to 0 */

@@ -138,16 +138,16 @@ static void applying_too_much_at_once(void **state)
         h,
         "{ printf 'apiVersion: v1\nkind: Pod\nmetadata: {name: many}\nspec:\n  containers:\n'; for k in $(seq 40); do "
         "echo \"  - {name: c$k, image: x, args: [a$(yes , a | head -n 3999 | tr -d '\n')]}\"; done; } > many.yaml; "
-        "for i in $(seq 40); do echo \"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: some$i}\ndata:\"; "
-        "seq 2000 | sed 's/.*/  k&: v/'; done > some.yaml; { cat some.yaml; echo ---; cat many.yaml; } > both.yaml",
+        "for i in $(seq 200); do echo \"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: some$i}\ndata:\"; "
+        "seq 400 | sed 's/.*/  k&: v/'; done > some.yaml; { cat some.yaml; echo ---; cat many.yaml; } > both.yaml",
         NULL);
     static const struct habit rows[] = {
         {"timeout 20 rctl apply -f many.yaml", NULL, 1, "=",
          "error: Pod \"many\": the request has more than 131056 elements"},
         {"timeout 20 rctl create -f many.yaml", NULL, 1, "=", "the request has more than 131056 elements"},
-        {"rctl apply -f some.yaml | grep -c created", NULL, 0, "=40\n", "40 objects are more than one request takes"},
-        {"timeout 20 rctl apply -f both.yaml | grep -c unchanged", NULL, HABIT_ANY, "=40\n",
-         "the first 40 of 41 objects were applied"},
+        {"rctl apply -f some.yaml | grep -c created", NULL, 0, "=200\n", "200 objects are more than one request takes"},
+        {"timeout 20 rctl apply -f both.yaml | grep -c unchanged", NULL, HABIT_ANY, "=200\n",
+         "the first 200 of 201 objects were applied"},
     };
     habits_run(h, rows, ARRAY_SIZE(rows));
 }
