@@ -291,6 +291,9 @@ static void sheet_report(struct life *life, void *arg)
         if (life->c->swarm.storage) {
             storage_report(life, s->agent, &t);
         }
+        if (life->c->swarm.autoscalers) {
+            autoscalers_report(life, s->agent->name);
+        }
         if (t.count > 0 && replica_submit(life->replica, &t, NULL, NULL, &err) != 0) {
             cluster_trace(life->c, "report of %s refused: %s", s->agent->name, err.message);
         }

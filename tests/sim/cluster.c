@@ -88,6 +88,9 @@ static void first_objects(struct cluster *c)
     if (c->swarm.budgets) {
         budgets_first(c, &t);
     }
+    if (c->swarm.autoscalers) {
+        autoscalers_first(c, &t);
+    }
     for (unsigned i = 0; i < CELLS; i++) {
         cell_name(i, name);
         txn_create(&t, config_map_new(name, i < REGISTERS + COUNTERS ? 0 : BALANCE_START, -1));
@@ -172,8 +175,8 @@ static bool at_rest(struct cluster *c, char why[256])
         return false;
     }
     if (!upgrade_settled(c, why) || !services_settled(c, why) || !storage_settled(c, why) || !sets_settled(c, why) ||
-        !budgets_settled(c, why) || !quotas_settled(c, why) ||
-        !priorities_settled(c, why)) {
+        !budgets_settled(c, why) || !quotas_settled(c, why) || !priorities_settled(c, why) ||
+        !autoscalers_settled(c, why)) {
         return false;
     }
     snprintf(why, 256, "something is written for ever");
@@ -231,6 +234,7 @@ void cluster_run(struct cluster *c, uint64_t seed, bool tracing)
     budgets_draw(c);
     quotas_draw(c);
     priorities_draw(c);
+    autoscalers_draw(c);
     ledger_open(c);
     witness_open(c);
     boot(c);
@@ -245,6 +249,9 @@ void cluster_run(struct cluster *c, uint64_t seed, bool tracing)
     }
     if (c->swarm.events_bytes > 0) {
         cluster_trace(c, "%llu events fell off", (unsigned long long)c->dropped);
+    }
+    if (c->swarm.autoscalers) {
+        cluster_trace(c, "the autoscaler changed how many pods are wanted %llu times", (unsigned long long)c->scaled);
     }
     if (c->swarm.budgets) {
         cluster_trace(c, "%llu pods were evicted, %llu of them under a budget", (unsigned long long)c->evicted,

@@ -68,6 +68,7 @@ struct swarm {
     bool services;         /* clients make Services: services.c */
     bool storage;          /* and claims, volumes, pods that use them: storage.c */
     bool sets;             /* and StatefulSets, DaemonSets, Jobs: sets.c */
+    bool autoscalers;      /* and one grows and shrinks with its load: autoscalers.c */
     bool budgets;          /* and disruption budgets, and evict pods: budgets.c */
     bool quotas;           /* and quotas: quotas.c */
     bool priorities;       /* and pods of lower priority: priorities.c */
@@ -244,6 +245,8 @@ struct cluster {
     struct rng ranking; /* of priorities: priorities_draw */
     struct rng gossip;  /* of events: events_draw */
     struct rng sparing; /* of budgets: budgets_draw */
+    struct rng growing; /* of autoscalers: autoscalers_draw */
+    uint64_t scaled;    /* times that an autoscaler has changed how many pods are wanted */
     uint64_t seed;
     struct swarm swarm;
     enum phase phase;
@@ -444,6 +447,13 @@ void priorities_judge(struct cluster *c, const struct view *before, const struct
                       const struct history_txn *t);
 uint64_t priorities_pods(const struct cluster *c, bool bound); /* its own, as rollout_pods counts */
 bool priorities_settled(struct cluster *c, char why[256]);
+
+/* ---- autoscalers.c: only where swarm.autoscalers ---- */
+void autoscalers_draw(struct cluster *c);
+void autoscalers_first(struct cluster *c, struct txn *t);
+void autoscalers_report(struct life *life, const char *node);
+void autoscalers_judge(struct cluster *c, const struct history_txn *t);
+bool autoscalers_settled(struct cluster *c, char why[256]);
 
 /* ---- services.c: only where swarm.services ---- */
 void services_draw(struct cluster *c);

@@ -270,6 +270,7 @@ static void ledger_append(struct cluster *c, const struct history_txn *t)
     storage_judge(c, l->model, t);
     sets_judge(c, l->model, t);
     budgets_judge(c, before, t);
+    autoscalers_judge(c, t);
     quotas_judge(c, before, l->model, t);
     priorities_judge(c, before, l->model, t);
     events_judge(c, before, l->model, t);

@@ -282,12 +282,13 @@ void master_start(struct cluster *c, uint64_t id, bool bootstrap)
                                                 .log = &life->log,
                                                 .seed = c->seed * 31 + life->number,
                                                 .node_grace_ms = 4000,
+                                                .usage_ms = 1000,
                                                 .ask_heard = ask_heard,
                                                 .data = life});
     core_set_node(life->core, life->replica);
     /* Leaders that number objects follow leaders that do not: entries say it, and nobody else. */
     bool oldest = (c->seed + life->number) % 4 == 0 && !c->swarm.upgrades && !c->swarm.services && !c->swarm.storage &&
-                  !c->swarm.sets && !c->swarm.budgets && !c->swarm.quotas;
+                  !c->swarm.sets && !c->swarm.budgets && !c->swarm.quotas && !c->swarm.autoscalers;
     store_set_level(replica_store(life->replica), oldest ? 0 : release.level);
     cluster_trace(c, "master %llu starts", (unsigned long long)id);
     m->seat = SEAT_RUN;
