@@ -369,6 +369,7 @@ static int autoscaler_reconcile(const struct reconcile_in *in, struct reconcile_
     s->doc = object_to_value(s->a, s->obj);
     s->status = value_ensure_map(s->a, s->doc, "status");
     autoscaler_recall(&s->memory, s->obj->uid, in->memory);
+    autoscaler_date(&s->memory, in->wall_ms);
     int rv = step(s, err);
     if (rv == 0 && s->memory.walking) { /* the rest of the pods first; what was said so far is said again then */
         out->memory = autoscaler_remember(s->a, &s->memory);

@@ -140,6 +140,16 @@ void autoscaler_begin(struct autoscaler_memory *m, int64_t now_ms, int64_t curre
     m->changes_count = 0;
 }
 
+void autoscaler_date(struct autoscaler_memory *m, int64_t now_ms)
+{
+    for (unsigned i = 0; i < m->advices_count; i++) {
+        m->advices[i].at_ms = MIN(m->advices[i].at_ms, now_ms);
+    }
+    for (unsigned i = 0; i < m->changes_count; i++) {
+        m->changes[i].at_ms = MIN(m->changes[i].at_ms, now_ms);
+    }
+}
+
 /* Advices of about the same time are one: so the memory is bounded, and a window is at most that much longer. */
 static void note_advice(struct autoscaler_memory *m, int64_t now_ms, int64_t replicas, int64_t window_ms)
 {

@@ -291,9 +291,6 @@ static void sheet_report(struct life *life, void *arg)
         if (life->c->swarm.storage) {
             storage_report(life, s->agent, &t);
         }
-        if (life->c->swarm.autoscalers) {
-            autoscalers_report(life, s->agent->name);
-        }
         if (t.count > 0 && replica_submit(life->replica, &t, NULL, NULL, &err) != 0) {
             cluster_trace(life->c, "report of %s refused: %s", s->agent->name, err.message);
         }
@@ -312,6 +309,9 @@ static void sheet_fill(struct life *life, void *arg)
         const struct view *v = store_committed(replica_store(life->replica));
         const struct object *node = view_get(v, kind_by_id(KIND_NODE), STR_NONE, str_of(s->agent->name));
         core_heartbeat(life->core, str_of(s->agent->name));
+        if (life->c->swarm.autoscalers) {
+            autoscalers_report(life, s->agent->name);
+        }
         s->revision = view_revision(v);
         s->known = node != NULL;
         s->healthy = str_is(

@@ -17,15 +17,15 @@
 #define TARGET    1000 /* bytes, of a pod */
 #define LAST_LOAD 5    /* in pods, in the end */
 #define DOWN      2    /* pods at once */
-#define TURN_MS   5000 /* so long a load lasts */
+#define TURN_MS   2000 /* so long a load lasts */
 
 /* Not where an agent never comes back: of its pods nothing is known as long as they are bound to it, and that counts as
  * what changes least. */
 void autoscalers_draw(struct cluster *c)
 {
     c->growing = rng_apart(c->seed, SALT);
-    c->swarm.autoscalers = rng_below(&c->growing, 3) == 0 && c->swarm.workloads && !c->swarm.upgrades &&
-                           !c->swarm.budgets && !c->swarm.quotas && !c->swarm.priorities && !c->swarm.dead;
+    c->swarm.autoscalers = rng_below(&c->growing, 2) == 0 && c->swarm.workloads && !c->swarm.upgrades &&
+                           !c->swarm.priorities && !c->swarm.dead;
 }
 
 void autoscalers_first(struct cluster *c, struct txn *t)
@@ -39,7 +39,7 @@ void autoscalers_first(struct cluster *c, struct txn *t)
                               ", namespace: " NAMESPACE "}, spec: {scaleTargetRef: {apiVersion: apps/v1, kind: "
                               "Deployment, name: " BUSY "}, minReplicas: 2, maxReplicas: 8, metrics: [{type: Resource, "
                               "resource: {name: memory, target: {type: AverageValue, averageValue: '1000'}}}], "
-                              "behavior: {scaleDown: {stabilizationWindowSeconds: 5, policies: [{type: Pods, value: 2, "
+                              "behavior: {scaleDown: {stabilizationWindowSeconds: 2, policies: [{type: Pods, value: 2, "
                               "periodSeconds: 1}]}}}}"));
 }
 
@@ -59,11 +59,11 @@ static int by_uid(const void *a, const void *b)
     return str_cmp((*(const struct object *const *)a)->uid, (*(const struct object *const *)b)->uid);
 }
 
-/* An agent's report has come to the leader. */
+/* An agent is heard by the leader: with what its pods use, each time. */
 void autoscalers_report(struct life *life, const char *node)
 {
     const struct object *pods[64];
-    const struct view *v = store_tip(replica_store(life->replica));
+    const struct view *v = store_committed(replica_store(life->replica));
     struct error err = {0};
     struct view_iter it;
     unsigned count = 0;
@@ -143,7 +143,11 @@ bool autoscalers_settled(struct cluster *c, char why[256])
     const struct object *d = view_get(c->ledger.model, kind_of(KIND_DEPLOYMENT), STR(NAMESPACE), STR(BUSY));
     int64_t wanted = d == NULL ? -1 : mp_int(mp_get(object_spec(d), "replicas"), 1);
     if (wanted != LAST_LOAD) {
-        snprintf(why, 256, "%lld pods are wanted where the load asks for %d", (long long)wanted, LAST_LOAD);
+        const struct object *h =
+            view_get(c->ledger.model, kind_of(KIND_HORIZONTALPODAUTOSCALER), STR(NAMESPACE), STR(BUSY));
+        struct str said = h == NULL ? STR_NONE : mp_str(mp_get(condition_mp(h, "ScalingActive"), "message"));
+        snprintf(why, 256, "%lld pods are wanted where the load asks for %d (%.*s)", (long long)wanted, LAST_LOAD,
+                 STR_ARG(said));
     }
     return wanted == LAST_LOAD;
 }
