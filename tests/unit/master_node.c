@@ -545,6 +545,16 @@ static void test_status_of_the_node(void **state)
     must(c, "get", "{kind: Node, name: nstat}");
     assert_string_equal(value_text(c->kit, value_item(value_path(c->result, "object.status.addresses"), 0), "address"),
                         "10.0.0.7");
+    /* Devices that somebody has given to the node stay when its agent tells what it knows. */
+    must(c, "patch",
+         "{kind: Node, name: nstat, type: merge, part: status, patch: {status: {capacity: {example.com/gpu: '4'}}}}");
+    must(a, "node.status",
+         "{name: nstat, pods: [], node: {capacity: {cpu: '2'}, allocatable: {cpu: '2'}, conditions: [{type: Ready, "
+         "status: 'True'}]}}");
+    must(c, "get", "{kind: Node, name: nstat}");
+    const struct value *allocatable = value_path(c->result, "object.status.allocatable");
+    assert_string_equal(value_text(c->kit, allocatable, "cpu"), "2");
+    assert_true(str_is(value_to_str(value_get(allocatable, "example.com/gpu")), "4"));
     client_close(a);
     must(c, "delete", "{kind: Node, name: nstat}");
     refused(c, ERR_NOT_FOUND, "register again", "node.status", "{name: nstat, node: {}}");
