@@ -51,7 +51,7 @@ static bool is_standard(struct str name)
 {
     struct quota_resource r;
     quota_resource_read(name, &r);
-    return r.what != QUOTA_NOTHING || in_choices(name, "replicationcontrollers");
+    return r.what != QUOTA_NOTHING;
 }
 
 static void check_hard(const struct value *hard, struct errlist *l)

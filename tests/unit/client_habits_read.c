@@ -77,7 +77,9 @@ static void types_and_versions(void **state)
         {"rctl api-resources -o name", NULL, 0,
          "pods\ncontrollerrevisions.apps\ndaemonsets.apps\ndeployments.apps\nreplicasets.apps\n", "="},
         {"rctl api-resources --namespaced=false -o name", NULL, 0,
-         "=clusterconfigurations.reeve.io\nnamespaces\nnodes\npersistentvolumes\nstorageclasses.storage.k8s.io\n", "="},
+         "=clusterconfigurations.reeve.io\nnamespaces\nnodes\npersistentvolumes\npriorityclasses.scheduling.k8s.io\n"
+         "storageclasses.storage.k8s.io\n",
+         "="},
         {"rctl api-resources --namespaced --no-headers", NULL, 0, "configmaps \n!NAME\n!namespaces", "="},
         {"rctl api-resources --verbs=list,get -o name --api-group=apps", NULL, 0,
          "=controllerrevisions.apps\ndaemonsets.apps\ndeployments.apps\nreplicasets.apps\nstatefulsets.apps\n", "="},
@@ -90,7 +92,7 @@ static void types_and_versions(void **state)
         {"rctl api-resources -o xml", NULL, 2, "=", "--output is wide or name"},
         {"rctl api-versions", NULL, 0,
          "=apps/v1\nautoscaling/v2\nbatch/v1\ncoordination.k8s.io/v1\ndiscovery.k8s.io/v1\nnetworking.k8s.io/v1\n"
-         "policy/v1\nreeve.io/"
+         "policy/v1\nreeve.io/v1\nscheduling.k8s.io/"
          "v1\nstorage.k8s.io/v1\nv1\n",
          "="},
         {"rctl version", NULL, 0, "Client Version: 0.\nServer Version: 0.", "="},
