@@ -107,11 +107,33 @@ static void a_claim_says_why_it_waits(void **state)
     RUN(rows);
 }
 
+static void a_claim_comes_and_goes_with_its_pod(void **state)
+{
+    static const struct habit rows[] = {
+        {"rctl run own --image=x --overrides='{spec: {volumes: [{name: d, ephemeral: {volumeClaimTemplate: {metadata: "
+         "{labels: {of: own}}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}}}]}}'",
+         NULL, 0, "=pod/own created\n", "="},
+        {"rctl wait --for=condition=Ready pod/own --timeout=60s", NULL, 0},
+        {"rctl get pvc -l of=own | tr -s ' '", NULL, 0, "own-d Bound pvc-"},
+        {"rctl get pvc own-d -o jsonpath='{.metadata.ownerReferences[*].name} {.spec.storageClassName}'", NULL, 0,
+         "=own local", "="},
+        {"rctl describe pod own | tr -s ' '", NULL, 0,
+         "Type: EphemeralVolume (an inline specification for a volume that gets created and deleted with the pod)\n"
+         "Labels: of=own\nCapacity: 1Gi\nAccess Modes: RWO\nVolumeMode: Filesystem",
+         "="},
+        {"rctl describe pvc own-d | tr -s ' '", NULL, 0, "Used By: own", "="},
+        {"rctl delete pod own --now && rctl wait --for=delete pvc/own-d --timeout=60s", NULL, 0},
+        {"rctl get pvc own-d", NULL, 5, "=", "not found"},
+    };
+    RUN(rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(volumes_are_made_bound_and_shown),
         cmocka_unit_test(a_claim_says_why_it_waits),
+        cmocka_unit_test(a_claim_comes_and_goes_with_its_pod),
     };
     return cmocka_run_group_tests(tests, set_up, habits_tear_down);
 }
