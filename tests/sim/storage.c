@@ -118,6 +118,11 @@ static int make_pod(const struct view *tip, struct rng *r, struct arena *a, stru
     const char *more = rng_below(r, 3) > 0 || two == one
                            ? ""
                            : arena_printf(a, ", {name: w, persistentVolumeClaim: {claimName: c-%u}}", two);
+    unsigned number = (unsigned)rng_below(r, PODS);
+    if (number % 4 == 0) {
+        more = ", {name: w, ephemeral: {volumeClaimTemplate: {spec: {accessModes: [ReadWriteOnce], storageClassName: "
+               "local, resources: {requests: {storage: 1Gi}}}}}}";
+    }
     return op_make(
         tip,
         arena_printf(a,
@@ -127,7 +132,7 @@ static int make_pod(const struct view *tip, struct rng *r, struct arena *a, stru
                      "tolerationSeconds: 2}, {key: node.kubernetes.io/not-ready, operator: Exists, effect: "
                      "NoExecute, tolerationSeconds: 2}], volumes: "
                      "[{name: v, persistentVolumeClaim: {claimName: c-%u}}%s]}}",
-                     (unsigned)rng_below(r, PODS), one, more),
+                     number, one, more),
         t, err);
 }
 
@@ -235,10 +240,21 @@ static const struct object *claim_of_volume(const struct view *v, const struct o
     return claim != NULL && str_eq(claim->uid, mp_str(mp_get(ref, "uid"))) ? claim : NULL;
 }
 
+/* The claim of a pod's volume, by name; buf: for one that is the pod's own. Empty: none. */
+static struct str claim_name(const struct object *pod, struct mp volume, char buf[STORAGE_NAME_SIZE])
+{
+    if (mp_type(mp_get(volume, "ephemeral")) != MP_MAP) {
+        return mp_str(mp_path(volume, "persistentVolumeClaim.claimName"));
+    }
+    snprintf(buf, STORAGE_NAME_SIZE, "%.*s-%.*s", STR_ARG(pod->name), STR_ARG(mp_str(mp_get(volume, "name"))));
+    return str_of(buf);
+}
+
 static bool pod_names(const struct object *pod, struct str claim)
 {
+    char buf[STORAGE_NAME_SIZE];
     for (struct mp_iter it = mp_iter(mp_get(object_spec(pod), "volumes")); mp_next(&it);) {
-        if (str_eq(mp_str(mp_path(it.value, "persistentVolumeClaim.claimName")), claim)) {
+        if (str_eq(claim_name(pod, it.value, buf), claim)) {
             return true;
         }
     }
@@ -248,9 +264,10 @@ static bool pod_names(const struct object *pod, struct str claim)
 void storage_started(struct cluster *c, const struct object *pod, char volumes[2][STORAGE_NAME_SIZE])
 {
     unsigned n = 0;
+    char buf[STORAGE_NAME_SIZE];
     volumes[0][0] = volumes[1][0] = '\0';
     for (struct mp_iter it = mp_iter(mp_get(object_spec(pod), "volumes")); mp_next(&it) && n < 2;) {
-        struct str name = mp_str(mp_path(it.value, "persistentVolumeClaim.claimName"));
+        struct str name = claim_name(pod, it.value, buf);
         const struct object *claim =
             view_get(c->ledger.model, kind_by_id(KIND_PERSISTENTVOLUMECLAIM), STR(NAMESPACE), name);
         if (claim != NULL) {
@@ -382,11 +399,16 @@ static void judge_pod(struct cluster *c, const struct view *v, const struct obje
 {
     const struct object *node = view_get(v, kind_by_id(KIND_NODE), STR_NONE, pod_node(pod));
     for (struct mp_iter it = mp_iter(mp_get(object_spec(pod), "volumes")); mp_next(&it);) {
-        struct str name = mp_str(mp_path(it.value, "persistentVolumeClaim.claimName"));
+        char buf[STORAGE_NAME_SIZE];
+        struct str name = claim_name(pod, it.value, buf);
         if (name.n == 0) {
             continue;
         }
         const struct object *claim = view_get(v, kind_by_id(KIND_PERSISTENTVOLUMECLAIM), pod->ns, name);
+        if (claim != NULL && name.p == buf && !str_eq(claim->owner_uid, pod->uid)) {
+            cluster_violate(c, "pod %.*s has claim %.*s, which was not made for it", STR_ARG(pod->name), STR_ARG(name));
+            return;
+        }
         const struct object *volume =
             claim == NULL ? NULL : view_get(v, kind_by_id(KIND_PERSISTENTVOLUME), STR_NONE, storage_volume_name(claim));
         if (volume == NULL || claim_of_volume(v, volume) != claim) {
@@ -472,9 +494,41 @@ static bool volume_settled(const struct cluster *c, const struct view *v, const 
     return true;
 }
 
+/* One that was made for a pod is there as long as that is. */
+static bool has_owner(const struct view *v, const struct object *claim)
+{
+    struct view_iter it;
+    bool found = claim->owner_uid.n == 0;
+    view_iter(&it, v, kind_by_id(KIND_POD), STR(NAMESPACE));
+    VIEW_FOR(pod, &it)
+    {
+        found |= str_eq(pod->uid, claim->owner_uid);
+    }
+    return found;
+}
+
+/* A pod that waits for a node has the claims that are its own. */
+static bool pod_settled(const struct view *v, const struct object *pod, char why[256])
+{
+    char buf[STORAGE_NAME_SIZE];
+    for (struct mp_iter it = mp_iter(mp_get(object_spec(pod), "volumes")); mp_next(&it);) {
+        struct str name = claim_name(pod, it.value, buf);
+        if (name.p == buf && !pod->deleting && !pod_finished(pod) &&
+            view_get(v, kind_by_id(KIND_PERSISTENTVOLUMECLAIM), pod->ns, name) == NULL) {
+            snprintf(why, 256, "pod %.*s lacks its claim %.*s", STR_ARG(pod->name), STR_ARG(name));
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool claim_settled(const struct view *v, const struct object *claim, char why[256])
 {
     struct view_iter it;
+    if (!claim->deleting && !has_owner(v, claim)) {
+        snprintf(why, 256, "claim %.*s was made for a pod that is gone", STR_ARG(claim->name));
+        return false;
+    }
     if (claim->deleting) {
         bool used = false;
         view_iter(&it, v, kind_by_id(KIND_POD), STR(NAMESPACE));
@@ -515,6 +569,13 @@ bool storage_settled(struct cluster *c, char why[256])
     VIEW_FOR(claim, &it)
     {
         if (!claim_settled(v, claim, why)) {
+            return false;
+        }
+    }
+    view_iter(&it, v, kind_by_id(KIND_POD), STR(NAMESPACE));
+    VIEW_FOR(pod, &it)
+    {
+        if (!pod_settled(v, pod, why)) {
             return false;
         }
     }
