@@ -297,6 +297,7 @@ static const struct {
     {"POD", complete_pods},
     {"NODE", complete_nodes},
     {"deploy/NAME", complete_deployments},
+    {"(deploy|ds|sts)/NAME", complete_resources},
 };
 
 static void complete_words(struct completion *c)
