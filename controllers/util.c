@@ -22,8 +22,7 @@ bool object_is_older(const struct object *a, const struct object *b)
         return true;
     }
     int64_t x = object_created_ms(a), y = object_created_ms(b);
-    int c = str_cmp(a->name, b->name);
-    return x != y ? x < y : (c != 0 ? c : str_cmp(a->uid, b->uid)) < 0;
+    return x != y ? x < y : str_cmp(a->uid, b->uid) < 0;
 }
 
 bool mp_list_has_str(struct mp list, const char *s)
