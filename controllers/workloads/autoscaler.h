@@ -121,7 +121,8 @@ struct autoscaler_bound autoscaler_bind(struct autoscaler_memory *m, int64_t now
 /* It began to look when there were so many: as if that had been recommended, so that nothing that a former leader saw
  * and this one did not makes it smaller. */
 void autoscaler_begin(struct autoscaler_memory *m, int64_t now_ms, int64_t current);
-/* What was noted when the calendar was ahead of now counts as noted now: it would not grow old for as long as it was. */
+/* What was noted when the calendar was ahead of now counts as noted now: it would not grow old for as long as it
+ * was. */
 void autoscaler_date(struct autoscaler_memory *m, int64_t now_ms);
 void autoscaler_note_change(struct autoscaler_memory *m, int64_t now_ms, int64_t by, int64_t longest_s);
 
