@@ -294,13 +294,15 @@ static void tell(struct meter *m, const struct node_usage *node)
 
 static void begin(struct meter *m)
 {
+    struct runtime *rt = m->agent->runtime;
     struct runtime_status st;
     unsigned cursor = 0, cap = 0;
+    bool known = rt->ops->usage == NULL || runtime_usage(rt, NULL, NULL); /* thousands of hollow nodes tell nothing */
     drop_running(m);
     m->round++;
     m->former_ns = m->began_ns;
     m->began_ns = uv_hrtime();
-    while (m->count < METER_CONTAINERS_MAX && runtime_next(m->agent->runtime, &cursor, &st)) {
+    while (known && m->count < METER_CONTAINERS_MAX && runtime_next(rt, &cursor, &st)) {
         if (st.state != RUNTIME_RUNNING) {
             continue;
         }

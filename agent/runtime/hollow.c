@@ -25,6 +25,7 @@ struct hollow {
     struct list execs;
     struct list attached; /* struct attached */
     unsigned holders;
+    unsigned told; /* containers that were told what they use */
     bool closing;
     int next_pid;
     void (*close_cb)(void *data);
@@ -87,6 +88,7 @@ static void container_drop(struct container *c)
 {
     detach_all(c->rt, c->id);
     list_remove(&c->link);
+    c->rt->told -= c->cpu_milli >= 0 || c->memory_bytes >= 0;
     uv_close((uv_handle_t *)&c->timer, container_closed);
 }
 
@@ -184,6 +186,11 @@ static int64_t env_number(const struct runtime_spec *s, const char *key, int64_t
     return fallback;
 }
 
+static bool is_told(const struct container *c)
+{
+    return c->cpu_milli >= 0 || c->memory_bytes >= 0;
+}
+
 static void read_script(struct container *c, const struct runtime_spec *spec)
 {
     CLEANUP_FREE const char **args = oci_args(spec);
@@ -193,6 +200,7 @@ static void read_script(struct container *c, const struct runtime_spec *spec)
     c->oom = env_number(spec, "HOLLOW_OOM", 0) != 0;
     c->cpu_milli = env_number(spec, "HOLLOW_CPU_MILLI", -1);
     c->memory_bytes = env_number(spec, "HOLLOW_MEMORY_BYTES", -1);
+    c->rt->told += is_told(c);
     if (strcmp(verb, "exit") == 0) {
         c->exit_after_ms = 0;
         c->exit_with = atoi(number);
@@ -362,8 +370,11 @@ static bool op_next(struct runtime *base, unsigned *cursor, struct runtime_statu
 static bool op_usage(struct runtime *base, const char *id, struct runtime_usage *out)
 {
     struct hollow *rt = (struct hollow *)base;
-    const struct container *c = find(rt, id);
-    if (c == NULL || c->state != RUNTIME_RUNNING || (c->cpu_milli < 0 && c->memory_bytes < 0)) {
+    const struct container *c = id == NULL ? NULL : find(rt, id);
+    if (id == NULL) {
+        return rt->told > 0;
+    }
+    if (c == NULL || c->state != RUNTIME_RUNNING || !is_told(c)) {
         return false;
     }
     uint64_t ran_ms = (uint64_t)MAX(env_wall_ms(env_real()) - c->started_ms, (int64_t)0);

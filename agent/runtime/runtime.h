@@ -186,7 +186,8 @@ struct runtime_ops {
     void (*exec_kill)(struct runtime_exec *x);
     int (*attach)(struct runtime *rt, const char *id, int *fd, struct error *err);
     void (*attach_resize)(struct runtime *rt, const char *id, unsigned rows, unsigned columns);
-    bool (*usage)(struct runtime *rt, const char *id, struct runtime_usage *out); /* NULL: its control group tells */
+    /* NULL: control groups tell. Of id NULL: is it known of any container? */
+    bool (*usage)(struct runtime *rt, const char *id, struct runtime_usage *out);
     const char *(*version)(struct runtime *rt);
     void (*close)(struct runtime *rt, void (*cb)(void *data), void *data);
 };
