@@ -34,6 +34,7 @@ struct fixture {
     char name[64]; /* of the pod, and in its uid and its process */
     bool deleting;
     unsigned number;
+    char seconds[32]; /* that its process sleeps: no other's, also of another test */
 };
 
 static bool isolated; /* set by main */
@@ -146,14 +147,14 @@ static char *pod(const struct fixture *f)
     return xasprintf(
         "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'%s','namespace':'default','uid':'uid-%s'%s},'spec':{"
         "'nodeName':'n1','restartPolicy':'Always','terminationGracePeriodSeconds':20,'containers':[{'name':'c','image':"
-        "'links:1','command':['/bin/sh','-c','echo x >>/out/%s; trap \\\"exit 0\\\" TERM; sleep 1%05u & "
+        "'links:1','command':['/bin/sh','-c','echo x >>/out/%s; trap \\\"exit 0\\\" TERM; sleep %s & "
         "wait'],'ports':["
         "{'containerPort':80,'hostPort':20001}],'volumeMounts':[{'name':'usr','mountPath':'/usr','readOnly':true},{"
         "'name':'out','mountPath':'/out'},{'name':'ram','mountPath':'/ram'}]}],'volumes':[{'name':'usr','hostPath':{"
         "'path':'/usr'}},{'name':'out','hostPath':{'path':'%s/out'}},{'name':'ram','emptyDir':{'medium':'Memory'}}]}}",
         f->name, f->name,
         f->deleting ? ",'deletionTimestamp':'2026-01-02T03:04:05Z','deletionGracePeriodSeconds':20" : "", f->name,
-        f->number, f->dir);
+        f->seconds, f->dir);
 }
 
 /* Of the newest agent, which has just registered. */
@@ -215,8 +216,8 @@ static void await_forgotten(struct fixture *f)
 /* Processes of the pod's that sleep; the pid of one. */
 static unsigned sleepers(const struct fixture *f, int *pid)
 {
-    CLEANUP_FREE char *word = xasprintf("sleep%c1%05u", '\0', f->number);
-    size_t n = strlen("sleep") + 1 + 6;
+    CLEANUP_FREE char *word = xasprintf("sleep%c%s", '\0', f->seconds);
+    size_t n = strlen("sleep") + 1 + strlen(f->seconds);
     unsigned found = 0;
     DIR *d = opendir("/proc");
     for (struct dirent *e; (e = readdir(d)) != NULL;) {
@@ -264,6 +265,7 @@ static void live_and_die_at(struct fixture *f, const char *point, unsigned nth)
     f->deaths = 0;
     f->deleting = false;
     snprintf(f->name, sizeof f->name, "p%u", f->number);
+    snprintf(f->seconds, sizeof f->seconds, "1%07d%02u", (int)getpid(), f->number);
     master_forget(&f->master);
     bring_agent(f, failpoints);
     /* Comes, and runs. */
@@ -395,6 +397,10 @@ static int tear_down(void **state)
     fs_remove_tree(f->dir, NULL);
     fs_unmount_below(f->run, NULL);
     fs_remove_tree(f->run, NULL);
+    CLEANUP_FREE char *rest = xasprintf("find /sys/fs/cgroup -path '*/%s/*' -name cgroup.procs -exec cat {} + | "
+                                        "sort -u | xargs -r kill -9 2>/dev/null || :",
+                                        f->group); /* of a test that failed */
+    assert_int_equal(system(rest), 0);
     /* Where cgroup2 was, crun has made plain directories. */
     CLEANUP_FREE char *groups =
         xasprintf("rm -rf /sys/fs/cgroup/unified/%s; rmdir /sys/fs/cgroup/%s /sys/fs/cgroup/*/%s "
