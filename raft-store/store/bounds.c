@@ -21,11 +21,15 @@ static int forbidden(const struct object *o, const char *why, struct error *err)
 
 /* ---- Limit ranges ---- */
 
+/* A claim that is bound, or has other labels, asks for no more than before: a range that came later leaves it alone. */
 static bool is_limited(const struct object *o, const struct object *old)
 {
-    return o->kind->id == KIND_POD
-               ? old == NULL
-               : o->kind->id == KIND_PERSISTENTVOLUMECLAIM && (old == NULL || !object_same_spec(o, old));
+    if (o->kind->id == KIND_POD || old == NULL) {
+        return old == NULL && (o->kind->id == KIND_POD || o->kind->id == KIND_PERSISTENTVOLUMECLAIM);
+    }
+    struct mp now = mp_path(object_spec(o), "resources.requests.storage");
+    struct mp was = mp_path(object_spec(old), "resources.requests.storage");
+    return o->kind->id == KIND_PERSISTENTVOLUMECLAIM && quantity_cmp(mp_str(now), mp_str(was)) != 0;
 }
 
 /* With the defaults of all ranges the pod is checked as a whole: they may not go together with what it says itself. */

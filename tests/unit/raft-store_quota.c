@@ -385,6 +385,30 @@ static void claims_are_bounded_by_both(void **state)
     assert_used(f, "other.storageclass.storage.k8s.io/requests.storage", "0");
 }
 
+static void bind(struct arena *a, struct value *doc)
+{
+    value_set(a, value_get(doc, "spec"), "volumeName", value_cstr(a, "v"));
+}
+
+static void grow(struct arena *a, struct value *doc)
+{
+    value_set(a, value_path(doc, "spec.resources.requests"), "storage", value_cstr(a, "6Gi"));
+}
+
+static void a_claim_that_was_there_before_a_range_may_be_bound(void **state)
+{
+    struct fixture *f = *state;
+    struct txn t;
+    txn_init(&t, "test");
+    assert_int_equal(create(f, claim("5Gi")), 0);
+    assert_int_equal(create(f, limits("{type: PersistentVolumeClaim, max: {storage: 4Gi}}")), 0);
+    txn_update(&t, edited(find(world_view(f->w), KIND_PERSISTENTVOLUMECLAIM, "default", "c"), bind), TXN_PART_ALL, 0);
+    assert_int_equal(eval(f, &t), 0);
+    txn_update(&t, edited(find(world_view(f->w), KIND_PERSISTENTVOLUMECLAIM, "default", "c"), grow), TXN_PART_SPEC, 0);
+    assert_int_equal(eval(f, &t), ERR_FORBIDDEN);
+    txn_close(&t);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
@@ -399,6 +423,7 @@ int main(void)
         TEST(a_range_gives_what_is_not_said),
         TEST(a_range_refuses_what_is_too_much_or_too_little),
         TEST(claims_are_bounded_by_both),
+        TEST(a_claim_that_was_there_before_a_range_may_be_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
