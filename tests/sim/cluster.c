@@ -175,7 +175,7 @@ static bool at_rest(struct cluster *c, char why[256])
         return false;
     }
     if (!upgrade_settled(c, why) || !services_settled(c, why) || !storage_settled(c, why) || !sets_settled(c, why) ||
-        !budgets_settled(c, why) || !quotas_settled(c, why) || !priorities_settled(c, why) ||
+        !runs_settled(c, why) || !budgets_settled(c, why) || !quotas_settled(c, why) || !priorities_settled(c, why) ||
         !autoscalers_settled(c, why)) {
         return false;
     }
@@ -225,12 +225,14 @@ void cluster_run(struct cluster *c, uint64_t seed, bool tracing)
     strmap_init(&c->forced);
     strmap_init(&c->late.since);
     strmap_init(&c->spoiled);
+    strmap_init(&c->begun);
     swarm_draw(c);
     services_draw(c);
     events_draw(c);
     upgrade_draw(c);
     storage_draw(c);
     sets_draw(c);
+    runs_draw(c);
     budgets_draw(c);
     quotas_draw(c);
     priorities_draw(c);
@@ -286,6 +288,7 @@ void cluster_close(struct cluster *c)
     strmap_close(&c->forced);
     strmap_close(&c->late.since);
     strmap_close(&c->spoiled);
+    strmap_close(&c->begun);
     free(c->term_leader);
     free(c->ops);
 }

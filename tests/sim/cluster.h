@@ -68,6 +68,7 @@ struct swarm {
     bool services;         /* clients make Services: services.c */
     bool storage;          /* and claims, volumes, pods that use them: storage.c */
     bool sets;             /* and StatefulSets, DaemonSets, Jobs: sets.c */
+    bool runs;             /* and CronJobs: runs.c */
     bool autoscalers;      /* and one grows and shrinks with its load: autoscalers.c */
     bool budgets;          /* and disruption budgets, and evict pods: budgets.c */
     bool quotas;           /* and quotas: quotas.c */
@@ -174,6 +175,7 @@ enum op_kind {
     OP_UNSERVE,  /* delete a Service */
     OP_STORE,    /* something of storage: storage.c */
     OP_SETS,     /* something of StatefulSets, DaemonSets and Jobs: sets.c */
+    OP_RUNS,     /* something of CronJobs: runs.c */
     OP_BUDGETS,  /* something of disruption budgets, or an eviction: budgets.c */
     OP_QUOTAS,   /* something of quotas and what they count: quotas.c */
     OP_RANK,     /* a pod of low priority: priorities.c */
@@ -236,17 +238,19 @@ struct agent {
 enum phase { PHASE_BOOT, PHASE_LOAD, PHASE_CALM, PHASE_END };
 struct cluster {
     struct sim sim;
-    struct rng rng;     /* of the workload and the faults */
-    struct rng more;    /* of what was added later: swarm_draw */
-    struct rng serving; /* of Services: services_draw */
-    struct rng storing; /* of storage: storage_draw */
-    struct rng setting; /* of StatefulSets and others: sets_draw */
-    struct rng holding; /* of quotas: quotas_draw */
-    struct rng ranking; /* of priorities: priorities_draw */
-    struct rng gossip;  /* of events: events_draw */
-    struct rng sparing; /* of budgets: budgets_draw */
-    struct rng growing; /* of autoscalers: autoscalers_draw */
-    uint64_t scaled;    /* times that an autoscaler has changed how many pods are wanted */
+    struct rng rng;      /* of the workload and the faults */
+    struct rng more;     /* of what was added later: swarm_draw */
+    struct rng serving;  /* of Services: services_draw */
+    struct rng storing;  /* of storage: storage_draw */
+    struct rng setting;  /* of StatefulSets and others: sets_draw */
+    struct rng holding;  /* of quotas: quotas_draw */
+    struct rng ranking;  /* of priorities: priorities_draw */
+    struct rng gossip;   /* of events: events_draw */
+    struct rng sparing;  /* of budgets: budgets_draw */
+    struct rng growing;  /* of autoscalers: autoscalers_draw */
+    uint64_t scaled;     /* times that an autoscaler has changed how many pods are wanted */
+    struct rng running;  /* of CronJobs: runs_draw */
+    struct strmap begun; /* of CronJobs: UID/NAME of each Job that was ever made */
     uint64_t seed;
     struct swarm swarm;
     enum phase phase;
@@ -430,6 +434,13 @@ void quotas_judge(struct cluster *c, const struct view *before, const struct vie
 bool quotas_settled(struct cluster *c, char why[256]);
 /* agents.c: the uid of another pod of this name that runs there; NULL: none. */
 const char *agent_runs_name(const struct agent *a, struct str name, struct str but_uid);
+
+/* ---- runs.c: only where swarm.runs ---- */
+void runs_draw(struct cluster *c);
+bool runs_next(struct cluster *c);
+int runs_build(struct life *life, int64_t at, struct txn *t, struct error *err); /* as op_build */
+void runs_judge(struct cluster *c, const struct view *before, const struct view *after, const struct history_txn *t);
+bool runs_settled(struct cluster *c, char why[256]);
 
 /* ---- budgets.c: only where swarm.budgets ---- */
 void budgets_draw(struct cluster *c);

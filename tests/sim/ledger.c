@@ -269,6 +269,7 @@ static void ledger_append(struct cluster *c, const struct history_txn *t)
     services_judge(c, l->model, t);
     storage_judge(c, l->model, t);
     sets_judge(c, l->model, t);
+    runs_judge(c, before, l->model, t);
     budgets_judge(c, before, t);
     autoscalers_judge(c, t);
     quotas_judge(c, before, l->model, t);
@@ -322,7 +323,8 @@ static void compare_index(struct cluster *c, struct life *life, uint64_t before,
 static bool leaves_trace(enum op_kind kind)
 {
     return !op_reads(kind) && kind != OP_UNDEPLOY && kind != OP_KILL_POD && kind != OP_UNSERVE && kind != OP_STORE &&
-           kind != OP_SETS && kind != OP_BUDGETS && kind != OP_QUOTAS && kind != OP_RANK && kind != OP_TOUCH;
+           kind != OP_SETS && kind != OP_RUNS && kind != OP_BUDGETS && kind != OP_QUOTAS && kind != OP_RANK &&
+           kind != OP_TOUCH;
 }
 
 /* Which transactions a follower remembers is what it will answer repeats by when it leads. */
@@ -476,7 +478,7 @@ static void answer_done(struct cluster *c, int64_t at, const struct txn_result *
 {
     struct op *op = &c->ops[at];
     bool marked = op->kind != OP_UNDEPLOY && op->kind != OP_KILL_POD && op->kind != OP_UNSERVE &&
-                  op->kind != OP_STORE && op->kind != OP_SETS && op->kind != OP_BUDGETS &&
+                  op->kind != OP_STORE && op->kind != OP_SETS && op->kind != OP_RUNS && op->kind != OP_BUDGETS &&
                   op->kind != OP_QUOTAS &&
                   op->kind != OP_RANK; /* deletes leave no trace of who made them, nor do storage.c and the like */
     if (r->revision > c->ledger.count) {

@@ -288,7 +288,7 @@ void master_start(struct cluster *c, uint64_t id, bool bootstrap)
     core_set_node(life->core, life->replica);
     /* Leaders that number objects follow leaders that do not: entries say it, and nobody else. */
     bool oldest = (c->seed + life->number) % 4 == 0 && !c->swarm.upgrades && !c->swarm.services && !c->swarm.storage &&
-                  !c->swarm.sets && !c->swarm.budgets && !c->swarm.quotas && !c->swarm.autoscalers;
+                  !c->swarm.sets && !c->swarm.runs && !c->swarm.budgets && !c->swarm.quotas && !c->swarm.autoscalers;
     store_set_level(replica_store(life->replica), oldest ? 0 : release.level);
     cluster_trace(c, "master %llu starts", (unsigned long long)id);
     m->seat = SEAT_RUN;

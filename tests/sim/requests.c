@@ -232,6 +232,8 @@ int op_build(struct life *life, int64_t at, struct txn *t, struct error *err)
         return storage_build(life, at, t, err);
     case OP_SETS:
         return sets_build(life, at, t, err);
+    case OP_RUNS:
+        return runs_build(life, at, t, err);
     case OP_BUDGETS:
         return budgets_build(life, at, t, err);
     case OP_QUOTAS:
@@ -295,6 +297,9 @@ static enum op_kind draw_kind(struct cluster *c)
     }
     if (sets_next(c)) {
         return OP_SETS;
+    }
+    if (runs_next(c)) {
+        return OP_RUNS;
     }
     if (budgets_next(c)) {
         return OP_BUDGETS;
