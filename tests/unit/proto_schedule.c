@@ -234,7 +234,7 @@ static int64_t oracle(char fields[5][16], const struct zone *z, int64_t after, i
 {
     bool hourly = strcmp(fields[1], "*") == 0;
     int64_t reached = INT64_MIN;
-    for (int64_t t = after - 200000; t <= after; t++) {
+    for (int64_t t = after - 200040; t <= after; t += 60) { /* to the minute: that is what is asked below */
         reached = MAX(reached, t + zone_span_at(z, t).offset_s);
     }
     for (int64_t t = after - after % 60 + 60; t <= until; t += 60) {
