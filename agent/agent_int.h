@@ -89,7 +89,7 @@ struct agent {
     uint64_t gc_freed;  /* bytes of images, since the disk is fuller than it should be */
     struct sandbox_store *sandboxes;
     struct network *network;
-    unsigned checks; /* how often on_check has run; it does some things only every so many times */
+    unsigned checks;       /* how often on_check has run; it does some things only every so many times */
     unsigned pods_dropped; /* since memory was last given back */
     struct neighbours neighbours;
     struct dataplane *dataplane; /* dataplane.h; NULL: the kernel cannot */

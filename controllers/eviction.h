@@ -23,8 +23,8 @@
 
 /* Adds to the transaction, which is to be evaluated on v: at most one op for the pod (deletion_request), then at most
  * one for its budget. ERR_LIMIT, with a cause ERROR_CAUSE_DISRUPTION_BUDGET that names the budget and a hint when to
- * try again: it would break the budget; ERR_INTERNAL: several budgets; and what deletion_request fails with. a is scratch,
- * and options are borrowed. */
+ * try again: it would break the budget; ERR_INTERNAL: several budgets; and what deletion_request fails with. a is
+ * scratch, and options are borrowed. */
 int eviction_request(struct txn *t, struct arena *a, const struct view *v, const struct object *pod,
                      const struct deletion_options *options, int64_t wall_ms, struct error *err);
 /* The error is such a refusal. */

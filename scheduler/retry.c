@@ -1,6 +1,6 @@
 /* The slow retry: now and then all that waits is looked at without a reason. Whatever could help a waiting pod wakes it
- * at once (queue.c, nominate.c), so this finds nothing; that it finds nothing is what shows it: stats.retry_found, which
- * the masters tell as a metric and tests hold at 0. */
+ * at once (queue.c, nominate.c), so this finds nothing; that it finds nothing is what shows it: stats.retry_found,
+ * which the masters tell as a metric and tests hold at 0. */
 #include "scheduler/core.h"
 
 static bool fits_somewhere(const struct scheduler *s, const struct sched_class *c)

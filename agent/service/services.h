@@ -60,8 +60,8 @@ void services_write_now(struct services *s);
 
 /* The next part of it, at once; the timer does so by itself. */
 void services_verify(struct services *s);
-/* Connections of UDP to who does not serve are ended, and what the kernel has refused is tried again, at once; the timer
- * does so by itself. */
+/* Connections of UDP to who does not serve are ended, and what the kernel has refused is tried again, at once; the
+ * timer does so by itself. */
 void services_sweep(struct services *s);
 
 struct services_stats {

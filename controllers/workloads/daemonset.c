@@ -590,12 +590,8 @@ static void map_class(const struct view *tip, const struct object *old, const st
     pods_map_class(tip, KIND_DAEMONSET, old, now, emit, data);
 }
 
-static const struct controller_watch watches[] = {{KIND_DAEMONSET, map_self},
-                                                  {KIND_PRIORITYCLASS, map_class},
-                                                  {KIND_POD, map_pod},
-                                                  {KIND_CONTROLLERREVISION, map_revision},
-                                                  {KIND_NODE, map_node},
-                                                  {KIND_RESOURCEQUOTA, map_room},
-                                                  {KIND_LIMITRANGE, map_room},
-                                                  {0, NULL}};
+static const struct controller_watch watches[] = {{KIND_DAEMONSET, map_self},  {KIND_PRIORITYCLASS, map_class},
+                                                  {KIND_POD, map_pod},         {KIND_CONTROLLERREVISION, map_revision},
+                                                  {KIND_NODE, map_node},       {KIND_RESOURCEQUOTA, map_room},
+                                                  {KIND_LIMITRANGE, map_room}, {0, NULL}};
 const struct controller controller_daemonset = {"daemonset", watches, daemonset_reconcile, NULL};

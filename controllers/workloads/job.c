@@ -457,6 +457,10 @@ static void map_class(const struct view *tip, const struct object *old, const st
     pods_map_class(tip, KIND_JOB, old, now, emit, data);
 }
 
-static const struct controller_watch watches[] = {
-    {KIND_JOB, map_job}, {KIND_POD, map_pod}, {KIND_RESOURCEQUOTA, map_room}, {KIND_LIMITRANGE, map_room}, {KIND_PRIORITYCLASS, map_class}, {0, NULL}};
+static const struct controller_watch watches[] = {{KIND_JOB, map_job},
+                                                  {KIND_POD, map_pod},
+                                                  {KIND_RESOURCEQUOTA, map_room},
+                                                  {KIND_LIMITRANGE, map_room},
+                                                  {KIND_PRIORITYCLASS, map_class},
+                                                  {0, NULL}};
 const struct controller controller_job = {"job", watches, job_reconcile, job_resync};

@@ -51,8 +51,8 @@ int admit_claim(const struct admission *ad, const struct value *before, struct v
 /* A claim may ask for more if its class lets it; ERR_FORBIDDEN. */
 int admit_claim_size(const struct admission *ad, const struct object *old, const struct object *now, struct error *err);
 
-/* A new pod's priority, as its class has it (priority.c); ERR_FORBIDDEN: there is no such class, or the pod says another
- * priority. */
+/* A new pod's priority, as its class has it (priority.c); ERR_FORBIDDEN: there is no such class, or the pod says
+ * another priority. */
 int admit_priority(const struct admission *ad, const struct value *before, struct value *doc, struct error *err);
 /* One class at most is the default; ERR_FORBIDDEN. */
 int admit_priority_class(const struct admission *ad, const struct object *old, const struct object *now,

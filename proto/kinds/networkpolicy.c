@@ -2,8 +2,8 @@
  *
  * Policies only allow. A pod that no policy selects for a direction is open in that direction; one that some select
  * gets what any of them allows. An empty `from` or `to` is as good as none: everybody. A range of IPv6 matches nobody,
- * as pods have addresses of IPv4: whoever writes one is warned. Stricter than Kubernetes: all rules of a policy together
- * have PEERS_MAX peers and PORTS_MAX ports at most, because every peer is looked for among all pods. */
+ * as pods have addresses of IPv4: whoever writes one is warned. Stricter than Kubernetes: all rules of a policy
+ * together have PEERS_MAX peers and PORTS_MAX ports at most, because every peer is looked for among all pods. */
 #include "proto/describe/parts.h"
 #include "proto/kinds/kinds.h"
 #include "proto/schema/release.h"

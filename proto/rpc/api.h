@@ -43,8 +43,8 @@
  * metrics        {kind: Pod|Node, ?namespace, ?name, ?labelSelector, ?fieldSelector, ?limit, ?continue}
  *                -> {kind: PodMetricsList|NodeMetricsList, apiVersion, metadata: {?continue}, items: [{kind,
  *                apiVersion, metadata, timestamp, window, usage: {cpu, memory} or containers: [{name, usage}]}],
- *                missing, missingNames: [texts], periodMs}     what agents have measured last, as metrics.k8s.io/v1beta1
- *                has it; missing: how many match, and no sample is known of them; the first of them by name
+ *                missing, missingNames: [texts], periodMs}     what agents have measured last, as
+ *                metrics.k8s.io/v1beta1 has it; missing: how many match, and no sample is known of them; the first of them by name
  * logs           {namespace, name, ?container, ?follow, ?previous, ?tailLines, ?sinceSeconds, ?sinceTime, ?timestamps,
  *                ?limitBytes, ?places, ?after}
  *                                                       -> stream; payload: bin. With places: {text: bin, after, ?gap};

@@ -16,7 +16,8 @@
 int bounds_limit(const struct view *v, const struct object *o, const struct object *old, unsigned level,
                  struct object **out, struct error *err);
 /* How many objects like o, which differ in nothing but their names, can be made in its namespace now; at most `wanted`.
- * If these are fewer, err (may be NULL) says why the next one would be refused; it names o. LimitRanges are asked, too. */
+ * If these are fewer, err (may be NULL) says why the next one would be refused; it names o. LimitRanges are asked,
+ * too. */
 unsigned bounds_room(const struct view *v, const struct object *o, unsigned wanted, struct error *err);
 
 /* The error for an object that does not fit, with what it asks for and what there is, of the rows that it is too much

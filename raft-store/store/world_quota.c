@@ -9,8 +9,8 @@
  *  4. The status of a quota is written here alone: what others write of it is thrown away.
  *
  * Nothing is counted by walking over it but where a quota is new, or its names or scopes have changed: then what there
- * is, is counted, VISITS_MAX objects in one transaction. If that was not all, the annotation QUOTA_COUNTING says how far
- * it came, and each further transaction that changes the quota itself makes one more step (its controller sees to
+ * is, is counted, VISITS_MAX objects in one transaction. If that was not all, the annotation QUOTA_COUNTING says how
+ * far it came, and each further transaction that changes the quota itself makes one more step (its controller sees to
  * that). Meanwhile what stands before that place is kept counted, and nothing that the quota counts can be made. */
 #include <assert.h>
 #include <stdlib.h>

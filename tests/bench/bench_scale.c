@@ -286,9 +286,9 @@ static void run(struct scale *s, char *spec)
     process = (uv_process_t){.data = s};
     uint64_t start = kit_now_us();
     s->done = false;
-    int rv = uv_spawn(
-        &s->kit.loop, &process,
-        &(uv_process_options_t){.file = args[0], .args = args, .stdio = io, .stdio_count = 3, .exit_cb = on_command_over});
+    int rv = uv_spawn(&s->kit.loop, &process,
+                      &(uv_process_options_t){
+                          .file = args[0], .args = args, .stdio = io, .stdio_count = 3, .exit_cb = on_command_over});
     if (rv != 0) {
         bench_die(command, uv_strerror(rv));
     }

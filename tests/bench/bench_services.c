@@ -1,5 +1,6 @@
 /* The dataplane of services in a network namespace of its own: from nothing, one change, a restart, after somebody's
- * flush, which has to be mended, or passes by. usage: bench_services [SERVICES...] (default: 5000 50000), five endpoints each; root. */
+ * flush, which has to be mended, or passes by.
+ * usage: bench_services [SERVICES...] (default: 5000 50000), five endpoints each; root. */
 #include "agent/service/services.h"
 #include "base/env.h"
 

@@ -1,11 +1,12 @@
-/* Priorities among the others: pods of lower priority than those of Deployments, which clients make and delete. There is
- * hardly ever room for all of them, so that Deployments push them out, and they each other. Behind every transaction:
+/* Priorities among the others: pods of lower priority than those of Deployments, which clients make and delete. There
+ * is hardly ever room for all of them, so that Deployments push them out, and they each other. Behind every transaction:
  *
  *  1. Nobody is pushed out for a pod of equal or lower priority: whoever gets the condition of a victim is on the node
  *     for which a pod of higher priority is nominated then.
  *  2. The room of a nominee is kept: no transaction that binds pods of lower priority to its node, and none that are
  *     not, leaves it too little.
- * At rest nobody waits who would find room, or would if others of lower priority went. (Pods of Deployments: rollout.c.)
+ * At rest nobody waits who would find room, or would if others of lower priority went. (Pods of Deployments:
+ * rollout.c.)
  *
  * Readers of the state are written anew here: nothing is asked of the scheduler. */
 #include <stdio.h>

@@ -5,8 +5,8 @@
  *  2. Nothing grows above its bound. (It may be above where the bound was set below, but not become more.)
  * At rest the ReplicaSet has its pods, or a quota has no room for one more.
  *
- * Nothing is asked of proto/facts/quota.h or of the store's own counting. The pods fit on no node: nobody runs them, and
- * clients end them. */
+ * Nothing is asked of proto/facts/quota.h or of the store's own counting. The pods fit on no node: nobody runs them,
+ * and clients end them. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -25,7 +25,8 @@ void runs_draw(struct cluster *c)
     c->swarm.runs = rng_below(&c->running, 5) == 0 && !c->swarm.sets && !c->swarm.upgrades;
 }
 
-/* A run is short, and the shortest schedule a minute: so calendars go in leaps here, mostly ahead, each master's own. */
+/* A run is short, and the shortest schedule a minute: so calendars go in leaps here, mostly ahead, each master's
+ * own. */
 bool runs_next(struct cluster *c)
 {
     if (!c->swarm.runs) {
