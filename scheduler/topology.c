@@ -420,15 +420,15 @@ static void scope_node_out(struct scheduler *s, struct topo_scope *sc, const str
     }
 }
 
-static void put_part(struct buf *b, const void *p, size_t n)
+void topo_put_text(struct buf *id, struct str s)
 {
-    buf_put_u32(b, (uint32_t)n);
-    buf_append(b, n > 0 ? p : "", n);
+    buf_put_u32(id, (uint32_t)s.n);
+    buf_append(id, s.n > 0 ? s.p : "", s.n);
 }
 
-static void put_mp(struct buf *b, struct mp m)
+void topo_put_mp(struct buf *id, struct mp m)
 {
-    put_part(b, m.p, (size_t)(m.end - m.p));
+    topo_put_text(id, (struct str){(const char *)m.p, (size_t)(m.end - m.p)});
 }
 
 struct topo_scope *places_scope_get(struct scheduler *s, struct topo_key *k, const struct object *sample,
@@ -436,15 +436,15 @@ struct topo_scope *places_scope_get(struct scheduler *s, struct topo_key *k, con
 {
     CLEANUP_BUF struct buf id = BUF_INIT;
     struct mp spec = object_spec(sample);
-    put_part(&id, k->name, strlen(k->name));
+    topo_put_text(&id, str_of(k->name));
     buf_put_u8(&id, (uint8_t)((affinity ? 1 : 0) | (taints ? 2 : 0)));
     if (affinity) {
-        put_mp(&id, mp_get(spec, "nodeSelector"));
-        put_mp(&id, mp_path(spec, "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution"));
+        topo_put_mp(&id, mp_get(spec, "nodeSelector"));
+        topo_put_mp(&id, mp_path(spec, "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution"));
     }
-    put_mp(&id, taints ? mp_get(spec, "tolerations") : mp_of(NULL, 0));
+    topo_put_mp(&id, taints ? mp_get(spec, "tolerations") : mp_of(NULL, 0));
     for (unsigned i = 0; i < keys_count; i++) {
-        put_part(&id, keys[i].p, keys[i].n);
+        topo_put_text(&id, keys[i]);
     }
     LIST_FOR(at, &s->places.scopes)
     {

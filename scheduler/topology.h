@@ -237,6 +237,9 @@ bool places_means(const struct topo_matcher *m, const struct sched_class *c);
 /* Others' terms began or ceased to mean the class. */
 void places_touch(struct scheduler *s, struct sched_class *c);
 void places_observe_namespace(struct scheduler *s, const struct object *old, const struct object *now);
+/* Ids of matchers and scopes: parts with their lengths before them, so that different parts never make one id. */
+void topo_put_text(struct buf *id, struct str s);
+void topo_put_mp(struct buf *id, struct mp m);
 /* A label that the pods of one template do not share. */
 bool topo_label_is_individual(struct str key);
 

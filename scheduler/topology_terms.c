@@ -18,17 +18,6 @@ struct reading {
 
 /* ---- Matchers ---- */
 
-static void put_part(struct buf *b, struct str s)
-{
-    buf_put_u32(b, (uint32_t)s.n);
-    buf_append(b, s.n > 0 ? s.p : "", s.n);
-}
-
-static void put_mp(struct buf *b, struct mp m)
-{
-    put_part(b, (struct str){(const char *)m.p, (size_t)(m.end - m.p)});
-}
-
 /* Does the text of a selector or of a list of keys name a label that only one pod of the template has? */
 static bool names_individual(struct mp term)
 {
@@ -61,8 +50,8 @@ static void put_label_keys(const struct reading *r, struct mp term, const char *
     for (struct mp_iter it = mp_iter(mp_get(term, list)); mp_next(&it);) {
         struct mp label = mp_get_str_key(r->labels, mp_str(it.value));
         if (label.p != label.end) {
-            put_part(id, mp_str(it.value));
-            put_part(id, mp_str(label));
+            topo_put_text(id, mp_str(it.value));
+            topo_put_text(id, mp_str(label));
         }
     }
     buf_put_u32(id, UINT32_MAX);
@@ -89,14 +78,14 @@ static void add_label_keys(const struct reading *r, struct mp term, const char *
 static void term_identify(const struct reading *r, struct mp term, struct buf *id)
 {
     struct mp namespaces = mp_get(term, "namespaces"), selector = mp_get(term, "namespaceSelector");
-    put_mp(id, mp_get(term, "labelSelector"));
+    topo_put_mp(id, mp_get(term, "labelSelector"));
     put_label_keys(r, term, "matchLabelKeys", id);
     put_label_keys(r, term, "mismatchLabelKeys", id);
-    put_mp(id, selector);
+    topo_put_mp(id, selector);
     if (mp_count(namespaces) == 0 && mp_type(selector) == MP_NONE) {
-        put_part(id, r->c->sample->ns);
+        topo_put_text(id, r->c->sample->ns);
     } else {
-        put_mp(id, namespaces);
+        topo_put_mp(id, namespaces);
     }
 }
 

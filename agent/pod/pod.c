@@ -111,7 +111,7 @@ static void act_retry(struct pod *p)
     p->deadline_ms = pod_now(p) + backoff_grow(&p->retry, pod_now(p));
 }
 
-void pod_active(struct pod *p)
+void pod_begin_time(struct pod *p)
 {
     backoff_reset(&p->retry);
     if (p->spec->active_deadline_ms > 0) {
@@ -227,8 +227,8 @@ static const struct cell machine[POD_STATES][POD_EVENTS] = {
             [POD_EV_DELETE] = GOTO(CLEANING, act_clean),
             [POD_EV_ENDED] = GOTO(STOPPING, act_stop),
             [POD_EV_FOUND_SANDBOX] = GOTO(NETWORK, act_network),
-            [POD_EV_FOUND_NETWORK] = GOTO(INIT, pod_active),
-            [POD_EV_FOUND_RUNNING] = GOTO(RUNNING, pod_active),
+            [POD_EV_FOUND_NETWORK] = GOTO(INIT, pod_begin_time),
+            [POD_EV_FOUND_RUNNING] = GOTO(RUNNING, pod_begin_time),
             [POD_EV_FOUND_REMAINS] = GOTO(CLEANING, act_clean),
             [POD_EV_FOUND_FINISHED] = GOTO(FINISHED, NULL),
         },
@@ -250,7 +250,7 @@ static const struct cell machine[POD_STATES][POD_EVENTS] = {
         },
     [POD_NETWORK] =
         {
-            [POD_EV_OK] = GOTO(INIT, pod_active),
+            [POD_EV_OK] = GOTO(INIT, pod_begin_time),
             [POD_EV_FAILED] = GOTO(NETWORK, act_retry),
             [POD_EV_TIMER] = GOTO(NETWORK, act_network),
             [POD_EV_DELETE] = GOTO(CLEANING, act_clean),

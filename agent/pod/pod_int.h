@@ -14,7 +14,7 @@ static inline int64_t pod_now(const struct pod *p)
  * caller ends with pod_settle. */
 void pod_handle(struct pod *p, enum pod_event ev);
 /* Its time from now on: activeDeadlineSeconds counts from the start of the pod. */
-void pod_active(struct pod *p);
+void pod_begin_time(struct pod *p);
 /* Gives back what is next; at the end the pod has finished or is gone. */
 void pod_clean_step(struct pod *p);
 const char *pod_stop_why(const struct pod *p); /* for the journal; literal text */

@@ -169,7 +169,7 @@ void pod_update(struct pod *p, struct podspec *give_spec)
                   PODSPEC_CONTAINERS_MAX, give_spec->left_out);
     }
     if (p->state == POD_RUNNING || p->state == POD_INIT) {
-        pod_active(p);
+        pod_begin_time(p);
         p->node->ops->volumes_update(p); /* labels and annotations may be files */
     }
     podspec_free(old);

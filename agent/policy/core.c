@@ -1,7 +1,6 @@
 #include "agent/policy/core.h"
 
 #include <arpa/inet.h>
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -650,8 +649,7 @@ static void want_pod(struct policy_core *c, enum netpol_direction d, uint32_t ip
     cells_want(c->cells, POLICY_SET_SELVES, key, NULL);
     for (unsigned i = 0; i < g->rules_count; i++) {
         if (cells_count(c->cells) >= POLICY_ELEMENTS_MAX) {
-            snprintf(c->stats.overflow, sizeof c->stats.overflow,
-                     "all pods here"); /* this one is isolated, and allowed less */
+            snprintf(c->stats.overflow, sizeof c->stats.overflow, "all pods here"); /* this one is allowed less */
             break;
         }
         memcpy(key + 4, &g->rules[i].identity, sizeof g->rules[i].identity);

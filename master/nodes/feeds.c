@@ -5,8 +5,7 @@
  *
  * A feed is state-based: it remembers what the agent has been told (object -> revision, or the number of the newest
  * route) and, when something that could matter has changed, sends the difference. So lost credit, reconnects and bursts
- * need no queue: a feed is dirty or it is not. An agent is told of no Secret that none of its pods names.
- * What a pod names is told by its kind (kind_references).
+ * need no queue: a feed is dirty or it is not. An agent is told of no Secret that no pod of it names (kind_references).
  *
  * A change visits the feeds that it concerns and no others: feeds are found by their node (a pod has come, gone or
  * changed its spec) and by the objects that they follow; routes and services are one table each for all (routes.h,
