@@ -30,8 +30,11 @@ static int read_wish(struct rctl *r, struct wish *w, struct error *err)
         return error_set(err, ERR_USAGE, "how many at most? --max=N");
     }
     if (args_int("max", opt(r, "max"), 1, INT32_MAX, &w->most, err) != 0 ||
-        (opt(r, "min") != NULL && args_int("min", opt(r, "min"), 1, w->most, &w->least, err) != 0)) {
+        (opt(r, "min") != NULL && args_int("min", opt(r, "min"), 1, INT32_MAX, &w->least, err) != 0)) {
         return err->code;
+    }
+    if (w->least > w->most) {
+        return error_set(err, ERR_USAGE, "--min=%lld is more than --max=%lld", (long long)w->least, (long long)w->most);
     }
     if (cpu != NULL && old != NULL) {
         return error_set(err, ERR_USAGE, "--cpu and --cpu-percent say the same; give one of them");
@@ -102,9 +105,11 @@ static int check_kind(const struct kind *k, const char *name, struct error *err)
     if (name == NULL) {
         return error_set(err, ERR_USAGE, "which %s? autoscale %s/NAME --max=N", k->singular, k->singular);
     }
-    return k->has_scale ? 0
-                        : error_set(err, ERR_USAGE,
-                                    "cannot autoscale a %s; a Deployment, ReplicaSet or StatefulSet can", k->name);
+    return k->has_scale
+               ? 0
+               : error_set(err, ERR_USAGE,
+                           "cannot autoscale a %s; a Deployment, StatefulSet, ReplicaSet or ReplicationController can",
+                           k->name);
 }
 
 static int autoscale_one(struct rctl *r, const struct kind *k, const char *name, const char *ns, const struct wish *w)

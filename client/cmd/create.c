@@ -61,6 +61,10 @@ struct value *create_document(struct rctl *r, const char *api_version, const cha
 
 static int unknown_word(struct rctl *r, const char *word)
 {
+    const struct kind *k = kind_by_any_name(str_of(word));
+    if (k != NULL && k->id == KIND_HORIZONTALPODAUTOSCALER) {
+        return rctl_usage(r, "autoscale makes one: rctl autoscale TYPE/NAME --max=N --cpu=80%%");
+    }
     return rctl_usage(
         r,
         "create from the command line knows configmap, secret, namespace, deployment, job, cronjob, quota, service, "
@@ -336,9 +340,8 @@ static const struct command *const create_subs[] = {
 const struct command command_create = {
     .name = "create",
     .usage = "-f FILE... | configmap NAME ... | secret generic|tls|docker-registry NAME ... | namespace NAME | "
-             "deployment NAME ... | job NAME ... | cronjob NAME ... | service TYPE NAME ... | poddisruptionbudget NAME "
-             "... | "
-             "priorityclass NAME ...",
+             "deployment NAME ... | job NAME ... | cronjob NAME ... | service TYPE NAME ... | "
+             "poddisruptionbudget NAME ... | priorityclass NAME ... | quota NAME ...",
     .summary = "Create objects from manifests or from the command line",
     .examples = "  rctl create -f pod.yaml\n"
                 "  # all manifests of a directory, checked by the cluster but not stored\n"

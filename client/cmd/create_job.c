@@ -59,7 +59,7 @@ static int run_from(struct rctl *r, const char *from)
         return rctl_usage(r, "image and command are those of %s; neither goes with --from", from);
     }
     if (resource_parse(&r->arena, (const char *const[]){from}, 1, &res, &err) != 0) {
-        return rctl_usage(r, "%s", err.message);
+        return rctl_usage(r, "--from=%s: it takes cronjob/NAME; %s", from, err.message);
     }
     if (res.count != 1 || res.items[0].kind->id != KIND_CRONJOB || res.items[0].name == NULL) {
         return rctl_usage(r, "--from=%s: it takes cronjob/NAME", from);

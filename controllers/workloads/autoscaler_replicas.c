@@ -74,9 +74,9 @@ void autoscaler_ask(struct arena *a, struct autoscaler_metric *m, int64_t curren
         m->unknown = there == 0 ? "the target has no pods yet"
                      : sum->unready > 0
                          ? arena_printf(a,
-                                        "no %s usage counts yet: %u of the pods are not ready, and of "
-                                        "%u no sample is known",
-                                        word(m), sum->unready, sum->missing)
+                                        "no %s usage counts yet: %u of %lld pods are not ready, %u have no "
+                                        "sample",
+                                        word(m), sum->unready, (long long)there, sum->missing)
                          : arena_printf(a, "no samples of %s usage are known of the target's pods", word(m));
         return;
     }

@@ -42,6 +42,8 @@ static void creating(void **state)
         {"rctl create job j2", NULL, 2, "=", "--image"},
         {"rctl create job j3 --from=cronjob/x", NULL, 5, "=", "cronjobs.batch \"x\" not found"},
         {"rctl create job j3 --from=deploy/x", NULL, 2, "=", "it takes cronjob/NAME"},
+        {"rctl create job j3 --from=c", NULL, 2, "=", "--from=c: it takes cronjob/NAME"},
+        {"rctl create hpa j3", NULL, 2, "=", "rctl autoscale TYPE/NAME"},
         {"rctl create job j3 --from=cronjob/x --image=a", NULL, 2, "=", "neither goes with --from"},
         {"rctl create cronjob c --image=a", NULL, 2, "=", "when? --schedule"},
         {"rctl create cronjob c --image=a --schedule='* * * *'", NULL, 1, "=",

@@ -72,7 +72,7 @@ static void a_busy_deployment_grows(void **state)
         {"rctl autoscale deploy/web", NULL, 2, "=", "--max=N"},
         {"rctl autoscale deploy/none --max=3", NULL, 5, "=", "deployments.apps \"none\" not found"},
         {"rctl autoscale pod/silent --max=3", NULL, 2, "=", "cannot autoscale a Pod"},
-        {"rctl autoscale deploy/web --max=3 --min=4", NULL, 2, "=", "min"},
+        {"rctl autoscale deploy/web --max=3 --min=4", NULL, 2, "=", "--min=4 is more than --max=3"},
         {"rctl autoscale deploy/web --max=3 --cpu=much", NULL, 2, "=", "--cpu is a percentage (80%) or an amount"},
         {"rctl autoscale deploy/web --max=3 --memory=10Mi --dry-run=client -o yaml", NULL, 0,
          "apiVersion: autoscaling/v2\naverageValue: 10Mi\nmaxReplicas: 3\nname: web", "="},
