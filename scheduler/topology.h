@@ -259,7 +259,7 @@ int places_score(const struct sched_class *c, unsigned slot, enum topo_part part
 unsigned places_wide_keys(const struct sched_class *c, struct topo_key **keys, unsigned max);
 /* Does it require to be apart from some pods? */
 bool places_apart(const struct sched_class *c);
-/* Does any key that it reads count node by node? */
+/* Do places decide anything for it: does it read keys, or is it refused wherever it asks? */
 bool places_any(const struct sched_class *c);
 /* Its labels do not matter: it has no terms but to be spread with its owner's, and others' terms do not mean it. */
 bool places_by_owner_alone(const struct sched_class *c);

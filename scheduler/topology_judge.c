@@ -212,7 +212,8 @@ int places_score(const struct sched_class *c, unsigned slot, enum topo_part part
 
 bool places_any(const struct sched_class *c)
 {
-    return prepared(c)->keys_count > 0;
+    const struct class_places *p = prepared(c);
+    return p->refused != NULL || p->keys_count > 0;
 }
 
 bool places_by_owner_alone(const struct sched_class *c)

@@ -210,6 +210,9 @@ static void do_stats(struct fixture *f, const struct script_step *step, struct b
         buf_printf(out, ", nominees %u, preemptions %llu, victims %llu", s.nominees, (unsigned long long)s.preemptions,
                    (unsigned long long)s.victims);
     }
+    if (s.violations > 0) { /* never expected: a node was chosen that the pod may not have */
+        buf_printf(out, ", violations %llu", (unsigned long long)s.violations);
+    }
     if (script_word(step, "retries") != NULL) {
         buf_printf(out, ", retries %llu, found %llu", (unsigned long long)s.retries, (unsigned long long)s.retry_found);
     }
