@@ -9,3 +9,6 @@ $(BUILD)/tests/unit/agent_pods_evict: LDFLAGS_ALL += -Wl,--wrap=cgroup_usage
 $(BUILD)/tests/unit/agent_limits_watches: LDFLAGS_ALL += -Wl,--wrap=uv_fs_event_start
 # Looks at the programs as they were built.
 $(BUILD)/tests/unit/base_limits_programs: | $(BUILD)/reeve-master $(BUILD)/reeve-agent $(BUILD)/rctl
+
+# What the scheduler may do, written once more.
+$(BUILD)/tests/unit/scheduler_oracle: $(BUILD)/tests/unit/kit/placement.o

@@ -1,0 +1,74 @@
+/* A small cluster as plain numbers, and the rules of placement over it: what scheduler_oracle holds against the
+ * scheduler. The rules are written from their definition alone (Kubernetes core/v1: NodeSelector, Taint,
+ * PodAffinityTerm, TopologySpreadConstraint), slowly, and ask nothing of the scheduler. */
+#ifndef TESTS_UNIT_KIT_PLACEMENT_H
+#define TESTS_UNIT_KIT_PLACEMENT_H
+
+#include <stdbool.h>
+
+/* Labels are small numbers: 0 is "has none", v is the value "v<v>". */
+enum { L_APP, L_TIER, L_HASH, L_INDEX, POD_LABELS };
+enum { L_ZONE, L_HOST, L_DISK, L_RANK, NODE_LABELS };
+enum { L_TEAM, NS_LABELS };
+#define LABELS_MAX 4
+
+enum op { IN, NOT_IN, EXISTS, NOT_EXISTS, GREATER, LESS };
+struct requirement {
+    unsigned key, values; /* values: bit v */
+    enum op op;
+};
+struct selector_model {
+    bool present;
+    struct requirement r[2];
+    unsigned count;
+};
+struct term {
+    struct selector_model pods, of_namespaces;
+    unsigned namespaces; /* bit i */
+    unsigned topology;   /* node label */
+    unsigned match_keys, mismatch_keys;
+};
+struct spread {
+    struct selector_model pods;
+    unsigned topology, max_skew, min_domains, match_keys;
+    bool hard, ignore_affinity, honor_taints;
+};
+struct template
+{
+    unsigned ns, labels[POD_LABELS], cpu, gpu, port;
+    unsigned selector_disk;              /* nodeSelector */
+    struct selector_model node_terms[2]; /* nodeAffinity, required */
+    unsigned node_terms_count;
+    unsigned field_not_node; /* matchFields of the first term: not this node, from 1 */
+    unsigned tolerates;      /* bit 0: taint red, bit 1: taint blue, bit 2: everything */
+    struct term near[2], away[2], like[2];
+    unsigned near_count, away_count, like_count;
+    struct spread spread[3];
+    unsigned spread_count;
+};
+#define NAMESPACES 3u
+#define NODES      7u
+#define PODS       48u
+#define TEMPLATES  6u
+struct node {
+    bool exists, cordoned;
+    unsigned labels[NODE_LABELS], cpu, gpu, pods;
+    unsigned taint; /* 0, 1: red:NoSchedule, 2: blue:NoExecute, 3: red:PreferNoSchedule */
+};
+struct pod {
+    bool exists, finished, deleting;
+    const struct template *t;
+    unsigned labels[POD_LABELS];
+    int node; /* -1: none */
+};
+struct model {
+    unsigned ns[NAMESPACES][NS_LABELS];
+    struct node nodes[NODES];
+    struct pod pods[PODS];
+    struct template templates[TEMPLATES];
+};
+
+/* May the pod be placed on the node with this number, as the cluster is now? Pure. */
+bool placement_lets_in(const struct model *m, const struct pod *p, int at);
+
+#endif
