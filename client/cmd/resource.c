@@ -96,6 +96,9 @@ int resource_parse(struct arena *a, const char *const *words, unsigned count, st
         if (slash[1] == '\0') {
             return error_set(err, ERR_USAGE, "\"%s\" has no name behind the slash", words[i]);
         }
+        if (strchr(slash + 1, '/') != NULL) {
+            return error_set(err, ERR_USAGE, "\"%s\" has more than one slash: it is TYPE/NAME", words[i]);
+        }
         int rc = add_types(a, type, slash + 1, out, err);
         if (rc != 0) {
             return rc;

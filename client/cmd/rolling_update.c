@@ -377,6 +377,22 @@ static int begin(struct rolling *u, const struct object *old, enum dry_run dry, 
     return rc == 0 ? make_new(u, doc, err) : rc;
 }
 
+static int forget(struct rolling *u, const char *name, struct error *err)
+{
+    int rc = note(u, name, ORIGINAL, value_null(&u->r->arena), err);
+    return rc == 0 ? note(u, name, NEXT, value_null(&u->r->arena), err) : rc;
+}
+
+/* The new one was never made, or somebody has deleted it: the old one gets back what it had. */
+static int take_back_alone(struct rolling *u, const struct object *old, const char *name, struct error *err)
+{
+    int64_t now = replicas_of(old), before = noted(old, ORIGINAL, now);
+    fprintf(u->r->out, "There is no %s; %s goes on alone\n", name, u->from);
+    u->to = u->from;
+    int rc = before > now ? scale(u, u->from, before, true, err) : 0;
+    return rc == 0 ? forget(u, u->from, err) : rc;
+}
+
 /* Both change places. */
 static int take_back(struct rolling *u, const struct object *old, struct error *err)
 {
@@ -386,6 +402,9 @@ static int take_back(struct rolling *u, const struct object *old, struct error *
         return error_set(err, ERR_NOT_FOUND, "%s has no update that was begun: nothing to take back", u->from);
     }
     int rc = get(u, name, &new, err);
+    if (rc == ERR_NOT_FOUND && str_is(object_annotation(old, NEXT), name)) {
+        return take_back_alone(u, old, name, err);
+    }
     if (rc != 0) {
         return rc;
     }
@@ -397,8 +416,7 @@ static int take_back(struct rolling *u, const struct object *old, struct error *
     u->rename = false;
     rc = roll(u, err);
     rc = rc == 0 ? finish(u, err) : rc;
-    rc = rc == 0 ? note(u, u->to, ORIGINAL, value_null(&u->r->arena), err) : rc;
-    return rc == 0 ? note(u, u->to, NEXT, value_null(&u->r->arena), err) : rc;
+    return rc == 0 ? forget(u, u->to, err) : rc;
 }
 
 static int update(struct rolling *u, enum dry_run dry, bool *over, struct error *err)
@@ -434,6 +452,9 @@ static int check(struct rctl *r, struct rolling *u, enum dry_run *dry, struct er
     }
     if ((opt(r, "image") != NULL) + by_file + back != 1) {
         return error_set(err, ERR_USAGE, "one of --image=IMAGE, -f FILE and --rollback is needed");
+    }
+    if (opt(r, "image") != NULL && *opt(r, "image") == '\0') {
+        return error_set(err, ERR_USAGE, "--image is empty");
     }
     int rc = args_duration_ms("timeout", opt(r, "timeout"), &u->timeout_ms, err);
     rc = rc == 0 ? args_duration_ms("update-period", opt(r, "update-period"), &u->period_ms, err) : rc;

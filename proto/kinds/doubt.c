@@ -1,9 +1,10 @@
 /* What is allowed, and yet hardly meant: the client is warned of it. Source: the warnings of Kubernetes' pods, pod
- * templates and secrets. Network policies: ranges that are for nobody here. */
+ * templates and secrets. Network policies: ranges that are for nobody here. Quotas: kinds that are none. */
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "base/strmap.h"
+#include "proto/facts/quota.h"
 #include "proto/facts/schedule.h"
 #include "proto/kinds/kinds.h"
 #include "proto/model/quantity.h"
@@ -134,6 +135,22 @@ void secret_doubt(const struct value *obj, struct arena *a, struct kind_warnings
     const char *key_pem = arena_printf(a, "%.*s", STR_ARG(key->str));
     if (!pki_pair_fits(cert_pem, key_pem)) {
         doubt(&d, FPATH("data"), "tls.crt and tls.key are no certificate and the key that belongs to it");
+    }
+}
+
+/* Names of other kinds are let through, as Kubernetes does: the kind may come. Until then nothing is bounded. */
+void quota_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out)
+{
+    struct doubts d = {a, out};
+    const struct value *hard = value_at(obj, "spec", "hard", NULL);
+    for (unsigned i = 0; i < value_count(hard); i++) {
+        struct str name = hard->map.members[i].key;
+        struct quota_resource r;
+        quota_resource_read(name, &r);
+        if (str_starts(name, STR("count/")) && r.what == QUOTA_NOTHING) {
+            doubt(&d, FPATH_KEY(FPATH_AT(FPATH("spec"), "hard"), name),
+                  "counts nothing: there is no such kind here; the form is count/jobs.batch, count/pods");
+        }
     }
 }
 

@@ -104,6 +104,7 @@ void pod_begin(struct arena *a, struct value *obj);
 void pod_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);
 void workload_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);
 void cronjob_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);
+void quota_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);
 void secret_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);
 void policy_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);
 

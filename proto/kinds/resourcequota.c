@@ -254,5 +254,6 @@ const struct kind kind_resourcequota = {
     .columns = columns,
     .columns_count = ARRAY_SIZE(columns),
     .validate = quota_validate,
+    .doubt = quota_doubt,
     .describe = quota_describe,
 };

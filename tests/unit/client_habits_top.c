@@ -70,6 +70,7 @@ static void a_busy_deployment_grows(void **state)
 {
     static const struct habit rows[] = {
         {"rctl autoscale deploy/web", NULL, 2, "=", "--max=N"},
+        {"rctl autoscale deploy/none/x --max=3", NULL, 2, "=", "more than one slash"},
         {"rctl autoscale deploy/none --max=3", NULL, 5, "=", "deployments.apps \"none\" not found"},
         {"rctl autoscale pod/silent --max=3", NULL, 2, "=", "cannot autoscale a Pod"},
         {"rctl autoscale deploy/web --max=3 --min=4", NULL, 2, "=", "--min=4 is more than --max=3"},

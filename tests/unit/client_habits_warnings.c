@@ -101,6 +101,9 @@ static void what_is_hardly_meant_is_warned_of(void **state)
          "stands for thousandths\n"},
         {"rctl create --dry-run=server -f ports.yaml", NULL, 0, "created",
          "=Warning: spec.containers[0].ports[2]: the same port as an earlier one\n"},
+        {"rctl create quota q --hard=count/job=1,count/jobs.batch=1 --dry-run=server", NULL, 0, "created",
+         "=Warning: spec.hard[count/job]: counts nothing: there is no such kind here; the form is count/jobs.batch, "
+         "count/pods\n"},
         {"rctl create --dry-run=server -f label.yaml", NULL, 0, "created",
          "=Warning: spec.nodeSelector[beta.kubernetes.io/os]: an old name of the label; write kubernetes.io/os\n"},
         {"rctl create --dry-run=server -f policy.yaml", NULL, 0, "created",
