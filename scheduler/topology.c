@@ -310,6 +310,16 @@ static void key_resize(struct topo_key *k, unsigned from, unsigned cap)
     memset(k->domain_of + from, 0xff, (cap - from) * sizeof *k->domain_of);
 }
 
+static bool is_key_of_nodes(const struct scheduler *s, struct str name)
+{
+    for (unsigned i = 0; i < s->slots_count; i++) {
+        if (s->slots[i] != NULL && mp_str(mp_get_str_key(s->slots[i]->labels, name)).p != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct topo_key *places_key_get(struct scheduler *s, struct str name)
 {
     LIST_FOR(at, &s->places.keys)
@@ -320,7 +330,8 @@ struct topo_key *places_key_get(struct scheduler *s, struct str name)
             return k;
         }
     }
-    if (s->places.keys_count == TOPO_KEYS_MAX) {
+    if (s->places.keys_count == TOPO_KEYS_MAX ||
+        (s->places.keys_count >= TOPO_KEYS_FREE && !is_key_of_nodes(s, name))) {
         return NULL;
     }
     struct topo_key *k = xcalloc(1, sizeof *k);

@@ -42,6 +42,7 @@ struct selector;
 #define TOPO_NONE         UINT32_MAX /* no domain: the node has no such label */
 #define TOPO_WIDE_MAX     64u        /* a key with more domains is narrow; with half as many it is wide again */
 #define TOPO_KEYS_MAX     256u       /* topology keys in use at a time; pods that need more wait */
+#define TOPO_KEYS_FREE    192u       /* so many may be made-up; the rest is for keys that some node has */
 #define TOPO_TERMS_MAX    100u       /* affinity terms and spread constraints of one pod; one with more waits */
 #define TOPO_WEIGHT       5          /* of each score here, beside those of the plugins */
 #define TOPO_SCORE_BIAS   (1 << 20)  /* added to scores of tables: those of places may be negative */
@@ -164,9 +165,9 @@ struct class_places {
     bool near_self;                /* its pods match all their own required terms */
     struct topo_counter **carried; /* KEEPING_AWAY, LIKING: of its own placed pods */
     unsigned carried_count;
-    bool says_spread;    /* it has topologySpreadConstraints */
-    const char *refused; /* why its pods wait, whatever the nodes; NULL */
-    bool refused_for_keys;
+    bool says_spread;          /* it has topologySpreadConstraints */
+    const char *refused;       /* why its pods wait, whatever the nodes; NULL */
+    unsigned refused_for_keys; /* so many keys, or more, were in use; 0: it is refused for something else */
     /* What others' terms mean for it, and what it reads in all: made when it is asked for. */
     bool stale;
     struct topo_terms forbids; /* KEEPING_AWAY */

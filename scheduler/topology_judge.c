@@ -282,7 +282,7 @@ bool places_helped(const struct scheduler *s, const struct sched_class *c)
         return false;
     }
     if (p->refused != NULL) {
-        return p->refused_for_keys && s->places.keys_count < TOPO_KEYS_MAX;
+        return s->places.keys_count < p->refused_for_keys;
     }
     return p->touched > p->seen || terms_helped(&p->near, p->seen, true) || terms_helped(&p->away, p->seen, false) ||
            terms_helped(&p->forbids, p->seen, false) || terms_helped(&p->hard, p->seen, true);

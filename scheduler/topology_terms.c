@@ -175,10 +175,14 @@ static void carry(struct class_places *p, struct topo_counter *k)
 /* NULL: there are too many keys, and that was said. */
 static struct topo_key *key_of(const struct reading *r, struct mp term)
 {
+    struct class_places *p = r->c->places;
+    if (p->refused != NULL) {
+        return NULL;
+    }
     struct topo_key *k = places_key_get(r->s, mp_str(mp_get(term, "topologyKey")));
     if (k == NULL) {
-        r->c->places->refused = "more topology keys are in use than the scheduler follows";
-        r->c->places->refused_for_keys = true;
+        p->refused = "more topology keys are in use than the scheduler follows";
+        p->refused_for_keys = r->s->places.keys_count == TOPO_KEYS_MAX ? TOPO_KEYS_MAX : TOPO_KEYS_FREE;
     }
     return k;
 }
