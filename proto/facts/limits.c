@@ -179,8 +179,10 @@ static void check_ratio(struct findings *f, const struct subject *s, struct str 
         find(f, "%s, but no request is specified or request is 0", what);
     } else if (!limit.said || limit.n == 0) {
         find(f, "%s, but no limit is specified or limit is 0", what);
-    } else if (limit.n * 1000 > request.n * quota_amount_of(bound)) {
+    } else if (request.n <=
+               (limit.n * 1000 - 1) / MAX(1, quota_amount_of(bound))) { /* a product of both may overflow */
         quota_amount millionths = (limit.n * 1000000 + request.n / 2) / request.n;
+        millionths = MIN(millionths, (quota_amount)INT64_MAX * 1000000);
         find(f, "%s, but provided ratio is %lld.%06lld", what, (long long)(millionths / 1000000),
              (long long)(millionths % 1000000));
     }

@@ -309,6 +309,10 @@ static void a_range_refuses_what_is_too_much_or_too_little(void **state)
          "ratio per Container is 10, but no limit is specified or limit is 0]"},
         {"requests: {cpu: 100m}, limits: {cpu: 1500m}",
          "cpu max limit to request ratio per Container is 10, but provided ratio is 15.000000"},
+        {"requests: {cpu: 100m}, limits: {cpu: 99999999999999999999E}",
+         "[maximum cpu usage per Container is 2, but limit is 99999999999999999999E, cpu max limit to request ratio "
+         "per "
+         "Container is 10, but provided ratio is 9223372036854775807.000000]"},
         {"limits: {cpu: 3}", "maximum cpu usage per Container is 2, but limit is 3"},
         {"limits: {cpu: 1, memory: 2Gi}", "maximum memory usage per Pod is 1Gi, but limit is 2Gi"},
     };
@@ -325,7 +329,7 @@ static void a_range_refuses_what_is_too_much_or_too_little(void **state)
         CLEANUP_ARENA struct arena a;
         arena_init(&a);
         struct object *range =
-            limits(i < 5 ? "{type: Container, min: {cpu: 100m}, max: {cpu: 2}, maxLimitRequestRatio: {cpu: "
+            limits(i < 6 ? "{type: Container, min: {cpu: 100m}, max: {cpu: 2}, maxLimitRequestRatio: {cpu: "
                            "10}}"
                          : "{type: Pod, max: {memory: 1Gi}}");
         struct value *doc = object_to_value(&a, range);
