@@ -34,6 +34,7 @@ static void services_are_made_by_their_type(void **state)
          "=10.96.0.1 https 443"},
         {"rctl delete svc c h n e", NULL, 0, "service \"c\" deleted\nservice \"e\" deleted"},
     };
+    habits_until(*state, "rctl get svc kubernetes"); /* about a second after the start of a cluster */
     RUN(rows);
 }
 
