@@ -95,7 +95,14 @@ static void step_ended(struct asked_change *c, const struct error *err)
 {
     assert(c->waiting);
     c->waiting = false;
-    if (err != NULL && err->code == ERR_BUSY && env_now_ms(c->m->env) < c->deadline_ms) {
+    bool again = err != NULL && err->code == ERR_BUSY && env_now_ms(c->m->env) < c->deadline_ms;
+    if (c->m->stopping && (again || (err == NULL && c->plan != &transfer_plan))) { /* it gets no further turn */
+        struct error stopping = {0};
+        error_set(&stopping, ERR_CLOSED, "this master is stopping");
+        give_up(c, &stopping);
+        return;
+    }
+    if (again) {
         return; /* the node began something of its own meanwhile: the same step again when it is free */
     }
     if (err != NULL) {
