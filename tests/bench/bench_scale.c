@@ -133,25 +133,25 @@ static void await(struct scale *s, uint64_t ordered, uint64_t running, uint64_t 
     s->fleet.on_change = NULL;
 }
 
-static void write_next(struct scale *s, const char *method);
+static void write_next(struct scale *s);
 
 static void on_written(const struct rpc_result *r, void *data)
 {
     struct scale *s = data;
     bench_must(r, "a Deployment");
     s->inflight--;
-    write_next(s, "apply");
+    write_next(s);
     s->done = s->inflight == 0;
 }
 
-static void write_next(struct scale *s, const char *method)
+static void write_next(struct scale *s)
 {
     char spec[400];
     while (s->inflight < APPLY_AT_ONCE && s->next < s->deployments) {
         unsigned i = s->next++, replicas = MIN(s->replicas, s->pods - i * s->replicas);
         snprintf(spec, sizeof spec, template_spec(s->template), i);
         s->inflight++;
-        bench_call(s->kit.sessions[i % s->kit.sessions_count], method, on_written, s,
+        bench_call(s->kit.sessions[i % s->kit.sessions_count], "apply", on_written, s,
                    "{objects: [{apiVersion: apps/v1, kind: Deployment, metadata: {name: d%u, namespace: scale%u}, "
                    "spec: {replicas: %u, selector: {matchLabels: {app: d%u}}, template: {metadata: {labels: {app: "
                    "d%u}}, spec: {%scontainers: [{name: c, image: 'busybox:1.%u', resources: {requests: {cpu: "
@@ -164,7 +164,7 @@ static void write_all(struct scale *s)
 {
     s->next = 0;
     s->done = false;
-    write_next(s, "apply");
+    write_next(s);
     kit_run(&s->kit, &s->done, NODES_WAIT_MS);
 }
 

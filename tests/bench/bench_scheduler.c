@@ -180,19 +180,26 @@ static void create_pods(struct bench *b, unsigned which, unsigned owner, unsigne
     create_many(b, yaml, prefix, count, uid);
 }
 
-static void run_case(unsigned which, unsigned nodes, unsigned pods, unsigned owners)
+/* A store and a scheduler that know so many nodes of 32 cpus. */
+static void bench_open(struct bench *b, unsigned nodes)
 {
     const struct store_config store_config = {.env = env_real(), .history_bytes_max = 1 << 20};
     const struct scheduler_config config = {.env = env_real(), .seed = 1};
-    struct bench b = {.store = store_new(&store_config), .scheduler = scheduler_new(&config)};
-    store_tip_open(b.store, 1);
-    scheduler_resync(b.scheduler, store_tip(b.store));
-    create_many(&b, "apiVersion: v1\nkind: Namespace\nmetadata: {name: default}\n", "default", 1, NULL);
-    create_many(&b,
+    *b = (struct bench){.store = store_new(&store_config), .scheduler = scheduler_new(&config)};
+    store_tip_open(b->store, 1);
+    scheduler_resync(b->scheduler, store_tip(b->store));
+    create_many(b, "apiVersion: v1\nkind: Namespace\nmetadata: {name: default}\n", "default", 1, NULL);
+    create_many(b,
                 "apiVersion: v1\nkind: Node\nmetadata: {name: node, labels: {kubernetes.io/os: linux}}\nspec: {}\n"
                 "status: {allocatable: {cpu: '32', memory: 128Gi, pods: '250'},"
                 " conditions: [{type: Ready, status: 'True'}]}\n",
                 "node", nodes, NULL);
+}
+
+static void run_case(unsigned which, unsigned nodes, unsigned pods, unsigned owners)
+{
+    struct bench b;
+    bench_open(&b, nodes);
     for (unsigned i = 0; i < owners && cases[which].near; i++) {
         CLEANUP_FREE char *yaml =
             xasprintf("apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: default, labels: {app: db-%u}}\n"
@@ -226,17 +233,8 @@ static void run_case(unsigned which, unsigned nodes, unsigned pods, unsigned own
 static void run_preemption(unsigned nodes)
 {
     static const char *const priorities[] = {"1", "2", "2", "3", "10"};
-    const struct store_config store_config = {.env = env_real(), .history_bytes_max = 1 << 20};
-    const struct scheduler_config config = {.env = env_real(), .seed = 1};
-    struct bench b = {.store = store_new(&store_config), .scheduler = scheduler_new(&config)};
-    store_tip_open(b.store, 1);
-    scheduler_resync(b.scheduler, store_tip(b.store));
-    create_many(&b, "apiVersion: v1\nkind: Namespace\nmetadata: {name: default}\n", "default", 1, NULL);
-    create_many(&b,
-                "apiVersion: v1\nkind: Node\nmetadata: {name: node, labels: {a: b}}\nspec: {}\n"
-                "status: {allocatable: {cpu: '32', memory: 128Gi, pods: '250'},"
-                " conditions: [{type: Ready, status: 'True'}]}\n",
-                "node", nodes, NULL);
+    struct bench b;
+    bench_open(&b, nodes);
     for (unsigned i = 0; i < ARRAY_SIZE(priorities); i++) {
         bool low = i + 1 < ARRAY_SIZE(priorities);
         char prefix[16];
