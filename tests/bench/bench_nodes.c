@@ -69,11 +69,13 @@ static void write_name(struct buf *b, const struct fake_pod *p, unsigned members
     mp_write_key_str(b, "uid", str_of(p->uid));
 }
 
-/* One in ten says that the pod is not ready, but no first one. Its message is the time, which watchers read. */
+/* One report in ten, but no first one, says the opposite of what was said before of the pod's readiness: however few
+ * pods there are, its ReplicaSet and Deployment have work with that one. Its message is the time, which watchers read. */
 static void write_pod(struct buf *b, struct fake_pod *p, uint64_t serial)
 {
     char now[24];
-    bool ready = serial % 10 != 9;
+    p->unready = p->unready != (serial % 10 == 9);
+    bool ready = !p->unready;
     snprintf(now, sizeof now, "%" PRIu64, kit_now_us());
     write_name(b, p, 4);
     mp_write_cstr(b, "status");

@@ -11,6 +11,7 @@ struct fleet;
 struct fake_pod {
     char ns[24], name[72], uid[40];
     unsigned reports; /* how many were sent; 0: nobody knows that it runs */
+    bool unready;     /* what was said of it last */
     bool known;       /* a report of it was taken */
     bool leaving;     /* it is to go */
     bool told;        /* and that it has gone was said */
