@@ -49,6 +49,7 @@
 #include "master/zones.h"
 #include "proto/net/loop.h"
 
+#define READS_NS         6000000u /* of reads in a turn of the loop, for each listener: turns stay below 20 ms */
 #define CHORES_MS        500
 #define HASTE_MS         20   /* doubles until it is as slow as the chores */
 #define FORGET_EVERY     120u /* chores */
@@ -153,6 +154,9 @@ static void on_prepare(uv_prepare_t *prepare)
     if (!uv_is_active((uv_handle_t *)&m->idle)) {
         lap(m, LAP_TIMERS);
         turn(m);
+    }
+    for (unsigned i = 0; i < m->listeners_count && !m->stopping; i++) {
+        net_listener_turn(m->listeners[i], READS_NS);
     }
     laps_end(&m->laps, thread_cpu_us(), master_clock_us());
 }

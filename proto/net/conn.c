@@ -48,6 +48,7 @@ struct net_conn *net_conn_new(uv_loop_t *loop, struct net_tls *tls, bool server,
     c->tls = net_tls_ref(tls);
     list_init(&c->link);
     list_init(&c->step_link);
+    list_init(&c->read_link);
     return c;
 }
 
@@ -102,6 +103,7 @@ static void enter_closed(struct net_conn *c)
     }
     c->state = NET_CLOSED;
     list_remove(&c->step_link);
+    list_remove(&c->read_link);
     if (c->side->closes != NULL) {
         c->side->closes(c);
     }
@@ -506,10 +508,36 @@ static void process(struct net_conn *c, const uint8_t *p, size_t n)
     }
 }
 
+/* When thousands of peers speak at once, libuv reads from all of them in one turn of the loop. So that the loop gets to
+ * its other work in between, what has been read for long enough is followed by the reads of a later turn. */
+static bool reads_enough(struct net_conn *c)
+{
+    struct net_listener *l = c->listener;
+    if (l == NULL || !l->reads.bounded || c->state != NET_OPEN) {
+        return false;
+    }
+    l->reads.since_ns = uv_hrtime();
+    return l->reads.used_ns >= l->reads.share_ns && !c->read_granted;
+}
+
+static void read_took(struct net_conn *c)
+{
+    struct net_listener *l = c->listener;
+    c->read_granted = false;
+    if (l != NULL && l->reads.since_ns != 0) {
+        l->reads.used_ns += uv_hrtime() - l->reads.since_ns;
+        l->reads.since_ns = 0;
+    }
+}
+
 static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *out)
 {
     struct net_conn *c = h->data;
     (void)suggested;
+    if (reads_enough(c)) {
+        *out = uv_buf_init(NULL, 0); /* nothing is read: UV_ENOBUFS */
+        return;
+    }
     char *kept = TAKE_PTR(c->tls->read_bytes);
     *out = uv_buf_init(kept == NULL ? xmalloc(NET_READ_BYTES) : kept, NET_READ_BYTES);
 }
@@ -527,6 +555,13 @@ static void read_done(struct net_conn *c, char *bytes)
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 {
     struct net_conn *c = stream->data;
+    if (n == UV_ENOBUFS && b->base == NULL) {
+        assert(c->listener != NULL && list_empty(&c->read_link));
+        c->listener->reads.since_ns = 0;
+        read_stop(c);
+        list_push_back(&c->listener->reads.waiting, &c->read_link);
+        return;
+    }
     if (n > 0 && c->state < NET_FLUSHING) {
         if (c->listener != NULL) {
             c->listener->stats.bytes_in += (uint64_t)n;
@@ -541,6 +576,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
         }
     }
     read_done(c, b->base);
+    read_took(c);
     if (n >= 0 || c->state == NET_CLOSED) {
         return;
     }
@@ -557,9 +593,20 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 
 static void read_go_on(struct net_conn *c)
 {
-    if (!c->reading && c->state >= NET_HANDSHAKE && c->state != NET_CLOSED) {
+    if (!c->reading && c->state >= NET_HANDSHAKE && c->state != NET_CLOSED && list_empty(&c->read_link)) {
         c->reading = uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) == 0;
     }
+}
+
+bool net_conn_read_again(struct net_conn *c)
+{
+    list_remove(&c->read_link);
+    if (c->state == NET_OPEN && c->paused) {
+        return false; /* it goes on when it is no more */
+    }
+    read_go_on(c);
+    c->read_granted = c->reading;
+    return c->reading;
 }
 
 void net_conn_pause(struct net_conn *c, bool paused)

@@ -359,6 +359,7 @@ int net_listen(const struct net_listener_config *config, struct net_listener **o
     l->waiting = -1;
     l->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
     list_init(&l->conns);
+    list_init(&l->reads.waiting);
     uv_timer_init(config->loop, &l->pause);
     l->handles = 2;
     l->poll.data = l->pause.data = l;
@@ -394,12 +395,30 @@ const struct net_stats *net_listener_stats(const struct net_listener *l)
     return &l->stats;
 }
 
+static void read_again(struct net_listener *l, unsigned most)
+{
+    while (most > 0 && !list_empty(&l->reads.waiting)) {
+        most -= net_conn_read_again(LIST_ENTRY(l->reads.waiting.next, struct net_conn, read_link));
+    }
+}
+
+void net_listener_turn(struct net_listener *l, uint64_t share_ns)
+{
+    assert(!l->closing && l->reads.since_ns == 0);
+    l->reads.bounded = true;
+    l->reads.share_ns = share_ns;
+    l->reads.used_ns = 0;
+    read_again(l, NET_READS_GRANTED);
+}
+
 void net_listener_close(struct net_listener *l, void (*on_closed)(void *data), void *data)
 {
     assert(!l->closing);
     l->closing = true;
     l->on_closed = on_closed;
     l->on_closed_data = data;
+    l->reads.bounded = false; /* nobody tells of turns any more */
+    read_again(l, UINT_MAX);
     LIST_FOR_SAFE(it, &l->conns)
     {
         struct net_conn *c = LIST_ENTRY(it, struct net_conn, link);

@@ -60,6 +60,7 @@ enum net_state { NET_RESOLVING, NET_CONNECTING, NET_HANDSHAKE, NET_OPEN, NET_FLU
 #define NET_FLUSH_MS      1000
 #define NET_HANDSHAKES_NS 3000000u /* of a server's handshakes in a turn of the loop, plus the step that was begun */
 #define NET_READ_BYTES    (64u << 10)
+#define NET_READS_GRANTED 128u /* connections that had to wait and read in one turn of the loop, whatever its share */
 #define NET_RECORD_BYTES  (16u << 10)
 #define NET_CIPHER_HIGH   (256u << 10) /* encrypted ahead of the kernel at most, per connection */
 #define NET_KEEP_BYTES    512u         /* buffers above this are given back when they run empty */
@@ -117,6 +118,8 @@ struct net_conn {
     struct net_listener *listener;
     struct list link; /* in listener->conns */
     struct list step_link;
+    struct list read_link; /* in listener->reads.waiting */
+    bool read_granted;     /* it has waited: its next read does not ask for the share */
     struct net_place place;
 };
 
@@ -128,6 +131,8 @@ void net_conn_start_tls(struct net_conn *c);
 void net_conn_start_timer(struct net_conn *c); /* c->timeout_ms for all that comes before OPEN */
 /* End at once for the reason noted. No callback runs inside. */
 void net_conn_fail(struct net_conn *c);
+/* c has waited in listener->reads.waiting: it goes on to read. False: it has nothing to read for, it is paused. */
+bool net_conn_read_again(struct net_conn *c);
 /* uv_close callback of any handle of c. */
 void net_conn_on_handle_closed(uv_handle_t *h);
 
@@ -149,6 +154,12 @@ struct net_listener {
     bool closing;
     int port;
     struct list conns;
+    struct {
+        bool bounded;               /* net_listener_turn was called */
+        uint64_t share_ns, used_ns; /* of this turn */
+        uint64_t since_ns;          /* when the read that runs began */
+        struct list waiting;        /* struct net_conn.read_link: they do not read, though there may be something */
+    } reads;
     void (*on_closed)(void *data);
     void *on_closed_data;
 };

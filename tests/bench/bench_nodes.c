@@ -335,6 +335,7 @@ static void on_beat(uv_timer_t *t)
         mp_write_map(&b, 1);
         mp_write_key_str(&b, "name", str_of(n->name));
         rpc_notify(n->rpc, "node.heartbeat", buf_str(&b));
+        report_due(n); /* what was refused before */
     }
 }
 

@@ -130,6 +130,63 @@ static void pause_inside_on_data_holds_back_the_next_record(void **state)
     world_free(w);
 }
 
+static void reads_beyond_the_share_of_a_turn_wait_for_a_later_one(void **state)
+{
+    (void)state;
+    struct world *w = world_connected();
+    struct end *server = &w->accepted[0], probes[3] = {0};
+    net_listener_turn(w->listener, 0); /* nothing but what waits by now */
+    net_conn_send(w->client.c, "first", 5);
+    /* Whole handshakes of others, which are bounded elsewhere, give the bytes time to arrive. */
+    end_connect(w, &probes[0]);
+    KIT_UNTIL(&w->loop, w->accepted_count == 2);
+    assert_int_equal(server->got.size, 0);
+    net_listener_turn(w->listener, 0);
+    KIT_UNTIL(&w->loop, server->got.size == 5);
+
+    /* The grant was for one read. And who is paused meanwhile does not read when its turn comes, but later. */
+    net_conn_send(w->client.c, "again", 5);
+    end_connect(w, &probes[1]);
+    KIT_UNTIL(&w->loop, w->accepted_count == 3);
+    assert_int_equal(server->got.size, 5);
+    net_conn_pause(server->c, true);
+    net_listener_turn(w->listener, 1000000000);
+    net_conn_send(probes[1].c, "quick", 5);
+    KIT_UNTIL(&w->loop, w->accepted[2].got.size == 5);
+    assert_int_equal(server->got.size, 5);
+    net_conn_pause(server->c, false);
+    KIT_UNTIL(&w->loop, server->got.size == 10);
+
+    /* One that waits may end; the others read on when nobody tells of turns any more. */
+    net_listener_turn(w->listener, 0);
+    net_conn_send(w->client.c, "third", 5);
+    net_conn_send(probes[0].c, "never", 5);
+    end_connect(w, &probes[2]);
+    KIT_UNTIL(&w->loop, w->accepted_count == 4 && !list_empty(&server->c->read_link) &&
+                            !list_empty(&w->accepted[1].c->read_link));
+    net_conn_close(w->accepted[1].c);
+    net_listener_turn(w->listener, 0);
+    KIT_UNTIL(&w->loop, server->got.size == 15 && probes[0].closes == 1);
+    assert_int_equal(w->accepted[1].got.size, 0);
+    for (unsigned i = 1; i < ARRAY_SIZE(probes); i++) {
+        net_conn_close(probes[i].c);
+    }
+    world_free(w);
+}
+
+static void reads_that_wait_go_on_when_the_listener_closes(void **state)
+{
+    (void)state;
+    struct world *w = world_connected();
+    net_listener_turn(w->listener, 0);
+    net_conn_send(w->client.c, "first", 5);
+    KIT_UNTIL(&w->loop, !list_empty(&w->accepted[0].c->read_link));
+    net_listener_close(w->listener, world_on_listener_closed, w);
+    KIT_UNTIL(&w->loop, w->accepted[0].got.size == 5);
+    w->listener = NULL;
+    world_free(w);
+}
+
 /* A peer whose machine is gone says nothing: the kernel has to find out. */
 static void sockets_are_told_to_find_dead_peers(void **state)
 {
@@ -189,6 +246,8 @@ int main(void)
         cmocka_unit_test(bytes_sent_before_close_still_arrive),
         cmocka_unit_test(paused_connection_reads_nothing_and_then_everything),
         cmocka_unit_test(pause_inside_on_data_holds_back_the_next_record),
+        cmocka_unit_test(reads_beyond_the_share_of_a_turn_wait_for_a_later_one),
+        cmocka_unit_test(reads_that_wait_go_on_when_the_listener_closes),
         cmocka_unit_test(sockets_are_told_to_find_dead_peers),
         cmocka_unit_test(close_does_not_wait_for_a_peer_that_takes_nothing),
         cmocka_unit_test(peer_that_resets_is_reported),
