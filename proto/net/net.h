@@ -125,8 +125,8 @@ struct net_stats {
 int net_listen(const struct net_listener_config *config, struct net_listener **out, struct error *err);
 void net_listener_set_tls(struct net_listener *l, struct net_tls *tls);
 /* A turn of the loop begins, before its sockets are looked at. Until the next call l's open connections read for about
- * share_ns, and the read that was begun; whoever comes later waits for a turn after this one, in the order of coming. Of
- * those who have waited, 128 read in each turn in any case. Without a call nothing is bounded. */
+ * share_ns, and the read that was begun. Whoever comes later waits for a turn after this one, in the order of coming.
+ * Of those who have waited, 128 read in each turn in any case. Without a call nothing is bounded. */
 void net_listener_turn(struct net_listener *l, uint64_t share_ns);
 int net_listener_port(const struct net_listener *l);
 const struct net_stats *net_listener_stats(const struct net_listener *l);
