@@ -1,63 +1,104 @@
-/* Writing is msgpack-c's packer with a struct buf behind it. The packer picks the shortest form of every integer,
- * string and container head; floats are always 64 bits, so that equal numbers have equal bytes. */
+/* Every integer, string and container head is written in its shortest form; floats are always 64 bits, so that equal
+ * numbers have equal bytes. */
 #include <assert.h>
-#include <msgpack/pack.h>
+#include <string.h>
 
 #include "proto/model/msgpack.h"
 
-static int append(void *data, const char *p, size_t n)
+#define HEAD_MAX 9u
+
+/* A byte, and behind it a number of n bytes, the highest first. */
+static void write_wide(struct buf *b, uint8_t first, uint64_t v, unsigned n)
 {
-    buf_append(data, p, n);
-    return 0;
+    uint8_t *p = buf_reserve(b, HEAD_MAX);
+    *p++ = first;
+    for (unsigned i = n; i-- > 0;) {
+        *p++ = (uint8_t)(v >> (8 * i));
+    }
+    b->size += 1 + n;
 }
 
-static msgpack_packer packer_of(struct buf *b)
+static void write_byte(struct buf *b, uint8_t byte)
 {
-    assert(b != NULL);
-    msgpack_packer pk;
-    msgpack_packer_init(&pk, b, append);
-    return pk;
+    *buf_reserve(b, 1) = byte;
+    b->size++;
+}
+
+/* A head with a count of 8, 16 or 32 bits; first8 0: there is none of 8. */
+static void write_count(struct buf *b, uint64_t n, uint8_t first8, uint8_t first16)
+{
+    assert(n <= UINT32_MAX);
+    if (n <= UINT8_MAX && first8 != 0) {
+        write_wide(b, first8, n, 1);
+    } else if (n <= UINT16_MAX) {
+        write_wide(b, first16, n, 2);
+    } else {
+        write_wide(b, (uint8_t)(first16 + 1), n, 4);
+    }
 }
 
 void mp_write_nil(struct buf *b)
 {
-    msgpack_packer pk = packer_of(b);
-    msgpack_pack_nil(&pk);
+    write_byte(b, 0xc0);
 }
 
 void mp_write_bool(struct buf *b, bool v)
 {
-    msgpack_packer pk = packer_of(b);
-    if (v) {
-        msgpack_pack_true(&pk);
+    write_byte(b, v ? 0xc3 : 0xc2);
+}
+
+void mp_write_uint(struct buf *b, uint64_t v)
+{
+    if (v < 0x80) {
+        write_byte(b, (uint8_t)v);
+    } else if (v <= UINT8_MAX) {
+        write_wide(b, 0xcc, v, 1);
+    } else if (v <= UINT16_MAX) {
+        write_wide(b, 0xcd, v, 2);
+    } else if (v <= UINT32_MAX) {
+        write_wide(b, 0xce, v, 4);
     } else {
-        msgpack_pack_false(&pk);
+        write_wide(b, 0xcf, v, 8);
     }
 }
 
 void mp_write_int(struct buf *b, int64_t v)
 {
-    msgpack_packer pk = packer_of(b);
-    msgpack_pack_int64(&pk, v);
-}
-
-void mp_write_uint(struct buf *b, uint64_t v)
-{
-    msgpack_packer pk = packer_of(b);
-    msgpack_pack_uint64(&pk, v);
+    if (v >= 0) {
+        mp_write_uint(b, (uint64_t)v);
+    } else if (v >= -32) {
+        write_byte(b, (uint8_t)v);
+    } else if (v >= INT8_MIN) {
+        write_wide(b, 0xd0, (uint64_t)v, 1);
+    } else if (v >= INT16_MIN) {
+        write_wide(b, 0xd1, (uint64_t)v, 2);
+    } else if (v >= INT32_MIN) {
+        write_wide(b, 0xd2, (uint64_t)v, 4);
+    } else {
+        write_wide(b, 0xd3, (uint64_t)v, 8);
+    }
 }
 
 void mp_write_float(struct buf *b, double v)
 {
-    msgpack_packer pk = packer_of(b);
-    msgpack_pack_double(&pk, v);
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    write_wide(b, 0xcb, bits, 8);
 }
 
 void mp_write_str(struct buf *b, struct str s)
 {
     assert(s.n <= UINT32_MAX);
-    msgpack_packer pk = packer_of(b);
-    msgpack_pack_str(&pk, s.n);
+    if (s.n < 32) {
+        uint8_t *p = buf_reserve(b, 32);
+        *p = (uint8_t)(0xa0 | s.n);
+        if (s.n > 0) {
+            memcpy(p + 1, s.p, s.n);
+        }
+        b->size += 1 + s.n;
+        return;
+    }
+    write_count(b, s.n, 0xd9, 0xda);
     buf_append_str(b, s);
 }
 
@@ -68,22 +109,26 @@ void mp_write_cstr(struct buf *b, const char *s)
 
 void mp_write_bin(struct buf *b, const void *p, size_t n)
 {
-    assert(n <= UINT32_MAX);
-    msgpack_packer pk = packer_of(b);
-    msgpack_pack_bin(&pk, n);
+    write_count(b, n, 0xc4, 0xc5);
     buf_append(b, p, n);
 }
 
 void mp_write_array(struct buf *b, uint32_t count)
 {
-    msgpack_packer pk = packer_of(b);
-    msgpack_pack_array(&pk, count);
+    if (count < 16) {
+        write_byte(b, (uint8_t)(0x90 | count));
+    } else {
+        write_count(b, count, 0, 0xdc);
+    }
 }
 
 void mp_write_map(struct buf *b, uint32_t count)
 {
-    msgpack_packer pk = packer_of(b);
-    msgpack_pack_map(&pk, count);
+    if (count < 16) {
+        write_byte(b, (uint8_t)(0x80 | count));
+    } else {
+        write_count(b, count, 0, 0xde);
+    }
 }
 
 void mp_write_key_str(struct buf *b, const char *key, struct str s)
