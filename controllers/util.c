@@ -300,14 +300,13 @@ void map_owner(enum kind_id owner, const struct object *old, const struct object
                void *data)
 {
     const struct object *states[] = {old, now};
+    const struct kind *k = kind_of(owner);
     for (unsigned i = 0; i < 2; i++) {
-        if (states[i] == NULL || (i == 1 && old != NULL && str_eq(old->owner_uid, now->owner_uid))) {
+        if (states[i] == NULL || states[i]->owner_kind != owner ||
+            (i == 1 && old != NULL && str_eq(old->owner_uid, now->owner_uid))) {
             continue;
         }
-        struct mp r = owner_controller(states[i]);
-        const struct kind *k = owner_kind(r);
-        if (k != NULL && k->id == owner) {
-            emit(data, k, k->namespaced ? states[i]->ns : STR_NONE, mp_str(mp_get(r, "name")));
-        }
+        struct str name = mp_str(mp_get(owner_controller(states[i]), "name"));
+        emit(data, k, k->namespaced ? states[i]->ns : STR_NONE, name);
     }
 }

@@ -401,7 +401,8 @@ static void map_pod(const struct view *tip, const struct object *old, const stru
                     void *data)
 {
     map_owner(KIND_JOB, old, now, emit, data);
-    if (now != NULL && job_has_finalizer(now) && owner_get(tip, now->ns, owner_controller(now)) == NULL) {
+    if (now != NULL && (now->owner_kind == KIND_JOB || now->owner_kind == 0) && job_has_finalizer(now) &&
+        owner_get(tip, now->ns, owner_controller(now)) == NULL) {
         emit(data, now->kind, now->ns, now->name);
     }
 }

@@ -90,8 +90,7 @@ struct placed {
     const struct value_member *member;
 };
 
-/* The table's place of a key, looked for from `hint` on: members mostly stand in the table's order. */
-static unsigned field_index(const struct schema *s, struct str key, unsigned hint)
+unsigned schema_field_index(const struct schema *s, struct str key, unsigned hint)
 {
     for (unsigned n = 0; n < s->count; n++) {
         unsigned i = hint + n < s->count ? hint + n : hint + n - s->count;
@@ -117,7 +116,7 @@ static unsigned place_members(const struct schema *s, const struct value *v, str
         if (!is_stored(s, &v->map.members[i])) {
             continue;
         }
-        struct placed p = {field_index(s, v->map.members[i].key, hint), &v->map.members[i]};
+        struct placed p = {schema_field_index(s, v->map.members[i].key, hint), &v->map.members[i]};
         unsigned at = count++;
         for (; at > 0 && placed_after(s, &placed[at - 1], &p); at--) {
             placed[at] = placed[at - 1];

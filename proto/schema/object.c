@@ -17,7 +17,10 @@ static void read_owner(struct object *o, struct mp references)
     for (struct mp_iter it = mp_iter(references); mp_next(&it);) {
         bool controls = !found && mp_bool(mp_get(it.value, "controller"), false);
         if (controls) {
+            const struct kind *k =
+                kind_of_reference(mp_str(mp_get(it.value, "apiVersion")), mp_str(mp_get(it.value, "kind")));
             o->owner_uid = mp_str(mp_get(it.value, "uid"));
+            o->owner_kind = k == NULL ? 0 : (uint16_t)k->id;
             found = true;
         }
         o->owned_otherwise |= !controls;
@@ -164,6 +167,24 @@ struct object *object_with_revision(const struct object *o, uint64_t revision)
     c->name = rebase(o->name, o->body, c->body);
     c->uid = rebase(o->uid, o->body, c->body);
     c->owner_uid = rebase(o->owner_uid, o->body, c->body);
+    return c;
+}
+
+struct object *object_give_revision(struct object *o, uint64_t revision)
+{
+    if (!refs_is_only(&o->refs)) {
+        return object_with_revision(o, revision);
+    }
+    o->revision = revision;
+    return object_ref(o);
+}
+
+struct object *object_with_name(const struct object *o, struct str name)
+{
+    assert(name.n == o->name.n && name.n > 0);
+    struct object *c = object_with_revision(o, o->revision);
+    memcpy((char *)c->name.p, name.p, name.n);
+    c->hash = XXH3_64bits(c->body, c->body_size);
     return c;
 }
 

@@ -32,6 +32,7 @@ struct object {
      * atomically, and memo_ms, too, before it. 0: nothing yet. Of no meaning to anybody else. */
     int64_t memo_ms;
     uint32_t memo;
+    uint16_t owner_kind; /* number of the kind of that owner; 0: none, or of a kind that is not known here */
     /* Where parts of the body stand, which nobody looks for again: metadata.labels, spec, status; size 0: none. */
     uint64_t labels_at : 21, labels_size : 21, spec_at : 21;
     uint64_t owned_otherwise : 1; /* it has ownerReferences beside the controlling one */
@@ -49,6 +50,11 @@ int object_from_body(const struct kind *k, const void *body, size_t n, uint64_t 
                      struct error *err);
 /* A copy under another revision (the store gives it when a transaction is evaluated). */
 struct object *object_with_revision(const struct object *o, uint64_t revision);
+/* The object itself where the caller has the only ref (a transaction's, that nobody has seen), else a copy. One more ref
+ * of it, or the copy's. */
+struct object *object_give_revision(struct object *o, uint64_t revision);
+/* A copy under another name of as many bytes: who makes many objects of one template encodes it once. */
+struct object *object_with_name(const struct object *o, struct str name);
 struct object *object_ref(const struct object *o);
 void object_unref(struct object *o); /* NULL is fine */
 void object_unref_p(struct object **o);

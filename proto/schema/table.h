@@ -106,6 +106,9 @@ bool in_choices(struct str s, const char *one_of);
 /* The error made of the findings about a document; 0 if there are none. */
 int kind_findings(const struct kind *k, const struct value *doc, const struct errlist *l, struct error *err);
 
+/* The place of a key in the table (s->count: it is not in it), looked for from `hint` on: members mostly stand in the
+ * table's order (schema/encode.c). */
+unsigned schema_field_index(const struct schema *s, struct str key, unsigned hint);
 /* As kind_equal, of maps (NULL: empty) and of one field's values (schema/equal.c). */
 bool schema_equal(const struct schema *s, const struct value *a, const struct value *b);
 bool field_equal(const struct field *f, const struct value *a, const struct value *b);

@@ -83,12 +83,37 @@ static void replace_status(struct buf *out, const struct object *base, struct mp
     buf_append(out, base->body + end, base->body_size - end);
 }
 
+/* Bodies that are in the order of our tables, as nearly all are. False: this one is not. */
+static bool merge_in_order(struct buf *out, const struct object *base, const struct object *status_of,
+                           const struct schema_edit *edits, unsigned count)
+{
+    const struct schema *s = base->kind->schema;
+    const struct field *meta = schema_field(s, STR("metadata"));
+    CLEANUP_BUF struct buf scratch = BUF_INIT;
+    struct schema_edit top[2];
+    unsigned n = 0;
+    if (count > 0) {
+        assert(meta != NULL && meta->sub != NULL);
+        if (!schema_edit(&scratch, meta->sub, mp_get(object_mp(base), "metadata"), edits, count)) {
+            return false;
+        }
+        top[n++] = (struct schema_edit){"metadata", mp_of(scratch.data, scratch.size)};
+    }
+    if (status_of != base) {
+        top[n++] = (struct schema_edit){"status", object_status(status_of)};
+    }
+    return schema_edit(out, s, object_mp(base), top, n);
+}
+
 void body_merge(struct buf *out, const struct object *base, const struct object *status_of,
-                const struct body_edit *edits, unsigned count)
+                const struct schema_edit *edits, unsigned count)
 {
     assert(base->kind == status_of->kind);
     if (count == 0 && base->status_size > 0 && status_of->status_size > 0) {
         replace_status(out, base, object_status(status_of)); /* what changes most */
+        return;
+    }
+    if (merge_in_order(out, base, status_of, edits, count)) {
         return;
     }
     struct slots top, meta;

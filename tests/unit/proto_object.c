@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/env.h"
+#include "proto/schema/edit.h"
 #include "proto/schema/object.h"
 #include "proto/text/text.h"
 
@@ -175,6 +176,135 @@ static void a_copy_may_have_another_revision(void **state)
     CLEANUP_OBJECT struct object *c = object_with_revision(o, 8);
     object_unref(o);
     assert_same(c, want);
+}
+
+static void a_copy_may_have_another_name(void **state)
+{
+    (void)state;
+    CLEANUP_OBJECT struct object *o = object(web, 1);
+    CLEANUP_OBJECT struct object *c = object_with_name(o, STR("owl"));
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    struct value *v = doc(&a, web);
+    value_set(&a, value_get(v, "metadata"), "name", value_cstr(&a, "owl"));
+    struct object *want;
+    assert_int_equal(kind_check_fields(o->kind, &a, v, 0, NULL), 0);
+    assert_int_equal(object_from_value(o->kind, v, 1, &want, NULL), 0);
+    assert_same(c, want);
+    assert_true(str_is(o->name, "web"));
+    object_unref(want);
+}
+
+static void an_object_that_nobody_else_has_is_given_its_revision(void **state)
+{
+    (void)state;
+    CLEANUP_OBJECT struct object *o = object(web, 0);
+    CLEANUP_OBJECT struct object *same = object_give_revision(o, 5);
+    assert_ptr_equal(same, o);
+    assert_int_equal(o->revision, 5);
+    CLEANUP_OBJECT struct object *copy = object_give_revision(o, 6); /* two have it now */
+    assert_ptr_not_equal(copy, o);
+    assert_true(o->revision == 5 && copy->revision == 6);
+    assert_int_equal(o->refs, 2);
+}
+
+/* As if the document had been changed and encoded again. */
+static void assert_edited(const char *json, const char *key, const char *value)
+{
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    CLEANUP_OBJECT struct object *o = object(json, 0);
+    struct value *v = object_to_value(&a, o), *meta = value_get(v, "metadata");
+    CLEANUP_BUF struct buf written = BUF_INIT, edited = BUF_INIT, whole = BUF_INIT, want = BUF_INIT;
+    if (value != NULL) {
+        mp_write_cstr(&written, value);
+        value_set(&a, meta, key, value_cstr(&a, value));
+    } else {
+        value_remove(meta, key);
+    }
+    kind_encode(o->kind, v, &want);
+    const struct schema_edit inner = {key, mp_of(written.data, written.size)};
+    const struct schema *s = o->kind->schema;
+    assert_true(
+        schema_edit(&edited, schema_field(s, STR("metadata"))->sub, mp_get(object_mp(o), "metadata"), &inner, 1));
+    const struct schema_edit outer = {"metadata", mp_of(edited.data, edited.size)};
+    buf_puts(&whole, "before");
+    assert_true(schema_edit(&whole, s, object_mp(o), &outer, 1));
+    assert_int_equal(whole.size - 6, want.size);
+    assert_memory_equal(whole.data + 6, want.data, want.size);
+}
+
+static void members_are_set_in_their_places(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"name", "generateName", "uid", "creationTimestamp", "selfLink"};
+    for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
+        assert_edited(web, keys[i], "2027-01-02T03:04:05Z");
+        assert_edited(web, keys[i], "");
+        if (i > 0) {
+            assert_edited(web, keys[i], NULL);
+        }
+    }
+}
+
+/* With sixteen members the head has three bytes instead of one. */
+static void a_map_grows_over_what_a_small_head_can_tell(void **state)
+{
+    (void)state;
+    CLEANUP_BUF struct buf map = BUF_INIT, out = BUF_INIT;
+    const struct schema *s = schema_field(kind_by_name(STR("Pod"))->schema, STR("spec"))->sub;
+    CLEANUP_BUF struct buf one = BUF_INIT;
+    mp_write_int(&one, 1);
+    for (unsigned count = 13; count < 19; count++) {
+        buf_reset(&map);
+        buf_reset(&out);
+        mp_write_map(&map, count - 1);
+        for (unsigned i = 0; i < count; i++) {
+            if (i != 7) {
+                mp_write_key_int(&map, s->fields[i].name, 1);
+            }
+        }
+        const struct schema_edit edit = {s->fields[7].name, mp_of(one.data, one.size)};
+        assert_true(schema_edit(&out, s, mp_of(map.data, map.size), &edit, 1));
+        struct mp m = mp_of(out.data, out.size);
+        assert_true(mp_valid(m) && mp_shortest(m) && mp_count(m) == count);
+        unsigned at = 0;
+        for (struct mp_iter it = mp_iter(m); mp_next(&it); at++) {
+            assert_true(str_is(it.key, s->fields[at].name));
+        }
+    }
+}
+
+static void unknown_members_stay_behind_and_other_orders_are_left_alone(void **state)
+{
+    (void)state;
+    const struct schema *s = kind_by_name(STR("Pod"))->schema;
+    CLEANUP_BUF struct buf map = BUF_INIT, out = BUF_INIT;
+    mp_write_map(&map, 2);
+    mp_write_key_str(&map, "kind", STR("Pod"));
+    mp_write_key_str(&map, "later", STR("x"));
+    const struct schema_edit edits[] = {{"apiVersion", mp_of("\xa2v1", 3)}, {"status", mp_of("\x80", 1)}};
+    assert_true(schema_edit(&out, s, mp_of(map.data, map.size), edits, 2));
+    static const char *const want[] = {"apiVersion", "kind", "status", "later"};
+    unsigned at = 0;
+    for (struct mp_iter it = mp_iter(mp_of(out.data, out.size)); mp_next(&it); at++) {
+        assert_true(str_is(it.key, want[at]));
+    }
+    assert_int_equal(at, 4);
+    buf_reset(&map);
+    buf_reset(&out);
+    buf_puts(&out, "kept");
+    mp_write_map(&map, 2);
+    mp_write_key_str(&map, "status", STR("x"));
+    mp_write_key_str(&map, "kind", STR("Pod"));
+    assert_false(schema_edit(&out, s, mp_of(map.data, map.size), edits, 1));
+    assert_int_equal(out.size, 4);
+    buf_reset(&map);
+    mp_write_map(&map, 2);
+    mp_write_key_str(&map, "kind", STR("Pod"));
+    mp_write_key_str(&map, "kind", STR("Pod"));
+    assert_false(schema_edit(&out, s, mp_of(map.data, map.size), edits, 1));
+    assert_int_equal(out.size, 4);
 }
 
 static void documents_carry_the_revision_as_text(void **state)
@@ -414,6 +544,11 @@ int main(void)
         cmocka_unit_test(bodies_survive_and_damage_is_corrupt),
         cmocka_unit_test(references_are_counted),
         cmocka_unit_test(a_copy_may_have_another_revision),
+        cmocka_unit_test(a_copy_may_have_another_name),
+        cmocka_unit_test(an_object_that_nobody_else_has_is_given_its_revision),
+        cmocka_unit_test(members_are_set_in_their_places),
+        cmocka_unit_test(a_map_grows_over_what_a_small_head_can_tell),
+        cmocka_unit_test(unknown_members_stay_behind_and_other_orders_are_left_alone),
         cmocka_unit_test(documents_carry_the_revision_as_text),
         cmocka_unit_test(the_wire_form_has_the_revision_first),
         cmocka_unit_test(the_wire_form_holds_with_many_metadata_members),
