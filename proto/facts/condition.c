@@ -19,7 +19,7 @@ struct mp condition_in(struct mp conditions, struct str type)
 
 struct mp condition_mp(const struct object *o, const char *type)
 {
-    return condition_in(mp_path(object_mp(o), "status.conditions"), str_of(type));
+    return condition_in(mp_get(object_status(o), "conditions"), str_of(type));
 }
 
 bool condition_is(struct mp condition, const char *condition_status)

@@ -163,5 +163,5 @@ void pod_spec_references(struct mp spec, struct str ns, kind_reference_cb *cb, v
 
 void pod_references(const struct object *o, kind_reference_cb *cb, void *data)
 {
-    walk_spec(&(struct refs_walk){.ns = o->ns, .pod = o->name, .cb = cb, .data = data}, mp_get(object_mp(o), "spec"));
+    walk_spec(&(struct refs_walk){.ns = o->ns, .pod = o->name, .cb = cb, .data = data}, object_spec(o));
 }

@@ -19,7 +19,7 @@
     X(OWNER, owner)                 /* uid of an owner */                                                              \
     X(REFERENCE, reference)         /* index_reference_key of what it names, neither owner nor node */                 \
     X(CLAIM, claim)                 /* what it has for itself alone (proto/facts/claim.h) */                           \
-    X(NODE, node)                   /* spec.nodeName of a pod; empty: not bound */                                     \
+    X(NODE, node)                   /* spec.nodeName of a pod that is bound */                                         \
     X(LABEL, label)                 /* "namespace/key=value" of a pod */                                               \
     X(SELECTOR, selector)           /* "namespace/key=value" of the first that a Service selects by */                 \
     X(BUDGET, budget)               /* the same, of a PodDisruptionBudget; "namespace/=": by none */                   \

@@ -89,7 +89,10 @@ const struct index_row index_claim = {.keys = by_claim, .has_none = claims_nothi
 
 static void by_node(const struct object *pod, struct index_keys *out)
 {
-    index_key(out, mp_str(mp_path(object_mp(pod), "spec.nodeName")));
+    struct str node = mp_str(mp_get(object_spec(pod), "nodeName"));
+    if (!str_empty(node)) {
+        index_key(out, node);
+    }
 }
 
 static bool asks_node(struct str ns, const struct selector *labels, const struct selector *fields, unsigned nth,

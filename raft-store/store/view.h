@@ -82,7 +82,7 @@ bool view_choose_index(const struct view *v, const struct kind *k, struct str ns
                        const struct selector *fields, enum view_index *index, struct buf *key);
 /* Objects (of kind k, or all if NULL) whose controller ownerReference has this uid. */
 void view_iter_owned(struct view_iter *it, const struct view *v, struct str owner_uid, const struct kind *k);
-/* Pods with spec.nodeName = node (empty node: pods that are not bound). */
+/* Pods with spec.nodeName = node, which is not empty. */
 void view_iter_node_pods(struct view_iter *it, const struct view *v, struct str node);
 /* Objects (of kind k, or all if NULL) that name o, but for those that it owns (kind_references). */
 void view_iter_referring(struct view_iter *it, const struct view *v, const struct object *o, const struct kind *k);

@@ -59,10 +59,11 @@ static struct str emptiest_node(const struct view *v, const struct object *pod)
 bool cluster_schedule(struct cluster *c)
 {
     struct view_iter it;
-    view_iter_node_pods(&it, stage_tip(&c->stage), STR_NONE);
+    view_iter(&it, stage_tip(&c->stage), kind_by_id(KIND_POD), STR_NONE);
     VIEW_FOR(pod, &it)
     {
-        struct str node = emptiest_node(stage_tip(&c->stage), pod);
+        bool bound = mp_type(mp_path(object_mp(pod), "spec.nodeName")) == MP_STR;
+        struct str node = bound ? STR_NONE : emptiest_node(stage_tip(&c->stage), pod);
         if (pod->deleting || node.n == 0) {
             continue;
         }

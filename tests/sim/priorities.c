@@ -122,10 +122,11 @@ static void judge_victim(struct cluster *c, const struct view *after, const stru
 {
     bool for_higher = false;
     struct view_iter it;
-    view_iter_node_pods(&it, after, STR_NONE);
+    view_iter(&it, after, kind_of(KIND_POD), STR_NONE);
     VIEW_FOR(pod, &it)
     {
-        for_higher |= str_eq(nominated(pod), pod_node(victim)) && priority_of(pod) > priority_of(victim);
+        for_higher |= str_empty(pod_node(pod)) && str_eq(nominated(pod), pod_node(victim)) &&
+                      priority_of(pod) > priority_of(victim);
     }
     if (!for_higher) {
         cluster_violate(c,
@@ -158,10 +159,10 @@ static void judge_nominees(struct cluster *c, const struct view *before, const s
                            const struct history_txn *t)
 {
     struct view_iter it;
-    view_iter_node_pods(&it, after, STR_NONE);
+    view_iter(&it, after, kind_of(KIND_POD), STR_NONE);
     VIEW_FOR(pod, &it)
     {
-        struct str name = nominated(pod);
+        struct str name = str_empty(pod_node(pod)) ? nominated(pod) : STR_NONE;
         const struct object *node = name.n == 0 ? NULL : view_get(after, kind_of(KIND_NODE), STR_NONE, name);
         const struct object *was = view_get(before, pod->kind, pod->ns, pod->name);
         if (node == NULL || was == NULL || !str_eq(nominated(was), name) || !binds_lower(t, name, priority_of(pod))) {
@@ -220,10 +221,10 @@ bool priorities_settled(struct cluster *c, char why[256])
 {
     const struct view *v = c->ledger.model;
     struct view_iter pods, nodes;
-    view_iter_node_pods(&pods, v, STR_NONE);
+    view_iter(&pods, v, kind_of(KIND_POD), STR_NONE);
     VIEW_FOR(pod, &pods)
     {
-        if (!c->swarm.priorities || !is_own(pod) || pod->deleting) {
+        if (!c->swarm.priorities || !is_own(pod) || pod->deleting || !str_empty(pod_node(pod))) {
             continue;
         }
         view_iter(&nodes, v, kind_of(KIND_NODE), STR_NONE);

@@ -387,7 +387,6 @@ static unsigned check_indexes(const struct view *v)
         snprintf(text, sizeof text, "uid=%s", UIDS[i]);
         found += compare_all(v, VIEW_BY_INVOLVED, text);
     }
-    found += compare_all(v, VIEW_BY_NODE, "");
     found += compare_all(v, VIEW_BY_BUDGET, "default/=") + compare_all(v, VIEW_BY_BUDGET, "other/=");
     for (unsigned i = 0; i < ARRAY_SIZE(NAMES); i++) {
         found += compare_all(v, VIEW_BY_NODE, NAMES[i]);
