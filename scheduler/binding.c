@@ -2,10 +2,12 @@
  * victims, events. Source: Kubernetes core/v1 Binding, PodCondition, Event. */
 #include <assert.h>
 #include <stdio.h>
-#include <xxhash.h>
+#include <string.h>
 
+#include "base/timefmt.h"
 #include "controllers/deletion.h"
 #include "proto/facts/condition.h"
+#include "proto/schema/edit.h"
 #include "raft-store/store/event.h"
 #include "scheduler/core.h"
 
@@ -20,15 +22,88 @@ static void event_write(struct txn *t, struct arena *a, const struct view *tip, 
     event_put(t, a, tip, event_document(a, &w), wall_ms, 0, NULL); /* a pod stands in a transaction once */
 }
 
-int binding_write(struct txn *t, struct arena *a, const struct view *tip, const struct object *pod, const char *node,
-                  int64_t wall_ms, struct error *err)
+/* ---- Bindings ---- */
+
+static size_t size_of(struct mp m)
+{
+    return (size_t)(m.end - m.p);
+}
+
+static struct mp written(const struct buf *b, size_t from)
+{
+    return mp_of(b->data + from, b->size - from);
+}
+
+/* The condition PodScheduled behind the others, which have none. */
+static void conditions_write(struct buf *out, struct mp conditions, int64_t wall_ms)
+{
+    char since[TIMEFMT_SIZE];
+    timefmt_rfc3339(wall_ms, since);
+    mp_write_array(out, mp_count(conditions) + 1);
+    for (struct mp_iter it = mp_iter(conditions); mp_next(&it);) {
+        buf_append(out, it.value.p, size_of(it.value));
+    }
+    mp_write_map(out, 3);
+    mp_write_key_str(out, "type", STR("PodScheduled"));
+    mp_write_key_str(out, "status", STR("True"));
+    mp_write_key_str(out, "lastTransitionTime", str_of(since));
+}
+
+#define BINDING_BYTES_MAX 512u /* what it adds: a node's name, a condition, heads */
+
+/* The pod with its node, without decoding it: nearly all that are bound have never been told that they must wait. NULL:
+ * this one has, or is not in the order of our tables. */
+static struct object *bound_in_place(const struct object *pod, const char *node, int64_t wall_ms)
+{
+    const struct schema *s = pod->kind->schema;
+    struct mp conditions = mp_get(object_status(pod), "conditions");
+    if (condition_in(conditions, STR("PodScheduled")).p != NULL) {
+        return NULL;
+    }
+    /* Parts are read while others are written behind them: there is room for all. */
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    struct object *o = NULL;
+    buf_reserve(&b, 3 * (size_t)pod->body_size + BINDING_BYTES_MAX + 3 * strlen(node));
+    const uint8_t *place = b.data;
+    mp_write_cstr(&b, node);
+    size_t from = b.size;
+    const struct schema_edit named = {"nodeName", written(&b, 0)};
+    bool ok = schema_edit(&b, schema_field(s, STR("spec"))->sub, object_spec(pod), &named, 1);
+    struct mp spec = written(&b, from);
+    from = b.size;
+    conditions_write(&b, conditions, wall_ms);
+    const struct schema_edit told[] = {{"conditions", written(&b, from)}, {"nominatedNodeName", mp_of(NULL, 0)}};
+    from = b.size;
+    ok = ok && schema_edit(&b, schema_field(s, STR("status"))->sub, object_status(pod), told, ARRAY_SIZE(told));
+    const struct schema_edit whole[] = {{"spec", spec}, {"status", written(&b, from)}};
+    from = b.size;
+    ok = ok && schema_edit(&b, s, object_mp(pod), whole, ARRAY_SIZE(whole));
+    assert(b.data == place);
+    ok = ok && object_from_body(pod->kind, b.data + from, b.size - from, 0, &o, NULL) == 0;
+    return ok ? o : NULL;
+}
+
+static int bound_by_document(struct txn *t, struct arena *a, const struct object *pod, const char *node,
+                             int64_t wall_ms, struct error *err)
 {
     struct value *doc = object_to_value(a, pod);
     value_set(a, value_ensure_map(a, doc, "spec"), "nodeName", value_cstr(a, node));
     value_remove(value_get(doc, "status"), "nominatedNodeName");
     condition_set(a, value_ensure_map(a, doc, "status"), "PodScheduled", "True", "", "", wall_ms, false);
-    int rv = txn_update_value(t, pod->kind, doc, TXN_PART_ALL, pod->revision, err);
-    if (rv == 0) {
+    return txn_update_value(t, pod->kind, doc, TXN_PART_ALL, pod->revision, err);
+}
+
+int binding_write(struct txn *t, struct arena *a, const struct view *tip, const struct object *pod, const char *node,
+                  bool event, int64_t wall_ms, struct error *err)
+{
+    struct object *bound = bound_in_place(pod, node, wall_ms);
+    int rv = 0;
+    if (bound != NULL) {
+        txn_update(t, bound, TXN_PART_ALL, pod->revision);
+    } else {
+        rv = bound_by_document(t, a, pod, node, wall_ms, err);
+    }
+    if (rv == 0 && event) {
         const char *message =
             arena_printf(a, "Successfully assigned %.*s/%.*s to %s", STR_ARG(pod->ns), STR_ARG(pod->name), node);
         event_write(t, a, tip, pod, false, "Scheduled", message, wall_ms);

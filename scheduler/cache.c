@@ -85,7 +85,7 @@ void class_identify(const struct object *pod, bool individual, uint8_t id[16], u
                                        "preemptionPolicy"};
     XXH128_hash_t parts[ARRAY_SIZE(read) + 4] = {0};
     bool own;
-    struct mp spec = mp_get(object_mp(pod), "spec");
+    struct mp spec = object_spec(pod);
     for (struct mp_iter it = mp_iter(spec); mp_next(&it);) {
         for (unsigned i = 0; i < ARRAY_SIZE(read); i++) {
             if (str_is(it.key, read[i])) {
@@ -136,7 +136,7 @@ void class_init(struct sched_class *c, const struct object *pod)
     bool own;
     memset(c, 0, sizeof *c);
     c->sample = object_ref(pod);
-    struct mp spec = mp_get(object_mp(c->sample), "spec");
+    struct mp spec = object_spec(c->sample);
     c->tolerations = mp_get(spec, "tolerations");
     c->node_selector = mp_get(spec, "nodeSelector");
     c->affinity = mp_path(spec, "affinity.nodeAffinity");

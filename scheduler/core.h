@@ -14,10 +14,14 @@
 #define RETELL_PODS   256u /* if there are not more of them than this */
 #define CLASS_RUN_MAX 256u /* pods of one class in a row */
 /* parked pods of a class that a change wakes at a time: the next when these have found a place */
-#define WAKE_MAX      64u
-#define EVENTS_MAX    1000u /* waiting pods of a class; those above have a condition, but no event of their own */
-#define LOOK_EVERY    16u   /* decisions between two looks at the clock */
-#define TXN_BYTES_MAX (1u << 20)
+#define WAKE_MAX   64u
+#define EVENTS_MAX 1000u /* waiting pods of a class; those above have a condition, but no event of their own */
+/* Events of bindings: so many at once, and so many a second from then on; each lies in the log and on all masters as
+ * the pod does. The pod's condition PodScheduled says the same. */
+#define BOUND_EVENTS_MAX  1000u
+#define BOUND_EVENTS_RATE 100u
+#define LOOK_EVERY        16u /* decisions between two looks at the clock */
+#define TXN_BYTES_MAX     (1u << 20)
 /* of all tables: fewer of them where there are very many nodes; one at least */
 #define TABLES_BYTES_MAX (192u << 20)
 
@@ -70,6 +74,8 @@ struct scheduler {
     int64_t nominees_due_ms;   /* of env's clock: when time may have made a nomination void; 0: there is none */
     int64_t retry_due_ms;      /* when parked classes are looked at for no reason; 0: none is parked */
     unsigned retry_left;       /* classes of the retry that is under way */
+    uint32_t bound_events;     /* that may be told of now */
+    int64_t bound_events_ms;   /* of env's clock: when that was counted; 0: never */
     uint64_t storage_changes;  /* of claims, volumes, classes, and of who uses claims */
     uint64_t storage_woken;    /* those up to here were looked at for all parked classes */
     bool nodes_moved;          /* since the last round: what waiting pods were told may be out of date */
@@ -117,7 +123,7 @@ void reasons_write(struct scheduler *s, const struct sched_class *c, struct buf 
 
 /* ---- binding.c ---- */
 int binding_write(struct txn *t, struct arena *a, const struct view *tip, const struct object *pod, const char *node,
-                  int64_t wall_ms, struct error *err);
+                  bool event, int64_t wall_ms, struct error *err);
 /* nominated: the node where room is kept for it; NULL: none. True if anything had to be written. */
 bool unschedulable_write(struct txn *t, struct arena *a, const struct view *tip, const struct object *pod,
                          const char *message, const char *nominated, bool event, int64_t wall_ms);

@@ -117,6 +117,30 @@ static void class_park(struct round *r, struct sched_class *c)
     }
 }
 
+/* ---- Events of bindings ---- */
+
+static void bound_events_refill(struct scheduler *s)
+{
+    int64_t now_ms = env_now_ms(s->config.env), past_ms = now_ms - s->bound_events_ms;
+    if (s->bound_events_ms == 0 || past_ms * BOUND_EVENTS_RATE >= BOUND_EVENTS_MAX * 1000ll) {
+        s->bound_events = BOUND_EVENTS_MAX;
+        s->bound_events_ms = now_ms;
+        return;
+    }
+    int64_t more = past_ms * BOUND_EVENTS_RATE / 1000;
+    if (more > 0) {
+        s->bound_events = (uint32_t)MIN((int64_t)BOUND_EVENTS_MAX, s->bound_events + more);
+        s->bound_events_ms += more * 1000 / BOUND_EVENTS_RATE;
+    }
+}
+
+static bool bound_event_take(struct scheduler *s)
+{
+    bool any = s->bound_events > 0;
+    s->bound_events -= any;
+    return any;
+}
+
 static void pod_bind(struct round *r, struct sched_pod *p, struct sched_node *n);
 
 /* The place that was kept for it comes first. */
@@ -167,7 +191,7 @@ static void pod_bind(struct round *r, struct sched_pod *p, struct sched_node *n)
         return;
     }
     int rv = claims == NULL ? 0 : claims_write(r->t, &a, r->tip, claims, n, &placing, r->wall_ms, &err);
-    rv = rv != 0 ? rv : binding_write(r->t, &a, r->tip, p->obj, n->name, r->wall_ms, &err);
+    rv = rv != 0 ? rv : binding_write(r->t, &a, r->tip, p->obj, n->name, bound_event_take(r->s), r->wall_ms, &err);
     if (rv == 0) {
         pod_assume(r->s, p, n);
         r->s->stats.bound++;
@@ -210,6 +234,7 @@ bool scheduler_run(struct scheduler *s, const struct view *tip, int64_t wall_ms,
         scheduler_resync(s, tip); /* some classes are several from now on */
     }
     s->round++;
+    bound_events_refill(s);
     preemption_init(&r.preemption, s, tip, wall_ms, t);
     nominees_wake(s, tip, wall_ms);
     bool left = queue_wake(s, tip);

@@ -32,12 +32,12 @@ void scheduler_resync(struct scheduler *s, const struct view *tip);
 /* The tip changed (also by our own bindings, which come back this way). */
 void scheduler_observe(struct scheduler *s, const struct change *changes, unsigned count);
 /* Decide for at most pods_max queued pods, within the budget (what is begun is finished): bindings (spec.nodeName set,
- * condition PodScheduled True, event Scheduled), reasons (condition PodScheduled False/Unschedulable, event
- * FailedScheduling "0/3 nodes are available: 1 Insufficient cpu, ...") and preemptions (status.nominatedNodeName; its
- * victims deleted with the condition DisruptionTarget and the event Preempted) into t, which the caller submits; then
- * the caller reports success with scheduler_observe or, if the submit failed, calls scheduler_failed to queue them
- * again. True if it is to be called once more: pods are left in the active queue, or may be woken by those that were
- * placed. */
+ * condition PodScheduled True, event Scheduled, of a crowd for some alone: BOUND_EVENTS_MAX), reasons (condition
+ * PodScheduled False/Unschedulable, event FailedScheduling "0/3 nodes are available: 1 Insufficient cpu, ...") and
+ * preemptions (status.nominatedNodeName; its victims deleted with the condition DisruptionTarget and the event
+ * Preempted) into t, which the caller submits; then the caller reports success with scheduler_observe or, if the submit
+ * failed, calls scheduler_failed to queue them again. True if it is to be called once more: pods are left in the active
+ * queue, or may be woken by those that were placed. */
 bool scheduler_run(struct scheduler *s, const struct view *tip, int64_t wall_ms, unsigned pods_max, struct txn *t);
 void scheduler_failed(struct scheduler *s, const struct txn *t);
 /* When it wants to be run although nothing has changed (env's now_ms): nominations whose victims do not go, and the

@@ -102,11 +102,28 @@ static void show_line(struct fixture *f, const char *text, struct buf *out)
     free(shown);
 }
 
+/* Bindings are written without making documents: their bytes are those that a document has. */
+static void bodies_are_canonical(struct fixture *f)
+{
+    struct view_iter it;
+    view_iter(&it, stage_tip(&f->stage), kind_by_id(KIND_POD), STR_NONE);
+    VIEW_FOR(pod, &it)
+    {
+        CLEANUP_ARENA struct arena a;
+        CLEANUP_BUF struct buf body = BUF_INIT;
+        arena_init(&a);
+        kind_encode(pod->kind, object_to_value(&a, pod), &body);
+        assert_int_equal(body.size, pod->body_size);
+        assert_memory_equal(body.data, pod->body, body.size);
+    }
+}
+
 static void do_schedule(struct fixture *f, const struct script_step *step, struct buf *out)
 {
     size_t from = f->stage.trace.size;
     while (schedule_once(f, step_max(step), false)) {
     }
+    bodies_are_canonical(f);
     if (script_word(step, "quiet") == NULL) {
         CLEANUP_BUF struct buf text = BUF_INIT;
         buf_append(&text, f->stage.trace.data + from, f->stage.trace.size - from);
