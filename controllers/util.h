@@ -10,7 +10,7 @@
 #include "proto/schema/selector.h"
 
 /* At most this many objects are created or deleted by one transaction of a controller; the rest follows in the next. */
-#define CONTROLLER_BATCH_MAX 500u
+#define CONTROLLER_BATCH_MAX 128u
 
 /* ---- Objects ---- */
 static inline const struct kind *kind_of(enum kind_id id)

@@ -26,6 +26,10 @@
 #define UNPLACED_FREE 1000
 #define PACE_MS       100
 #define PACE_MAX_MS   10000
+/* A look ends in two transactions, this status and its owner's: while the statuses of many pods stream in, one look
+ * stands for many. A millisecond between two for so many pods. */
+#define REST_PODS   30
+#define REST_MAX_MS 50
 
 struct rs {
     const struct reconcile_in *in;
@@ -174,6 +178,20 @@ static int pods_claim(struct rs *rs, struct error *err)
 
 /* ---- Making and taking away ---- */
 
+/* Pods of one template differ in their names alone, and those are of one length: one of them is encoded. */
+static int pod_add(struct rs *rs, const struct value *pod, struct str name, const struct object **first,
+                   struct error *err)
+{
+    struct txn *t = rs->out->txn;
+    if (*first != NULL) {
+        txn_create(t, object_with_name(*first, name));
+        return 0;
+    }
+    int rv = txn_create_value(t, kind_of(KIND_POD), pod, err);
+    *first = rv == 0 ? t->ops[t->count - 1].object : NULL; /* the transaction holds it */
+    return rv;
+}
+
 static int pods_create(struct rs *rs, unsigned wanted, struct error *err)
 {
     struct arena *a = rs->out->arena;
@@ -187,6 +205,7 @@ static int pods_create(struct rs *rs, unsigned wanted, struct error *err)
     }
     struct value *pod = pod_from_template(a, rs->obj, value_path(doc, "spec.template"));
     kind_add_undone_condition(kind_of(KIND_POD), a, pod, rs->in->wall_ms);
+    const struct object *first = NULL;
     struct str name = STR_NONE;
     struct strmap taken;
     struct error why = {0};
@@ -196,7 +215,7 @@ static int pods_create(struct rs *rs, unsigned wanted, struct error *err)
     strmap_init(&taken);
     for (unsigned i = 0; i < room && rv == 0; i++) {
         name = pod_name_set(rs->in, a, pod, &taken);
-        rv = txn_create_value(rs->out->txn, kind_of(KIND_POD), pod, err);
+        rv = pod_add(rs, pod, name, &first, err);
         rs->created++;
         if (rv == 0 && (wanted <= 10 || room <= 10)) {
             controller_event(rs->out, rs->in, rs->obj, "Normal", "SuccessfulCreate", rs->component, "Created pod: %.*s",
@@ -392,6 +411,9 @@ int replicas_reconcile(const struct reconcile_in *in, struct reconcile_out *out,
             rv = pods_delete(&rs, (unsigned)-missing, err);
         }
     }
+    if (rv == 0 && rs.counts.active == rs.replicas) {
+        out->rest_ms = MAX(out->rest_ms, MIN(rs.counts.active / REST_PODS, (int64_t)REST_MAX_MS));
+    }
     return rv == 0 ? status_update(&rs, err) : rv;
 }
 
@@ -400,7 +422,7 @@ int replicas_reconcile(const struct reconcile_in *in, struct reconcile_out *out,
 static bool counts_as_before(const struct object *old, const struct object *now)
 {
     struct pod_state a = pod_state_of(old), b = pod_state_of(now);
-    return a.active == b.active && a.ready == b.ready && a.bound == b.bound && a.unplaced == b.unplaced &&
+    return a.active == b.active && a.ready == b.ready && a.unplaced == b.unplaced &&
            a.ready_since_ms == b.ready_since_ms && old->deleting == now->deleting &&
            pod_finished(old) == pod_finished(now) && str_eq(old->owner_uid, now->owner_uid) &&
            mp_equal(object_labels(old), object_labels(now));
