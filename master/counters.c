@@ -35,6 +35,8 @@ void master_counters(struct master *m, const struct replica_stats *s, struct cou
     counters_add(out, "transactions", "transactions that were written", s->transactions);
     counters_add(out, "logBytes", "bytes of them", s->bytes);
     counters_add(out, "snapshots", "snapshots taken", s->snapshots);
+    counters_add_level(out, "snapshotMs", "milliseconds that writing the newest snapshot took",
+                       (uint64_t)s->snapshot_ms);
     counters_add(out, "restores", "snapshots taken over from another master", s->restores);
     counters_add(out, "reads", "linearizable reads", s->reads);
     counters_add(out, "readRounds", "questions to the other masters for them", s->read_rounds);

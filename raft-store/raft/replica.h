@@ -208,8 +208,9 @@ struct replica_stats {
     unsigned election_timeout_ms; /* as of now */
     unsigned standstill_ms;       /* the longest that is known of any master */
     uint64_t absurd;              /* messages of other masters that none can have meant; not followed */
-    uint64_t leaders;  /* changes of leader that this master has seen since it started, the first not counted */
-    bool members_open; /* the members as replica_members tells them are not committed yet */
+    uint64_t leaders;    /* changes of leader that this master has seen since it started, the first not counted */
+    int64_t snapshot_ms; /* that writing the newest snapshot took; 0: none was written */
+    bool members_open;   /* the members as replica_members tells them are not committed yet */
 };
 void replica_stats(const struct replica *n, struct replica_stats *out);
 /* What of a message no master can have meant that keeps to Raft's rules, in words for a log; NULL: nothing. The node

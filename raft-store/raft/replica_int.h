@@ -141,6 +141,7 @@ struct replica {
         struct raft_io_snapshot_put *req;
         struct raft_io_snapshot_put put;
         unsigned trailing;
+        int64_t begin_ms;             /* of the one that is being taken */
         bool writing;                 /* the worker has the fork */
         atomic_bool stop;             /* the worker need not go on: we are closing */
         bool sweeping;                /* a worker removes files of former snapshots */

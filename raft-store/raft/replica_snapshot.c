@@ -46,6 +46,7 @@ static int fsm_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsign
     }
     n->snapshot.placeholder = raft_calloc(1, sizeof *n->snapshot.placeholder);
     n->snapshot.fork = store_fork_new(n->store);
+    n->snapshot.begin_ms = replica_now(n);
     n->snapshot.former_index = n->snapshot.last_index;
     n->snapshot.former_bytes = n->snapshot.bytes;
     n->snapshot.last_index = raft_last_applied(&n->raft);
@@ -134,6 +135,7 @@ static void finish(struct replica *n, int status, const char *why)
     n->snapshot.req = NULL;
     n->stats.snapshots += status == 0;
     if (status == 0) {
+        n->stats.snapshot_ms = MAX(replica_now(n) - n->snapshot.begin_ms, 1);
         replica_snapshot_stored(n);
     } else if (status != RAFT_CANCELED) {
         log_error(n->config.log, "node", "snapshot not written, tried again in %d s: %s", RETRY_MS / 1000, why);

@@ -7,7 +7,7 @@ $(BUILD)/tests/bench/bench_cluster: $(BENCH_CLUSTER) $(call libs_of,client)
 	@mkdir -p $(@D)
 	@echo "  LINK  $(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
-$(BUILD)/tests/bench/bench_scale: $(addprefix $(BUILD)/tests/bench/,bench_scale.o bench_load.o bench_nodes.o bench_kit.o) $(call libs_of,client)
+$(BUILD)/tests/bench/bench_scale: $(addprefix $(BUILD)/tests/bench/,bench_scale.o bench_masters.o bench_load.o bench_nodes.o bench_kit.o) $(call libs_of,client)
 	@mkdir -p $(@D)
 	@echo "  LINK  $(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
@@ -41,7 +41,7 @@ bench:
 bench-scale:
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
-	@BUILD=$(BUILD) $(if $(SCALE),SCALE="$(SCALE)") $(if $(NODES),NODES=$(NODES)) tests/bench/scale
+	@BUILD=$(BUILD) $(if $(SCALE),SCALE="$(SCALE)") $(if $(NODES),NODES=$(NODES)) $(if $(SCALE_SECONDS),SCALE_SECONDS=$(SCALE_SECONDS)) tests/bench/scale
 
 bench-etcd:
 	@.ci/deps build run bench

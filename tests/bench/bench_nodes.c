@@ -290,8 +290,12 @@ static void on_refs(struct rpc_stream *st, struct mp payload, size_t bytes, void
 static void on_routes(struct rpc_stream *st, struct mp payload, size_t bytes, void *data)
 {
     struct fake *n = data;
+    struct fleet *f = n->fleet;
     (void)payload;
-    n->fleet->routes++;
+    f->routes++;
+    f->routed += !n->routed;
+    n->routed = true;
+    f->done = f->done || (f->following && f->routed == f->count);
     rpc_stream_consumed(st, bytes);
 }
 
@@ -366,11 +370,11 @@ static void on_registered(const struct rpc_result *r, void *data)
         f->inflight--;
         join_next(f);
     }
-    if (f->done) { /* the others follow already: this one is back */
+    if (f->following) { /* this one is back */
         open_streams(n);
         report_due(n);
     }
-    f->done = f->done || f->ready == f->count;
+    f->done = f->done || (!f->following && f->ready == f->count);
 }
 
 struct again {
@@ -519,9 +523,13 @@ void fleet_open(struct fleet *f, const struct fleet_config *c)
     if (c->zones > 0) {
         label_zones(f);
     }
+    f->done = false;
+    f->following = true;
     for (unsigned i = 0; i < f->count; i++) {
         if (f->nodes[i].registered) {
             open_streams(&f->nodes[i]);
         }
     }
+    kit_run(c->kit, &f->done, NODES_WAIT_MS);
+    fprintf(stderr, "# they have heard of all routes after %.1f s\n", (double)(kit_now_us() - start) / 1e6);
 }

@@ -29,6 +29,7 @@ struct fake {
     bool quiet;    /* as the agent, it does not want to hear what it said itself */
     bool registered;
     bool counted; /* among those that have registered once */
+    bool routed;  /* it has got the list of all routes */
 };
 
 struct fleet_config {
@@ -45,7 +46,7 @@ struct fleet {
     struct fleet_config config;
     struct fake *nodes;
     unsigned count, ready, next, inflight;
-    unsigned labelled;
+    unsigned labelled, routed;
     unsigned failures; /* registrations that were refused, or cut off */
     /* Sums since the start: pods that nodes were told of, whose running was taken, and that are gone. */
     uint64_t ordered, running, gone;
@@ -53,6 +54,7 @@ struct fleet {
     uint64_t serial;               /* of reports */
     bool hold;                     /* nodes do not report what they are told */
     bool done;
+    bool following;                                 /* streams were opened: who comes back opens its own */
     bool ending;                                    /* connections may close */
     void (*on_change)(struct fleet *f, void *data); /* behind each change of the sums; may be NULL */
     void *data;
@@ -61,7 +63,8 @@ struct fleet {
     uint64_t beat_us; /* and when one did last */
 };
 
-/* All are registered when it returns, and follow what is theirs. Ends the program if that fails. */
+/* All are registered when it returns, follow what is theirs and have heard of all routes: half a megabyte for each of
+ * 5,000 nodes, which would be sent meanwhile. Ends the program if that fails. */
 void fleet_open(struct fleet *f, const struct fleet_config *c);
 /* Reports what was held back. */
 void fleet_release(struct fleet *f);

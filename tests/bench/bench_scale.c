@@ -1,33 +1,40 @@
 /* Figures of a cluster that is large: thousands of nodes of one process, and what is made of phases given as arguments.
  *
- * usage: bench_scale [--config FILE] --ca DIR [--master PID]... --nodes N [--zones Z] [--capacity PODS] PHASE...
+ * usage: bench_scale [--config FILE] --ca DIR [--master PID,ADDRESS,DIR]... [--program REEVE-MASTER] --nodes N
+ *                    [--zones Z] [--capacity PODS] [--seconds MOST] PHASE...
  *   make:TEMPLATE:PODS:REPLICAS   Deployments of so many replicas. Nodes say nothing until all pods have reached them:
  *                                 pods scheduled a second, on the disks of a majority; then until all run
  *   live:TEMPLATE:PODS:REPLICAS   the same, but pods run as they come: from the first apply until all run
  *   roll                          a new image for what was made last: until all new pods run and all old ones are gone
  *   list                          all pods of what was made last: the first page, and all pages
- *   memory                        of each master
+ *   memory                        of each master, the leader first, and how long its newest snapshot took to write
+ *   failover                      the leader is killed: until another acknowledges a write, and, started again, until
+ *                                 the former one answers a linearizable read
  *   end                           what was made last goes: until the nodes have heard of all
  *   run:NAME:COMMAND              a command of the shell beside: how long it took
  * TEMPLATE: plain; spread (over zones, a skew of 1 at most); apart (no two of a Deployment on one node); together (all
  * of a Deployment in one zone). */
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "tests/bench/bench_load.h"
+#include "tests/bench/bench_masters.h"
 #include "tests/bench/bench_nodes.h"
 
-#define MASTERS_MAX   5u
 #define APPLY_AT_ONCE 8u
 
 struct scale {
     struct kit kit;
     struct fleet fleet;
-    pid_t masters[MASTERS_MAX];
-    unsigned masters_count;
-    unsigned round; /* namespace of what was made last: "scaleROUND" */
+    struct masters masters;
+    uint64_t own_cpu_us; /* when it was last looked at */
+    unsigned round;      /* namespace of what was made last: "scaleROUND" */
     const char *template;
     unsigned pods, replicas, deployments;
     unsigned version; /* of the image */
@@ -90,27 +97,58 @@ static void tell_turn(struct scale *s)
     }
 }
 
-static double rss_mb(pid_t pid)
+/* The leader first, if it is known. */
+static struct bench_master *master_at(struct scale *s, unsigned i)
 {
-    char path[64], line[200];
-    long kib = 0;
-    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-    FILE *f = fopen(path, "re");
-    while (f != NULL && fgets(line, sizeof line, f) != NULL && sscanf(line, "VmRSS: %ld", &kib) != 1) {
-    }
-    if (f != NULL) {
-        fclose(f);
-    }
-    return (double)kib / 1024;
+    struct bench_master *first = masters_connected(&s->masters);
+    unsigned at = first == NULL ? 0 : (unsigned)(first - s->masters.items);
+    return i == 0 ? &s->masters.items[at] : &s->masters.items[i - 1 < at ? i - 1 : i];
 }
 
 static void tell_memory(struct scale *s)
 {
-    for (unsigned i = 0; i < s->masters_count; i++) {
+    reconnect(s);
+    for (unsigned i = 0; i < s->masters.count; i++) {
+        const struct bench_master *b = master_at(s, i);
         char what[32];
         snprintf(what, sizeof what, "rss_%u", i + 1);
-        figure(s, what, rss_mb(s->masters[i]), "MB");
+        figure(s, what, master_rss_mb(b), "MB");
+        snprintf(what, sizeof what, "snapshot_%u", i + 1);
+        figure(s, what, (double)master_counter(&s->masters, b, "snapshotMs") / 1000, "s");
     }
+}
+
+static uint64_t own_cpu_us(void)
+{
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000u +
+           (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+}
+
+/* What each has been on a core since the last time, for each of so many: nothing to do with what else the machine does.
+ * what: NULL = only begin. */
+static void tell_cpu(struct scale *s, const char *what, unsigned pods)
+{
+    char name[64];
+    uint64_t now = own_cpu_us();
+    double leader = 0, others = 0;
+    for (unsigned i = 0; i < s->masters.count; i++) {
+        double spent = (double)master_cpu_spent(master_at(s, i)) / pods;
+        leader += i == 0 ? spent : 0;
+        others += i == 0 ? 0 : spent;
+    }
+    double own = (double)(now - s->own_cpu_us) / pods;
+    s->own_cpu_us = now;
+    if (what == NULL || s->masters.count == 0) {
+        return;
+    }
+    snprintf(name, sizeof name, "%s_leader_cpu", what);
+    figure(s, name, leader, "us");
+    snprintf(name, sizeof name, "%s_followers_cpu", what);
+    figure(s, name, others, "us");
+    snprintf(name, sizeof name, "%s_nodes_cpu", what);
+    figure(s, name, own, "us");
 }
 
 /* ---- Making and ending ---- */
@@ -178,6 +216,7 @@ static void make(struct scale *s, bool live)
     s->deployments = (s->pods + s->replicas - 1) / s->replicas;
     uint64_t ordered = s->fleet.ordered + s->pods, running = s->fleet.running + s->pods;
     s->fleet.hold = !live;
+    tell_cpu(s, NULL, 1);
     uint64_t start = kit_now_us();
     write_all(s);
     fprintf(stderr, "# %u Deployments after %.1f s\n", s->deployments, seconds_since(start));
@@ -186,12 +225,14 @@ static void make(struct scale *s, bool live)
     figure(s, live ? "live_bound" : "bound", took, "s");
     if (!live) {
         figure(s, "rate", s->pods / took, "1/s");
+        tell_cpu(s, "bound", s->pods);
         tell_turn(s);
         start = kit_now_us();
         fleet_release(&s->fleet);
     }
     await(s, ordered, running, 0);
     figure(s, live ? "live_running" : "reported", seconds_since(start), "s");
+    tell_cpu(s, live ? "live" : "reported", s->pods);
     tell_turn(s);
 }
 
@@ -199,10 +240,12 @@ static void roll(struct scale *s)
 {
     reconnect(s);
     s->version++;
+    tell_cpu(s, NULL, 1);
     uint64_t running = s->fleet.running + s->pods, gone = s->fleet.gone + s->pods, start = kit_now_us();
     write_all(s);
     await(s, 0, running, gone);
     figure(s, "rolled", seconds_since(start), "s");
+    tell_cpu(s, "rolled", s->pods);
     tell_turn(s);
 }
 
@@ -223,6 +266,20 @@ static void end(struct scale *s)
     await(s, 0, 0, gone);
     figure(s, "ended", seconds_since(start), "s");
     tell_turn(s);
+}
+
+static void failover(struct scale *s)
+{
+    char ns[24];
+    reconnect(s);
+    struct bench_master *leader = masters_connected(&s->masters);
+    if (leader == NULL || s->masters.program == NULL) {
+        bench_die("failover", "the leader is none of --master, or there is no --program");
+    }
+    kit_disconnect(&s->kit);
+    snprintf(ns, sizeof ns, "scale%u", s->round);
+    figure(s, "failover", master_kill_to_write(&s->masters, leader, ns), "s");
+    figure(s, "restart", master_start_to_read(&s->masters, leader, ns), "s");
 }
 
 /* ---- Lists ---- */
@@ -279,7 +336,7 @@ static void run(struct scale *s, char *spec)
         bench_die("run", "no command");
     }
     *command++ = '\0';
-    char *args[] = {"/bin/bash", "-c", command, NULL};
+    char *args[] = {"/usr/bin/setpriv", "--pdeathsig", "KILL", "/bin/bash", "-c", command, NULL};
     uv_stdio_container_t io[] = {
         {.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD, .data.fd = 2}, {.flags = UV_INHERIT_FD, .data.fd = 2}};
     static uv_process_t process;
@@ -321,6 +378,8 @@ static void phase(struct scale *s, char *spec)
         list(s);
     } else if (strcmp(spec, "memory") == 0) {
         tell_memory(s);
+    } else if (strcmp(spec, "failover") == 0) {
+        failover(s);
     } else if (strcmp(spec, "end") == 0) {
         end(s);
     } else {
@@ -336,18 +395,25 @@ int main(int argc, char **argv)
                                             {"nodes", required_argument, NULL, 'n'},
                                             {"zones", required_argument, NULL, 'z'},
                                             {"capacity", required_argument, NULL, 'p'},
+                                            {"program", required_argument, NULL, 'x'},
+                                            {"seconds", required_argument, NULL, 's'},
                                             {NULL, 0, NULL, 0}};
     static struct scale s = {.template = "none"};
     struct fleet_config fleet = {.kit = &s.kit, .spread = true, .comes_back = true, .zones = 10};
     const char *config = NULL;
     int c;
-    while ((c = getopt_long(argc, argv, "c:a:m:n:z:p:", options, NULL)) != -1) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* whoever interrupts the script interrupts this */
+    while ((c = getopt_long(argc, argv, "c:a:m:n:z:p:x:s:", options, NULL)) != -1) {
         if (c == 'c') {
             config = optarg;
         } else if (c == 'a') {
             fleet.ca_dir = optarg;
-        } else if (c == 'm' && s.masters_count < MASTERS_MAX) {
-            s.masters[s.masters_count++] = (pid_t)strtol(optarg, NULL, 10);
+        } else if (c == 'm' && s.masters.count < MASTERS_MAX) {
+            masters_add(&s.masters, optarg);
+        } else if (c == 'x') {
+            s.masters.program = optarg;
+        } else if (c == 's') {
+            alarm((unsigned)strtoul(optarg, NULL, 10)); /* the signal ends the program */
         } else if (c == 'n') {
             fleet.nodes = (unsigned)strtoul(optarg, NULL, 10);
         } else if (c == 'z') {
@@ -359,10 +425,12 @@ int main(int argc, char **argv)
         }
     }
     if (fleet.ca_dir == NULL || fleet.nodes == 0) {
-        fprintf(stderr, "usage: bench_scale [--config FILE] --ca DIR [--master PID]... --nodes N PHASE...\n");
+        fprintf(stderr,
+                "usage: bench_scale [--config FILE] --ca DIR [--master PID,ADDRESS,DIR]... --nodes N PHASE...\n");
         return 2;
     }
     kit_open(&s.kit, config);
+    s.masters.kit = &s.kit;
     kit_connect_leader(&s.kit);
     uint64_t start = kit_now_us();
     fleet_open(&s.fleet, &fleet);

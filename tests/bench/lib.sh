@@ -80,8 +80,9 @@ rctl() { "$BUILD/rctl" --config "$config" "$@"; }
 voters() { rctl cluster status 2>/dev/null | grep -cE '(leader|voter) +up'; }
 voters_are() { [ "$(voters)" = "$1" ]; }
 
+# A master ends with this shell, also when that is killed.
 start_master() { # index
-    "$BUILD/reeve-master" run --dir "$work/m$1" >>"$work/m$1.log" 2>&1 &
+    setpriv --pdeathsig KILL "$BUILD/reeve-master" run --dir "$work/m$1" >>"$work/m$1.log" 2>&1 &
     pids[$1]=$!
     disown "$!"
 }
