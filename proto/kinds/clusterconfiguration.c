@@ -156,6 +156,7 @@ const struct kind kind_clusterconfiguration = {
     .id = KIND_CLUSTERCONFIGURATION,
     .name = "ClusterConfiguration",
     .api_version = "reeve.io/v1",
+    .json_only = true,
     .plural = "clusterconfigurations",
     .singular = "clusterconfiguration",
     .short_names = "",

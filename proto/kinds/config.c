@@ -9,16 +9,17 @@
 /* clang-format off */
 SCHEMA_STATIC(configmap, "ConfigMap", "Settings and files for pods.",
     TYPE_META,
-    BOOLEAN("immutable", "Entries can never change again; only deleting is left."),
-    STRING_MAP("data", "Entries of text by key."),
+    BOOLEAN("immutable", "Entries can never change again; only deleting is left.", NUMBER(4)),
+    STRING_MAP("data", "Entries of text by key.", NUMBER(2)),
     BYTES_MAP("binaryData", "Entries of any bytes by key; base64 in manifests."));
 
 SCHEMA_STATIC(secret, "Secret", "Passwords, keys and the like for pods. Encrypted on the masters' disks.",
     TYPE_META,
-    BOOLEAN("immutable", "Entries can never change again; only deleting is left."),
-    BYTES_MAP("data", "Entries by key; base64 in manifests.", .flags = FIELD_SECRET),
-    STRING_MAP("stringData", "Entries as plain text, for writing: they go into data.", .flags = FIELD_SECRET),
-    STRING("type", "What the entries are for. Cannot change.", DEFAULT("Opaque")));
+    BOOLEAN("immutable", "Entries can never change again; only deleting is left.", NUMBER(5)),
+    BYTES_MAP("data", "Entries by key; base64 in manifests.", .flags = FIELD_SECRET, NUMBER(2)),
+    STRING_MAP("stringData", "Entries as plain text, for writing: they go into data.", .flags = FIELD_SECRET,
+               NUMBER(4)),
+    STRING("type", "What the entries are for. Cannot change.", DEFAULT("Opaque"), NUMBER(3)));
 /* clang-format on */
 
 /* Plain text goes into data, where it wins. */

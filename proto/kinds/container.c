@@ -32,10 +32,10 @@ SCHEMA_STATIC(sleep_action, "SleepAction", "Waits.",
 
 SCHEMA_STATIC(probe, "Probe",
     "Asks again and again whether a container is well. Exactly one of exec, httpGet, tcpSocket and grpc says how.",
-    OBJECT("exec", exec_action, "Run a command in the container."),
-    OBJECT("httpGet", http_get_action, "Send an HTTP request."),
-    OBJECT("tcpSocket", tcp_socket_action, "Open a TCP connection."),
-    OBJECT("grpc", grpc_action, "Ask the gRPC health service."),
+    OBJECT("exec", exec_action, "Run a command in the container.", INSIDE(1)),
+    OBJECT("httpGet", http_get_action, "Send an HTTP request.", INSIDE(1)),
+    OBJECT("tcpSocket", tcp_socket_action, "Open a TCP connection.", INSIDE(1)),
+    OBJECT("grpc", grpc_action, "Ask the gRPC health service.", INSIDE(1)),
     INT32("initialDelaySeconds", "Wait this long after the start of the container.", ZERO),
     INT32("timeoutSeconds", "An answer later than this is a failure.", DEFAULT("1"), ZERO),
     INT32("periodSeconds", "Time from one question to the next.", DEFAULT("10"), ZERO),
@@ -65,7 +65,7 @@ SCHEMA_STATIC(container_port, "ContainerPort", "A port that the container listen
     STRING("hostIP", "Address of the node to bind hostPort to."));
 
 SCHEMA_STATIC(env_source, "ConfigMapEnvSource", "All entries of a ConfigMap or Secret.",
-    STRING("name", "Name of the object.", KEY),
+    STRING("name", "Name of the object.", KEY, INSIDE(1)),
     BOOLEAN("optional", "Start also if the object is missing."));
 
 SCHEMA_STATIC(env_from, "EnvFromSource", "Environment variables from all entries of an object.",
@@ -83,7 +83,7 @@ SCHEMA(schema_resource_selector, "ResourceFieldSelector", "A request or limit of
     QUANTITY("divisor", "Unit of the number that is given out."));
 
 SCHEMA_STATIC(key_selector, "ConfigMapKeySelector", "One entry of a ConfigMap or Secret.",
-    STRING("name", "Name of the object.", KEY),
+    STRING("name", "Name of the object.", KEY, INSIDE(1)),
     STRING("key", "Key of the entry.", REQUIRED),
     BOOLEAN("optional", "Start also if the object or the key is missing."));
 
@@ -157,54 +157,61 @@ SCHEMA_STATIC(security_context, "SecurityContext", "Privileges of one container;
     OBJECT("capabilities", capabilities, "Kernel capabilities added and dropped."),
     BOOLEAN("privileged", "As powerful as root on the node."),
     OBJECT("seLinuxOptions", schema_selinux_options, "SELinux label of the container.", REFUSED(SELINUX_WHY)),
-    OBJECT("windowsOptions", schema_windows_options, "Settings for Windows.", WARNED(WINDOWS_WHY)),
-    INT64("runAsUser", "User id of the first process; the image's if not given."),
-    INT64("runAsGroup", "Group id of the first process."),
-    BOOLEAN("runAsNonRoot", "Refuse to start as user 0."),
+    OBJECT("windowsOptions", schema_windows_options, "Settings for Windows.", WARNED(WINDOWS_WHY), NUMBER(10)),
+    INT64("runAsUser", "User id of the first process; the image's if not given.", NUMBER(4)),
+    INT64("runAsGroup", "Group id of the first process.", NUMBER(8)),
+    BOOLEAN("runAsNonRoot", "Refuse to start as user 0.", NUMBER(5)),
     BOOLEAN("readOnlyRootFilesystem", "The container cannot write to its own root."),
     BOOLEAN("allowPrivilegeEscalation", "Whether a process may gain more rights than its parent (setuid)."),
     STRING("procMount", "Default hides parts of /proc, Unmasked shows all, to pods with hostUsers false.",
-           ONE_OF("Default|Unmasked")),
-    OBJECT("seccompProfile", schema_seccomp_profile, "Filter of system calls."),
+           ONE_OF("Default|Unmasked"), NUMBER(9)),
+    OBJECT("seccompProfile", schema_seccomp_profile, "Filter of system calls.", NUMBER(11)),
     OBJECT("appArmorProfile", schema_apparmor_profile, "AppArmor profile of the container.", REFUSED(APPARMOR_WHY),
            QUIET("type=Unconfined")));
 
 /* ---- The container ---- */
 
-#define CONTAINER_ROWS                                                                                                 \
-    STRING("name", "Name of the container, unique in the pod. Cannot change.", REQUIRED),                              \
-        STRING("image", "Image to run, such as nginx:1.25."),                                                          \
-        STRINGS("command", "Program to start instead of the image's entry point. $(NAME) is replaced."),               \
-        STRINGS("args", "Arguments instead of the image's. $(NAME) is replaced."),                                     \
-        STRING("workingDir", "Directory the program starts in."),                                                      \
-        OBJECTS("ports", container_port, "Ports it listens on.", MERGE("containerPort"), .merge_key2 = "protocol"),    \
-        OBJECTS("envFrom", env_from, "Variables from ConfigMaps and Secrets; later ones win, env wins over all."),     \
-        OBJECTS("env", env_var, "Environment variables.", MERGE("name")),                                              \
-        OBJECT("resources", schema_resources, "CPU, memory and other resources.", ZERO),                               \
+/* in: the field that keeps the message with these rows; 0 = they are the message. */
+#define CONTAINER_ROWS(in)                                                                                             \
+    STRING("name", "Name of the container, unique in the pod. Cannot change.", REQUIRED, INSIDE(in)),                  \
+        STRING("image", "Image to run, such as nginx:1.25.", INSIDE(in)),                                              \
+        STRINGS("command", "Program to start instead of the image's entry point. $(NAME) is replaced.", INSIDE(in)),   \
+        STRINGS("args", "Arguments instead of the image's. $(NAME) is replaced.", INSIDE(in)),                         \
+        STRING("workingDir", "Directory the program starts in.", INSIDE(in)),                                          \
+        OBJECTS("ports", container_port, "Ports it listens on.", MERGE("containerPort"),                               \
+                .merge_key2 = "protocol", INSIDE(in)),                                                                 \
+        OBJECTS("envFrom", env_from,                                                                                   \
+                "Variables from ConfigMaps and Secrets; later ones win, env wins over all.", INSIDE(in), NUMBER(19)),  \
+        OBJECTS("env", env_var, "Environment variables.", MERGE("name"), INSIDE(in), NUMBER(7)),                       \
+        OBJECT("resources", schema_resources, "CPU, memory and other resources.", ZERO, INSIDE(in)),                   \
         OBJECTS("resizePolicy", resize_policy, "What a change of resources does.",                                     \
-                WARNED("resources of a running pod do not change")),                                                   \
-        STRING("restartPolicy", "Always makes an init container a sidecar that runs beside the others."),              \
-        OBJECTS("volumeMounts", volume_mount, "Volumes it sees.", MERGE("mountPath")),                                 \
+                WARNED("resources of a running pod do not change"), INSIDE(in), NUMBER(23)),                           \
+        STRING("restartPolicy",                                                                                        \
+               "Always makes an init container a sidecar that runs beside the others.", INSIDE(in)),                   \
+        OBJECTS("volumeMounts", volume_mount, "Volumes it sees.", MERGE("mountPath"), INSIDE(in), NUMBER(9)),          \
         OBJECTS("volumeDevices", volume_device, "Block devices it sees.", MERGE("devicePath"),                         \
-                REFUSED("the device would be missing")),                                                               \
-        OBJECT("livenessProbe", probe, "If it fails the container is restarted."),                                     \
-        OBJECT("readinessProbe", probe, "If it fails the pod gets no traffic."),                                       \
-        OBJECT("startupProbe", probe, "Until it succeeds the other probes wait; if it fails the container restarts."), \
-        OBJECT("lifecycle", lifecycle, "Hooks after the start and before the stop."),                                  \
+                REFUSED("the device would be missing"), INSIDE(in), NUMBER(21)),                                       \
+        OBJECT("livenessProbe", probe, "If it fails the container is restarted.", INSIDE(in), NUMBER(10)),             \
+        OBJECT("readinessProbe", probe, "If it fails the pod gets no traffic.", INSIDE(in)),                           \
+        OBJECT("startupProbe", probe,                                                                                  \
+               "Until it succeeds the other probes wait; if it fails the container restarts.", INSIDE(in), NUMBER(22)),\
+        OBJECT("lifecycle", lifecycle, "Hooks after the start and before the stop.", INSIDE(in), NUMBER(12)),          \
         STRING("terminationMessagePath", "File whose text becomes the message of the ended container.",                \
-               DEFAULT("/dev/termination-log")),                                                                       \
-        STRING("terminationMessagePolicy", "File, or the end of the log if the file is empty and it failed.",          \
-               DEFAULT("File"), ONE_OF("File|FallbackToLogsOnError")),                                                 \
-        STRING("imagePullPolicy", "When to fetch the image. Always for the tag latest, else IfNotPresent.",            \
-               ONE_OF("Always|Never|IfNotPresent")),                                                                   \
-        OBJECT("securityContext", security_context, "Privileges."),                                                    \
-        BOOLEAN("stdin", "Keep standard input open for attach.", ZERO),                                                \
-        BOOLEAN("stdinOnce", "Close standard input after the first client has left.", ZERO),                           \
-        BOOLEAN("tty", "Give the program a terminal; needs stdin.", ZERO)
+               DEFAULT("/dev/termination-log"), INSIDE(in)),                                                           \
+        STRING("terminationMessagePolicy",                                                                             \
+               "File, or the end of the log if the file is empty and it failed.",                                      \
+               DEFAULT("File"), ONE_OF("File|FallbackToLogsOnError"), INSIDE(in), NUMBER(20)),                         \
+        STRING("imagePullPolicy",                                                                                      \
+               "When to fetch the image. Always for the tag latest, else IfNotPresent.",                               \
+               ONE_OF("Always|Never|IfNotPresent"), INSIDE(in), NUMBER(14)),                                           \
+        OBJECT("securityContext", security_context, "Privileges.", INSIDE(in)),                                        \
+        BOOLEAN("stdin", "Keep standard input open for attach.", ZERO, INSIDE(in)),                                    \
+        BOOLEAN("stdinOnce", "Close standard input after the first client has left.", ZERO, INSIDE(in)),               \
+        BOOLEAN("tty", "Give the program a terminal; needs stdin.", ZERO, INSIDE(in))
 
 SCHEMA(schema_container, "Container", "One program of a pod, run from an image.",
-    CONTAINER_ROWS);
+    CONTAINER_ROWS(0));
 
 SCHEMA(schema_ephemeral_container, "EphemeralContainer", "A container added to a running pod to look into it.",
-    CONTAINER_ROWS,
-    STRING("targetContainerName", "Container whose processes it sees."));
+    CONTAINER_ROWS(1),
+    STRING("targetContainerName", "Container whose processes it sees.", NUMBER(2)));

@@ -16,8 +16,8 @@
 SCHEMA_STATIC(cronjob_spec, "CronJobSpec", "When what is to be run.",
     STRING("schedule", "Minute, hour, day of the month, month, day of the week, as crontab has them (\"*/10 8-17 * * "
            "mon-fri\"), or @hourly, @daily, @weekly, @monthly, @yearly.", REQUIRED),
-    STRING("timeZone", "The place whose clock is meant (\"Europe/Berlin\"); absent: UTC."),
-    INT64("startingDeadlineSeconds", "A run that could not be begun in time is not begun later than this."),
+    STRING("timeZone", "The place whose clock is meant (\"Europe/Berlin\"); absent: UTC.", NUMBER(8)),
+    INT64("startingDeadlineSeconds", "A run that could not be begun in time is not begun later than this.", NUMBER(2)),
     STRING("concurrencyPolicy", "While a run goes on, Allow: the next begins beside it. Forbid: none does. Replace: it "
            "takes its place.", DEFAULT("Allow"), ONE_OF("Allow|Forbid|Replace")),
     BOOLEAN("suspend", "No run is begun.", DEFAULT("false")),
@@ -27,7 +27,7 @@ SCHEMA_STATIC(cronjob_spec, "CronJobSpec", "When what is to be run.",
 
 SCHEMA_STATIC(cronjob_status, "CronJobStatus", "What is known of the runs.",
     OBJECTS("active", schema_object_reference, "The runs that have not ended."),
-    TIME("lastScheduleTime", "The time that the last run was begun for."),
+    TIME("lastScheduleTime", "The time that the last run was begun for.", NUMBER(4)),
     TIME("lastSuccessfulTime", "When a run last succeeded."));
 
 SCHEMA_STATIC(cronjob, "CronJob", "Makes Jobs at times that a schedule names.",

@@ -18,24 +18,24 @@ SCHEMA_STATIC(strategy, "DaemonSetUpdateStrategy", "How old pods are exchanged f
     OBJECT("rollingUpdate", rolling_update, "Bounds, for RollingUpdate."));
 
 SCHEMA_STATIC(daemonset_spec, "DaemonSetSpec", "What pod each node is to have.",
-    SELECTOR_ROW,
+    SELECTOR_ROW(1),
     TEMPLATE_ROW,
     OBJECT("updateStrategy", strategy, "How pods are exchanged.", DEFAULT("{}")),
-    MIN_READY_ROW,
-    INT32("revisionHistoryLimit", "How many old templates are kept to go back to.", DEFAULT("10")));
+    MIN_READY_ROW(4),
+    INT32("revisionHistoryLimit", "How many old templates are kept to go back to.", DEFAULT("10"), NUMBER(6)));
 
 SCHEMA_STATIC(condition, "DaemonSetCondition", "One statement about the set.",
-    CONDITION_ROWS);
+    CONDITION_ROWS(3));
 
 SCHEMA_STATIC(status, "DaemonSetStatus", "What is known of the set.",
     INT32("currentNumberScheduled", "Nodes that have the pod and should."),
     INT32("numberMisscheduled", "Nodes that have the pod and should not."),
     INT32("desiredNumberScheduled", "Nodes that should have the pod."),
     INT32("numberReady", "Nodes that should have the pod, on which it is Ready."),
-    INT64("observedGeneration", "Generation of the spec that these numbers speak of."),
-    INT32("updatedNumberScheduled", "Nodes on which it is of the newest template."),
-    INT32("numberAvailable", "Nodes on which it has been Ready for minReadySeconds."),
-    INT32("numberUnavailable", "Nodes that should have it, on which it is not available."),
+    INT64("observedGeneration", "Generation of the spec that these numbers speak of.", ZERO),
+    INT32("updatedNumberScheduled", "Nodes on which it is of the newest template.", ZERO),
+    INT32("numberAvailable", "Nodes on which it has been Ready for minReadySeconds.", ZERO),
+    INT32("numberUnavailable", "Nodes that should have it, on which it is not available.", ZERO),
     INT32("collisionCount", "Counts clashes of names of ControllerRevisions."),
     OBJECTS("conditions", condition, "Statements about the set.", MERGE("type")));
 

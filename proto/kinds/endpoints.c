@@ -12,22 +12,26 @@
 #define ADDRESSES_MAX 100u  /* of one of them */
 
 /* clang-format off */
-SCHEMA(schema_endpoint_port, "EndpointPort", "A port that all the addresses have.",
-    STRING("name", "Name of the Service's port; unset if that has none."),
-    STRING("protocol", "TCP, UDP or SCTP.", DEFAULT("TCP"), ONE_OF("TCP|UDP|SCTP")),
-    INT32("port", "Its number."),
-    STRING("appProtocol", "What is spoken on it."));
+/* Two messages with the same fields. */
+#define PORT_ROWS(protocol_number, port_number)                                                                        \
+    STRING("name", "Name of the Service's port; unset if that has none."),                                             \
+        STRING("protocol", "TCP, UDP or SCTP.", DEFAULT("TCP"), ONE_OF("TCP|UDP|SCTP"), NUMBER(protocol_number)),      \
+        INT32("port", "Its number.", NUMBER(port_number)), STRING("appProtocol", "What is spoken on it.", NUMBER(4))
+SCHEMA_STATIC(subset_port, "EndpointPort", "A port that all the addresses have.",
+    PORT_ROWS(3, 2));
+SCHEMA_STATIC(slice_port, "EndpointPort", "A port that all the addresses have.",
+    PORT_ROWS(2, 3));
 
 SCHEMA_STATIC(endpoint_address, "EndpointAddress", "One address.",
     STRING("ip", "The address; never absent."),
-    STRING("hostname", "Name of the host, below the Service's."),
+    STRING("hostname", "Name of the host, below the Service's.", NUMBER(3)),
     STRING("nodeName", "The node that it is on.", KEY),
-    OBJECT("targetRef", schema_object_reference, "What is there: a pod."));
+    OBJECT("targetRef", schema_object_reference, "What is there: a pod.", NUMBER(2)));
 
 SCHEMA_STATIC(subset, "EndpointSubset", "Addresses that have the same ports.",
     OBJECTS("addresses", endpoint_address, "Those that take traffic."),
     OBJECTS("notReadyAddresses", endpoint_address, "Those that do not."),
-    OBJECTS("ports", schema_endpoint_port, "Their ports."));
+    OBJECTS("ports", subset_port, "Their ports."));
 
 SCHEMA_STATIC(endpoints, "Endpoints", "Where the Service of the same name leads. EndpointSlice says the same and more.",
     TYPE_META,
@@ -62,9 +66,9 @@ SCHEMA_STATIC(endpointslice, "EndpointSlice", "A part of the places that a Servi
     "ports, at most 100 if the masters write it. The label kubernetes.io/service-name says which Service.",
     TYPE_META,
     STRING("addressType", "What the addresses are: IPv4, IPv6 or FQDN. Cannot "
-           "change.", REQUIRED, ONE_OF("IPv4|IPv6|FQDN")),
-    OBJECTS("endpoints", endpoint, "The places."),
-    OBJECTS("ports", schema_endpoint_port, "Their ports; unset: none."));
+           "change.", REQUIRED, ONE_OF("IPv4|IPv6|FQDN"), NUMBER(4)),
+    OBJECTS("endpoints", endpoint, "The places.", NUMBER(2)),
+    OBJECTS("ports", slice_port, "Their ports; unset: none."));
 /* clang-format on */
 
 /* ---- Rules ---- */

@@ -9,8 +9,8 @@ SCHEMA_STATIC(event_source, "EventSource", "Who reported it.",
     STRING("host", "Node it runs on."));
 
 SCHEMA_STATIC(event_series, "EventSeries", "The event again and again.",
-    INT32("count", "How often so far."),
-    TIME("lastObservedTime", "When last."));
+    INT32("count", "How often so far.", ZERO),
+    TIME("lastObservedTime", "When last.", MICRO));
 
 SCHEMA_STATIC(event, "Event", "Something that happened to an object. Events are kept for a while only.",
     TYPE_META,
@@ -20,9 +20,9 @@ SCHEMA_STATIC(event, "Event", "Something that happened to an object. Events are 
     OBJECT("source", event_source, "Who reported it."),
     TIME("firstTimestamp", "When it happened first."),
     TIME("lastTimestamp", "When it happened last."),
-    INT32("count", "How often it happened."),
+    INT32("count", "How often it happened.", ZERO),
     STRING("type", "Normal or Warning."),
-    TIME("eventTime", "When it happened, to the microsecond."),
+    TIME("eventTime", "When it happened, to the microsecond.", MICRO),
     OBJECT("series", event_series, "Set if it goes on happening."),
     STRING("action", "What was done about the object."),
     OBJECT("related", schema_object_reference, "Another object that has to do with it."),

@@ -39,8 +39,8 @@ SCHEMA_STATIC(metric, "MetricSpec", "One thing that the number of pods follows."
     ANY("object", "A number that another object has.", REFUSED(OTHER_WHY)),
     ANY("pods", "A number that pods have.", REFUSED(OTHER_WHY)),
     OBJECT("resource", resource_source, "What pods use."),
-    OBJECT("containerResource", container_source, "What one container of each pod uses."),
-    ANY("external", "A number from elsewhere.", REFUSED(OTHER_WHY)));
+    OBJECT("containerResource", container_source, "What one container of each pod uses.", NUMBER(7)),
+    ANY("external", "A number from elsewhere.", REFUSED(OTHER_WHY), NUMBER(5)));
 
 SCHEMA_STATIC(policy, "HPAScalingPolicy", "How much may change in some time.",
     STRING("type", "Pods: so many. Percent: so many of a hundred.", REQUIRED, ONE_OF("Pods|Percent")),
@@ -49,11 +49,11 @@ SCHEMA_STATIC(policy, "HPAScalingPolicy", "How much may change in some time.",
 
 SCHEMA_STATIC(rules, "HPAScalingRules", "How fast it goes in one direction.",
     INT32("stabilizationWindowSeconds", "What was recommended in this time counts: the highest on the way down, the "
-          "lowest on the way up."),
+          "lowest on the way up.", NUMBER(3)),
     STRING("selectPolicy", "Max: the policy that allows most. Min: the least. Disabled: not at all.",
-           ONE_OF("Max|Min|Disabled")),
+           ONE_OF("Max|Min|Disabled"), NUMBER(1)),
     OBJECTS("policies", policy, "How much may change in some time."),
-    QUANTITY("tolerance", "Up to this part of the target nothing is done (0.1)."));
+    QUANTITY("tolerance", "Up to this part of the target nothing is done (0.1).", NUMBER(4)));
 
 SCHEMA_STATIC(behavior, "HorizontalPodAutoscalerBehavior", "How fast it goes.",
     OBJECT("scaleUp", rules, "On the way up."),
@@ -82,11 +82,11 @@ SCHEMA_STATIC(container_status, "ContainerResourceMetricStatus", "What one conta
 
 SCHEMA_STATIC(metric_status, "MetricStatus", "What one of the metrics is.",
     STRING("type", "Which of the others is set."),
-    ANY("object", "A number that another object has."),
-    ANY("pods", "A number that pods have."),
-    OBJECT("resource", resource_status, "What pods use."),
-    OBJECT("containerResource", container_status, "What one container of each pod uses."),
-    ANY("external", "A number from elsewhere."));
+    ANY("object", "A number that another object has.", NO_NUMBER),
+    ANY("pods", "A number that pods have.", NO_NUMBER),
+    OBJECT("resource", resource_status, "What pods use.", NUMBER(4)),
+    OBJECT("containerResource", container_status, "What one container of each pod uses.", NUMBER(7)),
+    ANY("external", "A number from elsewhere.", NO_NUMBER));
 
 SCHEMA_STATIC(condition, "HorizontalPodAutoscalerCondition", "One statement about the autoscaler.",
     STRING("type", "AbleToScale, ScalingActive or ScalingLimited."),
@@ -98,7 +98,7 @@ SCHEMA_STATIC(condition, "HorizontalPodAutoscalerCondition", "One statement abou
 SCHEMA_STATIC(hpa_status, "HorizontalPodAutoscalerStatus", "What is known of the autoscaler.",
     INT64("observedGeneration", "Generation of the spec that this speaks of."),
     TIME("lastScaleTime", "When it last changed the number of pods."),
-    INT32("currentReplicas", "How many pods the target is to have."),
+    INT32("currentReplicas", "How many pods the target is to have.", ZERO),
     INT32("desiredReplicas", "How many it should have."),
     OBJECTS("currentMetrics", metric_status, "What the metrics are."),
     OBJECTS("conditions", condition, "Statements about the autoscaler.", MERGE("type")));
@@ -489,8 +489,27 @@ static const struct column columns[] = {
     {.title = "AGE"},
 };
 
+/* clang-format off */
+SCHEMA_STATIC(v1_spec, "HorizontalPodAutoscalerSpec", "What is scaled, within what bounds.",
+    OBJECT("scaleTargetRef", target_ref, "What is scaled.", REQUIRED),
+    INT32("minReplicas", "There are never fewer pods."),
+    INT32("maxReplicas", "There are never more pods.", REQUIRED),
+    INT32("targetCPUUtilizationPercentage", "What pods are to use of the cpu that they request, in percent."));
+SCHEMA_STATIC(v1_state, "HorizontalPodAutoscalerStatus", "What is known of the autoscaler.",
+    INT64("observedGeneration", "Generation of the spec that this speaks of."),
+    TIME("lastScaleTime", "When it last changed the number of pods."),
+    INT32("currentReplicas", "Pods there are."),
+    INT32("desiredReplicas", "Pods there should be."),
+    INT32("currentCPUUtilizationPercentage", "What pods use of the cpu that they request, in percent."));
+SCHEMA_STATIC(v1_hpa, "HorizontalPodAutoscaler", "As many pods as what they use of the cpu asks for; in autoscaling/v2 "
+              "other metrics count as well.",
+    TYPE_META,
+    OBJECT("spec", v1_spec, "What is scaled, within what bounds."),
+    OBJECT("status", v1_state, "What is known of the autoscaler.", .flags = FIELD_STATUS));
+/* clang-format on */
+
 static const struct kind_version versions[] = {
-    {"autoscaling/v1", v1_up, v1_down, .read_only = false},
+    {"autoscaling/v1", v1_up, v1_down, .read_only = false, .schema = &v1_hpa},
     {"autoscaling/v2beta2", NULL, NULL, .read_only = true},
     {"autoscaling/v2beta1", v2beta1_up, NULL, .read_only = true},
     {0},

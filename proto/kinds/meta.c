@@ -4,11 +4,11 @@
 /* clang-format off */
 
 SCHEMA_STATIC(owner_reference, "OwnerReference", "Another object that this one belongs to and dies with.",
-    STRING("apiVersion", "Group and version of the owner's kind.", REQUIRED),
-    STRING("kind", "Kind of the owner.", REQUIRED_KEY),
-    STRING("name", "Name of the owner.", REQUIRED_KEY),
+    STRING("apiVersion", "Group and version of the owner's kind.", REQUIRED, NUMBER(5)),
+    STRING("kind", "Kind of the owner.", REQUIRED_KEY, NUMBER(1)),
+    STRING("name", "Name of the owner.", REQUIRED_KEY, NUMBER(3)),
     STRING("uid", "Identity of the owner; a new object under the same name is another owner.", REQUIRED_KEY),
-    BOOLEAN("controller", "True for the one owner that manages this object."),
+    BOOLEAN("controller", "True for the one owner that manages this object.", NUMBER(6)),
     BOOLEAN("blockOwnerDeletion", "In a foreground deletion the owner waits until this object is gone."));
 
 SCHEMA_STATIC(managed_fields, "ManagedFieldsEntry", "Which fields a client has set. Kept as written.",
@@ -16,7 +16,7 @@ SCHEMA_STATIC(managed_fields, "ManagedFieldsEntry", "Which fields a client has s
     STRING("operation", "How the fields were set: Apply or Update."),
     STRING("apiVersion", "Version that the field names are written in."),
     TIME("time", "When the entry last changed."),
-    STRING("fieldsType", "Form of fieldsV1."),
+    STRING("fieldsType", "Form of fieldsV1.", NUMBER(6)),
     ANY("fieldsV1", "The set of fields."),
     STRING("subresource", "Part of the object that was written, such as status."));
 
@@ -28,7 +28,7 @@ SCHEMA(schema_object_meta, "ObjectMeta", "Name, labels and bookkeeping of an obj
     STRING("uid", "Identity of this very object, given by the masters, never used again.", READONLY),
     STRING("resourceVersion", "Revision of the last change. Sent along with a change, it makes the change fail if "
            "somebody else was faster."),
-    INT64("generation", "Counts the changes of spec.", READONLY),
+    INT64("generation", "Counts the changes of spec.", .flags = FIELD_READONLY | FIELD_ZERO),
     TIME("creationTimestamp", "When the object was made.", READONLY),
     TIME("deletionTimestamp", "When the object is to be gone; set by a delete that has to wait.", READONLY),
     INT64("deletionGracePeriodSeconds", "Seconds the object was given to end well.", READONLY),
@@ -36,7 +36,7 @@ SCHEMA(schema_object_meta, "ObjectMeta", "Name, labels and bookkeeping of an obj
     STRING_MAP("annotations", "Free text by key for tools and people; not used to select."),
     OBJECTS("ownerReferences", owner_reference, "Objects this one belongs to.", MERGE("uid")),
     STRINGS("finalizers", "Who must agree before the object is really removed.", .flags = FIELD_SET),
-    OBJECTS("managedFields", managed_fields, "Which client set which fields."));
+    OBJECTS("managedFields", managed_fields, "Which client set which fields.", NUMBER(17)));
 
 SCHEMA_STATIC(selector_requirement, "LabelSelectorRequirement", "One condition on a label.",
     STRING("key", "Key of the label.", REQUIRED),

@@ -8,7 +8,7 @@ SCHEMA_STATIC(namespace_spec, "NamespaceSpec", "What the namespace is to be.",
 SCHEMA_STATIC(namespace_condition, "NamespaceCondition", "One statement about the namespace.",
     STRING("type", "What it is about."),
     STRING("status", "True, False or Unknown."),
-    TIME("lastTransitionTime", "When status last changed."),
+    TIME("lastTransitionTime", "When status last changed.", NUMBER(4)),
     STRING("reason", "Why, in one word."),
     STRING("message", "Why, for people."));
 

@@ -18,16 +18,16 @@ SCHEMA_STATIC(config_map_source, "ConfigMapNodeConfigSource", "Not used any more
     STRING("kubeletConfigKey", "Key of the configuration."));
 
 SCHEMA_STATIC(config_source, "NodeConfigSource", "Not used any more.",
-    OBJECT("configMap", config_map_source, "Not used any more."));
+    OBJECT("configMap", config_map_source, "Not used any more.", NUMBER(2)));
 
 SCHEMA_STATIC(node_spec, "NodeSpec", "What the node is to be.",
     STRING("podCIDR", "Range of addresses for pods of the node. Cannot change once set."),
-    STRINGS("podCIDRs", "All ranges; the first one is podCIDR.", .flags = FIELD_SET),
-    STRING("providerID", "Identity of the machine at its provider."),
+    STRINGS("podCIDRs", "All ranges; the first one is podCIDR.", .flags = FIELD_SET, NUMBER(7)),
+    STRING("providerID", "Identity of the machine at its provider.", NUMBER(3)),
     BOOLEAN("unschedulable", "No new pods are put on the node (cordon).", ZERO),
     OBJECTS("taints", taint, "Taints of the node."),
     OBJECT("configSource", config_source, "Not used any more.", WARNED("not used any more")),
-    STRING("externalID", "Not used any more.", WARNED("not used any more")));
+    STRING("externalID", "Not used any more.", WARNED("not used any more"), NUMBER(2)));
 
 SCHEMA_STATIC(node_condition, "NodeCondition", "One statement about the node.",
     STRING("type", "What it is about: Ready, MemoryPressure, DiskPressure, PIDPressure, or another."),
@@ -65,7 +65,7 @@ SCHEMA_STATIC(node_info, "NodeSystemInfo", "What the node is made of.",
 
 SCHEMA_STATIC(container_image, "ContainerImage", "An image on the node.",
     STRINGS("names", "Names it is known by."),
-    INT64("sizeBytes", "Its size."));
+    INT64("sizeBytes", "Its size.", ZERO));
 
 SCHEMA_STATIC(attached_volume, "AttachedVolume", "A volume attached to the node.",
     STRING("name", "Name of the volume."),

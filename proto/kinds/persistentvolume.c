@@ -6,7 +6,7 @@
 #include "proto/schema/release.h"
 
 #define SOURCE_WHY "no node can mount it, and pods would wait for it for ever; local, hostPath and nfs can be mounted"
-#define FOREIGN(n) ANY(n, "A volume of others.", REFUSED(SOURCE_WHY))
+#define FOREIGN(n) ANY(n, "A volume of others.", REFUSED(SOURCE_WHY), INSIDE(2))
 
 /* clang-format off */
 SCHEMA_STATIC(local_source, "LocalVolumeSource", "A directory of one node.",
@@ -21,9 +21,9 @@ SCHEMA_STATIC(volume_spec, "PersistentVolumeSpec", "What the volume is.",
     FOREIGN("gcePersistentDisk"),
     FOREIGN("awsElasticBlockStore"),
     OBJECT("hostPath", volume_schema_host_path, "A directory of whichever node the pod runs on; for one node, or for "
-           "what all nodes have alike."),
+           "what all nodes have alike.", INSIDE(2)),
     FOREIGN("glusterfs"),
-    OBJECT("nfs", volume_schema_nfs, "A directory of an NFS server."),
+    OBJECT("nfs", volume_schema_nfs, "A directory of an NFS server.", INSIDE(2)),
     FOREIGN("rbd"),
     FOREIGN("iscsi"),
     FOREIGN("cinder"),
@@ -38,7 +38,7 @@ SCHEMA_STATIC(volume_spec, "PersistentVolumeSpec", "What the volume is.",
     FOREIGN("photonPersistentDisk"),
     FOREIGN("portworxVolume"),
     FOREIGN("scaleIO"),
-    OBJECT("local", local_source, "A directory of one node, which nodeAffinity names."),
+    OBJECT("local", local_source, "A directory of one node, which nodeAffinity names.", INSIDE(2)),
     FOREIGN("storageos"),
     FOREIGN("csi"),
     STRINGS("accessModes", "How many nodes may mount it, and how.", ONE_OF(ACCESS_MODES)),

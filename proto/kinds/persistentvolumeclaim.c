@@ -22,7 +22,7 @@ SCHEMA_STATIC(claim_status, "PersistentVolumeClaimStatus", "What is known of the
     QUANTITY_MAP("capacity", "Size of its volume."),
     OBJECTS("conditions", claim_condition, "Statements about the claim.", MERGE("type")),
     QUANTITY_MAP("allocatedResources", "The size that an expansion leads to."),
-    STRING_MAP("allocatedResourceStatuses", "How far the expansion is."),
+    STRING_MAP("allocatedResourceStatuses", "How far the expansion is.", NUMBER(7)),
     STRING("currentVolumeAttributesClassName", "Class of the attributes that the volume has."),
     OBJECT("modifyVolumeStatus", modify_status, "A change of attributes that is under way."));
 

@@ -12,7 +12,7 @@
 SCHEMA_STATIC(budget_condition, "Condition", "One thing that is said of the budget's state.",
     STRING("type", "What it is about."),
     STRING("status", "True, False or Unknown."),
-    INT64("observedGeneration", "The generation of spec that it is about."),
+    INT64("observedGeneration", "The generation of spec that it is about.", ZERO),
     TIME("lastTransitionTime", "When status last changed."),
     STRING("reason", "Why, in one word."),
     STRING("message", "Why, for people."));
@@ -28,7 +28,7 @@ SCHEMA_STATIC(budget_spec, "PodDisruptionBudgetSpec", "Which pods, and how many 
            "as well): if enough others are healthy. AlwaysAllow: all.", ONE_OF("IfHealthyBudget|AlwaysAllow")));
 
 SCHEMA_STATIC(budget_status, "PodDisruptionBudgetStatus", "What was counted.",
-    INT64("observedGeneration", "The generation of spec that it is about.", READONLY),
+    INT64("observedGeneration", "The generation of spec that it is about.", .flags = FIELD_READONLY | FIELD_ZERO),
     ROW("disruptedPods", FIELD_TIME, "Pods that somebody is about to delete, and since when; they count as missing for "
         "two minutes. Empty as a rule: an eviction deletes its pod in the same step.", .shape = SHAPE_MAP),
     INT32("disruptionsAllowed", "How many healthy pods may be evicted now."),

@@ -7,20 +7,20 @@
 /* clang-format off */
 SCHEMA_STATIC(controller_spec, "ReplicationControllerSpec", "How many pods of what sort.",
     REPLICAS_ROW,
-    MIN_READY_ROW,
-    STRING_MAP("selector", "Labels of the pods that count; those of the template, if it is left out."),
+    MIN_READY_ROW(4),
+    STRING_MAP("selector", "Labels of the pods that count; those of the template, if it is left out.", NUMBER(2)),
     TEMPLATE_ROW);
 
 SCHEMA_STATIC(controller_condition, "ReplicationControllerCondition", "One statement about the controller.",
-    CONDITION_ROWS);
+    CONDITION_ROWS(3));
 
 SCHEMA_STATIC(controller_status, "ReplicationControllerStatus", "What is known of the controller.",
     INT32("replicas", "Pods there are."),
-    INT32("fullyLabeledReplicas", "Pods that have all labels of the template."),
-    INT32("readyReplicas", "Pods that are Ready."),
-    INT32("availableReplicas", "Pods that have been Ready for minReadySeconds."),
-    INT64("observedGeneration", "Generation of the spec that these numbers speak of."),
-    OBJECTS("conditions", controller_condition, "Statements about the controller.", MERGE("type")));
+    INT32("fullyLabeledReplicas", "Pods that have all labels of the template.", ZERO),
+    INT32("readyReplicas", "Pods that are Ready.", NUMBER(4), ZERO),
+    INT32("availableReplicas", "Pods that have been Ready for minReadySeconds.", ZERO),
+    INT64("observedGeneration", "Generation of the spec that these numbers speak of.", NUMBER(3), ZERO),
+    OBJECTS("conditions", controller_condition, "Statements about the controller.", MERGE("type"), NUMBER(6)));
 
 SCHEMA_STATIC(replicationcontroller, "ReplicationController",
     "Keeps a number of like pods running. What a Deployment with its ReplicaSets does took its place.",

@@ -12,8 +12,8 @@
 SCHEMA_STATIC(service_port, "ServicePort", "A port of the service.",
     STRING("name", "Its name; needed if there are several. A DNS label."),
     STRING("protocol", "TCP, UDP or SCTP.", DEFAULT("TCP"), ONE_OF("TCP|UDP|SCTP")),
-    STRING("appProtocol", "What is spoken on it, for people and tools."),
-    INT32("port", "The port at the service's address.", REQUIRED),
+    STRING("appProtocol", "What is spoken on it, for people and tools.", NUMBER(6)),
+    INT32("port", "The port at the service's address.", REQUIRED, NUMBER(3)),
     INT_OR_STRING("targetPort", "Port of the pods: a number, or the name of a container's port, which may be another "
                   "number in each pod."),
     INT32("nodePort", "Port on every node, for NodePort and LoadBalancer. Chosen by the masters if it is not "
@@ -31,15 +31,15 @@ SCHEMA_STATIC(service_spec, "ServiceSpec", "What the service is to be.",
                "(EndpointSlice)."),
     STRING("clusterIP", "Its address in the cluster, of serviceSubnet; None for a service without one (headless). "
            "Cannot change."),
-    STRINGS("clusterIPs", "The same as a list of one."),
+    STRINGS("clusterIPs", "The same as a list of one.", NUMBER(18)),
     STRING("type", "ClusterIP: reached inside the cluster. NodePort: also at a port of every node. LoadBalancer: "
            "also at an "
            "address from outside. ExternalName: a name for a host elsewhere.",
-           DEFAULT("ClusterIP"), ONE_OF("ExternalName|ClusterIP|NodePort|LoadBalancer")),
+           DEFAULT("ClusterIP"), ONE_OF("ExternalName|ClusterIP|NodePort|LoadBalancer"), NUMBER(4)),
     STRINGS("externalIPs", "Further addresses, for which somebody else brings the traffic to the "
             "nodes."),
     STRING("sessionAffinity", "ClientIP: connections of one address go to the same "
-           "pod.", DEFAULT("None"), ONE_OF("ClientIP|None")),
+           "pod.", DEFAULT("None"), ONE_OF("ClientIP|None"), NUMBER(7)),
     STRING("loadBalancerIP", "The address that a LoadBalancer should get, if it is free."),
     STRINGS("loadBalancerSourceRanges", "Who may use the address of a LoadBalancer, as ranges; unset: "
             "everybody."),
@@ -51,10 +51,10 @@ SCHEMA_STATIC(service_spec, "ServiceSpec", "What the service is to be.",
     BOOLEAN("publishNotReadyAddresses", "Pods count as ready whether they are or not: for peers that look for "
             "each other.", ZERO),
     OBJECT("sessionAffinityConfig", affinity_config, "How clients stay with their pods."),
-    STRINGS("ipFamilies", "Families of its addresses: IPv4."),
+    STRINGS("ipFamilies", "Families of its addresses: IPv4.", NUMBER(19)),
     STRING("ipFamilyPolicy", "How many families: SingleStack, and PreferDualStack is taken for it.",
-           ONE_OF("SingleStack|PreferDualStack|RequireDualStack")),
-    BOOLEAN("allocateLoadBalancerNodePorts", "For LoadBalancer: whether it gets node ports."),
+           ONE_OF("SingleStack|PreferDualStack|RequireDualStack"), NUMBER(17)),
+    BOOLEAN("allocateLoadBalancerNodePorts", "For LoadBalancer: whether it gets node ports.", NUMBER(20)),
     STRING("loadBalancerClass", "For LoadBalancer: who serves it; with a class, Reeve does not."),
     STRING("internalTrafficPolicy", "Local: what comes from a pod stays on its "
            "node.", ONE_OF("Cluster|Local")),
@@ -78,7 +78,7 @@ SCHEMA_STATIC(load_balancer, "LoadBalancerStatus", "Where the service is reached
 SCHEMA_STATIC(condition, "Condition", "One statement about the service.",
     STRING("type", "What it is about."),
     STRING("status", "True, False or Unknown."),
-    INT64("observedGeneration", "Generation of the spec that it speaks of."),
+    INT64("observedGeneration", "Generation of the spec that it speaks of.", ZERO),
     TIME("lastTransitionTime", "When status last changed."),
     STRING("reason", "Why, in one word."),
     STRING("message", "Why, for people."));

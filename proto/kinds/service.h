@@ -22,7 +22,6 @@ void service_describe(struct buf *out, const struct object *o, const struct desc
 void endpoints_describe(struct buf *out, const struct object *o, const struct describe_context *c);
 #define LABEL_SERVICE_NAME "kubernetes.io/service-name" /* of an EndpointSlice: the Service that it belongs to */
 
-extern const struct schema schema_endpoint_port; /* endpoints.c */
 /* An IPv4 address that a pod or a host can have: not 0.0.0.0, nor of loopback or of one link alone. */
 void check_endpoint_ip(struct errlist *l, const struct value *v, const struct fpath *p);
 /* Ports of Endpoints and EndpointSlices. numbered: each has a number and, if there are several, a name. */

@@ -25,7 +25,7 @@ SCHEMA_STATIC(ordinals, "StatefulSetOrdinals", "The numbers of pods.",
 
 SCHEMA_STATIC(statefulset_spec, "StatefulSetSpec", "What pods there are to be, and how to get there.",
     REPLICAS_ROW,
-    SELECTOR_ROW,
+    SELECTOR_ROW(2),
     TEMPLATE_ROW,
     OBJECTS("volumeClaimTemplates", schema_claim,
             "Claims that each pod has for itself: NAME-SET-ORDINAL. Cannot change."),
@@ -34,22 +34,22 @@ SCHEMA_STATIC(statefulset_spec, "StatefulSetSpec", "What pods there are to be, a
            "once. Cannot change.", DEFAULT("OrderedReady"), ONE_OF("OrderedReady|Parallel")),
     OBJECT("updateStrategy", strategy, "How pods are exchanged.", DEFAULT("{}")),
     INT32("revisionHistoryLimit", "How many old templates are kept to go back to.", DEFAULT("10")),
-    MIN_READY_ROW,
+    MIN_READY_ROW(9),
     OBJECT("persistentVolumeClaimRetentionPolicy", retention, "What becomes of claims.", DEFAULT("{}")),
     OBJECT("ordinals", ordinals, "The numbers of pods."));
 
 SCHEMA_STATIC(condition, "StatefulSetCondition", "One statement about the set.",
-    CONDITION_ROWS);
+    CONDITION_ROWS(3));
 
 SCHEMA_STATIC(status, "StatefulSetStatus", "What is known of the set.",
-    INT64("observedGeneration", "Generation of the spec that these numbers speak of."),
+    INT64("observedGeneration", "Generation of the spec that these numbers speak of.", ZERO),
     INT32("replicas", "Pods there are."),
-    INT32("readyReplicas", "Pods that are Ready."),
-    INT32("currentReplicas", "Pods of the template that the set had before the update."),
-    INT32("updatedReplicas", "Pods of the newest template."),
+    INT32("readyReplicas", "Pods that are Ready.", ZERO),
+    INT32("currentReplicas", "Pods of the template that the set had before the update.", ZERO),
+    INT32("updatedReplicas", "Pods of the newest template.", ZERO),
     STRING("currentRevision", "The ControllerRevision before the update."),
     STRING("updateRevision", "The newest ControllerRevision."),
-    INT32("collisionCount", "Counts clashes of names of ControllerRevisions."),
+    INT32("collisionCount", "Counts clashes of names of ControllerRevisions.", NUMBER(9)),
     OBJECTS("conditions", condition, "Statements about the set.", MERGE("type")),
     INT32("availableReplicas", "Pods that have been Ready for minReadySeconds."));
 

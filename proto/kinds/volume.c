@@ -1,7 +1,7 @@
 /* Volumes of a pod: the table of their sources (volumes.h), and the rules of all of them. */
 #include "proto/kinds/volumes.h"
 
-#define VOLUME_FIELD(member, name, ...) OBJECT(#member, volume_schema_##name, __VA_ARGS__),
+#define VOLUME_FIELD(member, name, ...) OBJECT(#member, volume_schema_##name, __VA_ARGS__, INSIDE(2)),
 #define VOLUME_PART(member, name, ...)  {#member, &volume_source_##name},
 /* clang-format off */
 SCHEMA(schema_volume, "Volume", "A directory (or device) that containers of the pod can mount; exactly one source.",

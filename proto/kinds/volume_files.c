@@ -12,7 +12,7 @@ SCHEMA_STATIC(key_to_path, "KeyToPath", "Puts one entry under a path.",
     INT32("mode", "Permission bits of this file."));
 
 SCHEMA(volume_schema_config_map, "ConfigMapVolumeSource", "Entries of a ConfigMap as files; they follow its changes.",
-    STRING("name", "Name of the ConfigMap.", KEY),
+    STRING("name", "Name of the ConfigMap.", KEY, INSIDE(1)),
     OBJECTS("items", key_to_path, "Which entries, and where; all under their keys if not given."),
     DEFAULT_MODE,
     BOOLEAN("optional", "Go on if the ConfigMap or a key is missing."));
@@ -34,9 +34,9 @@ SCHEMA(volume_schema_downward, "DownwardAPIVolumeSource", "Facts about the pod a
     DEFAULT_MODE);
 
 SCHEMA_STATIC(object_projection, "ConfigMapProjection", "Entries of a ConfigMap or Secret.",
-    STRING("name", "Name of the object.", KEY),
+    STRING("name", "Name of the object.", KEY, INSIDE(1)),
     OBJECTS("items", key_to_path, "Which entries, and where; all under their keys if not given."),
-    BOOLEAN("optional", "Go on if the object or a key is missing."));
+    BOOLEAN("optional", "Go on if the object or a key is missing.", NUMBER(4)));
 
 SCHEMA_STATIC(downward_projection, "DownwardAPIProjection", "Facts about the pod.",
     OBJECTS("items", downward_file, "The files."));
@@ -50,8 +50,8 @@ SCHEMA_STATIC(bundle_projection, "ClusterTrustBundleProjection", "Certificates t
     STRING("name", "One bundle by name."),
     STRING("signerName", "Or all bundles of a signer."),
     OBJECT("labelSelector", schema_label_selector, "Which of the signer's bundles."),
-    BOOLEAN("optional", "Go on if there is none."),
-    STRING("path", "Relative path of the file.", REQUIRED));
+    BOOLEAN("optional", "Go on if there is none.", NUMBER(5)),
+    STRING("path", "Relative path of the file.", REQUIRED, NUMBER(4)));
 
 SCHEMA_STATIC(projection, "VolumeProjection", "One part of a projected volume; exactly one source.",
     OBJECT("secret", object_projection, "Entries of a Secret."),

@@ -8,7 +8,7 @@
 
 #define FS_TYPE(...) STRING("fsType", "File system to mount, such as ext4.", ##__VA_ARGS__)
 #define READ_ONLY    BOOLEAN("readOnly", "Mount it read-only.", ZERO)
-#define SECRET_REF   OBJECT("secretRef", schema_local_reference, "Secret with the credentials.")
+#define SECRET_REF(...) OBJECT("secretRef", schema_local_reference, "Secret with the credentials.", ##__VA_ARGS__)
 
 SCHEMA(volume_schema_gce_disk, "GCEPersistentDiskVolumeSource", "A disk of Google's cloud.",
     STRING("pdName", "Name of the disk.", REQUIRED),
@@ -37,9 +37,9 @@ SCHEMA(volume_schema_iscsi, "ISCSIVolumeSource", "An iSCSI disk.",
     READ_ONLY,
     STRINGS("portals", "Further portals."),
     BOOLEAN("chapAuthDiscovery", "Authenticate the discovery.", ZERO),
-    BOOLEAN("chapAuthSession", "Authenticate the session.", ZERO),
-    SECRET_REF,
-    STRING("initiatorName", "Name of the initiator."));
+    BOOLEAN("chapAuthSession", "Authenticate the session.", ZERO, NUMBER(11)),
+    SECRET_REF(NUMBER(10)),
+    STRING("initiatorName", "Name of the initiator.", NUMBER(12)));
 
 SCHEMA(volume_schema_glusterfs, "GlusterfsVolumeSource", "A Gluster volume.",
     STRING("endpoints", "Endpoints object with the servers.", REQUIRED),
@@ -53,13 +53,13 @@ SCHEMA(volume_schema_rbd, "RBDVolumeSource", "A Ceph block device.",
     STRING("pool", "Pool of the image.", DEFAULT("rbd")),
     STRING("user", "Ceph user.", DEFAULT("admin")),
     STRING("keyring", "Path of the user's key.", DEFAULT("/etc/ceph/keyring")),
-    SECRET_REF,
+    SECRET_REF(),
     READ_ONLY);
 
 SCHEMA(volume_schema_flex, "FlexVolumeSource", "A volume made by a program on the node.",
     STRING("driver", "Name of the driver.", REQUIRED),
     FS_TYPE(),
-    SECRET_REF,
+    SECRET_REF(),
     READ_ONLY,
     STRING_MAP("options", "Settings for the driver."));
 
@@ -67,14 +67,14 @@ SCHEMA(volume_schema_cinder, "CinderVolumeSource", "A disk of OpenStack.",
     STRING("volumeID", "Identity of the disk.", REQUIRED),
     FS_TYPE(),
     READ_ONLY,
-    SECRET_REF);
+    SECRET_REF());
 
 SCHEMA(volume_schema_cephfs, "CephFSVolumeSource", "A Ceph file system.",
     STRINGS("monitors", "Addresses of the monitors.", REQUIRED),
     STRING("path", "Path inside it."),
     STRING("user", "Ceph user."),
     STRING("secretFile", "Path of the user's key on the node."),
-    SECRET_REF,
+    SECRET_REF(),
     READ_ONLY);
 
 SCHEMA(volume_schema_flocker, "FlockerVolumeSource", "A Flocker dataset.",
@@ -142,11 +142,11 @@ SCHEMA(volume_schema_storageos, "StorageOSVolumeSource", "A StorageOS volume.",
     STRING("volumeNamespace", "Namespace inside StorageOS."),
     FS_TYPE(),
     READ_ONLY,
-    SECRET_REF);
+    SECRET_REF());
 
 SCHEMA(volume_schema_csi, "CSIVolumeSource", "A volume that a CSI driver makes for the pod.",
     STRING("driver", "Name of the driver.", REQUIRED),
-    READ_ONLY,
+    BOOLEAN("readOnly", "Mount it read-only."),
     FS_TYPE(),
     STRING_MAP("volumeAttributes", "Settings for the driver."),
     OBJECT("nodePublishSecretRef", schema_local_reference, "Secret handed to the driver."));

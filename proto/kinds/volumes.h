@@ -8,7 +8,7 @@
 
 #define VOLUME_MOUNT_WHY "the volume cannot be mounted, and the pod would wait for it for ever"
 
-/* X(MEMBER, NAME, doc[, state]), in canonical order: a new one goes to the end. */
+/* X(MEMBER, NAME, doc[, number][, state]), in canonical order: a new one goes to the end. */
 /* clang-format off */
 #define VOLUME_SOURCES(X) \
     X(hostPath, host_path, "A file or directory of the node.") \
@@ -34,10 +34,10 @@
     X(quobyte, quobyte, "A Quobyte volume.", REFUSED(VOLUME_MOUNT_WHY)) \
     X(azureDisk, azure_disk, "A disk of Microsoft's cloud.", REFUSED(VOLUME_MOUNT_WHY)) \
     X(photonPersistentDisk, photon_disk, "A disk of Photon.", REFUSED(VOLUME_MOUNT_WHY)) \
-    X(projected, projected, "Several sources in one directory.") \
-    X(portworxVolume, portworx, "A Portworx volume.", REFUSED(VOLUME_MOUNT_WHY)) \
+    X(projected, projected, "Several sources in one directory.", NUMBER(26)) \
+    X(portworxVolume, portworx, "A Portworx volume.", NUMBER(24), REFUSED(VOLUME_MOUNT_WHY)) \
     X(scaleIO, scaleio, "A ScaleIO volume.", REFUSED(VOLUME_MOUNT_WHY)) \
-    X(storageos, storageos, "A StorageOS volume.", REFUSED(VOLUME_MOUNT_WHY)) \
+    X(storageos, storageos, "A StorageOS volume.", NUMBER(27), REFUSED(VOLUME_MOUNT_WHY)) \
     X(csi, csi, "A volume made by a CSI driver.", REFUSED(VOLUME_MOUNT_WHY)) \
     X(ephemeral, ephemeral, "A claim made for the pod.") \
     X(image, image, "The files of an image, read-only.", REFUSED(VOLUME_MOUNT_WHY))

@@ -4,20 +4,20 @@
 /* clang-format off */
 SCHEMA_STATIC(replicaset_spec, "ReplicaSetSpec", "How many pods of what sort.",
     REPLICAS_ROW,
-    MIN_READY_ROW,
-    SELECTOR_ROW,
+    MIN_READY_ROW(4),
+    SELECTOR_ROW(2),
     TEMPLATE_ROW);
 
 SCHEMA_STATIC(replicaset_condition, "ReplicaSetCondition", "One statement about the set.",
-    CONDITION_ROWS);
+    CONDITION_ROWS(3));
 
 SCHEMA_STATIC(replicaset_status, "ReplicaSetStatus", "What is known of the set.",
     INT32("replicas", "Pods there are."),
-    INT32("fullyLabeledReplicas", "Pods that have all labels of the template."),
-    INT32("readyReplicas", "Pods that are Ready."),
-    INT32("availableReplicas", "Pods that have been Ready for minReadySeconds."),
-    INT64("observedGeneration", "Generation of the spec that these numbers speak of."),
-    OBJECTS("conditions", replicaset_condition, "Statements about the set.", MERGE("type")),
+    INT32("fullyLabeledReplicas", "Pods that have all labels of the template.", ZERO),
+    INT32("readyReplicas", "Pods that are Ready.", NUMBER(4), ZERO),
+    INT32("availableReplicas", "Pods that have been Ready for minReadySeconds.", ZERO),
+    INT64("observedGeneration", "Generation of the spec that these numbers speak of.", NUMBER(3), ZERO),
+    OBJECTS("conditions", replicaset_condition, "Statements about the set.", MERGE("type"), NUMBER(6)),
     INT32("terminatingReplicas", "Pods that are on their way out."));
 
 SCHEMA_STATIC(replicaset, "ReplicaSet", "Keeps a number of like pods running. Usually made by a Deployment.",
@@ -38,27 +38,28 @@ SCHEMA_STATIC(strategy, "DeploymentStrategy", "How old pods are exchanged for ne
 
 SCHEMA_STATIC(deployment_spec, "DeploymentSpec", "What pods there are to be, and how to get there.",
     REPLICAS_ROW,
-    SELECTOR_ROW,
+    SELECTOR_ROW(2),
     TEMPLATE_ROW,
     OBJECT("strategy", strategy, "How pods are exchanged.", .flags = FIELD_RETAIN_KEYS, DEFAULT("{}")),
-    MIN_READY_ROW,
+    MIN_READY_ROW(5),
     INT32("revisionHistoryLimit", "How many old ReplicaSets are kept to go back to.", DEFAULT("10")),
     BOOLEAN("paused", "Changes of the template wait.", ZERO),
-    INT32("progressDeadlineSeconds", "Without progress for this long the rollout counts as failed.", DEFAULT("600")));
+    INT32("progressDeadlineSeconds", "Without progress for this long the rollout counts as failed.", DEFAULT("600"),
+          NUMBER(9)));
 
 SCHEMA_STATIC(deployment_condition, "DeploymentCondition", "One statement about the deployment.",
-    CONDITION_ROWS,
-    TIME("lastUpdateTime", "When it was last confirmed."));
+    CONDITION_ROWS(7),
+    TIME("lastUpdateTime", "When it was last confirmed.", NUMBER(6)));
 
 SCHEMA_STATIC(deployment_status, "DeploymentStatus", "What is known of the deployment.",
-    INT64("observedGeneration", "Generation of the spec that these numbers speak of."),
-    INT32("replicas", "Pods there are."),
-    INT32("updatedReplicas", "Pods of the newest template."),
-    INT32("readyReplicas", "Pods that are Ready."),
-    INT32("availableReplicas", "Pods that have been Ready for minReadySeconds."),
-    INT32("unavailableReplicas", "Pods that are still missing."),
+    INT64("observedGeneration", "Generation of the spec that these numbers speak of.", ZERO),
+    INT32("replicas", "Pods there are.", ZERO),
+    INT32("updatedReplicas", "Pods of the newest template.", ZERO),
+    INT32("readyReplicas", "Pods that are Ready.", NUMBER(7), ZERO),
+    INT32("availableReplicas", "Pods that have been Ready for minReadySeconds.", NUMBER(4), ZERO),
+    INT32("unavailableReplicas", "Pods that are still missing.", ZERO),
     OBJECTS("conditions", deployment_condition, "Statements: Available, Progressing, ReplicaFailure.", MERGE("type")),
-    INT32("collisionCount", "Counts clashes of names of ReplicaSets."),
+    INT32("collisionCount", "Counts clashes of names of ReplicaSets.", NUMBER(8)),
     INT32("terminatingReplicas", "Pods that are on their way out."));
 
 SCHEMA_STATIC(deployment, "Deployment",

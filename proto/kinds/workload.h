@@ -5,21 +5,23 @@
 
 #include "proto/kinds/kinds.h"
 
-/* ---- Rows ---- */
+/* ---- Rows; (n): with this number in the message ---- */
 
 /* clang-format off */
 #define TEMPLATE_ROW OBJECT("template", schema_pod_template, "The pods to be made.", REQUIRED)
-#define SELECTOR_ROW                                                                                                   \
+#define SELECTOR_ROW(n)                                                                                                \
     OBJECT("selector", schema_label_selector,                                                                          \
            "Which pods count. Must match the template's labels. "                                                      \
            "Cannot change.",                                                                                           \
-           REQUIRED)
-#define REPLICAS_ROW  INT32("replicas", "How many pods there should be.", DEFAULT("1"))
-#define MIN_READY_ROW INT32("minReadySeconds", "A new pod must be Ready this long to count as available.", ZERO)
-#define CONDITION_ROWS                                                                                                 \
+           REQUIRED, NUMBER(n))
+#define REPLICAS_ROW INT32("replicas", "How many pods there should be.", DEFAULT("1"))
+#define MIN_READY_ROW(n)                                                                                               \
+    INT32("minReadySeconds", "A new pod must be Ready this long to count as available.", ZERO, NUMBER(n))
+/* time_number: of lastTransitionTime, which is not everywhere the third. */
+#define CONDITION_ROWS(time_number)                                                                                    \
     STRING("type", "What it is about."), STRING("status", "True, False or Unknown."),                                  \
-        TIME("lastTransitionTime", "When status last changed."), STRING("reason", "Why, in one word."),                \
-        STRING("message", "Why, for people.")
+        TIME("lastTransitionTime", "When status last changed.", NUMBER(time_number)),                                  \
+        STRING("reason", "Why, in one word.", NUMBER(4)), STRING("message", "Why, for people.")
 /* clang-format on */
 
 /* Documents of versions before apps/v1: the selector that they left out is that of the template's labels. */

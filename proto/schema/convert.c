@@ -49,6 +49,18 @@ const struct kind *convert_up(struct arena *a, struct value *doc)
     return k;
 }
 
+const struct schema *kind_version_schema(const struct kind *k, struct str api_version)
+{
+    const struct kind_version *v = version_of(k, api_version);
+    if (str_is(api_version, k->api_version)) {
+        return k->schema;
+    }
+    if (v == NULL || v->read_only) {
+        return NULL;
+    }
+    return v->schema != NULL || v->up != NULL ? v->schema : k->schema;
+}
+
 int kind_write_version(const struct kind *k, struct arena *a, struct value *doc, struct str api_version,
                        struct error *err)
 {

@@ -17,6 +17,28 @@ const struct kind *kinds_at(unsigned i)
     return kinds_list[i];
 }
 
+unsigned kind_requests_count(void)
+{
+    return requests_list_count;
+}
+
+const struct kind *kind_requests_at(unsigned i)
+{
+    assert(i < requests_list_count);
+    return requests_list[i];
+}
+
+const struct kind *kind_of_request(struct str api_version, struct str name)
+{
+    for (unsigned i = 0; i < requests_list_count; i++) {
+        const struct kind *k = requests_list[i];
+        if (str_is(name, k->name) && (str_is(api_version, k->api_version) || str_is(name, "DeleteOptions"))) {
+            return k;
+        }
+    }
+    return NULL;
+}
+
 const struct kind *kind_by_id(unsigned id)
 {
     /* The list is in order of ids: mostly without gaps, so the place is known; else it is searched for. */

@@ -43,8 +43,10 @@ enum field_flags {
     FIELD_RETAIN_KEYS = 1 << 3, /* strategic merge "retainKeys" (volumes, deployment strategy) */
     FIELD_STATUS = 1 << 4,      /* written through the status part only */
     FIELD_SECRET = 1 << 5,      /* never in logs, errors or events */
-    FIELD_ZERO = 1 << 7, /* false, 0 or {} is as good as absent (kind_equal); what Kubernetes' types do not point to */
-    FIELD_KEY = 1 << 8,  /* names another object: if not empty it must be a name that may be a key (name_is_key) */
+    FIELD_ZERO = 1 << 7,  /* false, 0 or {} is as good as absent (kind_equal); what Kubernetes' types do not point to */
+    FIELD_KEY = 1 << 8,   /* names another object: if not empty it must be a name that may be a key (name_is_key) */
+    FIELD_MICRO = 1 << 9, /* of a time: Kubernetes' MicroTime, written with six digits behind the second */
+    FIELD_EMPTY = 1 << 10, /* of a string: "" says something, which is not what absence says */
 };
 
 /* What a field does today. A row is done unless it says otherwise; who adds a row looks at who reads it. kind_check
@@ -75,7 +77,14 @@ struct field {
     const char *beside; /* "medium=Memory": this member of the same map has this value */
     const char *keys;   /* SHAPE_MAP: only these keys "A|B" ask for what is not done */
     unsigned since;     /* feature level (schema/release.h) from which on it may be written */
+    /* Of the field in Kubernetes' protobuf message. 0: one more than the row before has, as in a C enum; the first row
+     * is 1. FIELD_NO_NUMBER: the message has no such field. */
+    uint8_t number;
+    /* JSON shows the field here, and the message keeps it in a message of its own, in the field of this number; there
+     * numbers begin with 1 again, and behind it they go on from this one. 0: it does not. */
+    uint8_t inside;
 };
+#define FIELD_NO_NUMBER 255u
 struct schema {
     const char *name;           /* "PodSpec" */
     const struct field *fields; /* in canonical order */
@@ -83,6 +92,15 @@ struct schema {
     const char *doc;
 };
 const struct field *schema_field(const struct schema *s, struct str name); /* NULL if unknown */
+/* Numbers of the rows of a schema in protobuf (schema/number.c): call it with each row from the first on. *last is
+ * {0, 0} before and is kept by it. number 0: the message has no such field. */
+struct field_number {
+    unsigned number, inside;
+};
+struct field_number field_number_next(struct field_number *last, const struct field *f);
+/* The field with this number, in the message itself (inside = 0) or in the one that it keeps in `inside`. NULL: none.
+ * *opens: in `number` there is such a message. */
+const struct field *schema_field_numbered(const struct schema *s, unsigned inside, unsigned number, bool *opens);
 
 /* ---- Kinds ---- */
 
@@ -134,7 +152,8 @@ struct kind_version {
      * same. apiVersion is set by the caller. Up is called on documents that nobody has checked. */
     void (*up)(struct arena *a, struct value *doc);
     void (*down)(struct arena *a, struct value *doc);
-    bool read_only; /* taken, but nobody is answered in it: what old manifests say */
+    bool read_only;              /* taken, but nobody is answered in it: what old manifests say */
+    const struct schema *schema; /* its fields where they are others; NULL = those of the stored version */
 };
 
 /* What the names of a kind's objects must be, beside name_is_key. */
@@ -189,6 +208,7 @@ struct kind {
     bool is_content;                     /* agents get those that their pods name (REFERENCE_CONTENT) */
     bool has_ephemeral;                  /* the part "ephemeralcontainers" */
     bool tells_undone;                   /* what of its spec is not carried out stands in a condition */
+    bool json_only;                      /* Kubernetes has no protobuf message for it: its rows have no numbers */
     const struct kind_version *versions; /* ended by an api_version of NULL; NULL = none but api_version */
     const struct schema *schema;
     bool in_all;      /* `get all`: the category "all" */
@@ -252,8 +272,19 @@ void kind_explain_unknown(struct buf *out, struct str name);
  * function above. */
 const struct kind *kind_stored(unsigned id);
 bool kind_is_unknown(const struct kind *k); /* it is a stand-in */
+/* The fields of what is answered in this version; NULL if the kind is not served in it, or if its words of then are not
+ * in a table. */
+const struct schema *kind_version_schema(const struct kind *k, struct str api_version);
 unsigned kinds_count(void);
 const struct kind *kinds_at(unsigned i); /* in kind_id order */
+
+/* Bodies of requests that are asked with and never stored: DeleteOptions, Scale, Eviction, reviews
+ * (proto/kinds/requests.c). A kind with id 0, of which there are names and fields: kind_check_fields checks one.
+ * plural is where it is sent to, "subjectaccessreviews" or "pods/eviction"; "" if it comes along with another verb.
+ * NULL: none; DeleteOptions are taken in any version, as clients write them in that of the kind that they delete. */
+const struct kind *kind_of_request(struct str api_version, struct str name);
+unsigned kind_requests_count(void);
+const struct kind *kind_requests_at(unsigned i);
 
 /* ---- The way in: from a document to a checked one ---- */
 

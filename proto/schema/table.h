@@ -1,5 +1,6 @@
 /* What kind tables and their rules are written with: row macros, paths, findings and small rules, and where the list of
- * kinds comes from. For proto/kinds and proto/schema alone.
+ * kinds comes from. For proto/kinds and proto/schema alone; the paths and the schema of metadata also for who reads
+ * bodies by the tables (proto/protobuf).
  *
  * A schema is a list of rows in canonical order. The order decides the canonical bytes of objects, so rows may be added
  * anywhere only while no store exists that holds the old order; later, append. */
@@ -13,6 +14,9 @@
 extern const struct kind *const kinds_list[];
 extern const unsigned kinds_list_count;
 extern const struct schema schema_object_meta;
+/* Requests: proto/kinds/requests.c. */
+extern const struct kind *const requests_list[];
+extern const unsigned requests_list_count;
 
 /* ---- Rows ---- */
 
@@ -39,6 +43,7 @@ extern const struct schema schema_object_meta;
 #define READONLY                 .flags = FIELD_READONLY
 #define ZERO                     .flags = FIELD_ZERO
 #define KEY                      .flags = FIELD_KEY
+#define MICRO                    .flags = FIELD_MICRO
 #define REQUIRED_KEY             .flags = FIELD_REQUIRED | FIELD_KEY
 #define MERGE(key)               .merge_key = (key)
 #define ONE_OF(list)             .one_of = (list)
@@ -51,6 +56,10 @@ extern const struct schema schema_object_meta;
 #define BESIDE(sibling) .beside = (sibling)
 #define ONLY_KEYS(list) .keys = (list)
 #define SINCE(level)    .since = (level)
+/* Where Kubernetes' protobuf message has the row: struct field. */
+#define NUMBER(n) .number = (n)
+#define INSIDE(n) .inside = (n)
+#define NO_NUMBER .number = FIELD_NO_NUMBER
 
 /* SCHEMA(var, "Name", "doc", rows...) defines var; SCHEMA_STATIC for those of one file only. */
 #define SCHEMA(var, title, text, ...)                                                                                  \
@@ -62,8 +71,8 @@ extern const struct schema schema_object_meta;
 
 /* The first three rows of every kind. */
 #define TYPE_META                                                                                                      \
-    STRING("apiVersion", "Group and version of the API that the document is written in."),                             \
-        STRING("kind", "What the document describes."), OBJECT("metadata", schema_object_meta, META_DOC)
+    STRING("apiVersion", "Group and version of the API that the document is written in.", NO_NUMBER),                  \
+        STRING("kind", "What the document describes.", NO_NUMBER), OBJECT("metadata", schema_object_meta, META_DOC)
 #define META_DOC "Name, labels and bookkeeping that every object has."
 
 /* ---- Paths: built on the stack on the way down, written out only when something is wrong ---- */

@@ -60,6 +60,7 @@ const struct kind kind_widget = {
     .id = KIND_WIDGET,
     .name = "Widget",
     .api_version = "example.io/v1",
+    .json_only = true,
     .plural = "widgets",
     .singular = "widget",
     .short_names = "wi",
