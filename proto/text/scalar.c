@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proto/text/text.h"
+
 #define NUMBER_TEXT_MAX 400 /* longer text is no number for us */
 
 static bool is_one_of(struct str s, const char *const *words)

@@ -17,7 +17,6 @@ bool scalar_needs_quotes(struct str s);
 int32_t utf8_decode(struct str s, unsigned *n);
 /* Encode a code point up to 0x10ffff; returns the number of bytes, 1 to 4. */
 unsigned utf8_encode(uint32_t code, char out[4]);
-bool utf8_valid(struct str s);
 
 /* Text that reads back as the same (finite) double, with as few digits as that takes; integral numbers without a
  * point. */

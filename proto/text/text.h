@@ -30,6 +30,7 @@ int json_read_objects(struct arena *a, struct str text, const char *file, struct
                       struct error *err);
 /* Without the byte order mark that some editors put in front of UTF-8. */
 struct str text_skip_bom(struct str text);
+bool utf8_valid(struct str s); /* RFC 3629 */
 
 /* Writers. YAML: block style, two spaces, strings quoted where a YAML 1.1 reader would see another type, multi-line
  * text as literal blocks, map keys in the order given. JSON: RFC 8259; indent 0 = one line. BIN is written as

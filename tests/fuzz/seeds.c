@@ -13,6 +13,7 @@
 #include "raft-store/store/entry.h"
 #include "raft-store/store/view_edit.h"
 #include "tests/fuzz/kit_store.h"
+#include "tests/unit/proto_protobuf_kit.h"
 
 static const char *root;
 
@@ -49,6 +50,41 @@ static void put_objects(void)
         put("msgpack", o->kind->name, NO_HEAD, buf_str(&wire));
     }
     store_free(s);
+}
+
+/* As typed clients send them, and what is sent along. */
+static void put_bodies(void)
+{
+    struct store *s = fuzz_store_new(false);
+    struct view_iter it;
+    view_iter_all(&it, store_committed(s));
+    VIEW_FOR(o, &it)
+    {
+        CLEANUP_BUF struct buf body = BUF_INIT;
+        CLEANUP_ARENA struct arena a;
+        arena_init(&a);
+        if (pbkit_document(&body, o->kind, object_to_value(&a, o))) {
+            put("protobuf", o->kind->name, NO_HEAD, buf_str(&body));
+        }
+    }
+    store_free(s);
+    static const struct {
+        const char *api_version, *kind, *message;
+    } rows[] = {
+        {"apps/v1", "DeleteOptions", "1 0 2 {1 \"u\" 2 \"7\"} 3 1 4 \"Foreground\" 5 \"All\""},
+        {"authorization.k8s.io/v1", "SubjectAccessReview",
+         "2 {1 {1 \"n\" 2 \"get\" 5 \"pods\"} 3 \"j\" 4 \"g\" 5 {1 \"k\" 2 {1 \"v\"}}} 3 {1 0}"},
+        {"authentication.k8s.io/v1", "TokenRequest", "2 {1 \"a\" 3 {1 \"Pod\" 3 \"p\"} 4 600}"},
+        {"policy/v1", "Eviction", "1 {1 \"p\"} 2 {1 30}"},
+        {"v1", "Pod", "1 {1 \"p\"} 2 {14 {4 <01ac0200>} 1 {1 \"v\" 2 {19 {1 {1 \"c\"} 2 {1 \"k\" 2 \"p\"}}}}}"},
+        {"apps/v1", "ControllerRevision", "1 {1 \"r\"} 2 {1 <7b2261223a5b315d7d>} 3 7"},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        CLEANUP_BUF struct buf body = BUF_INIT;
+        CLEANUP_FREE char *name = xasprintf("request-%u", i);
+        pbkit_body(&body, rows[i].api_version, rows[i].kind, rows[i].message);
+        put("protobuf", name, NO_HEAD, buf_str(&body));
+    }
 }
 
 /* ---- Log entries and snapshots ---- */
@@ -294,6 +330,7 @@ int main(int argc, char **argv)
     }
     root = argv[1];
     put_objects();
+    put_bodies();
     put_entries(false);
     put_entries(true);
     put_raft();
