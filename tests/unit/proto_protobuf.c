@@ -27,19 +27,13 @@ static struct value *read_message(struct fixture *f, const char *api_version, co
     return doc;
 }
 
-/* The same as this JSON, as it stands and, of kinds, as it is stored. */
-static void reads_as(struct fixture *f, const char *api_version, const char *kind, const char *message,
-                     const char *json)
+/* The same as it stands and, of kinds, as it is stored. */
+static void is_the_same(struct fixture *f, struct value *doc, struct value *like)
 {
-    struct value *doc = read_message(f, api_version, kind, message), *like;
     CLEANUP_BUF struct buf one = BUF_INIT;
     CLEANUP_BUF struct buf two = BUF_INIT;
-    CLEANUP_FREE char *text =
-        xasprintf("{\"apiVersion\":\"%s\",\"kind\":\"%s\"%s%s}", api_version, kind, json[0] == '\0' ? "" : ",", json);
-    if (json_read(&f->arena, str_of(text), &like, &f->err) != 0) {
-        fail_msg("%s", f->err.message);
-    }
-    const struct kind *k = kind_of_request(str_of(api_version), str_of(kind));
+    const struct kind *k =
+        kind_of_request(value_to_str(value_get(doc, "apiVersion")), value_to_str(value_get(doc, "kind")));
     if (k == NULL) {
         k = kind_of_document(&f->arena, doc, &f->err);
         assert_non_null(k);
@@ -58,6 +52,23 @@ static void reads_as(struct fixture *f, const char *api_version, const char *kin
     kind_encode(k, like, &two);
     assert_int_equal(one.size, two.size);
     assert_memory_equal(one.data, two.data, one.size);
+}
+
+static struct value *read_json(struct fixture *f, struct str text)
+{
+    struct value *v;
+    if (json_read(&f->arena, text, &v, &f->err) != 0) {
+        fail_msg("%s", f->err.message);
+    }
+    return v;
+}
+
+static void reads_as(struct fixture *f, const char *api_version, const char *kind, const char *message,
+                     const char *json)
+{
+    CLEANUP_FREE char *text =
+        xasprintf("{\"apiVersion\":\"%s\",\"kind\":\"%s\"%s%s}", api_version, kind, json[0] == '\0' ? "" : ",", json);
+    is_the_same(f, read_message(f, api_version, kind, message), read_json(f, str_of(text)));
 }
 
 static void refused(struct fixture *f, const char *api_version, const char *kind, const char *message, int code,
@@ -358,6 +369,42 @@ static void damaged_bodies(void **state)
     assert_int_equal(read_body(f, &b, &doc), 0);
 }
 
+/* ---- What was sent ---- */
+
+static bool read_file(const char *path, struct buf *out)
+{
+    FILE *in = fopen(path, "re");
+    size_t n = 0;
+    assert_non_null(in);
+    do {
+        n = fread(buf_reserve(out, 4096), 1, 4096, in);
+        out->size += n;
+    } while (n > 0);
+    return fclose(in) == 0;
+}
+
+/* Bodies of `kubectl create ...` (1.32), and what it prints of the same with --dry-run=client -o json. */
+static void what_kubectl_sent_and_what_it_says_of_it(void **state)
+{
+    struct fixture *f = *state;
+    glob_t files;
+    assert_int_equal(glob("tests/unit/data/protobuf/*.json", 0, NULL, &files), 0);
+    for (size_t i = 0; i < files.gl_pathc; i++) {
+        CLEANUP_BUF struct buf body = BUF_INIT;
+        CLEANUP_BUF struct buf json = BUF_INIT;
+        struct value *doc;
+        const char *path = files.gl_pathv[i];
+        assert_true(read_file(arena_strndup(&f->arena, path, strlen(path) - strlen(".json")), &body));
+        assert_true(read_file(path, &json));
+        if (read_body(f, &body, &doc) != 0) {
+            fail_msg("%s: %s", path, f->err.message);
+        }
+        is_the_same(f, doc, read_json(f, buf_str(&json)));
+    }
+    assert_true(files.gl_pathc >= 9);
+    globfree(&files);
+}
+
 /* ---- Every kind ---- */
 
 /* A document written as a message by the tables. True if there was something to compare. */
@@ -442,6 +489,7 @@ int main(void)
         TEST(what_is_no_body),
         TEST(bodies_have_bounds),
         TEST(damaged_bodies),
+        TEST(what_kubectl_sent_and_what_it_says_of_it),
         TEST(every_kind_there_and_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
