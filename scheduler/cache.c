@@ -80,9 +80,9 @@ static uint64_t labels_hash(const struct object *pod, bool individual)
 
 void class_identify(const struct object *pod, bool individual, uint8_t id[16], uint8_t shape[16])
 {
-    static const char *const read[] = {"nodeSelector",    "affinity", "tolerations",    "priority",
-                                       "containers",      "overhead", "initContainers", "topologySpreadConstraints",
-                                       "preemptionPolicy"};
+    static const char *const read[] = {"nodeSelector",     "affinity", "tolerations",    "priority",
+                                       "containers",       "overhead", "initContainers", "topologySpreadConstraints",
+                                       "preemptionPolicy", "resources"};
     XXH128_hash_t parts[ARRAY_SIZE(read) + 4] = {0};
     bool own;
     struct mp spec = object_spec(pod);
@@ -144,7 +144,7 @@ void class_init(struct sched_class *c, const struct object *pod)
     c->priority = priority_of_pod(spec);
     c->preempts = priority_preempts(spec);
     images_read_pod(&c->images, spec);
-    c->heap_at = UINT32_MAX;
+    c->queued.at = UINT32_MAX;
     list_init(&c->active);
     list_init(&c->parked);
     list_init(&c->nominated);

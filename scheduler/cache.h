@@ -35,7 +35,8 @@ void resources_account(struct resources *to, const struct resources *r, int sign
 void resources_max(struct resources *to, const struct resources *r);
 /* Adds a map of quantities ("cpu": "100m"); what is no resource of a node ("pods") is left out. */
 void resources_add_mp(struct resources *to, struct mp quantities);
-/* What a pod asks of a node: max(sum of containers, greatest init container) with sidecars and overhead. */
+/* What a pod asks of a node: max(sum of containers, greatest init container) with sidecars, or what it says as a whole
+ * (spec.resources); and overhead. */
 void resources_of_pod(struct resources *to, struct mp spec);
 
 struct host_port {
@@ -131,6 +132,24 @@ struct sched_node {
     struct list nominated_link; /* among the nodes that have nominees */
 };
 
+/* ---- Who is next (queue.c) ---- */
+struct queued {
+    uint32_t at;     /* in its heap; UINT32_MAX: in none */
+    uint64_t behind; /* it goes behind what is as young as this; 0 = only its age counts */
+    unsigned served; /* decisions of this turn */
+};
+struct queue_heap {
+    struct queued **items;
+    unsigned count, cap;
+};
+/* The classes of a namespace and a priority. */
+struct sched_lane {
+    struct queued queued; /* among lanes: with active pods */
+    struct queue_heap classes;
+    int64_t priority;
+    unsigned refs; /* classes */
+};
+
 /* ---- Classes ---- */
 struct sched_table;
 struct sched_claims; /* volumes.h */
@@ -157,7 +176,8 @@ struct sched_class {
     struct list active, parked; /* of sched_pod.link, by age */
     struct list nominated;      /* parked, too, but for those room is kept */
     unsigned active_count, parked_count, nominated_count;
-    uint32_t heap_at;
+    struct sched_lane *lane;
+    struct queued queued;   /* in its lane: with active pods */
     uint64_t judged;        /* changes for the better up to here are in the judgement that no node will do, */
     uint64_t judged_places; /* and changes of places */
     uint64_t helpful_seen;  /* parked: changes up to here were looked at */

@@ -57,6 +57,7 @@ struct sched_class *class_get(struct scheduler *s, const struct object *pod)
             c->group = group_get(s, pod->owner_uid);
         }
         strmap_set(&s->classes, key, c);
+        lane_enter(s, c);
         places_attach(s, c);
     }
     c->refs++;
@@ -69,13 +70,14 @@ void class_unref(struct scheduler *s, struct sched_class *c)
     if (--c->refs > 0) {
         return;
     }
-    assert(c->active_count == 0 && c->parked_count == 0 && c->nominated_count == 0 && c->heap_at == UINT32_MAX);
+    assert(c->active_count == 0 && c->parked_count == 0 && c->nominated_count == 0 && c->queued.at == UINT32_MAX);
     table_drop(s, c);
     places_detach(s, c);
     if (c->group != NULL) {
         group_unref(s, c->group);
     }
     strmap_remove(&s->classes, (struct str){(const char *)c->id, sizeof c->id});
+    lane_leave(s, c);
     class_close(c);
     free(c);
 }
@@ -484,6 +486,7 @@ static void state_open(struct scheduler *s)
 {
     strmap_init(&s->pods);
     strmap_init(&s->classes);
+    strmap_init(&s->lanes);
     strmap_init(&s->groups);
     strmap_init(&s->shapes);
     strmap_init(&s->nodes);
@@ -514,11 +517,12 @@ static void state_close(struct scheduler *s)
             free(s->slots[i]);
         }
     }
-    assert(s->classes.count == 0 && s->groups.count == 0 && s->heap_count == 0 && s->nominees == 0);
+    assert(s->classes.count == 0 && s->groups.count == 0 && s->lanes.count == 0 && s->nominees == 0);
     levels_close(&s->bound);
     places_close(s);
     strmap_close(&s->pods);
     strmap_close(&s->classes);
+    strmap_close(&s->lanes);
     strmap_close(&s->groups);
     strmap_close(&s->shapes);
     strmap_close(&s->nodes);
@@ -528,7 +532,7 @@ static void state_close(struct scheduler *s)
     free(s->slot_helpful);
     free(s->ring);
     free(s->helpful_ring);
-    free(s->heap);
+    free(s->lanes_waiting.items);
 }
 
 struct scheduler *scheduler_new(const struct scheduler_config *config)

@@ -8,11 +8,12 @@
 #include "scheduler/topology.h"
 #include "scheduler/volumes.h"
 
-#define CHANGES_MAX   16384u /* power of two: node changes a table can catch up with before it is built anew */
-#define TABLES_MAX    256u   /* classes with a table at a time; the least recently used goes */
-#define RETELL_NODES  64u  /* in clusters up to this size, waiting pods hear anew when a node comes, goes or changes, */
-#define RETELL_PODS   256u /* if there are not more of them than this */
-#define CLASS_RUN_MAX 256u /* pods of one class in a row */
+#define CHANGES_MAX  16384u /* power of two: node changes a table can catch up with before it is built anew */
+#define TABLES_MAX   256u   /* classes with a table at a time; the least recently used goes */
+#define RETELL_NODES 64u  /* in clusters up to this size, waiting pods hear anew when a node comes, goes or changes, */
+#define RETELL_PODS  256u /* if there are not more of them than this */
+#define TURN_MAX     256u /* decisions in a row for one namespace and priority, and for one class, while others wait */
+#define LANE_KEY_MAX 616u
 /* parked pods of a class that a change wakes at a time: the next when these have found a place */
 #define WAKE_MAX   64u
 #define EVENTS_MAX 1000u /* waiting pods of a class; those above have a condition, but no event of their own */
@@ -71,16 +72,16 @@ struct scheduler {
     struct levels bound; /* of all pods that are bound: whether there is anybody of lower priority at all */
     struct sched_policy policy;
     uint32_t round;
-    int64_t nominees_due_ms;   /* of env's clock: when time may have made a nomination void; 0: there is none */
-    int64_t retry_due_ms;      /* when parked classes are looked at for no reason; 0: none is parked */
-    unsigned retry_left;       /* classes of the retry that is under way */
-    uint32_t bound_events;     /* that may be told of now */
-    int64_t bound_events_ms;   /* of env's clock: when that was counted; 0: never */
-    uint64_t storage_changes;  /* of claims, volumes, classes, and of who uses claims */
-    uint64_t storage_woken;    /* those up to here were looked at for all parked classes */
-    bool nodes_moved;          /* since the last round: what waiting pods were told may be out of date */
-    struct sched_class **heap; /* classes with active pods: higher priority, then older head, first */
-    unsigned heap_count, heap_cap;
+    int64_t nominees_due_ms;         /* of env's clock: when time may have made a nomination void; 0: there is none */
+    int64_t retry_due_ms;            /* when parked classes are looked at for no reason; 0: none is parked */
+    unsigned retry_left;             /* classes of the retry that is under way */
+    uint32_t bound_events;           /* that may be told of now */
+    int64_t bound_events_ms;         /* of env's clock: when that was counted; 0: never */
+    uint64_t storage_changes;        /* of claims, volumes, classes, and of who uses claims */
+    uint64_t storage_woken;          /* those up to here were looked at for all parked classes */
+    bool nodes_moved;                /* since the last round: what waiting pods were told may be out of date */
+    struct strmap lanes;             /* priority, namespace -> lane */
+    struct queue_heap lanes_waiting; /* those with active pods */
     uint64_t seq;
     struct scheduler_stats stats;
 };
@@ -106,6 +107,10 @@ void queue_remove(struct scheduler *s, struct sched_pod *p); /* ACTIVE or PARKED
 void queue_park(struct scheduler *s, struct sched_pod *p);   /* ACTIVE -> PARKED */
 struct sched_class *queue_top(const struct scheduler *s);    /* NULL = nothing is active */
 struct sched_pod *queue_head(const struct sched_class *c);
+/* So many decisions were made for the class. True: its turn is over, queue_top is another's if others wait. */
+bool queue_served(struct scheduler *s, struct sched_class *c, unsigned decisions);
+void lane_enter(struct scheduler *s, struct sched_class *c); /* a class is new */
+void lane_leave(struct scheduler *s, struct sched_class *c); /* and goes */
 /* Parked classes that a change helps, or whose claims are others now: the first WAKE_MAX pods of each. True: it was
  * not finished, and is to be called once more. */
 bool queue_wake(struct scheduler *s, const struct view *tip);
@@ -165,6 +170,8 @@ void preemption_close(struct preemption *x);
 enum preempt_result preempt_for(struct preemption *x, struct sched_pod *p);
 /* The nominee's node takes it when those that are being deleted are gone. */
 bool nomination_holds(struct preemption *x, struct sched_pod *p);
+/* May others go for the class at all, and has something changed since nobody was found whose going helps? */
+bool preempt_may_help(const struct scheduler *s, const struct sched_class *c);
 /* Would it help the class on this node if others went? */
 bool preempt_could_help(struct scheduler *s, const struct sched_class *c, struct sched_node *n);
 

@@ -97,6 +97,9 @@ static void class_park(struct round *r, struct sched_class *c)
         }
         if (p->node != NULL && nomination_holds(&r->preemption, p)) {
             park_nominee(r, p);
+            if (queue_served(r->s, c, 1)) {
+                return;
+            }
             continue;
         }
         if (p->node != NULL) {
@@ -113,6 +116,10 @@ static void class_park(struct round *r, struct sched_class *c)
         } else {
             vain = true;
             park_with_reason(r, p, class_reasons(r, c));
+        }
+        /* A search that goes on in the next round lets others pass as well: there may be many that search in vain. */
+        if (queue_served(r->s, c, result == PREEMPT_LATER ? TURN_MAX : 1)) {
+            return;
         }
     }
 }
@@ -205,21 +212,23 @@ static void pod_bind(struct round *r, struct sched_pod *p, struct sched_node *n)
 
 static void class_decide(struct round *r, struct sched_class *c)
 {
-    for (unsigned i = 0; i < CLASS_RUN_MAX && c->active_count > 0 && !round_full(r); i++) {
-        class_resolve(r->s, c, r->tip);
-        if (is_written(r, queue_head(c)) || nominee_bind(r, queue_head(c))) {
-            continue;
-        }
-        c->judged = r->s->helpful;
-        c->judged_places = r->s->places.changes;
-        uint32_t best = table_pick(r->s, c);
-        if (best == TABLE_NONE) {
-            class_park(r, c);
+    do {
+        if (c->active_count == 0 || round_full(r) || is_written(r, queue_head(c))) {
             return;
         }
-        pod_bind(r, queue_head(c), r->s->slots[best]);
-        queue_wake_more(r->s, c);
-    }
+        class_resolve(r->s, c, r->tip);
+        if (!nominee_bind(r, queue_head(c))) {
+            c->judged = r->s->helpful;
+            c->judged_places = r->s->places.changes;
+            uint32_t best = table_pick(r->s, c);
+            if (best == TABLE_NONE) {
+                class_park(r, c);
+                return;
+            }
+            pod_bind(r, queue_head(c), r->s->slots[best]);
+            queue_wake_more(r->s, c);
+        }
+    } while (!queue_served(r->s, c, 1));
 }
 
 bool scheduler_run(struct scheduler *s, const struct view *tip, int64_t wall_ms, unsigned pods_max, struct txn *t)

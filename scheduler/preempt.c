@@ -257,12 +257,16 @@ static bool is_curable(const struct sched_class *c, const struct sched_node *n)
                                                        : sched_node_fixed_score(c, n) >= 0;
 }
 
+static bool may_push_out(const struct scheduler *s, const struct sched_class *c)
+{
+    return c->preempts && s->bound.count > 0 && s->bound.items[0].priority < c->priority &&
+           (c->claims == NULL || c->claims->blocked == NULL);
+}
+
 bool preempt_could_help(struct scheduler *s, const struct sched_class *c, struct sched_node *n)
 {
     int64_t highest;
-    if (!c->preempts || s->bound.count == 0 || s->bound.items[0].priority >= c->priority ||
-        (c->claims != NULL && c->claims->blocked != NULL) || !levels_reach(n, c, &highest) ||
-        sched_node_fixed_score(c, n) < 0) {
+    if (!may_push_out(s, c) || !levels_reach(n, c, &highest) || sched_node_fixed_score(c, n) < 0) {
         return false;
     }
     LIST_FOR(at, &n->pods)
@@ -401,18 +405,28 @@ static bool has_room(const struct txn *t, const struct victim *items, unsigned c
     return t->count == 0 || (t->count + ops + 4 <= TXN_OPS_MAX && t->size_bytes + bytes <= TXN_BYTES_MAX);
 }
 
+/* A search that found nothing is not repeated before this has changed. */
+static uint64_t search_mark(const struct scheduler *s, const struct sched_class *c)
+{
+    return s->helpful + (places_any(c) ? s->places.changes : 0) + 1;
+}
+
+bool preempt_may_help(const struct scheduler *s, const struct sched_class *c)
+{
+    return may_push_out(s, c) && c->search_vain != search_mark(s, c);
+}
+
 enum preempt_result preempt_for(struct preemption *x, struct sched_pod *p)
 {
     struct scheduler *s = x->s;
     struct sched_class *c = p->class;
     struct price price;
-    if (!c->preempts || s->bound.count == 0 || s->bound.items[0].priority >= c->priority ||
-        (c->claims != NULL && c->claims->blocked != NULL) || c->search_vain == s->helpful + 1) {
+    if (!preempt_may_help(s, c)) {
         return PREEMPT_NONE;
     }
     struct sched_node *n = search(x, c, &price);
     if (n == NULL) {
-        c->search_vain = c->search_left == 0 ? s->helpful + 1 : 0;
+        c->search_vain = c->search_left == 0 ? search_mark(s, c) : 0;
         return c->search_left == 0 ? PREEMPT_NONE : PREEMPT_LATER;
     }
     struct victim *items;

@@ -1,76 +1,190 @@
-/* Who is next: classes by priority and age of their first pod, pods of a class by age. Unschedulable pods are parked
- * under their class. */
+/* Who is next. Pods of one namespace and one priority stand in one lane: in it classes by the age of their first pod,
+ * pods of a class by age. Lanes of a higher priority go first; those of one priority by the age of their first pod, too,
+ * but whoever was served TURN_MAX times in a row, a lane in front of the others or a class in front of its lane, goes
+ * behind all that wait by then. So 100,000 pods of a namespace, also if none of them fits anywhere and whether they are
+ * one class or as many as there are pods, keep a pod of another one waiting for TURN_MAX decisions, not for theirs.
+ *
+ * Unschedulable pods are parked under their class. */
 #include <assert.h>
 #include <stdlib.h>
 
 #include "scheduler/core.h"
 
-/* ---- Heap of classes ---- */
+/* ---- Heaps ---- */
 
-static bool goes_before(const struct sched_class *a, const struct sched_class *b)
+typedef bool before_fn(const struct queued *a, const struct queued *b);
+
+static void put(struct queue_heap *h, uint32_t at, struct queued *q)
 {
-    return a->priority != b->priority ? a->priority > b->priority : queue_head(a)->seq < queue_head(b)->seq;
+    h->items[at] = q;
+    q->at = at;
 }
 
-static void put(struct scheduler *s, uint32_t at, struct sched_class *c)
+static void sift(struct queue_heap *h, uint32_t at, before_fn *before)
 {
-    s->heap[at] = c;
-    c->heap_at = at;
-}
-
-static void sift(struct scheduler *s, uint32_t at)
-{
-    struct sched_class *c = s->heap[at];
-    for (; at > 0 && goes_before(c, s->heap[(at - 1) / 2]); at = (at - 1) / 2) {
-        put(s, at, s->heap[(at - 1) / 2]);
+    struct queued *q = h->items[at];
+    for (; at > 0 && before(q, h->items[(at - 1) / 2]); at = (at - 1) / 2) {
+        put(h, at, h->items[(at - 1) / 2]);
     }
     for (;;) {
         uint32_t child = 2 * at + 1;
-        if (child >= s->heap_count) {
+        if (child >= h->count) {
             break;
         }
-        if (child + 1 < s->heap_count && goes_before(s->heap[child + 1], s->heap[child])) {
+        if (child + 1 < h->count && before(h->items[child + 1], h->items[child])) {
             child++;
         }
-        if (!goes_before(s->heap[child], c)) {
+        if (!before(h->items[child], q)) {
             break;
         }
-        put(s, at, s->heap[child]);
+        put(h, at, h->items[child]);
         at = child;
     }
-    put(s, at, c);
+    put(h, at, q);
 }
 
-/* After its list of active pods changed. */
-static void class_place(struct scheduler *s, struct sched_class *c)
+/* It came, or its place among the others has changed. */
+static void heap_place(struct queue_heap *h, struct queued *q, before_fn *before)
 {
-    if (list_empty(&c->active)) {
-        if (c->heap_at != UINT32_MAX) {
-            uint32_t at = c->heap_at;
-            struct sched_class *last = s->heap[--s->heap_count];
-            c->heap_at = UINT32_MAX;
-            if (last != c) {
-                put(s, at, last);
-                sift(s, at);
-            }
+    if (q->at == UINT32_MAX) {
+        if (h->count == h->cap) {
+            h->cap = h->cap == 0 ? 8 : h->cap * 2;
+            h->items = xrealloc(h->items, h->cap * sizeof(struct queued *));
         }
+        put(h, h->count++, q);
+    }
+    sift(h, q->at, before);
+}
+
+static void heap_remove(struct queue_heap *h, struct queued *q, before_fn *before)
+{
+    uint32_t at = q->at;
+    if (at == UINT32_MAX) {
         return;
     }
-    if (c->heap_at == UINT32_MAX) {
-        if (s->heap_count == s->heap_cap) {
-            s->heap_cap = s->heap_cap == 0 ? 64 : s->heap_cap * 2;
-            s->heap = xrealloc(s->heap, s->heap_cap * sizeof(struct sched_class *));
-        }
-        put(s, s->heap_count++, c);
+    struct queued *last = h->items[--h->count];
+    q->at = UINT32_MAX;
+    q->behind = 0;
+    q->served = 0;
+    if (last != q) {
+        put(h, at, last);
+        sift(h, at, before);
     }
-    sift(s, c->heap_at);
+}
+
+/* ---- Classes in lanes ---- */
+
+static struct sched_class *class_of(const struct queued *q)
+{
+    return CONTAINER_OF(q, struct sched_class, queued);
+}
+
+static struct sched_lane *lane_of(const struct queued *q)
+{
+    return CONTAINER_OF(q, struct sched_lane, queued);
+}
+
+static struct sched_class *lane_first(const struct sched_lane *l)
+{
+    assert(l->classes.count > 0);
+    return class_of(l->classes.items[0]);
+}
+
+static uint64_t class_order(const struct sched_class *c)
+{
+    return MAX(queue_head(c)->seq, c->queued.behind);
+}
+
+static bool class_before(const struct queued *a, const struct queued *b)
+{
+    return class_order(class_of(a)) < class_order(class_of(b));
+}
+
+static uint64_t lane_order(const struct sched_lane *l)
+{
+    return MAX(class_order(lane_first(l)), l->queued.behind);
+}
+
+static bool lane_before(const struct queued *a, const struct queued *b)
+{
+    const struct sched_lane *x = lane_of(a), *y = lane_of(b);
+    return x->priority != y->priority ? x->priority > y->priority : lane_order(x) < lane_order(y);
+}
+
+/* After its list of active pods, or its turn, changed. */
+static void class_place(struct scheduler *s, struct sched_class *c)
+{
+    struct sched_lane *l = c->lane;
+    if (list_empty(&c->active)) {
+        heap_remove(&l->classes, &c->queued, class_before);
+    } else {
+        heap_place(&l->classes, &c->queued, class_before);
+    }
+    if (l->classes.count == 0) {
+        heap_remove(&s->lanes_waiting, &l->queued, lane_before);
+    } else {
+        heap_place(&s->lanes_waiting, &l->queued, lane_before);
+    }
+}
+
+bool queue_served(struct scheduler *s, struct sched_class *c, unsigned decisions)
+{
+    struct queued *q[2] = {&c->queued, &c->lane->queued};
+    bool over = false;
+    for (unsigned i = 0; i < ARRAY_SIZE(q); i++) {
+        q[i]->served += decisions;
+        if (q[i]->at != UINT32_MAX && q[i]->served >= TURN_MAX) {
+            q[i]->served = 0;
+            q[i]->behind = ++s->seq;
+            over = true;
+        }
+    }
+    if (over) {
+        class_place(s, c);
+    }
+    return over;
+}
+
+static struct str lane_key(char *to, size_t size, int64_t priority, struct str ns)
+{
+    size_t n = MIN(ns.n, size - sizeof priority);
+    memcpy(to, &priority, sizeof priority);
+    memcpy(to + sizeof priority, n > 0 ? ns.p : "", n);
+    return (struct str){to, sizeof priority + n};
+}
+
+void lane_enter(struct scheduler *s, struct sched_class *c)
+{
+    char text[LANE_KEY_MAX];
+    struct str key = lane_key(text, sizeof text, c->priority, c->sample->ns);
+    struct sched_lane *l = strmap_get(&s->lanes, key);
+    if (l == NULL) {
+        l = xcalloc(1, sizeof *l);
+        l->priority = c->priority;
+        l->queued.at = UINT32_MAX;
+        strmap_set(&s->lanes, key, l);
+    }
+    l->refs++;
+    c->lane = l;
+}
+
+void lane_leave(struct scheduler *s, struct sched_class *c)
+{
+    char text[LANE_KEY_MAX];
+    struct sched_lane *l = TAKE_PTR(c->lane);
+    if (--l->refs == 0) {
+        assert(l->classes.count == 0 && l->queued.at == UINT32_MAX);
+        strmap_remove(&s->lanes, lane_key(text, sizeof text, c->priority, c->sample->ns));
+        free(l->classes.items);
+        free(l);
+    }
 }
 
 /* ---- Pods ---- */
 
 struct sched_class *queue_top(const struct scheduler *s)
 {
-    return s->heap_count == 0 ? NULL : s->heap[0];
+    return s->lanes_waiting.count == 0 ? NULL : lane_first(lane_of(s->lanes_waiting.items[0]));
 }
 
 struct sched_pod *queue_head(const struct sched_class *c)
@@ -294,7 +408,9 @@ bool queue_wake(struct scheduler *s, const struct view *tip)
                 continue;
             }
             tables++;
-            help = class_helped_by_places(s, c) ? HELP_ROOM : help;
+            help = class_helped_by_places(s, c)                    ? HELP_ROOM
+                   : c->parked_count > 0 && preempt_may_help(s, c) ? HELP_PREEMPTION
+                                                                   : help;
         }
         c->helpful_seen = s->helpful;
         c->places->seen = s->places.changes;

@@ -132,6 +132,8 @@ void places_counter_add(struct scheduler *s, struct topo_counter *k, const struc
         k->fell = ++s->places.changes;
     } else if (spread ? topo_least(k) != least : was == 0) {
         k->rose = ++s->places.changes;
+    } else if (k->what == TOPO_MATCHING && s->stats.parked > 0) {
+        k->grew = ++s->places.changes;
     }
     if (!k->key->wide) {
         tell_neighbours(s, k->key, domain, n->slot);
@@ -593,7 +595,8 @@ static uint64_t recount(const struct scheduler *s, const struct topo_counter *k,
     const struct strmap_entry *e;
     while ((e = strmap_next(&s->pods, &at)) != NULL) {
         const struct sched_pod *p = e->value;
-        if (p->node == NULL || p->node->obj == NULL || (k->scope != NULL && !scope_takes(k->scope, p->node))) {
+        bool placed = p->state == POD_ASSUMED || p->state == POD_BOUND; /* else the node is where it is to come */
+        if (!placed || p->node->obj == NULL || (k->scope != NULL && !scope_takes(k->scope, p->node))) {
             continue;
         }
         struct str here = value_of(p->node, k->key->name);

@@ -41,12 +41,12 @@ struct selector;
 
 #define TOPO_NONE         UINT32_MAX /* no domain: the node has no such label */
 #define TOPO_WIDE_MAX     64u        /* a key with more domains is narrow; with half as many it is wide again */
-#define TOPO_KEYS_MAX     256u       /* topology keys in use at a time; pods that need more wait */
-#define TOPO_KEYS_FREE    192u       /* so many may be made-up; the rest is for keys that some node has */
-#define TOPO_TERMS_MAX    100u       /* affinity terms and spread constraints of one pod; one with more waits */
-#define TOPO_WEIGHT       5          /* of each score here, beside those of the plugins */
-#define TOPO_SCORE_BIAS   (1 << 20)  /* added to scores of tables: those of places may be negative */
-#define TOPO_WAKE_TABLES  64u        /* waiting classes whose tables are asked at a time */
+#define TOPO_KEYS_MAX     256u /* topology keys in use at a time; pods that require more wait, wishes are left out */
+#define TOPO_KEYS_FREE    192u /* so many may be made-up; the rest is for keys that some node has */
+#define TOPO_TERMS_MAX    100u /* affinity terms and spread constraints of one pod; one with more waits */
+#define TOPO_WEIGHT       5    /* of each score here, beside those of the plugins */
+#define TOPO_SCORE_BIAS   (1 << 20) /* added to scores of tables: those of places may be negative */
+#define TOPO_WAKE_TABLES  64u       /* waiting classes whose tables are asked at a time */
 #define TOPO_DEFAULT_ZONE "topology.kubernetes.io/zone"
 #define TOPO_DEFAULT_SKEW 5 /* of pods of one owner over zones, where they say nothing themselves */
 
@@ -103,6 +103,7 @@ struct topo_counter {
     unsigned levels_cap;
     uint32_t filled, lowest;
     uint64_t rose, fell; /* number of the change that last helped those who want more, or fewer */
+    uint64_t grew;       /* MATCHING: that last helped those who want more when some of them would have to go */
 };
 struct topo_atom {
     struct selector *selector; /* NULL: means no pod */

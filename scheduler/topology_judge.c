@@ -264,11 +264,13 @@ uint64_t places_common(const struct sched_class *c)
 
 /* ---- Waiting ---- */
 
-static bool terms_helped(const struct topo_terms *t, uint64_t seen, bool by_rise)
+/* pushes: others may go for it, so that what is there beside them counts, too. */
+static bool terms_helped(const struct topo_terms *t, uint64_t seen, bool by_rise, bool pushes)
 {
     for (unsigned i = 0; i < t->count; i++) {
         const struct topo_counter *k = t->items[i].counter;
-        if (k->fell > seen || (by_rise && k->rose > seen) || (k->scope != NULL && k->scope->changed > seen)) {
+        if (k->fell > seen || (by_rise && k->rose > seen) || (by_rise && pushes && k->grew > seen) ||
+            (k->scope != NULL && k->scope->changed > seen)) {
             return true;
         }
     }
@@ -284,8 +286,10 @@ bool places_helped(const struct scheduler *s, const struct sched_class *c)
     if (p->refused != NULL) {
         return s->places.keys_count < p->refused_for_keys;
     }
-    return p->touched > p->seen || terms_helped(&p->near, p->seen, true) || terms_helped(&p->away, p->seen, false) ||
-           terms_helped(&p->forbids, p->seen, false) || terms_helped(&p->hard, p->seen, true);
+    bool pushes = preempt_may_help(s, c);
+    return p->touched > p->seen || terms_helped(&p->near, p->seen, true, pushes) ||
+           terms_helped(&p->away, p->seen, false, false) || terms_helped(&p->forbids, p->seen, false, false) ||
+           terms_helped(&p->hard, p->seen, true, false);
 }
 
 bool places_apart(const struct sched_class *c)

@@ -569,6 +569,89 @@ static void labels_that_nobody_asks_for_cost_no_look_at_all_nodes(void **state)
     stage_close(&t.stage);
 }
 
+/* Pods p0, p1, ... like the one of that name with a request of cpu that no node has; each a class of its own, or all
+ * one. */
+static void put_crowd(struct trial *t, const char *ns, unsigned count, bool alike)
+{
+    CLEANUP_ARENA struct arena a;
+    struct txn txn;
+    struct error err = {0};
+    arena_init(&a);
+    txn_init(&txn, "test");
+    struct value *doc = object_to_value(&a, stage_get(&t->stage, KIND_POD, ns, "first"));
+    struct value *meta = value_get(doc, "metadata");
+    struct value *requests = value_path(value_item(value_path(doc, "spec.containers"), 0), "resources.requests");
+    value_remove(meta, "uid");
+    value_remove(meta, "resourceVersion");
+    for (unsigned i = 0; i < count; i++) {
+        value_set(&a, meta, "name", value_strf(&a, "p%u", i));
+        value_set(&a, requests, "cpu", value_strf(&a, "%u", alike ? 1000 : 1000 + i));
+        assert_int_equal(txn_create_value(&txn, kind_by_id(KIND_POD), doc, &err), 0);
+        if (txn.count == 500 || i + 1 == count) {
+            assert_int_equal(stage_submit(&t->stage, &txn, &err), 0);
+            txn_reset(&txn);
+        }
+    }
+    txn_close(&txn);
+    buf_reset(&t->stage.trace);
+}
+
+/* How many pods were decided before this one was bound. */
+static unsigned decisions_until_bound(struct trial *t, const char *ns, const char *name)
+{
+    struct scheduler_stats before, stats;
+    scheduler_stats(t->scheduler, &before);
+    for (unsigned round = 0; round < 10000; round++) {
+        struct txn txn;
+        struct error err = {0};
+        txn_init(&txn, "scheduler");
+        scheduler_run(t->scheduler, stage_tip(&t->stage), env_wall_ms(&t->stage.env), 64, &txn);
+        assert_int_equal(stage_submit(&t->stage, &txn, &err), 0);
+        txn_close(&txn);
+        buf_reset(&t->stage.trace);
+        if (!str_empty(node_of(stage_get(&t->stage, KIND_POD, ns, name), "spec.nodeName"))) {
+            scheduler_stats(t->scheduler, &stats);
+            return (unsigned)(stats.bound + stats.unschedulable - before.bound - before.unschedulable);
+        }
+    }
+    fail_msg("%s was not bound", name);
+    return 0;
+}
+
+/* 20,000 pods that fit nowhere, of one template or of as many, were there before: others do not wait for all of them to
+ * be told so. */
+static void a_crowd_that_fits_nowhere_keeps_other_namespaces_waiting_for_one_turn(void **state)
+{
+    (void)state;
+    for (unsigned alike = 0; alike < 2; alike++) {
+        struct trial t = {0};
+        struct scheduler_stats stats;
+        stage_open(&t.stage, 1);
+        const struct scheduler_config config = {.env = &t.stage.env, .seed = 1};
+        t.scheduler = scheduler_new(&config);
+        t.stage.hooks = (struct stage_hooks){.data = &t, .observe = observe};
+        stage_apply(&t.stage, "namespace crowd\nnamespace other\nnode n1 cpu=4\npod first ns=crowd cpu=1000");
+        put_crowd(&t, "crowd", 20000, alike);
+        stage_apply(&t.stage, "pod one ns=other cpu=1\npod two ns=other cpu=1");
+        unsigned decisions = decisions_until_bound(&t, "other", "two");
+        assert_true(decisions <= 256 + 64);
+        /* The same namespace: another template waits as little. */
+        stage_apply(&t.stage, "pod three ns=crowd cpu=1");
+        assert_true(decisions_until_bound(&t, "crowd", "three") <= (alike ? 512 + 64 : 21000));
+        run_all(&t, &stats);
+        assert_int_equal(stats.bound, 3);
+        assert_int_equal(stats.parked, 20001);
+        /* And of those that wait a few are looked at when room comes, not all. */
+        uint64_t told = stats.unschedulable;
+        stage_apply(&t.stage, "node n2 cpu=4\npod four ns=other cpu=1");
+        run_all(&t, &stats);
+        assert_int_equal(stats.bound, 4);
+        assert_true(stats.unschedulable - told <= 64);
+        scheduler_free(t.scheduler);
+        stage_close(&t.stage);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -576,6 +659,7 @@ int main(void)
         cmocka_unit_test(the_same_seed_places_the_same),
         cmocka_unit_test(room_for_one_does_not_stir_the_crowd),
         cmocka_unit_test(a_run_ends_with_its_budget),
+        cmocka_unit_test(a_crowd_that_fits_nowhere_keeps_other_namespaces_waiting_for_one_turn),
         cmocka_unit_test(keys_and_terms_are_bounded),
         cmocka_unit_test(labels_that_nobody_asks_for_cost_no_look_at_all_nodes),
     };

@@ -234,3 +234,34 @@ bool placement_lets_in(const struct model *m, const struct pod *p, int at)
     return n->exists && taints_let_in(p, n) && affinity_lets_in(m, p, n, (unsigned)at) && room_lets_in(m, p, at) &&
            spread_lets_in(m, p, at) && near_lets_in(m, p, at) && away_lets_in(m, p, at);
 }
+
+static bool waits_for(const struct pod *o, int at)
+{
+    return o->exists && !o->finished && !o->deleting && o->node < 0 && o->nominated == (unsigned)at + 1;
+}
+
+bool placement_keeps_room(const struct model *m, const struct pod *p, int at)
+{
+    struct model with = *m;
+    for (unsigned i = 0; i < PODS; i++) {
+        struct pod *o = &with.pods[i];
+        if (&m->pods[i] != p && waits_for(o, at) && o->t->priority >= p->t->priority) {
+            o->node = at;
+        }
+    }
+    return room_lets_in(&with, &with.pods[p - m->pods], at);
+}
+
+bool placement_could_push_out(const struct model *m, const struct pod *p, int at)
+{
+    struct model without = *m;
+    bool any = false;
+    for (unsigned i = 0; i < PODS; i++) {
+        struct pod *o = &without.pods[i];
+        if (o->exists && !o->finished && o->node == at && o->t->priority < p->t->priority) {
+            o->exists = false;
+            any = true;
+        }
+    }
+    return any && placement_lets_in(&without, &without.pods[p - m->pods], at);
+}

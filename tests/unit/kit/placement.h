@@ -36,6 +36,7 @@ struct spread {
 struct template
 {
     unsigned ns, labels[POD_LABELS], cpu, gpu, port;
+    unsigned priority;
     unsigned selector_disk;              /* nodeSelector */
     struct selector_model node_terms[2]; /* nodeAffinity, required */
     unsigned node_terms_count;
@@ -59,7 +60,8 @@ struct pod {
     bool exists, finished, deleting;
     const struct template *t;
     unsigned labels[POD_LABELS];
-    int node; /* -1: none */
+    int node;           /* -1: none */
+    unsigned nominated; /* 0: to no node; 1: to the first */
 };
 struct model {
     unsigned ns[NAMESPACES][NS_LABELS];
@@ -70,5 +72,10 @@ struct model {
 
 /* May the pod be placed on the node with this number, as the cluster is now? Pure. */
 bool placement_lets_in(const struct model *m, const struct pod *p, int at);
+/* Has the node room for it beside those that are there, and those of its priority or a higher one that are to come
+ * there (nominated)? */
+bool placement_keeps_room(const struct model *m, const struct pod *p, int at);
+/* Would it be let in if all pods of lower priority on the node were gone, and there are some? Changes nothing. */
+bool placement_could_push_out(const struct model *m, const struct pod *p, int at);
 
 #endif
