@@ -172,15 +172,16 @@ static void carry(struct class_places *p, struct topo_counter *k)
     p->carried[p->carried_count++] = k;
 }
 
-/* NULL: there are too many keys, and that was said. */
-static struct topo_key *key_of(const struct reading *r, struct mp term)
+/* NULL: there are too many keys. What is required is not judged then, and the pod waits; a wish is left out for as long
+ * as there are pods of the class: it is about a key that no node has, or there are hundreds of others that some have. */
+static struct topo_key *key_of(const struct reading *r, struct mp term, bool required)
 {
     struct class_places *p = r->c->places;
     if (p->refused != NULL) {
         return NULL;
     }
     struct topo_key *k = places_key_get(r->s, mp_str(mp_get(term, "topologyKey")));
-    if (k == NULL) {
+    if (k == NULL && required) {
         p->refused = "more topology keys are in use than the scheduler follows";
         p->refused_for_keys = r->s->places.keys_count == TOPO_KEYS_MAX ? TOPO_KEYS_MAX : TOPO_KEYS_FREE;
     }
@@ -189,10 +190,10 @@ static struct topo_key *key_of(const struct reading *r, struct mp term)
 
 /* The term reads what m means by its key; and others read, of those who have it, what they carry (TOPO_MATCHING:
  * nothing). */
-static struct topo_term *term_read(const struct reading *r, struct mp term, struct topo_terms *to,
+static struct topo_term *term_read(const struct reading *r, struct mp term, bool required, struct topo_terms *to,
                                    struct topo_matcher *m)
 {
-    struct topo_key *key = key_of(r, term);
+    struct topo_key *key = key_of(r, term, required);
     struct topo_term *t = NULL;
     if (key != NULL) {
         t = term_add(to, places_counter_get(r->s, m, key, NULL, TOPO_MATCHING, 0));
@@ -201,9 +202,9 @@ static struct topo_term *term_read(const struct reading *r, struct mp term, stru
     return t;
 }
 
-static void carry_term(const struct reading *r, struct mp term, enum topo_what what, int weight)
+static void carry_term(const struct reading *r, struct mp term, bool required, enum topo_what what, int weight)
 {
-    struct topo_key *key = key_of(r, term);
+    struct topo_key *key = key_of(r, term, required);
     if (key != NULL) {
         struct topo_matcher *m = matcher_of(r, &term, 1);
         carry(r->c->places, places_counter_get(r->s, m, key, NULL, what, weight));
@@ -224,8 +225,8 @@ static void read_near(const struct reading *r, struct mp list)
     }
     struct topo_matcher *m = matcher_of(r, terms, count);
     for (unsigned i = 0; i < count; i++) {
-        term_read(r, terms[i], &r->c->places->near, m);
-        carry_term(r, terms[i], TOPO_LIKING, HARD_WEIGHT);
+        term_read(r, terms[i], true, &r->c->places->near, m);
+        carry_term(r, terms[i], true, TOPO_LIKING, HARD_WEIGHT);
     }
     places_matcher_unref(r->s, m);
 }
@@ -234,8 +235,8 @@ static void read_away(const struct reading *r, struct mp list)
 {
     for (struct mp_iter it = mp_iter(list); mp_next(&it);) {
         struct topo_matcher *m = matcher_of(r, &it.value, 1);
-        term_read(r, it.value, &r->c->places->away, m);
-        carry_term(r, it.value, TOPO_KEEPING_AWAY, 0);
+        term_read(r, it.value, true, &r->c->places->away, m);
+        carry_term(r, it.value, true, TOPO_KEEPING_AWAY, 0);
         places_matcher_unref(r->s, m);
     }
 }
@@ -246,11 +247,11 @@ static void read_likes(const struct reading *r, struct mp list, int sign)
         int weight = sign * (int)MAX(0, MIN(mp_int(mp_get(it.value, "weight"), 0), 100));
         struct mp term = mp_get(it.value, "podAffinityTerm");
         struct topo_matcher *m = matcher_of(r, &term, 1);
-        struct topo_term *t = term_read(r, term, &r->c->places->likes, m);
+        struct topo_term *t = term_read(r, term, false, &r->c->places->likes, m);
         if (t != NULL) {
             t->weight = weight;
         }
-        carry_term(r, term, TOPO_LIKING, weight);
+        carry_term(r, term, false, TOPO_LIKING, weight);
         places_matcher_unref(r->s, m);
     }
 }
@@ -263,7 +264,7 @@ static bool is_hard(struct mp constraint)
 static void read_constraint(const struct reading *r, struct mp constraint, bool hard, const struct str *keys,
                             unsigned keys_count)
 {
-    struct topo_key *key = key_of(r, constraint);
+    struct topo_key *key = key_of(r, constraint, hard);
     if (key == NULL) {
         return;
     }
