@@ -103,6 +103,14 @@ void resources_clamp(struct resources *r, int64_t max)
     }
 }
 
+static int64_t *amount_at(struct resources *to, struct str name)
+{
+    return str_is(name, "cpu")                 ? &to->fixed[RESOURCE_CPU]
+           : str_is(name, "memory")            ? &to->fixed[RESOURCE_MEMORY]
+           : str_is(name, "ephemeral-storage") ? &to->fixed[RESOURCE_EPHEMERAL]
+                                               : ext_at(to, name);
+}
+
 void resources_add_mp(struct resources *to, struct mp quantities)
 {
     for (struct mp_iter it = mp_iter(quantities); mp_next(&it);) {
@@ -114,21 +122,13 @@ void resources_add_mp(struct resources *to, struct mp quantities)
         }
         /* What was checked on its way in and is no number here is one too great for it. */
         v = (cpu ? quantity_milli(text, &v) : quantity_units(text, &v)) ? amount_of(v) : AMOUNT_MAX;
-        if (cpu) {
-            to->fixed[RESOURCE_CPU] = sum_of(to->fixed[RESOURCE_CPU], v);
-        } else if (str_is(it.key, "memory")) {
-            to->fixed[RESOURCE_MEMORY] = sum_of(to->fixed[RESOURCE_MEMORY], v);
-        } else if (str_is(it.key, "ephemeral-storage")) {
-            to->fixed[RESOURCE_EPHEMERAL] = sum_of(to->fixed[RESOURCE_EPHEMERAL], v);
-        } else {
-            int64_t *amount = ext_at(to, it.key);
-            *amount = sum_of(*amount, v);
-        }
+        int64_t *amount = amount_at(to, it.key);
+        *amount = sum_of(*amount, v);
     }
 }
 
 /* "Init containers run one after the other beside the sidecars started before them; then all containers run beside
- * all sidecars." */
+ * all sidecars." What the pod requests as a whole stands in place of that. */
 void resources_of_pod(struct resources *to, struct mp spec)
 {
     struct resources sidecars = {0}, peak = {0};
@@ -149,6 +149,11 @@ void resources_of_pod(struct resources *to, struct mp spec)
     }
     resources_add(to, &sidecars);
     resources_max(to, &peak);
+    struct mp whole = mp_path(spec, "resources.requests");
+    for (struct mp_iter it = mp_iter(whole); mp_next(&it);) {
+        *amount_at(to, it.key) = 0;
+    }
+    resources_add_mp(to, whole);
     resources_add_mp(to, mp_get(spec, "overhead"));
     resources_close(&sidecars);
     resources_close(&peak);

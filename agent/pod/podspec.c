@@ -337,6 +337,12 @@ static enum qos_class read_qos(const struct podspec *s)
     if (qos_parse(mp_str(mp_path(object_mp(s->object), "status.qosClass")), &told)) {
         return told;
     }
+    const struct podspec_amounts *wr = &s->whole_requests, *wl = &s->whole_limits;
+    if (wr->has_cpu || wr->has_memory || wl->has_cpu || wl->has_memory) {
+        count_amount(&sum, wl->has_cpu, wl->cpu_milli, wr->has_cpu, wr->cpu_milli);
+        count_amount(&sum, wl->has_memory, wl->memory_bytes, wr->has_memory, wr->memory_bytes);
+        return qos_of(&sum);
+    }
     for (unsigned i = 0; i < s->main_count; i++) {
         const struct podspec_amounts *r = &s->containers[i].requests, *l = &s->containers[i].limits;
         count_amount(&sum, l->has_cpu, l->cpu_milli, r->has_cpu, r->cpu_milli);
@@ -424,6 +430,8 @@ int podspec_new(const struct object *pod, struct podspec **out, struct error *er
     s->own_users = !mp_bool(mp_get(spec, "hostUsers"), true);
     s->shared_pid = mp_bool(mp_get(spec, "shareProcessNamespace"), false) && !s->host_pid;
     s->fs_group = mp_int(mp_path(spec, "securityContext.fsGroup"), -1);
+    read_amounts(mp_path(spec, "resources.requests"), &s->whole_requests);
+    read_amounts(mp_path(spec, "resources.limits"), &s->whole_limits);
     read_containers(s, spec);
     read_names(s, spec);
     s->qos = read_qos(s);
@@ -501,7 +509,14 @@ static int oom_score(const struct podspec *s, const struct podspec_container *c,
     if (s->qos == QOS_BEST_EFFORT || node_memory_bytes <= 0) {
         return 1000;
     }
-    int64_t score = 1000 - 1000 * (c->requests.memory_bytes / 1024) / MAX(node_memory_bytes / 1024, 1);
+    /* What the pod requests beyond its containers is shared among them. */
+    int64_t asked = 0, request = c->requests.memory_bytes;
+    for (unsigned i = 0; i < s->main_count; i++) {
+        asked += s->containers[i].requests.memory_bytes / 1024;
+    }
+    int64_t more = s->whole_requests.memory_bytes / 1024 - asked;
+    request += s->main_count > 0 && more > 0 ? more / s->main_count * 1024 : 0;
+    int64_t score = 1000 - 1000 * (request / 1024) / MAX(node_memory_bytes / 1024, 1);
     return (int)MIN(MAX(score, 3), 999);
 }
 
@@ -519,7 +534,7 @@ void podspec_container_resources(const struct podspec *s, const struct podspec_c
 }
 
 /* Containers run together with sidecars, init containers one at a time: the larger of both counts. A limit holds for
- * the pod only if every container has one. */
+ * the pod only if every container has one, or if the pod says it as a whole. */
 void podspec_pod_limits(const struct podspec *s, struct cgroup_limits *out)
 {
     int64_t cpu = 0, quota = 0, memory = 0, init_cpu = 0, init_quota = 0, init_memory = 0;
@@ -539,10 +554,16 @@ void podspec_pod_limits(const struct podspec *s, struct cgroup_limits *out)
             memory += c->limits.memory_bytes;
         }
     }
+    const struct podspec_amounts *r = &s->whole_requests, *l = &s->whole_limits;
+    int64_t shares = r->has_cpu ? r->cpu_milli : l->has_cpu ? l->cpu_milli : MAX(cpu, init_cpu);
     *out = (struct cgroup_limits){
-        .memory_bytes = all_memory ? (uint64_t)MAX(memory, init_memory) : 0,
-        .cpu_shares = shares_of(MAX(cpu, init_cpu)),
-        .cpu_quota_us = all_cpu ? quota_of(MAX(quota, init_quota)) : 0,
+        .memory_bytes = l->has_memory ? (uint64_t)l->memory_bytes
+                        : all_memory  ? (uint64_t)MAX(memory, init_memory)
+                                      : 0,
+        .cpu_shares = shares_of(shares),
+        .cpu_quota_us = l->has_cpu ? quota_of(l->cpu_milli)
+                        : all_cpu  ? quota_of(MAX(quota, init_quota))
+                                   : 0,
         .cpu_period_us = CPU_PERIOD_US,
     };
 }

@@ -129,9 +129,10 @@ struct podspec {
     int64_t fs_group;                           /* -1 = none */
     const struct podspec_container *containers; /* init containers, containers, ephemeral containers: each in order */
     unsigned count, init_count;
-    unsigned main_count;        /* init containers and containers: what never changes; ephemeral ones are behind */
-    unsigned left_out;          /* ephemeral containers beyond PODSPEC_CONTAINERS_MAX: not read */
-    struct podspec_total total; /* requests of the pod as a whole, overhead included */
+    unsigned main_count; /* init containers and containers: what never changes; ephemeral ones are behind */
+    unsigned left_out;   /* ephemeral containers beyond PODSPEC_CONTAINERS_MAX: not read */
+    struct podspec_amounts whole_requests, whole_limits; /* spec.resources */
+    struct podspec_total total;                          /* requests of the pod as a whole, overhead included */
     const struct podspec_volume *volumes;
     unsigned volumes_count;
 };

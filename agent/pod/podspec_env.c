@@ -185,13 +185,14 @@ int podspec_field(const struct podspec *s, const struct podspec_facts *f, struct
                                           STR_ARG(path));
 }
 
-/* What the resource names of a resourceFieldRef mean; cpu counts in thousandths, the rest in bytes. */
-static bool amount_of(const struct podspec_container *c, const struct podspec_facts *f, struct str name, int64_t *out,
-                      bool *milli)
+/* What the resource names of a resourceFieldRef mean; cpu counts in thousandths, the rest in bytes. A container without
+ * a limit may have what the pod as a whole may, or the node. */
+static bool amount_of(const struct podspec *s, const struct podspec_container *c, const struct podspec_facts *f,
+                      struct str name, int64_t *out, bool *milli)
 {
-    const struct podspec_amounts *r = &c->requests, *l = &c->limits;
-    int64_t cpu = l->has_cpu ? l->cpu_milli : f->node_cpu_milli;
-    int64_t memory = l->has_memory ? l->memory_bytes : f->node_memory_bytes;
+    const struct podspec_amounts *r = &c->requests, *l = &c->limits, *all = &s->whole_limits;
+    int64_t cpu = l->has_cpu ? l->cpu_milli : all->has_cpu ? all->cpu_milli : f->node_cpu_milli;
+    int64_t memory = l->has_memory ? l->memory_bytes : all->has_memory ? all->memory_bytes : f->node_memory_bytes;
     int64_t disk = l->ephemeral_bytes > 0 ? l->ephemeral_bytes : f->node_ephemeral_bytes;
     const struct {
         const char *name;
@@ -225,7 +226,7 @@ int podspec_resource_field(const struct podspec *s, const struct podspec_contain
     }
     int64_t amount, divisor = 0;
     bool milli;
-    if (c == NULL || !amount_of(c, f, name, &amount, &milli)) {
+    if (c == NULL || !amount_of(s, c, f, name, &amount, &milli)) {
         return error_set_field(err, ERR_INVALID, "resourceFieldRef", "no resource %.*s of container %.*s",
                                STR_ARG(name), STR_ARG(container));
     }

@@ -41,7 +41,7 @@ static struct podspec_total read_amounts(struct mp quantities)
 }
 
 /* "Init containers run one after the other beside the sidecars started before them; then all containers run beside
- * all sidecars." */
+ * all sidecars." What the pod requests as a whole stands in place of that. */
 void podspec_sum_requests(struct podspec *s)
 {
     struct podspec_total sidecars = {0}, peak = {0}, apps = {0};
@@ -57,6 +57,10 @@ void podspec_sum_requests(struct podspec *s)
             peak = greater(peak, podspec_total_sum(sidecars, one));
         }
     }
-    s->total = podspec_total_sum(greater(podspec_total_sum(apps, sidecars), peak),
-                                 read_amounts(mp_path(object_mp(s->object), "spec.overhead")));
+    struct podspec_total sum = greater(podspec_total_sum(apps, sidecars), peak);
+    struct mp spec = object_spec(s->object), whole = mp_path(spec, "resources.requests");
+    struct podspec_total said = read_amounts(whole);
+    sum.cpu_milli = mp_type(mp_get(whole, "cpu")) != MP_NONE ? said.cpu_milli : sum.cpu_milli;
+    sum.memory_bytes = mp_type(mp_get(whole, "memory")) != MP_NONE ? said.memory_bytes : sum.memory_bytes;
+    s->total = podspec_total_sum(sum, read_amounts(mp_get(spec, "overhead")));
 }

@@ -53,6 +53,12 @@ static int64_t requests_of(struct autoscaler_metric *m, const struct object *pod
     if (m->amount || m->sum.lacks_request) {
         return 0;
     }
+    struct str whole = mp_str(mp_path(spec, m->cpu ? "resources.requests.cpu" : "resources.requests.memory"));
+    if (m->container.n == 0 && whole.n > 0 && (m->cpu ? quantity_milli(whole, &sum) : quantity_units(whole, &sum)) &&
+        sum > 0) {
+        return sum;
+    }
+    sum = 0;
     if (!add_requests(m, mp_get(spec, "containers"), false, &sum, &found, &lacking) ||
         !add_requests(m, mp_get(spec, "initContainers"), true, &sum, &found, &lacking) || !found || sum == 0) {
         m->sum.lacks_request = true;

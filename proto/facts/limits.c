@@ -7,12 +7,17 @@ static const char *const LISTS[] = {"containers", "initContainers"};
 
 /* ---- Defaults ---- */
 
-/* The names of the members that are new, "cpu, memory", in the order of names. */
+/* The names of the members that are new, "cpu, memory", in the order of names. What the pod says as a whole
+ * (spec.resources) its containers are not given one by one: together they might ask for more. */
 static void add_missing(struct arena *a, struct value *container, const char *which, const struct value *defaults,
-                        struct buf *added)
+                        const struct value *whole, struct buf *added)
 {
     for (unsigned i = 0; i < value_count(defaults); i++) {
         const struct value_member *m = &defaults->map.members[i];
+        if (value_get_str_key(value_get(whole, "requests"), m->key) != NULL ||
+            value_get_str_key(value_get(whole, "limits"), m->key) != NULL) {
+            continue;
+        }
         struct value *resources = value_ensure_map(a, container, "resources");
         struct value *list = value_ensure_map(a, resources, which);
         if (value_get_str_key(list, m->key) == NULL) {
@@ -23,7 +28,7 @@ static void add_missing(struct arena *a, struct value *container, const char *wh
 }
 
 static void fill_container(struct arena *a, struct value *container, bool init, const struct value *item,
-                           struct buf *told)
+                           const struct value *whole, struct buf *told)
 {
     static const struct {
         const char *which, *defaults, *word;
@@ -31,7 +36,7 @@ static void fill_container(struct arena *a, struct value *container, bool init, 
     struct str name = value_path_str(container, "name");
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
         CLEANUP_BUF struct buf added = BUF_INIT;
-        add_missing(a, container, rows[i].which, value_get(item, rows[i].defaults), &added);
+        add_missing(a, container, rows[i].which, value_get(item, rows[i].defaults), whole, &added);
         if (added.size > 0) {
             buf_printf(told, "%s%s %s for %scontainer %.*s", told->size > 0 ? "; " : "", buf_cstr(&added), rows[i].word,
                        init ? "init " : "", STR_ARG(name));
@@ -55,7 +60,7 @@ bool limits_fill(struct arena *a, struct value *pod, const struct value *range)
             VALUE_FOR(n, list)
             {
                 if (value_is_map(value_item(list, n))) {
-                    fill_container(a, value_item(list, n), k == 1, item, &told);
+                    fill_container(a, value_item(list, n), k == 1, item, value_get(spec, "resources"), &told);
                 }
             }
         }
@@ -107,9 +112,14 @@ static struct amount amount_in(struct arena *a, const struct value *resources, c
                     : (struct amount){true, quota_amount_of(s), arena_strndup(a, s.p, s.n)};
 }
 
-/* What the containers of a pod have together; init containers run before them. None if one says nothing. */
+/* What a pod says as a whole, or what its containers have together; init containers run before them. None if one says
+ * nothing. */
 static struct amount amount_of_pod(const struct subject *s, const char *which, struct str name)
 {
+    struct amount whole = amount_in(s->a, value_get(s->pod, "resources"), which, name);
+    if (whole.said) {
+        return whole;
+    }
     struct quota_resource r = {.name = name, .what = QUOTA_REQUESTS, .of = name};
     quota_amount sum = 0, most = 0;
     bool said = true;

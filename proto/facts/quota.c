@@ -216,20 +216,28 @@ quota_amount quota_usage(const struct quota_resource *r, const struct object *o)
 
 /* ---- Scopes ---- */
 
-static bool is_best_effort(struct mp spec)
+/* Of a container, or of a pod as a whole. */
+static bool asks_for_nothing(struct mp whose)
 {
-    static const char *const lists[] = {"initContainers", "containers"}, *const which[] = {"requests", "limits"},
-                             *const names[] = {"cpu", "memory"};
-    for (unsigned k = 0; k < ARRAY_SIZE(lists); k++) {
-        for (struct mp_iter it = mp_iter(mp_get(spec, lists[k])); mp_next(&it);) {
-            for (unsigned i = 0; i < 4; i++) {
-                if (container_amount(it.value, which[i / 2], str_of(names[i % 2])) > 0) {
-                    return false;
-                }
-            }
+    static const char *const which[] = {"requests", "limits"}, *const names[] = {"cpu", "memory"};
+    for (unsigned i = 0; i < 4; i++) {
+        if (container_amount(whose, which[i / 2], str_of(names[i % 2])) > 0) {
+            return false;
         }
     }
     return true;
+}
+
+static bool is_best_effort(struct mp spec)
+{
+    static const char *const lists[] = {"initContainers", "containers"};
+    bool nothing = asks_for_nothing(spec);
+    for (unsigned k = 0; nothing && k < ARRAY_SIZE(lists); k++) {
+        for (struct mp_iter it = mp_iter(mp_get(spec, lists[k])); nothing && mp_next(&it);) {
+            nothing = asks_for_nothing(it.value);
+        }
+    }
+    return nothing;
 }
 
 static bool term_crosses(struct mp term)
@@ -417,10 +425,18 @@ void quota_read(struct quota *q, struct arena *a, const struct object *o, const 
 
 /* ---- What must be said ---- */
 
-/* "A quota of cpu or memory makes each container say what it asks for": these alone, no other resource. */
-static bool must_be_said(const struct quota_resource *r)
+static const char *list_of(const struct quota_resource *r)
 {
-    return (r->what == QUOTA_REQUESTS || r->what == QUOTA_LIMITS) && (str_is(r->of, "cpu") || str_is(r->of, "memory"));
+    return r->what == QUOTA_LIMITS ? "limits" : "requests";
+}
+
+/* "A quota of cpu or memory makes each container say what it asks for": these alone, no other resource; and unless the
+ * pod says it as a whole. */
+static bool must_be_said(const struct quota_resource *r, struct mp spec)
+{
+    bool counts = r->what == QUOTA_REQUESTS || r->what == QUOTA_LIMITS;
+    return counts && (str_is(r->of, "cpu") || str_is(r->of, "memory")) &&
+           mp_type(mp_get_str_key(mp_get(mp_get(spec, "resources"), list_of(r)), r->of)) == MP_NONE;
 }
 
 void quota_unsaid(struct buf *out, const struct quota *q, const struct object *pod)
@@ -429,12 +445,12 @@ void quota_unsaid(struct buf *out, const struct quota *q, const struct object *p
     for (unsigned i = 0; i < q->count; i++) {
         const struct quota_resource *r = &q->rows[i].resource;
         bool any = false;
-        if (!must_be_said(r)) {
+        if (!must_be_said(r, object_spec(pod))) {
             continue;
         }
         for (unsigned k = 0; k < ARRAY_SIZE(lists); k++) {
             for (struct mp_iter it = mp_iter(mp_get(object_spec(pod), lists[k])); mp_next(&it);) {
-                struct mp said = mp_get(mp_get(it.value, "resources"), r->what == QUOTA_LIMITS ? "limits" : "requests");
+                struct mp said = mp_get(mp_get(it.value, "resources"), list_of(r));
                 struct str name = mp_str(mp_get(it.value, "name"));
                 if (mp_type(mp_get_str_key(said, r->of)) == MP_NONE) {
                     buf_printf(out, "%s", any ? "," : out->size > 0 ? "; " : "");

@@ -41,6 +41,10 @@ static int64_t pod_sum(const struct object *pod, const char *list, const char *w
 {
     int64_t sum = 0;
     bool cpu = strcmp(what, "cpu") == 0;
+    struct str whole = mp_str(mp_get(mp_path(object_spec(pod), list), what));
+    if (whole.n > 0 && (cpu ? quantity_milli(whole, &sum) : quantity_units(whole, &sum))) {
+        return sum; /* of the pod, not of its containers */
+    }
     for (struct mp_iter it = mp_iter(mp_path(object_mp(pod), "spec.containers")); mp_next(&it);) {
         int64_t v = 0;
         struct str q = mp_str(mp_get(mp_path(it.value, list), what));

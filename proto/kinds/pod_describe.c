@@ -354,6 +354,16 @@ void describe_volumes(struct buf *out, unsigned level, struct mp volumes)
     }
 }
 
+/* spec.resources: what the pod has as a whole. */
+static void whole_resources(struct buf *out, unsigned level, struct mp resources)
+{
+    if (mp_count(mp_get(resources, "limits")) + mp_count(mp_get(resources, "requests")) > 0) {
+        buf_printf(out, "%*sResources:\n", (int)level * DESCRIBE_TAB, "");
+        quantities(out, level + 1, "Limits:", mp_get(resources, "limits"));
+        quantities(out, level + 1, "Requests:", mp_get(resources, "requests"));
+    }
+}
+
 void describe_pod_template(struct buf *out, struct mp template, unsigned level)
 {
     struct mp spec = mp_get(template, "spec");
@@ -361,6 +371,7 @@ void describe_pod_template(struct buf *out, struct mp template, unsigned level)
     if (mp_count(mp_path(template, "metadata.annotations")) > 0) {
         describe_map(out, level, 14, "Annotations:", mp_path(template, "metadata.annotations"), ": ");
     }
+    whole_resources(out, level, mp_get(spec, "resources"));
     describe_containers(out, level, "Init Containers:", mp_get(spec, "initContainers"), (struct mp){0});
     describe_containers(out, level, "Containers:", mp_get(spec, "containers"), (struct mp){0});
     describe_volumes(out, level, mp_get(spec, "volumes"));
@@ -470,6 +481,7 @@ void pod_describe(struct buf *out, const struct object *o, const struct describe
     pod_head(out, o);
     pod_status(out, o);
     controlled_by(out, mp_path(m, "metadata.ownerReferences"));
+    whole_resources(out, 0, mp_path(m, "spec.resources"));
     describe_containers(out, 0, "Init Containers:", mp_path(m, "spec.initContainers"),
                         mp_path(m, "status.initContainerStatuses"));
     describe_containers(out, 0, "Containers:", mp_path(m, "spec.containers"), mp_path(m, "status.containerStatuses"));

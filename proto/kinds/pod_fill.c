@@ -114,27 +114,71 @@ static void requests_fill(struct arena *a, struct value *container)
     }
 }
 
+/* A pod that has resources as a whole: of what its containers request and it does not say, it requests their sum; of
+ * what is limited and still not requested, the limit. Source: KEP-2837. */
+static void whole_fill(struct arena *a, struct value *spec)
+{
+    struct value *whole = value_get(spec, "resources");
+    int64_t milli;
+    if (!value_is_map(whole) || value_count(whole) == 0) {
+        return;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        const struct value *list = value_get(spec, CONTAINER_LISTS[i]);
+        VALUE_FOR(j, list)
+        {
+            const struct value *own = value_at(value_item(list, j), "resources", "requests", NULL);
+            for (unsigned k = 0; k < value_count(own); k++) {
+                struct str name = own->map.members[k].key;
+                struct value *requests = value_get(whole, "requests");
+                char text[QUANTITY_SIZE];
+                if (!pod_resource_is_whole(name) || value_get_str_key(requests, name) != NULL ||
+                    !pod_requests_sum(spec, name, &milli)) {
+                    continue;
+                }
+                if (str_is(name, "cpu")) {
+                    quantity_format_milli(milli, text);
+                } else {
+                    quantity_format_bytes(milli / 1000 + (milli % 1000 != 0), text);
+                }
+                value_set_str_key(a, value_ensure_map(a, whole, "requests"), name, value_cstr(a, text));
+            }
+        }
+    }
+    requests_fill(a, spec);
+}
+
 static bool amount(const struct value *resources, const char *which, const char *name, struct str *out)
 {
     *out = value_to_str(value_get(value_get(resources, which), name));
     return out->n > 0 && quantity_cmp(*out, STR("0")) != 0;
 }
 
-static const char *qos_class(const struct value *spec)
+static void qos_add(struct qos_sum *sum, const struct value *resources)
 {
     static const char *const names[] = {"cpu", "memory"};
+    for (unsigned n = 0; n < ARRAY_SIZE(names); n++) {
+        struct str limit, request;
+        bool limited = amount(resources, "limits", names[n], &limit);
+        bool requested = amount(resources, "requests", names[n], &request);
+        qos_count(sum, limited, requested, limited && requested && quantity_cmp(limit, request) == 0);
+    }
+}
+
+/* "Resources of the pod as a whole, if it has any, decide alone." */
+static const char *qos_class(const struct value *spec)
+{
+    const struct value *whole = value_get(spec, "resources");
     struct qos_sum sum = {0};
+    if (value_count(value_get(whole, "requests")) + value_count(value_get(whole, "limits")) > 0) {
+        qos_add(&sum, whole);
+        return qos_name(qos_of(&sum));
+    }
     for (unsigned i = 0; i < 2; i++) {
         const struct value *list = value_get(spec, CONTAINER_LISTS[i]);
         VALUE_FOR(j, list)
         {
-            const struct value *resources = value_get(value_item(list, j), "resources");
-            for (unsigned n = 0; n < ARRAY_SIZE(names); n++) {
-                struct str limit, request;
-                bool limited = amount(resources, "limits", names[n], &limit);
-                bool requested = amount(resources, "requests", names[n], &request);
-                qos_count(&sum, limited, requested, limited && requested && quantity_cmp(limit, request) == 0);
-            }
+            qos_add(&sum, value_get(value_item(list, j), "resources"));
         }
     }
     return qos_name(qos_of(&sum));
@@ -197,6 +241,7 @@ void pod_fill(struct arena *a, struct value *obj)
             }
         }
     }
+    whole_fill(a, spec);
     priority_fill(a, spec);
     gated_fill(a, spec, status);
     if (value_get(spec, "enableServiceLinks") == NULL) {

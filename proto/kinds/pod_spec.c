@@ -122,8 +122,8 @@ SCHEMA(schema_pod_spec, "PodSpec", "What the pod is to be.",
     OBJECTS("schedulingGates", scheduling_gate, "The pod gets no node until they are all removed.", MERGE("name")),
     OBJECTS("resourceClaims", pod_resource_claim, "Claims that containers may use.", MERGE("name"),
             .flags = FIELD_RETAIN_KEYS, REFUSED(CLAIMS_WHY)),
-    OBJECT("resources", schema_resources, "What all containers together need and may use at most.",
-           REFUSED("nothing would be set aside or limited for the pod as a whole; write resources of its containers")));
+    OBJECT("resources", schema_resources, "What all containers together need and may use at most: cpu, memory, huge "
+           "pages. What it says stands in place of the sum of the containers."));
 
 SCHEMA(schema_pod_template, "PodTemplateSpec", "The pods to be made.",
     OBJECT("metadata", schema_object_meta, "Labels and annotations of the pods.", ZERO),

@@ -203,9 +203,7 @@ void container_resources_check(const struct value *pod, const struct value *cont
 
 #define POD_RESOURCES_MAX 64u /* cpu, memory, and more sizes of huge pages than any machine has */
 
-/* What the containers ask for of one resource: those beside each other, sidecars among them, or one init container
- * with the sidecars before it. */
-static bool sum_requests(const struct value *spec, struct str name, int64_t *milli)
+bool pod_requests_sum(const struct value *spec, struct str name, int64_t *milli)
 {
     const struct value *main = value_get(spec, "containers"), *init = value_get(spec, "initContainers");
     int64_t sum = 0, most = 0, n;
@@ -239,12 +237,17 @@ static bool sum_requests(const struct value *spec, struct str name, int64_t *mil
     return true;
 }
 
+bool pod_resource_is_whole(struct str name)
+{
+    return is_cpu_or_memory(name) || is_huge_page(name);
+}
+
 static void check_pod_names(struct errlist *l, const struct value *list, const struct fpath *p)
 {
     check_container_resources(l, list, p);
     for (unsigned i = 0; i < value_count(list) && l->count < ERRLIST_MAX; i++) {
         const struct value_member *m = &list->map.members[i];
-        if (!is_cpu_or_memory(m->key) && !is_huge_page(m->key)) {
+        if (!pod_resource_is_whole(m->key)) {
             bad_choice(l, key_value(l, m), FPATH_KEY(p, m->key), "cpu|hugepages-SIZE|memory");
         }
     }
@@ -272,7 +275,7 @@ void pod_resources_check(const struct value *spec, const struct fpath *p, struct
         const struct value_member *m = &requests->map.members[i];
         int64_t milli, sum;
         check_against_limit(m, value_get_str_key(limits, m->key), p, l);
-        if (quantity_milli(value_to_str(m->value), &milli) && (!sum_requests(spec, m->key, &sum) || sum > milli)) {
+        if (quantity_milli(value_to_str(m->value), &milli) && (!pod_requests_sum(spec, m->key, &sum) || sum > milli)) {
             bad_value(l, m->value, FPATH_KEY(FPATH_AT(p, "requests"), m->key),
                       "must be greater than or equal to what the containers request together");
         }

@@ -361,6 +361,33 @@ static void limits_become_shares_quota_and_bytes(void **state)
     podspec_free(s);
 }
 
+static void what_a_pod_says_as_a_whole_stands_in_place_of_its_containers(void **state)
+{
+    (void)state;
+    struct podspec *s =
+        spec_of("'resources':{'requests':{'cpu':'1','memory':'1Gi'},'limits':{'cpu':'2','memory':'2Gi'}}"
+                ",'overhead':{'cpu':'100m'},'containers':[{'name':'c','image':'i','resources':{'requests':"
+                "{'cpu':'250m','ephemeral-storage':'1Gi'}}},{'name':'d','image':'i'}]");
+    struct cgroup_limits pod;
+    struct runtime_resources r;
+    assert_int_equal(s->total.cpu_milli, 1100);
+    assert_int_equal(s->total.memory_bytes, 1 << 30);
+    assert_int_equal(s->total.ephemeral_bytes, 1 << 30);
+    assert_int_equal(s->qos, QOS_BURSTABLE);
+    podspec_pod_limits(s, &pod);
+    assert_int_equal(pod.memory_bytes, 2ll << 30);
+    assert_int_equal(pod.cpu_quota_us, 200000);
+    assert_int_equal(pod.cpu_shares, 1024);
+    /* A container without a limit has none of its own, and half of what the pod requests keeps it from the OOM killer. */
+    podspec_container_resources(s, &s->containers[1], 4ll << 30, &r);
+    assert_int_equal(r.memory_bytes, 0);
+    assert_int_equal(r.oom_score_adj, 875);
+    podspec_free(s);
+    s = spec_of("'resources':{'limits':{'cpu':'2','memory':'2Gi'}},'containers':[{'name':'c','image':'i'}]");
+    assert_int_equal(s->qos, QOS_GUARANTEED);
+    podspec_free(s);
+}
+
 static void probes_find_ports_by_name_and_get_their_defaults(void **state)
 {
     (void)state;
@@ -529,6 +556,7 @@ int main(void)
         cmocka_unit_test(references_are_found_wherever_they_stand),
         cmocka_unit_test(quality_of_service_follows_requests_and_limits),
         cmocka_unit_test(limits_become_shares_quota_and_bytes),
+        cmocka_unit_test(what_a_pod_says_as_a_whole_stands_in_place_of_its_containers),
         cmocka_unit_test(probes_find_ports_by_name_and_get_their_defaults),
         cmocka_unit_test(the_containers_security_context_goes_over_the_pods),
         cmocka_unit_test(resolv_conf_is_the_nodes_with_the_pods_settings_over_it),
