@@ -105,6 +105,7 @@ struct agent {
     struct list readers; /* log followers (serve/logs.c) */
     struct list streams; /* that can be resumed (serve/stream.c) */
     unsigned streams_cut;
+    bool room_came; /* a pod that was preempted has ended: those that wait to be admitted are looked at */
     uv_timer_t wake, check;
     uv_timer_t measure; /* runs while a pod has limits for the disk, or the disk is nearly full */
     unsigned measuring; /* pods at this moment */

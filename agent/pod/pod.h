@@ -119,7 +119,9 @@ struct pod {
     bool failed;                   /* phase Failed whatever the containers say: see fail_reason */
     bool status_frozen;            /* finished before this agent knew it: the store's status stands */
     bool in_settle, again;
-    bool evicted;  /* ... because it took more than it may */
+    bool evicted;   /* ... because it took more than it may */
+    bool preempted; /* ... because a pod of the system needs its room */
+    int64_t preempted_wall_ms;
     bool rejected; /* ... because the node did not take it: no container ever was */
     char fail_reason[40], fail_message[256];
     char ip[64];
@@ -157,6 +159,9 @@ void pod_update(struct pod *p, struct podspec *give_spec); /* a newer object of 
 void pod_delete(struct pod *p, bool removed);              /* removed: the object itself has vanished */
 /* It has taken what it may not: it fails, and its containers get hardly any time. In INIT and RUNNING. */
 void pod_evict(struct pod *p, const char *message);
+/* A pod of the system takes its room: it fails, and its containers get the time that they are to have. In INIT and
+ * RUNNING. */
+void pod_preempt(struct pod *p);
 void pod_reject(struct pod *p, const char *reason, const char *message); /* in PENDING: it fails, nothing of it runs */
 /* The kernel has refused it so many processes by now, because it had as many as it may. True if that is more than
  * before: its status changes. */

@@ -196,6 +196,16 @@ void pod_evict(struct pod *p, const char *message)
     pod_settle(p);
 }
 
+void pod_preempt(struct pod *p)
+{
+    assert(p->state == POD_INIT || p->state == POD_RUNNING);
+    p->preempted = true;
+    p->preempted_wall_ms = env_wall_ms(p->node->env);
+    pod_event(p, NULL, true, "Preempting", "Preempted in order to admit critical pod");
+    fail(p, "Preempting", "Preempted in order to admit critical pod");
+    pod_settle(p);
+}
+
 void pod_reject(struct pod *p, const char *reason, const char *message)
 {
     assert(p->state == POD_PENDING);

@@ -517,9 +517,23 @@ static void op_leave(struct pod *p)
     dataplane_pod_leaves(ap->agent, str_of(ap->uid));
 }
 
+static void arm(struct agent *a, int64_t at_ms)
+{
+    if (at_ms < a->wake_ms && !a->stopping) {
+        a->wake_ms = at_ms;
+        uv_timer_start(&a->wake, podops_on_wake, (uint64_t)MAX(at_ms - env_now_ms(a->env), 0), 0);
+    }
+}
+
 static void op_changed(struct pod *p)
 {
     struct agent_pod *ap = agent_pod_of(p);
+    struct agent *a = ap->agent;
+    if (p->preempted && p->state >= POD_CLEANING &&
+        !a->room_came) { /* whoever needed its room looks, but not in here */
+        a->room_came = true;
+        arm(a, env_now_ms(a->env));
+    }
     if (!ap->gone && !p->status_frozen) {
         report_dirty(ap->agent->report, &ap->report);
     }
@@ -544,14 +558,6 @@ void podops_node_ip_changed(struct agent *a)
     }
 }
 
-static void arm(struct agent *a, int64_t at_ms)
-{
-    if (at_ms < a->wake_ms && !a->stopping) {
-        a->wake_ms = at_ms;
-        uv_timer_start(&a->wake, podops_on_wake, (uint64_t)MAX(at_ms - env_now_ms(a->env), 0), 0);
-    }
-}
-
 static void op_wake(struct pod *p)
 {
     arm(podops_agent(p), pod_deadline(p));
@@ -568,6 +574,10 @@ void podops_on_wake(uv_timer_t *t)
         if (ap->pod != NULL && !ap->gone && pod_deadline(ap->pod) <= now) {
             pod_tick(ap->pod, now);
         }
+    }
+    if (a->room_came) {
+        a->room_came = false;
+        pods_admit_waiting(a);
     }
     for (size_t i = 0; (e = strmap_next(&a->pods, &i)) != NULL;) {
         struct agent_pod *ap = e->value;

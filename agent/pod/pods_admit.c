@@ -22,27 +22,44 @@ void pods_set_node(struct agent *a, struct mp object)
     a->node = o;
 }
 
+/* One that was preempted has its room until its processes have ended: that is what is waited for. */
 static bool holds_room(const struct agent_pod *ap)
 {
-    return ap->admitted && !ap->gone && !ap->pod->removed && !ap->pod->failed && !ap->pod->status_frozen &&
-           ap->pod->state < POD_CLEANING;
+    return ap->admitted && !ap->gone && !ap->pod->removed && (!ap->pod->failed || ap->pod->preempted) &&
+           !ap->pod->status_frozen && ap->pod->state < POD_CLEANING;
 }
 
-static bool check(struct agent_pod *ap, struct admit_refusal *why)
+/* Those that hold room beside the pod. */
+struct beside {
+    struct agent_pod **pods;
+    const struct podspec **specs;
+    unsigned count;
+};
+
+static void beside_read(struct beside *n, const struct agent_pod *ap)
 {
     struct agent *a = ap->agent;
     const struct strmap_entry *e;
-    unsigned count = 0, most = 0;
-    for (size_t i = 0; strmap_next(&a->pods, &i) != NULL;) {
-        most++;
-    }
-    const struct podspec **others = xcalloc(most + 1, sizeof *others);
+    n->pods = xcalloc(a->pods.count + 1, sizeof(struct agent_pod *));
+    n->specs = xcalloc(a->pods.count + 1, sizeof *n->specs);
+    n->count = 0;
     for (size_t i = 0; (e = strmap_next(&a->pods, &i)) != NULL;) {
         struct agent_pod *other = e->value;
         if (other != ap && holds_room(other)) {
-            others[count++] = other->pod->spec;
+            n->pods[n->count] = other;
+            n->specs[n->count++] = other->pod->spec;
         }
     }
+}
+
+static void beside_close(struct beside *n)
+{
+    free(n->pods);
+    free(n->specs);
+}
+
+static struct admit_node node_of(struct agent *a)
+{
     struct admit_node node = {.name = a->name,
                               .cpu_milli = a->facts.cpu_milli,
                               .memory_bytes = node_memory_for_pods(a),
@@ -55,9 +72,37 @@ static bool check(struct agent_pod *ap, struct admit_refusal *why)
         node.labels = mp_path(object_mp(a->node), "metadata.labels");
         node.taints = mp_path(object_mp(a->node), "spec.taints");
     }
-    bool ok = admit_pod(ap->pod->spec, &node, others, count, why);
-    free(others);
-    return ok;
+    return node;
+}
+
+/* A pod of the system that has no room takes it from others; it waits meanwhile (true). One at a time does so. */
+static bool preempt(struct agent_pod *ap, const struct beside *n, const struct admit_node *node,
+                    const struct admit_refusal *why)
+{
+    bool waits = false;
+    if (!admit_is_critical(ap->pod->spec) || strncmp(why->reason, "OutOf", 5) != 0) {
+        return false;
+    }
+    bool *may_go = xcalloc(n->count + 1, sizeof *may_go), *goes = xcalloc(n->count + 1, sizeof *goes);
+    for (unsigned i = 0; i < n->count; i++) {
+        const struct pod *p = n->pods[i]->pod;
+        waits = waits || p->preempted;
+        may_go[i] = !p->failed && (p->state == POD_INIT || p->state == POD_RUNNING);
+    }
+    if (!waits && admit_victims(ap->pod->spec, node, n->specs, may_go, n->count, goes)) {
+        waits = true;
+        for (unsigned i = 0; i < n->count; i++) {
+            const struct pod *p = n->pods[i]->pod;
+            if (goes[i] && !p->failed && (p->state == POD_INIT || p->state == POD_RUNNING)) {
+                log_warn(ap->agent->log, "pods", "pod %s/%s (%s) goes: the critical pod %s/%s needs its room",
+                         n->pods[i]->ns, n->pods[i]->name, n->pods[i]->uid, ap->ns, ap->name);
+                pod_preempt(n->pods[i]->pod);
+            }
+        }
+    }
+    free(may_go);
+    free(goes);
+    return waits;
 }
 
 static void decide(struct agent_pod *ap, bool node_is_fresh);
@@ -101,10 +146,18 @@ void pods_ask_for_node(struct agent_pod *ap)
 static void decide(struct agent_pod *ap, bool node_is_fresh)
 {
     struct admit_refusal why;
-    if (check(ap, &why)) {
+    struct beside n;
+    struct admit_node node = node_of(ap->agent);
+    beside_read(&n, ap);
+    bool fits = admit_pod(ap->pod->spec, &node, n.specs, n.count, &why);
+    bool waits = !fits && preempt(ap, &n, &node, &why);
+    beside_close(&n);
+    if (fits) {
         ap->admitted = true;
         pods_keep(ap);
         pod_go(ap->pod);
+    } else if (waits) {
+        log_info(ap->agent->log, "pods", "pod %s/%s (%s) waits until others have gone", ap->ns, ap->name, ap->uid);
     } else if (why.by_node && !node_is_fresh) {
         pods_ask_for_node(ap);
     } else {

@@ -216,6 +216,8 @@ static const char *closed_gate(const struct pod *p, struct arena *a)
 
 #define CLEAN_UP   "reeve.io/CleanUpFailed" /* likewise: there it is in the kubelet's log */
 
+#define DISRUPTED  "DisruptionTarget"
+
 static bool is_ours(struct str type)
 {
     return str_is(type, CLEAN_UP) || str_is(type, "Initialized") || str_is(type, "Ready") ||
@@ -262,10 +264,16 @@ static struct value *conditions(struct pod *p, const char *phase, int64_t wall_m
     value_append(a, list, condition(p, CONTAINERS_READY, "ContainersReady", ready, reason, message, wall_ms, a));
     for (struct mp_iter it = mp_iter(mp_get(status_of(p), "conditions")); mp_next(&it);) {
         struct value *kept;
-        if (!is_ours(mp_str(mp_get(it.value, "type"))) &&
+        struct str type = mp_str(mp_get(it.value, "type"));
+        if (!is_ours(type) && !(p->preempted && str_is(type, DISRUPTED)) &&
             msgpack_read_value(a, it.value.p, (size_t)(it.value.end - it.value.p), &kept, NULL) == 0) {
             value_append(a, list, kept);
         }
+    }
+    if (p->preempted) {
+        value_append(a, list,
+                     condition_new(a, DISRUPTED, "True", p->preempted_wall_ms, "TerminationByKubelet",
+                                   "Pod was preempted by its node to accommodate a critical pod."));
     }
     if (p->pids.refused > 0) {
         value_append(a, list,

@@ -224,6 +224,58 @@ static void what_is_not_known_of_the_node_refuses_nothing(void **state)
           false);
 }
 
+#define CRITICAL "'priority':2000000000,"
+#define GUARANTEED(cpu)                                                                                                \
+    C(",'resources':{'requests':{'cpu':'" cpu "','memory':'1Mi'},'limits':{'cpu':'" cpu "','memory':'1Mi'}}")
+
+/* The node has 2 CPUs and takes 3 pods. */
+static void a_critical_pod_takes_its_room_from_as_few_as_need_be(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pod;
+        const char *others[3];
+        const char *goes; /* "010"; "": their going does not help */
+    } cases[] = {
+        /* who holds nothing need not go, nor a small one beside a large one */
+        {CRITICAL C(ASKS("'cpu':'1'")), {C(""), C(ASKS("'cpu':'500m'")), GUARANTEED("1500m")}, "001"},
+        /* Guaranteed ones go last */
+        {CRITICAL C(ASKS("'cpu':'500m'")), {C(""), C(ASKS("'cpu':'500m'")), GUARANTEED("1500m")}, "010"},
+        /* of equal ones the lower priority goes */
+        {CRITICAL C(ASKS("'cpu':'1'")),
+         {"'priority':5," C(ASKS("'cpu':'1'")), "'priority':4," C(ASKS("'cpu':'1'"))},
+         "01"},
+        /* the number of pods is room, too */
+        {CRITICAL C(""), {C(ASKS("'cpu':'1'")), C(""), C(ASKS("'cpu':'1'"))}, "010"},
+        /* none of the system's goes, and nobody in vain */
+        {CRITICAL C(ASKS("'cpu':'1'")), {CRITICAL C(ASKS("'cpu':'2'")), C("")}, ""},
+        {CRITICAL C(ASKS("'cpu':'3'")), {C(ASKS("'cpu':'2'"))}, ""},
+        /* who cannot be asked (the third of a case) stays */
+        {CRITICAL C(ASKS("'cpu':'1'")), {C(""), C(""), C(ASKS("'cpu':'2'"))}, ""},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct podspec *s = spec_of(cases[i].pod), *others[3] = {0};
+        struct admit_node n = {.name = "n1", .cpu_milli = 2000, .memory_bytes = 4ll << 30, .pods = 3};
+        bool may_go[3] = {true, true, i + 1 < ARRAY_SIZE(cases)}, goes[3];
+        unsigned count = 0;
+        char text[4] = "";
+        for (; count < 3 && cases[i].others[count] != NULL; count++) {
+            others[count] = spec_of(cases[i].others[count]);
+        }
+        assert_true(admit_is_critical(s));
+        bool helps = admit_victims(s, &n, (const struct podspec *const *)others, may_go, count, goes);
+        for (unsigned k = 0; k < count; k++) {
+            text[k] = goes[k] ? '1' : '0';
+            assert_true(helps || !goes[k]);
+        }
+        assert_string_equal(helps ? text : "", cases[i].goes);
+        for (unsigned k = 0; k < count; k++) {
+            podspec_free(others[k]);
+        }
+        podspec_free(s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +284,7 @@ int main(void)
         cmocka_unit_test(only_settings_that_cannot_disturb_others_are_made),
         cmocka_unit_test(what_no_node_carries_out_is_refused),
         cmocka_unit_test(what_is_not_known_of_the_node_refuses_nothing),
+        cmocka_unit_test(a_critical_pod_takes_its_room_from_as_few_as_need_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -404,6 +404,25 @@ static void a_pod_for_which_there_is_no_room_fails_and_nothing_of_it_runs(void *
     master_order(m->pods, "DELETED", POD("huge", "'containers':[{'name':'c','image':'b'}]"));
 }
 
+static void a_critical_pod_takes_the_room_of_another_and_waits_until_it_has_ended(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    master_order(m->pods, "ADDED",
+                 POD("large", "'containers':[{'name':'c','image':'b','resources':{'requests':{'cpu':'64'}}}]"));
+    run_until(&f->loop, master_heard(m, "status default/large Running"));
+    master_order(m->pods, "ADDED",
+                 POD("vital", "'priority':2000001000,'containers':[{'name':'c','image':'b','resources':{'requests':{"
+                              "'cpu':'1'}}}]"));
+    run_until(&f->loop, master_heard(m, "event Preempting"));
+    run_until(&f->loop, master_heard(m, "status default/large Failed"));
+    run_until(&f->loop, master_heard(m, "status default/vital Running"));
+    assert_null(strstr(m->last_status, "OutOfcpu"));
+    master_order(m->pods, "ADDED",
+                 POD("large-2", "'containers':[{'name':'c','image':'b','resources':{'requests':{'cpu':'64'}}}]"));
+    run_until(&f->loop, master_heard(m, "status default/large-2 Failed"));
+}
+
 /* The node was labelled after it registered: the order is newer than what the agent knows. */
 static void labels_are_asked_for_before_a_pod_is_refused_for_them(void **state)
 {
@@ -578,6 +597,7 @@ int main(void)
         WITH(exec_into_what_is_not_there_names_it),
         WITH(exec_into_a_container_that_does_not_run_says_why),
         WITH(a_pod_for_which_there_is_no_room_fails_and_nothing_of_it_runs),
+        WITH(a_critical_pod_takes_the_room_of_another_and_waits_until_it_has_ended),
         WITH(labels_are_asked_for_before_a_pod_is_refused_for_them),
         WITH(the_room_of_pods_that_left_while_we_were_away_is_free),
         WITH(joining_writes_a_directory_that_can_be_run),
