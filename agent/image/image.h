@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h" /* before uv.h: MIN and MAX */
 #include "base/str.h"
+#include "proto/facts/image_name.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,7 +34,6 @@
 #define IMAGE_JSON_MAX     (4u << 20)     /* manifest, index, config */
 #define IMAGE_LAYERS_MAX   127u
 #define IMAGE_LOADS_MAX    8u /* streams open at once */
-#define IMAGE_REF_MAX      512
 
 struct image_store;
 struct registry_config;
@@ -66,16 +66,6 @@ struct image_store *image_store_hollow_new(uv_loop_t *loop);
 /* Cancels what has not begun, waits for what runs, then frees. Callbacks still pending get ERR_CANCELED before cb.
  * cb may be NULL. */
 void image_store_close(struct image_store *s, void (*cb)(void *data), void *data);
-
-/* ---- Names ---- */
-
-/* "nginx" -> "docker.io/library/nginx:latest"; "a/b:1" -> "docker.io/a/b:1"; "host:5000/x", "localhost/x" keep their
- * host; "x@sha256:..." keeps the digest. ERR_INVALID: "Failed to apply default image tag ...: couldn't parse image
- * reference", and what is wrong with it. No error has a password of it. */
-int image_name_normalise(struct str ref, char out[IMAGE_REF_MAX], struct error *err);
-
-/* The name for people: of "user:password@host/x" nobody is told what stands before the "@". */
-void image_name_shown(const char *ref, char out[IMAGE_REF_MAX]);
 
 /* ---- What is there ---- */
 

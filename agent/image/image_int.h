@@ -11,10 +11,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define IMAGE_HEX_SIZE 65 /* 64 digits and NUL */
-
-/* "sha256:" + 64 lower-case hex digits -> the digits. */
-bool image_digest_hex(struct str digest, char hex[IMAGE_HEX_SIZE]);
 /* Writes the digits of the sha256 of the bytes. */
 void image_sha256(const void *p, size_t n, char hex[IMAGE_HEX_SIZE]);
 /* A reference as a file name: '/' and '%' escaped. */

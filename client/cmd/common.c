@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/facts/image_name.h"
 #include "proto/patch/patch.h"
 #include "proto/text/text.h"
 
@@ -542,6 +543,16 @@ void common_print_form(struct rctl *r, const struct value *doc)
         yaml_write(&out, doc);
     }
     rctl_write(r, &out);
+}
+
+int common_image(const char *option, const char *image, struct error *err)
+{
+    char full[IMAGE_REF_MAX];
+    struct error why = {0};
+    if (image_name_normalise(str_of(image), full, &why) == 0) {
+        return 0;
+    }
+    return error_set(err, ERR_USAGE, "%s: %s", option, why.message);
 }
 
 int common_pairs(struct rctl *r, const char *what, const char *text, struct value *map, struct error *err)

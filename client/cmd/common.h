@@ -53,6 +53,9 @@ bool common_form_valid(struct rctl *r, int *code);
 /* Prints the document as -o says, which is given and valid. */
 void common_print_form(struct rctl *r, const struct value *doc);
 
+/* The name of an image, given with `option` ("--image"): ERR_USAGE if no image can have it. */
+int common_image(const char *option, const char *image, struct error *err);
+
 /* -f or -k was given. */
 bool common_files_given(const struct rctl *r);
 /* All that -f and -k name and -l selects, with the cause of --record in it. -f takes lists (a,b) and no addresses of

@@ -258,6 +258,11 @@ static int run_deployment(struct rctl *r)
     if (args_count(&r->args, "image") == 0) {
         return rctl_usage(r, "which image? --image=IMAGE");
     }
+    for (unsigned i = 0; i < args_count(&r->args, "image"); i++) {
+        if (common_image("--image", args_at(&r->args, "image", i), &err) != 0) {
+            return rctl_usage(r, "%s", err.message);
+        }
+    }
     if (args_count(&r->args, "image") > 1 && r->args.has_dash) {
         return rctl_usage(r, "a command goes with one --image");
     }

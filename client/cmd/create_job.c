@@ -74,6 +74,7 @@ static int run_from(struct rctl *r, const char *from)
 
 static int run_job(struct rctl *r)
 {
+    struct error err = {0};
     if (r->args.dash != 1) {
         return rctl_usage(r, "exactly one name is needed");
     }
@@ -82,6 +83,9 @@ static int run_job(struct rctl *r)
     }
     if (args_count(&r->args, "image") != 1) {
         return rctl_usage(r, "which image? one --image=IMAGE, or --from=cronjob/NAME");
+    }
+    if (common_image("--image", args_at(&r->args, "image", 0), &err) != 0) {
+        return rctl_usage(r, "%s", err.message);
     }
     struct value *doc = create_document(r, "batch/v1", "Job", r->args.words[0], true);
     put_pod(r, value_ensure_map(&r->arena, doc, "spec"), "Never");
@@ -113,11 +117,15 @@ static const struct option_row cronjob_options[] = {
 
 static int run_cronjob(struct rctl *r)
 {
+    struct error err = {0};
     if (r->args.dash != 1) {
         return rctl_usage(r, "exactly one name is needed");
     }
     if (args_count(&r->args, "image") != 1) {
         return rctl_usage(r, "which image? one --image=IMAGE");
+    }
+    if (common_image("--image", args_at(&r->args, "image", 0), &err) != 0) {
+        return rctl_usage(r, "%s", err.message);
     }
     if (opt(r, "schedule") == NULL) {
         return rctl_usage(r, "when? --schedule=\"MINUTE HOUR DAY MONTH WEEKDAY\", such as \"0 3 * * 1-5\"");

@@ -327,6 +327,9 @@ static int check_options(struct rctl *r, bool node, struct error *err)
     if (opt(r, "copy-to") == NULL && opt(r, "image") == NULL) {
         return error_set(err, ERR_USAGE, "you must specify --image when not using --copy-to.");
     }
+    if (opt(r, "image") != NULL && common_image("--image", opt(r, "image"), err) != 0) {
+        return err->code;
+    }
     if (opt_flag(r, "tty") && !opt_flag(r, "stdin")) {
         return error_set(err, ERR_USAGE, "-i/--stdin is required for containers with -t/--tty=true");
     }

@@ -456,6 +456,9 @@ static int check(struct rctl *r, struct rolling *u, enum dry_run *dry, struct er
     if (opt(r, "image") != NULL && *opt(r, "image") == '\0') {
         return error_set(err, ERR_USAGE, "--image is empty");
     }
+    if (opt(r, "image") != NULL && common_image("--image", opt(r, "image"), err) != 0) {
+        return err->code;
+    }
     int rc = args_duration_ms("timeout", opt(r, "timeout"), &u->timeout_ms, err);
     rc = rc == 0 ? args_duration_ms("update-period", opt(r, "update-period"), &u->period_ms, err) : rc;
     return rc == 0 ? common_dry_run(r, dry, err) : rc;

@@ -149,6 +149,9 @@ static int check_options(struct rctl *r, bool *attach, struct error *err)
     if (opt(r, "image") == NULL) {
         return error_set(err, ERR_USAGE, "which image? --image=IMAGE");
     }
+    if (common_image("--image", opt(r, "image"), err) != 0) {
+        return err->code;
+    }
     if (!known) {
         return error_set(err, ERR_USAGE, "--restart is Always, OnFailure or Never, not \"%s\"", opt(r, "restart"));
     }

@@ -37,6 +37,7 @@ static int change_images(struct rctl *r, struct value *doc, const char *title, v
 static int run_set_image(struct rctl *r)
 {
     struct image_sets sets = {.count = 0};
+    struct error err = {0};
     unsigned kept = 0;
     for (unsigned i = 0; i < r->args.words_count; i++) {
         const char *word = r->args.words[i], *eq = strchr(word, '=');
@@ -51,6 +52,11 @@ static int run_set_image(struct rctl *r)
     r->args.words_count = kept;
     if (sets.count == 0) {
         return rctl_usage(r, "which image? CONTAINER=IMAGE");
+    }
+    for (unsigned i = 0; i < sets.count; i++) {
+        if (common_image(sets.items[i].container, sets.items[i].image, &err) != 0) {
+            return rctl_usage(r, "%s", err.message);
+        }
     }
     return set_run(r, "image updated", change_images, &sets);
 }

@@ -242,6 +242,10 @@ static void set_changes_one_thing(void **state)
     static const struct habit rows[] = {
         {"rctl set image deploy/web c=nginx:2", NULL, 0, "=deployment.apps/web image updated\n"},
         {"rctl set image deploy/web c=nginx:2", NULL, 0, "=", "="},
+        {"rctl set image deploy/web c=Nginx:2", NULL, 2, "=",
+         "c: couldn't parse image reference \"Nginx:2\": invalid reference format"},
+        {"rctl run bad --image='a b'", NULL, 2, "=", "--image: couldn't parse image reference \"a b\""},
+        {"rctl create deployment bad --image=https://x/y", NULL, 2, "=", "(it stands without https://)"},
         {"rctl set image deploy/web x=nginx:2", NULL, 5, "=", "error: unable to find container named \"x\""},
         {"rctl set image deploy web '*=all:1' --record", NULL, 0, "image updated", "--record is old"},
         {"rctl set image -f web.yaml c=local:1 --local -o yaml", NULL, 0, "image: local:1\n!namespace"},
