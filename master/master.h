@@ -138,7 +138,12 @@ struct master {
     size_t request_bytes; /* of all sessions */
     struct {
         uint64_t max, looked_at, bytes, most, shed;
-    } held;           /* held.c: as last looked at; the most ever; connections ended for it */
+    } held; /* held.c: as last looked at; the most ever; connections ended for it */
+    struct {
+        bool told;
+        int64_t told_ms;
+        uint64_t events, calls; /* since then */
+    } dropped;                  /* nodes' events that were not kept: the log's line about them (nodes/events.c) */
     char *ca_pem;     /* whom we trust: one CA, or several; the first one is that of our certificate (auth/rotate.h) */
     char *ca_key_pem; /* of that one, while ca.key is on the disk; NULL: it is in parts (auth/authority.h) */
     struct pki_ring seal_keys; /* seal.key */

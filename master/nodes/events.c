@@ -14,6 +14,7 @@
 
 #define EVENTS_PER_CALL_MAX 512u
 #define WARN_PAUSE_MS       60000 /* between two tellings of one warning of ours */
+#define DROPPED_PAUSE_MS    60000 /* between two lines of the log about events that are dropped, of whatever node */
 
 /* What an agent says is checked: it is a stranger's word. Twice in one report: once is enough. */
 static int put_event(struct master *m, struct arena *a, struct txn *t, struct value *doc, struct error *err)
@@ -91,6 +92,28 @@ static int put_nodes_event(const struct told *t, struct txn *txn, struct mp even
     return put_event(m, t->arena, txn, doc, err);
 }
 
+/* A storm of them, of one node or of thousands, is a line a minute with their number; the counter droppedEvents has
+ * them all at any time. */
+static void tell_dropped(const struct told *t, unsigned dropped, const struct error *first)
+{
+    struct master *m = t->m;
+    int64_t now_ms = env_now_ms(m->env);
+    m->stats.events_dropped += dropped;
+    m->dropped.events += dropped;
+    m->dropped.calls++;
+    if (m->dropped.told && now_ms < m->dropped.told_ms + DROPPED_PAUSE_MS) {
+        return;
+    }
+    log_warn(&m->log, "events",
+             "%llu events of nodes are dropped, in %llu reports since it was told last; in that of node %.*s the first "
+             "because: %s",
+             (unsigned long long)m->dropped.events, (unsigned long long)m->dropped.calls, STR_ARG(t->node),
+             first->message);
+    m->dropped.told = true;
+    m->dropped.told_ms = now_ms;
+    m->dropped.events = m->dropped.calls = 0;
+}
+
 void told_events(const struct told *t)
 {
     struct master *m = t->m;
@@ -114,9 +137,7 @@ void told_events(const struct told *t)
     }
     if (dropped > 0) {
         /* An agent could do nothing but send them again: what nobody can read or keep must not hold up the others. */
-        m->stats.events_dropped += dropped;
-        log_warn_of(&m->log, "events", t->who->name, "%u of %u events of node %.*s are dropped, the first because: %s",
-                    dropped, mp_count(t->events), STR_ARG(t->node), first.message);
+        tell_dropped(t, dropped, &first);
     }
     struct waiting *w = xcalloc(1, sizeof *w);
     *w = (struct waiting){t->done, t->data};
