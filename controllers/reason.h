@@ -56,6 +56,7 @@
     X(BUDGET_COUNTED, "%n of %m may go")                                                                               \
     X(BUDGET_UNCOUNTED, "cannot be counted: %s")                                                                       \
     X(SCALES_TARGET, "what its pods use asks for it: %s %n -> %m")                                                     \
+    X(RIVALS, "chooses pods as %s does")                                                                               \
     X(NO_ROOM, "cannot make more: %s")                                                                                 \
     X(COUNTS_ON, "counts on")                                                                                          \
     X(BEGINS_RUN, "begins %s")                                                                                         \

@@ -16,6 +16,7 @@
     X(job)                                                                                                             \
     X(cronjob)                                                                                                         \
     X(horizontalpodautoscaler)                                                                                         \
+    X(rivals)                                                                                                          \
     X(disruption)                                                                                                      \
     X(endpoints)                                                                                                       \
     X(endpoints_mirror)                                                                                                \

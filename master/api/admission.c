@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <xxhash.h>
 
+#include "controllers/rivals.h"
 #include "master/master.h"
 
 void kind_resource_name(const struct kind *k, char *out, size_t size)
@@ -131,6 +132,18 @@ static int check_namespace(const struct admission *ad, const struct kind *k, str
                      STR_ARG(ns));
 }
 
+/* whose: of which object it is, where the request has several. */
+static void warn(const struct admission *ad, const char *whose, const char *text)
+{
+    if (*ad->warnings == NULL) {
+        *ad->warnings = value_list(ad->arena);
+    }
+    if (value_count(*ad->warnings) < WRITE_WARNINGS_MAX) {
+        value_append(ad->arena, *ad->warnings,
+                     value_strf(ad->arena, "%s%s%s", ad->many ? whose : "", ad->many ? ": " : "", text));
+    }
+}
+
 /* What is kept but not carried out, and what is hardly meant. */
 void admit_warnings(const struct admission *ad, const struct kind *k, const struct value *doc)
 {
@@ -140,13 +153,21 @@ void admit_warnings(const struct admission *ad, const struct kind *k, const stru
     }
     kind_find_warnings(k, ad->arena, doc, &found);
     kind_find_doubts(k, ad->arena, doc, &found);
-    for (unsigned i = 0; i < found.count && value_count(*ad->warnings) < WRITE_WARNINGS_MAX; i++) {
-        if (*ad->warnings == NULL) {
-            *ad->warnings = value_list(ad->arena);
-        }
-        const char *whose = ad->many ? kind_document_name(k, ad->arena, doc) : "";
-        value_append(ad->arena, *ad->warnings,
-                     value_strf(ad->arena, "%s%s%s", whose, ad->many ? ": " : "", found.items[i]));
+    for (unsigned i = 0; i < found.count; i++) {
+        warn(ad, ad->many ? kind_document_name(k, ad->arena, doc) : "", found.items[i]);
+    }
+}
+
+/* Another workload that would take its pods, or whose pods it would take. */
+static void warn_of_rival(const struct admission *ad, const struct object *old, const struct object *now)
+{
+    struct rival r = {0};
+    if (ad->warnings != NULL && rival_matters(old, now)) {
+        r = rival_find(ad->tip, ad->arena, now);
+    }
+    if (r.other != NULL) {
+        const char *whose = arena_printf(ad->arena, "%s \"%.*s\"", now->kind->name, STR_ARG(now->name));
+        warn(ad, whose, rival_text(ad->arena, now, &r));
     }
 }
 
@@ -232,7 +253,11 @@ int admit_create(const struct admission *ad, const struct kind *k, struct value 
     rv = check_namespace(ad, k, value_to_str(value_get(metadata, "namespace")), err);
     rv = rv != 0 ? rv : admit_gifts(ad, k, NULL, doc, err);
     rv = rv != 0 ? rv : object_from_value(k, doc, 0, out, err);
-    return rv != 0 ? rv : admit_by_state(ad, NULL, out, err);
+    rv = rv != 0 ? rv : admit_by_state(ad, NULL, out, err);
+    if (rv == 0) {
+        warn_of_rival(ad, NULL, *out);
+    }
+    return rv;
 }
 
 int admit_update(const struct admission *ad, struct value *doc, const struct object *old, struct value *before,
@@ -283,5 +308,9 @@ int admit_update(const struct admission *ad, struct value *doc, const struct obj
     }
     rv = rv != 0 || part == TXN_PART_STATUS ? rv : admit_gifts(ad, k, before, doc, err);
     rv = rv != 0 ? rv : object_from_value(k, doc, 0, out, err);
-    return rv != 0 ? rv : admit_by_state(ad, old, out, err);
+    rv = rv != 0 ? rv : admit_by_state(ad, old, out, err);
+    if (rv == 0) {
+        warn_of_rival(ad, old, *out);
+    }
+    return rv;
 }

@@ -23,6 +23,7 @@
     X(LABEL, label)                 /* "namespace/key=value" of a pod */                                               \
     X(SELECTOR, selector)           /* "namespace/key=value" of the first that a Service selects by */                 \
     X(BUDGET, budget)               /* the same, of a PodDisruptionBudget; "namespace/=": by none */                   \
+    X(CHOOSER, chooser)             /* index_chooser_key of a workload (proto/facts/chooser.h) */                      \
     X(INVOLVED, involved)           /* "name=NAME" and "uid=UID" of an Event's involvedObject */                       \
     X(VOLUME, volume)               /* index_volume_*_key of a PersistentVolume */                                     \
     X(WAITING_CLAIM, waiting_claim) /* index_waiting_claim_key of a claim without a volume */
@@ -54,6 +55,8 @@ extern const struct index_row *const index_rows[VIEW_INDEX_COUNT];
 /* Keys, appended. */
 void index_reference_key(struct buf *out, const struct kind *k, struct str ns, struct str name);
 void index_label_key(struct buf *out, struct str ns, struct str key, struct str value);
+/* Of workloads: a label that its pods get, or the first that its selector asks for; empty: it asks for none. */
+void index_chooser_key(struct buf *out, bool labels, struct str ns, struct str key, struct str value);
 void index_waiting_claim_key(struct buf *out, struct str class); /* its class, or none (empty) */
 void index_volume_free_key(struct buf *out, struct str class);   /* without a claimRef, of a class or of none (empty) */
 void index_volume_node_key(struct buf *out, struct str node);    /* with the label STORAGE_LABEL_NODE */

@@ -121,11 +121,31 @@ static void what_is_hardly_meant_is_warned_of(void **state)
     habits_run(h, rows, ARRAY_SIZE(rows));
 }
 
+/* Two controllers for the same pods: who makes the second one hears it, and an event is about the younger. */
+static void selectors_that_would_fight_are_told(void **state)
+{
+    static const struct habit rows[] = {
+        {"rctl create deployment first --image=x:1 --replicas=0", NULL, 0, "created", QUIET},
+        {"rctl create deployment first --image=x:1 --replicas=0 --dry-run=client -o yaml | sed 's/^  name: first/  "
+         "name: "
+         "second/' | rctl create -f -",
+         NULL, 0, "=deployment.apps/second created\n",
+         "=Warning: the selector of deployment \"second\" (app=first) chooses pods of deployment \"first\" as well; "
+         "give "
+         "their pods labels that tell them apart\n"},
+        {"rctl scale deploy second --replicas=1 && rctl scale deploy second --replicas=0", NULL, 0, "scaled", QUIET},
+    };
+    RUN(rows);
+    habits_until(*state, "rctl get events --field-selector reason=SelectorOverlap | grep -q deployment/second");
+    habits_must(*state, "rctl delete deploy first second", NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_way_to_write_warns),
         cmocka_unit_test(what_is_hardly_meant_is_warned_of),
+        cmocka_unit_test(selectors_that_would_fight_are_told),
         cmocka_unit_test(pods_have_a_condition_for_what_is_not_carried_out),
         cmocka_unit_test(a_broken_promise_is_refused_and_a_kept_one_is_quiet),
     };
