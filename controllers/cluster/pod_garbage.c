@@ -1,6 +1,10 @@
 /* Pods nobody will finish: bound to a node that does not exist any more, deleted before they were bound, on a node
  * taken out of service, or finished ones above a threshold. Source: Kubernetes pod garbage collector.
  *
+ * Finished ones above the threshold are found in two walks, each in steps: the first counts them by their age, the
+ * second takes away those that are older than what is to stay. What has been counted is remembered from step to step
+ * (out->memory).
+ *
  * A node may come back at once under its name, so its pods wait QUARANTINE_MS; the condition DisruptionTarget on the
  * pod remembers since when. */
 #include <assert.h>
@@ -78,42 +82,102 @@ static int pod_reconcile(const struct reconcile_in *in, struct reconcile_out *ou
 
 /* ---- Finished pods above the threshold: the oldest go ---- */
 
-static int compare_created(const void *pa, const void *pb)
+/* Ages in whole seconds: those below AGES_EACH each for itself, then AGES_EACH of equal width from one power of two to
+ * the next: of two pods whose ages differ by a hundredth the older goes first. Of those in the last one that is not
+ * needed whole any may go. */
+#define AGES_EACH 128u
+#define AGES      3072u /* up to 2^30 seconds */
+struct ages {
+    int64_t now_ms;  /* of which the ages are, in all steps */
+    uint32_t oldest; /* while they are taken away: this one and all above */
+    uint32_t some;   /* of the one below, so many */
+    bool deletes;
+    bool begins; /* the second walk: the next step is its first */
+    uint32_t counts[AGES];
+};
+static_assert(sizeof(struct ages) <= RECONCILE_MEMORY_MAX, "it is remembered");
+
+static unsigned age_of(const struct ages *g, const struct object *pod)
 {
-    const struct object *a = *(const struct object *const *)pa, *b = *(const struct object *const *)pb;
-    int64_t ca = object_created_ms(a), cb = object_created_ms(b);
-    return ca != cb ? (ca > cb ? 1 : -1) : object_key_cmp(a, b);
+    uint64_t s = (uint64_t)MAX(g->now_ms - object_created_ms(pod), 0) / 1000;
+    if (s < AGES_EACH) {
+        return (unsigned)s;
+    }
+    unsigned power = 63 - (unsigned)__builtin_clzll(s) - 7; /* AGES_EACH is 2^7 */
+    return MIN(AGES_EACH * (power + 1) + (unsigned)((s >> power) - AGES_EACH), AGES - 1);
+}
+
+/* All are counted: which of them go, if so many are too many? */
+static void ages_decide(struct ages *g, uint64_t surplus)
+{
+    g->deletes = g->begins = true;
+    g->oldest = AGES;
+    while (g->oldest > 0 && g->counts[g->oldest - 1] <= surplus) {
+        surplus -= g->counts[--g->oldest];
+    }
+    g->some = (uint32_t)surplus;
+}
+
+static bool goes(struct ages *g, const struct object *pod)
+{
+    unsigned age = age_of(g, pod);
+    if (age + 1 == g->oldest && g->some > 0) {
+        g->some--;
+        return true;
+    }
+    return age >= g->oldest;
 }
 
 static int finished_trim(const struct reconcile_in *in, struct reconcile_out *out, struct error *err)
 {
     int64_t most = cluster_config_of(in->view).terminated_pods;
-    if (most == 0 || view_sum(in->view, VIEW_SUM_PODS, STR_NONE, NULL).fields[PODS_FINISHED] <= most) {
+    int64_t there = view_sum(in->view, VIEW_SUM_PODS, STR_NONE, NULL).fields[PODS_FINISHED];
+    if (most == 0 || there <= most) {
         return 0;
     }
-    struct object_list finished = {0};
+    struct ages *g = arena_alloc(out->arena, sizeof *g);
+    if (in->memory.n == sizeof *g && in->from != NULL) {
+        memcpy(g, in->memory.p, sizeof *g);
+    } else { /* the first step, or the first after an error */
+        g->now_ms = in->wall_ms;
+    }
     struct view_iter it;
-    view_iter(&it, in->view, kind_of(KIND_POD), STR_NONE);
+    const struct object *last = NULL;
+    unsigned visits = 0, gone = 0;
+    if (in->from != NULL && !g->begins) {
+        view_iter_after(&it, in->view, kind_of(KIND_POD), STR_NONE, in->from->ns, in->from->name);
+    } else {
+        view_iter(&it, in->view, kind_of(KIND_POD), STR_NONE);
+    }
+    g->begins = false;
     VIEW_FOR(pod, &it)
     {
+        last = pod;
         if (!pod->deleting && pod_finished(pod)) {
-            object_list_add(out->arena, &finished, pod);
+            if (!g->deletes) {
+                g->counts[age_of(g, pod)]++;
+            } else if (goes(g, pod)) {
+                int rv = pod_delete(out->txn, out->arena, pod, 0, in->wall_ms, err);
+                if (rv != 0) {
+                    return rv;
+                }
+                gone++;
+            }
+        }
+        if (++visits == RECONCILE_VISITS_MAX || gone == CONTROLLER_BATCH_MAX) {
+            out->left_at = pod;
+            break;
         }
     }
-    if (!CONTROLLER_CHECK(out, finished.count > most)) {
-        return 0;
+    if (gone > 0) {
+        DECIDED(out, REASON_TOO_MANY_FINISHED, .count = gone);
     }
-    qsort(finished.items, finished.count, sizeof *finished.items, compare_created);
-    unsigned surplus = finished.count - (unsigned)most;
-    for (unsigned i = 0; i < MIN(surplus, CONTROLLER_BATCH_MAX); i++) {
-        int rv = pod_delete(out->txn, out->arena, finished.items[i], 0, in->wall_ms, err);
-        if (rv != 0) {
-            return rv;
-        }
+    if (out->left_at == NULL && !g->deletes) { /* all are counted: from the beginning again */
+        ages_decide(g, (uint64_t)(there - most));
+        out->left_at = last;
     }
-    DECIDED(out, REASON_TOO_MANY_FINISHED, .count = surplus);
-    if (surplus > CONTROLLER_BATCH_MAX) {
-        requeue_in(out, 1);
+    if (out->left_at != NULL) {
+        out->memory = (struct str){(const char *)g, sizeof *g};
     } else {
         out->rest_ms = FINISHED_REST_MS;
     }
