@@ -350,7 +350,7 @@ static int act(struct job *j, struct error *err)
         requeue_in(j->out, 1);
     }
     if (j->pods > REST_PODS) {
-        j->out->rest_ms = j->pods / 20;
+        j->out->rest_ms = MAX(j->out->rest_ms, (int64_t)(j->pods / 20));
     }
     status_write(j);
     if (rv == 0 && j->dirty) {

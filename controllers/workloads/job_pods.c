@@ -381,6 +381,12 @@ int job_create_pods(struct job *j, int64_t wanted, struct error *err)
     if (!pods_have_priority(j->in, j->out, j->obj, value_get(j->spec, "template"), JOB_COMPONENT)) {
         return 0;
     }
+    const char *pause = pods_pace(j->out, view_sum_owned(j->in->view, j->obj).fields[OWNED_UNPLACED], 0);
+    if (pause != NULL) {
+        j->refused = arena_printf(j->a, "Error creating: %s", pause);
+        room_refused(j->in, j->out, j->obj, JOB_COMPONENT, 0, j->refused);
+        return 0;
+    }
     struct strmap taken;
     strmap_init(&taken);
     int rv = 0;

@@ -75,6 +75,30 @@ struct str pod_name_set(const struct reconcile_in *in, struct arena *a, struct v
     return name;
 }
 
+/* ---- Pace ---- */
+
+#define UNPLACED_FREE 1000 /* that fit nowhere without any rest */
+#define UNPLACED_MS   100  /* of rest for each 1,000 of them */
+#define ENDED_FREE    500
+#define ENDED_MS      10 /* for each of them */
+
+#define TEXT_OF(n)    #n
+#define NUMBER_OF(n)  TEXT_OF(n)
+
+const char *pods_pace(struct reconcile_out *out, int64_t unplaced, int64_t ended)
+{
+    int64_t rest_ms =
+        MAX(unplaced > UNPLACED_FREE ? unplaced * UNPLACED_MS / 1000 : 0, ended > ENDED_FREE ? ended * ENDED_MS : 0);
+    if (rest_ms > 0) {
+        out->rest_ms = MAX(out->rest_ms, MIN(rest_ms, PODS_REST_MAX_MS));
+        requeue_in(out, out->rest_ms);
+    }
+    return unplaced < PODS_UNPLACED_MAX
+               ? NULL
+               : NUMBER_OF(PODS_UNPLACED_MAX) " of its pods or more fit nowhere; others are made "
+                                              "when some of these have found a place";
+}
+
 /* ---- Ranking ---- */
 
 struct ranked {

@@ -19,6 +19,15 @@ void pods_map_class(const struct view *tip, enum kind_id kind, const struct obje
 /* Sets metadata.name from its generateName: name_generate_free. Returns the name. */
 struct str pod_name_set(const struct reconcile_in *in, struct arena *a, struct value *pod, struct strmap *taken);
 
+/* Asked before an owner makes pods: of a template that nobody can place, or whose pods fail at once, 100,000 are wanted
+ * as easily as one. While more than a thousand of its pods fit nowhere, or some hundreds have failed and are still
+ * there, the owner rests after each slice (out->rest_ms), the longer the more there are, up to PODS_REST_MAX_MS; what
+ * a user changes does not wait for that. With PODS_UNPLACED_MAX that fit nowhere no more are made: the text says so.
+ * NULL: go on. unplaced, ended: how many of its pods there are of each. */
+#define PODS_UNPLACED_MAX 10000
+#define PODS_REST_MAX_MS  10000
+const char *pods_pace(struct reconcile_out *out, int64_t unplaced, int64_t ended);
+
 /* The first `wanted` of pods to delete when there are too many (sorts l in place). Order, source: Kubernetes'
  * ActivePodsWithRanks: not bound before bound; Pending, Unknown, Running; not ready before ready; (ours: not available
  * before available, so that what a rollout counts on is what stays); lower pod-deletion-cost; more pods of `related`

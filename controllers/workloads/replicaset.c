@@ -6,9 +6,8 @@
  * long.
  *
  * A number that is far beyond what the nodes can take (replicas=2147483647 is a slip of the hand) must not fill the
- * masters: while more than UNPLACED_FREE pods of a ReplicaSet fit nowhere, the next slice of new ones waits PACE_MS for
- * each 1,000 of them, at most PACE_MAX_MS. A change of spec does not wait. Pods that fit nowhere are the first to go,
- * and their order among themselves is not asked for where all of them go. */
+ * masters (pods_pace). Pods that fit nowhere are the first to go, and their order among themselves is not asked for
+ * where all of them go. */
 #include <assert.h>
 
 #include "base/strmap.h"
@@ -21,11 +20,8 @@
 #include "controllers/workloads/replicas.h"
 #include "controllers/workloads/room.h"
 
-#define CREATE_MAX    64u   /* pods made by one reconcile; making one takes far longer than taking one away */
-#define UNBOUND_MAX   2000u /* pods without a node taken away by one reconcile where they had to be ranked */
-#define UNPLACED_FREE 1000
-#define PACE_MS       100
-#define PACE_MAX_MS   10000
+#define CREATE_MAX  64u   /* pods made by one reconcile; making one takes far longer than taking one away */
+#define UNBOUND_MAX 2000u /* pods without a node taken away by one reconcile where they had to be ranked */
 /* A look ends in two transactions, this status and its owner's: while the statuses of many pods stream in, one look
  * stands for many. A millisecond between two for so many pods. */
 #define REST_PODS   30
@@ -199,6 +195,11 @@ static int pods_create(struct rs *rs, unsigned wanted, struct error *err)
         DECIDED(rs->out, REASON_NAMESPACE_CLOSED);
         return 0;
     }
+    struct sum all = view_sum_owned(rs->in->view, rs->obj);
+    rs->refused = pods_pace(rs->out, rs->counts.unplaced, all.count - all.fields[OWNED_UNFINISHED]);
+    if (rs->refused != NULL) {
+        return 0;
+    }
     const struct value *doc = object_to_value(a, rs->obj);
     if (!pods_have_priority(rs->in, rs->out, rs->obj, value_path(doc, "spec.template"), rs->component)) {
         return 0;
@@ -229,10 +230,6 @@ static int pods_create(struct rs *rs, unsigned wanted, struct error *err)
     }
     if (rs->created > 0) {
         DECIDED(rs->out, REASON_CREATES_PODS, .count = rs->created);
-    }
-    if (rs->counts.unplaced > UNPLACED_FREE) {
-        rs->out->rest_ms = MIN(rs->counts.unplaced * PACE_MS / 1000, PACE_MAX_MS);
-        requeue_in(rs->out, rs->out->rest_ms);
     }
     return rv;
 }

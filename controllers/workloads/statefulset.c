@@ -20,10 +20,6 @@
 #include "controllers/workloads/room.h"
 #include "controllers/workloads/statefulset.h"
 
-#define UNPLACED_FREE 1000 /* as a ReplicaSet's */
-#define PACE_MS       100
-#define PACE_MAX_MS   10000
-
 /* ---- Reading ---- */
 
 static bool fits(const struct object *set, const struct object *pod)
@@ -146,7 +142,7 @@ static bool fill(struct sts *s, int *rv, struct error *err)
         bool fine = false;
         if (is_there) {
             fine = slot_tend(s, &s->slots[at++], rv, err);
-        } else if (closed || !sts_may_name_pod(s, ordinal)) {
+        } else if (closed || s->refused || !sts_may_name_pod(s, ordinal)) {
             return false; /* nor any of those after it that are not there */
         } else if (s->created < STATEFULSET_CREATE_MAX) {
             sts_create_pod(s, ordinal, rv, err);
@@ -280,6 +276,12 @@ static bool is_live(void *data, const struct object *revision)
 static int act(struct sts *s, struct error *err)
 {
     int rv = 0;
+    const char *pause = s->slots_count < s->replicas ? pods_pace(s->out, s->unplaced, 0) : NULL;
+    if (pause != NULL) {
+        s->refused = true;
+        room_refused(s->in, s->out, s->obj, STATEFULSET_COMPONENT, 0,
+                     arena_printf(s->a, "create Pod in StatefulSet %.*s failed: %s", STR_ARG(s->obj->name), pause));
+    }
     bool whole = fill(s, &rv, err);
     rv = rv == 0 ? scale_down(s, whole, err) : rv;
     if (rv == 0 && s->rolling && s->deleted == 0 && s->created == 0 && s->condemned_count == 0) {
@@ -291,10 +293,6 @@ static int act(struct sts *s, struct error *err)
     }
     if (s->created > 0) {
         DECIDED(s->out, REASON_CREATES_PODS, .count = s->created);
-    }
-    if (s->unplaced > UNPLACED_FREE) {
-        s->out->rest_ms = MIN(s->unplaced * PACE_MS / 1000, PACE_MAX_MS);
-        requeue_in(s->out, s->out->rest_ms);
     }
     return rv;
 }
