@@ -413,7 +413,7 @@ static void observe(void *data, const struct change *changes, unsigned count)
         struct str is = mp_str(mp_path(object_mp(now), "spec.nodeName"));
         struct str nominated = mp_str(mp_path(object_mp(now), "status.nominatedNodeName"));
         unsigned pod = (unsigned)atoi(now->name.p + 1);
-        t->m.pods[pod].nominated = str_empty(nominated) ? 0 : (unsigned)atoi(nominated.p + 1) + 1;
+        t->m.pods[pod].nominated = str_empty(nominated) ? 0 : (unsigned)(nominated.p[1] - '0') + 1;
         if (t->deciding && now->deleting && !old->deleting) {
             t->m.pods[pod].deleting = t->victims[pod] = true;
             t->pushed_out++;
@@ -421,7 +421,7 @@ static void observe(void *data, const struct change *changes, unsigned count)
         if (str_empty(is) || !str_empty(was)) {
             continue;
         }
-        int node = atoi(is.p + 1);
+        int node = is.p[1] - '0';
         if (!placement_lets_in(&t->m, &t->m.pods[pod], node)) {
             fail_at(t, pod, node, "placed, and the rules forbid it");
         }
