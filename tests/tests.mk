@@ -7,6 +7,9 @@ FIRST ?= 1
 
 LAYERS ?= units sim fuzz fault e2e
 
+# Targets that build everything by themselves do so with all processors, unless make was told how many.
+ALL_AT_ONCE = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 .PHONY: help deps run stop images test test-programs test-limits units sim e2e fuzz-corpora bench bench-etcd bench-scale
 
 help:
@@ -31,7 +34,7 @@ images: $(BUILD)/rctl
 
 run:
 	@$(MAKE) --no-print-directory deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(ALL_AT_ONCE) all
 	@$(MAKE) --no-print-directory images
 	@BUILD=$(BUILD) DIR=$(DIR) examples/hello/chapter --up
 	@BUILD=$(BUILD) DIR=$(DIR) examples/guestbook/chapter
@@ -50,6 +53,11 @@ LIMITS_S := $(if $(filter 1,$(SAN)),600,180)
 test-limits: $(LIMITS)
 	@TESTS=tests/limits UNIT_JOBS=4 TOTAL_TIMEOUT_S=$(LIMITS_S) tests/run-units $(BUILD)/tests tests/check-limits $(LIMITS)
 
+# Those that last longest begin first, beside each other: they mostly wait, for elections, certificates' lives and deadlines.
+UNITS_LONG := master_rotate master_authority master_reseal_killed master_hostile master_reseal master_members_deaths master_certs agent_session \
+  master_members master_backup master_homes master_links master_waits master_resume master_served master_repair
+UNITS_IN_ORDER := $(addprefix $(BUILD)/tests/unit/,$(UNITS_LONG)) $(filter-out $(addprefix $(BUILD)/tests/unit/,$(UNITS_LONG)),$(UNITS))
+
 # Every unit program takes TEST="PATTERN..." (tests/unit/kit/filter.c).
 $(UNITS): $(BUILD)/tests/unit/kit/filter.o
 
@@ -57,12 +65,12 @@ $(UNITS): $(BUILD)/tests/unit/kit/filter.o
 CHECKS := tests/check-rooms tests/check-limits $(if $(filter 1,$(SAN)),,tests/check-extend)
 
 units: $(UNITS)
-	@tests/run-units $(BUILD)/tests $(CHECKS) $(UNITS)
+	@tests/run-units $(BUILD)/tests $(CHECKS) $(UNITS_IN_ORDER)
 
 # Every layer runs even if one before it failed; the last line adds them all up.
 test:
 	@$(MAKE) --no-print-directory deps
-	@$(MAKE) --no-print-directory all test-programs
+	@$(MAKE) --no-print-directory $(ALL_AT_ONCE) all test-programs
 	@BUILD=$(BUILD) SAN=$(SAN) SEEDS=$(SEEDS) LAYERS="$(LAYERS)" tests/run-all
 
 test-programs: $(UNITS) $(BUILD)/tests/sim/sim $(BUILD)/tests/fault/fault

@@ -42,5 +42,5 @@ fuzz-merge: $(BUILD)/tests/fuzz/seeds
 
 # Every kept input once more, under gcc's sanitizers.
 fuzz-corpora:
-	@$(MAKE) --no-print-directory SAN=1 BUILD=build-san fuzz-replay-programs
+	@$(MAKE) --no-print-directory $(ALL_AT_ONCE) SAN=1 BUILD=build-san fuzz-replay-programs
 	@tests/fuzz/corpora build-san $(or $(TARGETS),$(FUZZ_NAMES))
