@@ -162,11 +162,12 @@ static void learn(struct session *s, struct mp masters)
 /* Links that were never tried, each at a time of its own. */
 static void spread(struct session *s)
 {
+    unsigned within_ms = s->config.spread_ms == 0 ? SESSION_SPREAD_MS : s->config.spread_ms;
     for (unsigned i = 0; i < s->links_count; i++) {
         uint32_t r = 0;
         env_random(s->config.env, &r, sizeof r);
         if (!s->links[i].dropped) {
-            link_dial_first(s->links[i].link, r % SESSION_SPREAD_MS);
+            link_dial_first(s->links[i].link, r % within_ms);
         }
     }
 }

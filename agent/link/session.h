@@ -40,7 +40,7 @@
 #define SESSION_MOVE_BEATS_MIN 2u  /* heartbeats in which a better master has served, before we go there ... */
 #define SESSION_MOVE_BEATS     4u  /* ... and fewer than so many more, at random */
 #define SESSION_SPREAD_MS                                                                                              \
-    5000 /* links beside the main one are made within so long, at random: many agents may have started together */
+    5000u /* links beside the main one are made within so long, at random: many agents may have started together */
 
 enum session_stream { SESSION_PODS, SESSION_REFS, SESSION_ROUTES, SESSION_SERVICES, SESSION_POLICIES, SESSION_STREAMS };
 enum session_change { SESSION_ADDED, SESSION_MODIFIED, SESSION_DELETED };
@@ -73,6 +73,7 @@ struct session_config {
     const char *name;           /* of the node */
     const char *instance;       /* of this agent: ID-START-NONCE (master/nodes/nodes.c); copied. NULL: none is told */
     const char *const *masters; /* "host:port", NULL-terminated, at least one; copied */
+    unsigned spread_ms;         /* 0: SESSION_SPREAD_MS */
     const char *const *learnt;  /* what on_masters told in a former life, NULL-terminated; copied. NULL: nothing */
     struct session_events events;
     void *data;

@@ -96,6 +96,7 @@ static void start(struct fixture *f, const char *first, const char *second)
         .instance = "1f-3-2e",
         .masters = masters,
         .learnt = f->learnt,
+        .spread_ms = 200,
         .events = {write_node, on_ready, on_lost, on_list_begin, on_object, on_list_end, on_routes, NULL, NULL,
                    on_masters, on_request},
         .data = f,
