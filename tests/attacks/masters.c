@@ -32,29 +32,11 @@ struct tally {
     unsigned sent, taken, refused, silent;
 };
 
-struct answer {
-    struct tally *tally;
-    bool done;
-};
-
-static void answered(const struct rpc_result *r, void *data)
-{
-    struct answer *a = data;
-    a->done = true;
-    if (r->error == NULL) {
-        a->tally->taken++;
-    } else if (r->error->code == ERR_TIMEOUT) {
-        a->tally->silent++;
-    } else {
-        a->tally->refused++;
-    }
-}
-
 /* One request, which may be refused and may stay without an answer. */
 static void attempt(struct tally *t, struct client *c, const char *method, const struct value *params)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
-    struct answer a = {.tally = t};
+    struct answer a = {0};
     t->sent++;
     if (c->rpc == NULL) {
         t->refused++;
@@ -62,8 +44,11 @@ static void attempt(struct tally *t, struct client *c, const char *method, const
     }
     msgpack_write_value(&b, params);
     uv_update_time(&c->kit->loop);
-    rpc_call(c->rpc, method, buf_str(&b), PATIENCE_MS, answered, &a);
+    rpc_call(c->rpc, method, buf_str(&b), PATIENCE_MS, take_answer, &a);
     kit_until(c->kit, &a.done, method);
+    t->taken += a.err.code == 0;
+    t->silent += a.err.code == ERR_TIMEOUT;
+    t->refused += a.err.code != 0 && a.err.code != ERR_TIMEOUT;
 }
 
 /* What was sent needs no memory any more. */

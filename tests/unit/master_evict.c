@@ -38,18 +38,6 @@ static void make_budget(struct client *c, const char *name, const char *app, uns
          name, least, app);
 }
 
-struct answer {
-    bool done;
-    struct error err;
-};
-
-static void answered(const struct rpc_result *r, void *data)
-{
-    struct answer *a = data;
-    a->done = true;
-    a->err = r->error == NULL ? (struct error){0} : *r->error;
-}
-
 /* All of them are on their way at once, so the master has them in one turn, or nearly. */
 static unsigned evict_together(struct client *c, const char *prefix, unsigned count, struct answer *answers)
 {
@@ -57,7 +45,7 @@ static unsigned evict_together(struct client *c, const char *prefix, unsigned co
     for (unsigned i = 0; i < count; i++) {
         CLEANUP_BUF struct buf b = BUF_INIT;
         msgpack_write_value(&b, kit_doc(c->kit, "{name: %s-%u}", prefix, i));
-        rpc_call(c->rpc, "evict", buf_str(&b), KIT_WAIT_MS, answered, &answers[i]);
+        rpc_call(c->rpc, "evict", buf_str(&b), KIT_WAIT_MS, take_answer, &answers[i]);
     }
     for (unsigned i = 0; i < count; i++) {
         kit_until(c->kit, &answers[i].done, "an eviction to be answered");

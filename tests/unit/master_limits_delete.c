@@ -63,20 +63,6 @@ static struct buf deletion_of(struct kit *k, uint8_t id)
     return b;
 }
 
-struct answer {
-    bool done;
-    int64_t count;
-    struct error err;
-};
-
-static void answered(const struct rpc_result *r, void *data)
-{
-    struct answer *a = data;
-    a->done = true;
-    a->err = r->error == NULL ? (struct error){0} : *r->error;
-    a->count = r->error == NULL ? mp_int(mp_get(r->result, "count"), -1) : -1;
-}
-
 static unsigned left(struct client *c)
 {
     must(c, "list", "{kind: ConfigMap, namespace: default, labelSelector: of=many, limit: 100000}");
@@ -92,7 +78,7 @@ static void thousands_are_deleted_piece_by_piece(void **state)
     size_t memory = kit_memory_kb(k, 0), most = memory;
     CLEANUP_BUF struct buf b = deletion_of(k, 1);
     struct answer a = {0};
-    rpc_call(user->rpc, "deletecollection", buf_str(&b), KIT_WAIT_MS, answered, &a);
+    rpc_call(user->rpc, "deletecollection", buf_str(&b), KIT_WAIT_MS, take_answer, &a);
     /* Of the same connection, so these are done after the first piece and before the last. */
     must(user, "patch",
          "{kind: ConfigMap, name: m%06u, type: merge, patch: {metadata: {labels: {of: something-else}}}}", made - 2);
@@ -117,7 +103,7 @@ static void thousands_are_deleted_piece_by_piece(void **state)
     assert_int_equal(left(admin), 1); /* one was made meanwhile */
     /* The same request again, as after an answer that was lost: it deletes nothing more. */
     a = (struct answer){0};
-    rpc_call(user->rpc, "deletecollection", buf_str(&b), KIT_WAIT_MS, answered, &a);
+    rpc_call(user->rpc, "deletecollection", buf_str(&b), KIT_WAIT_MS, take_answer, &a);
     kit_until(k, &a.done, "the answer");
     assert_int_equal(a.err.code, 0);
     assert_true(a.count > 0);
@@ -135,7 +121,7 @@ static void a_deletion_goes_on_under_the_next_leader(void **state)
     make_many(c, 4 * EACH);
     CLEANUP_BUF struct buf b = deletion_of(k, 2);
     struct answer a = {0};
-    rpc_call(c->rpc, "deletecollection", buf_str(&b), KIT_WAIT_MS, answered, &a);
+    rpc_call(c->rpc, "deletecollection", buf_str(&b), KIT_WAIT_MS, take_answer, &a);
     for (int64_t until = kit_now() + KIT_WAIT_MS; left(c) == 4 * EACH && !a.done; assert_true(kit_now() < until)) {
     }
     kit_stop(k, leader, SIGKILL);
@@ -152,7 +138,7 @@ static void whoever_hangs_up_deletes_no_more(void **state)
     unsigned made = make_many(admin, 8 * EACH);
     CLEANUP_BUF struct buf b = deletion_of(k, 3);
     struct answer a = {0};
-    rpc_call(user->rpc, "deletecollection", buf_str(&b), KIT_WAIT_MS, answered, &a);
+    rpc_call(user->rpc, "deletecollection", buf_str(&b), KIT_WAIT_MS, take_answer, &a);
     must(user, "get", "{kind: Namespace, name: default}");
     client_close(user);
     must(admin, "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: behind}}}");

@@ -287,18 +287,6 @@ static const struct shape {
     {"the same again", "apply", documents, NULL},
 };
 
-struct answer {
-    bool done;
-    struct error err;
-};
-
-static void answered(const struct rpc_result *r, void *data)
-{
-    struct answer *a = data;
-    a->done = true;
-    a->err = r->error == NULL ? (struct error){0} : *r->error;
-}
-
 static void no_request_holds_the_others_for_long(void **state)
 {
     (void)state;
@@ -310,7 +298,7 @@ static void no_request_holds_the_others_for_long(void **state)
         shapes[i].write(&b);
         int64_t cpu = kit_cpu_ms(k, 0), longest = 0;
         size_t memory = kit_memory_kb(k, 0);
-        rpc_call(user->rpc, shapes[i].method, buf_str(&b), KIT_WAIT_MS, answered, &a);
+        rpc_call(user->rpc, shapes[i].method, buf_str(&b), KIT_WAIT_MS, take_answer, &a);
         for (int64_t until = kit_now() + KIT_WAIT_MS; !a.done; assert_true(kit_now() < until)) {
             int64_t start = kit_now();
             must(admin, "get", "{kind: Namespace, name: default}");

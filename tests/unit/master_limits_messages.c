@@ -46,25 +46,13 @@ static void write_object(struct buf *b, uint32_t elements)
     }
 }
 
-struct answer {
-    bool done;
-    struct error err;
-};
-
-static void answered(const struct rpc_result *r, void *data)
-{
-    struct answer *a = data;
-    a->done = true;
-    a->err = r->error == NULL ? (struct error){0} : *r->error;
-}
-
 /* Sends it, and has another user ask all the while. The longest of his waits in ms. */
 static int64_t attack(struct kit *k, struct client *c, const char *method, struct str params, struct client *other,
                       struct answer *a)
 {
     int64_t longest = 0;
     *a = (struct answer){0};
-    rpc_call(c->rpc, method, params, KIT_WAIT_MS, answered, a);
+    rpc_call(c->rpc, method, params, KIT_WAIT_MS, take_answer, a);
     for (int64_t until = kit_now() + KIT_WAIT_MS; !a->done; assert_true(kit_now() < until)) {
         int64_t start = kit_now();
         must(other, "get", "{kind: Namespace, name: default}");

@@ -47,18 +47,6 @@ static struct client *node_open(struct state *s, unsigned by, const char *name)
     return instance_open(s, by, name, "a1-1-1");
 }
 
-struct answer {
-    bool come;
-    int code;
-};
-
-static void on_answer(const struct rpc_result *r, void *data)
-{
-    struct answer *a = data;
-    a->come = true;
-    a->code = r->error == NULL ? 0 : r->error->code;
-}
-
 static int64_t counter(struct client *c, const char *name)
 {
     char path[80];
@@ -102,15 +90,15 @@ static void test_a_report_as_deep_as_may_be_harms_nobody_else(void **state)
             client_close(bad);
             bad = node_open(s, by, "bad");
         }
-        rpc_call(bad->rpc, "node.status", buf_str(&deep), 0, on_answer, &answers[0]);
-        rpc_call(bad->rpc, "node.register", buf_str(&node), 0, on_answer, &answers[1]); /* handed on alone */
-        rpc_call(good->rpc, "node.status", buf_str(&ok), 0, on_answer, &answers[2]);
+        rpc_call(bad->rpc, "node.status", buf_str(&deep), 0, take_answer, &answers[0]);
+        rpc_call(bad->rpc, "node.register", buf_str(&node), 0, take_answer, &answers[1]); /* handed on alone */
+        rpc_call(good->rpc, "node.status", buf_str(&ok), 0, take_answer, &answers[2]);
         for (unsigned i = 0; i < ARRAY_SIZE(answers); i++) {
-            kit_until(s->kit, &answers[i].come, "an answer");
+            kit_until(s->kit, &answers[i].done, "an answer");
         }
-        assert_int_equal(answers[2].code, 0);
-        too_deep += answers[0].code == ERR_CLOSED;
-        taken += answers[0].code == 0;
+        assert_int_equal(answers[2].err.code, 0);
+        too_deep += answers[0].err.code == ERR_CLOSED;
+        taken += answers[0].err.code == 0;
     }
     assert_true(too_deep > 0 && taken > 0); /* both sides of the border were tried */
     assert_true(counter(admin, "batchesSent") > sent);
@@ -144,10 +132,10 @@ static void test_more_than_a_node_may_write_does_not_go_to_the_leader(void **sta
         for (int64_t until = kit_now() + KIT_WAIT_MS; counter(admin, "nodesOverRate") == refused;) {
             assert_true(kit_now() < until);
             answer = (struct answer){0};
-            rpc_call(bad->rpc, methods[i], buf_str(&b), 0, on_answer, &answer);
-            kit_until(s->kit, &answer.come, "an answer");
+            rpc_call(bad->rpc, methods[i], buf_str(&b), 0, take_answer, &answer);
+            kit_until(s->kit, &answer.done, "an answer");
         }
-        assert_int_equal(answer.code, ERR_BUSY);
+        assert_int_equal(answer.err.code, ERR_BUSY);
     }
     client_close(bad);
     client_close(admin);

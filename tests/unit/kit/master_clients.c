@@ -142,6 +142,14 @@ int call_value(struct client *c, const char *method, const struct value *params)
     return c->err.code;
 }
 
+void take_answer(const struct rpc_result *r, void *data)
+{
+    struct answer *a = data;
+    a->done = true;
+    a->err = r->error == NULL ? (struct error){0} : *r->error;
+    a->count = r->error == NULL ? mp_int(mp_get(r->result, "count"), -1) : -1;
+}
+
 static int vcall(struct client *c, const char *method, const char *fmt, va_list ap)
 {
     return call_value(c, method, kit_vdoc(c->kit, fmt, ap));

@@ -146,6 +146,14 @@ int call_value(struct client *c, const char *method, const struct value *params)
 /* Must succeed; the result. Repeats while there is no leader. */
 struct value *must(struct client *c, const char *method, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 struct value *must_value(struct client *c, const char *method, const struct value *params);
+/* For requests of which several are on their way: rpc_call(c->rpc, ..., take_answer, &a), then kit_until(k, &a.done, ...).
+ */
+struct answer {
+    bool done;
+    struct error err; /* code 0 = it succeeded */
+    int64_t count;    /* "count" of the result; -1: there is none */
+};
+void take_answer(const struct rpc_result *r, void *data); /* data: a struct answer */
 /* Must be refused with this code; the message must contain `text` (NULL: any). */
 void refused(struct client *c, int code, const char *text, const char *method, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
