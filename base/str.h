@@ -40,6 +40,11 @@ static inline int str_cmp(struct str a, struct str b)
     int c = n == 0 ? 0 : memcmp(a.p, b.p, n);
     return c != 0 ? c : (a.n > b.n) - (a.n < b.n);
 }
+/* The same of two `struct str` behind pointers, for qsort and bsearch. */
+static inline int str_cmp_at(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
 static inline bool str_starts(struct str a, struct str prefix)
 {
     return a.n >= prefix.n && (prefix.n == 0 || memcmp(a.p, prefix.p, prefix.n) == 0);

@@ -85,9 +85,18 @@ struct controller_watch {
     void (*map)(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
                 void *data);
 };
+/* A watch that several controllers have: it is told whose it is. */
+struct controller_shared {
+    enum kind_id kind;
+    void (*map)(const struct controller *c, const struct view *tip, const struct object *old, const struct object *now,
+                controller_emit *emit, void *data);
+};
 struct controller {
     const char *name;                       /* "deployment" */
-    const struct controller_watch *watches; /* ended by kind 0 */
+    const struct controller_watch *watches; /* ended by kind 0; the first one is of the kind that is controlled */
+    const struct controller_shared *shared; /* ended by kind 0; NULL: none */
+    /* For shared watches (workloads/room.h): has this object of the first watch's kind less than it wants? */
+    bool (*waits)(const struct object *o);
     /* 0, or a negative code with *err filled: retried with backoff. */
     int (*reconcile)(const struct reconcile_in *in, struct reconcile_out *out, struct error *err);
     /* Emits every key at the start of a leadership; NULL = all objects of the first watch's kind through its map. */

@@ -336,9 +336,15 @@ void controllers_observe(struct controllers *c, const struct change *changes, un
         bool spec = old != NULL && now != NULL && old->generation != now->generation;
         for (unsigned i = 0; i < c->queues_count; i++) {
             struct emit_data e = {c, i, spec ? o : NULL};
-            for (const struct controller_watch *w = c->queues[i].controller->watches; w->kind != 0; w++) {
+            const struct controller *controller = c->queues[i].controller;
+            for (const struct controller_watch *w = controller->watches; w->kind != 0; w++) {
                 if (w->kind == o->kind->id || w->kind == WATCH_ANY_KIND) {
                     w->map(tip, old, now, emit_key, &e);
+                }
+            }
+            for (const struct controller_shared *w = controller->shared; w != NULL && w->kind != 0; w++) {
+                if (w->kind == o->kind->id) {
+                    w->map(controller, tip, old, now, emit_key, &e);
                 }
             }
         }

@@ -63,4 +63,5 @@ static void ttl_resync(const struct view *tip, controller_emit *emit, void *data
 }
 
 static const struct controller_watch watches[] = {{0, NULL}};
-const struct controller controller_event_ttl = {"event-ttl", watches, ttl_reconcile, ttl_resync};
+const struct controller controller_event_ttl = {
+    .name = "event-ttl", .watches = watches, .reconcile = ttl_reconcile, .resync = ttl_resync};

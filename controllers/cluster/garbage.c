@@ -287,4 +287,5 @@ static void garbage_resync(const struct view *tip, controller_emit *emit, void *
 }
 
 static const struct controller_watch watches[] = {{WATCH_ANY_KIND, map_any}, {0, NULL}};
-const struct controller controller_garbage = {"garbage-collector", watches, garbage_reconcile, garbage_resync};
+const struct controller controller_garbage = {
+    .name = "garbage-collector", .watches = watches, .reconcile = garbage_reconcile, .resync = garbage_resync};

@@ -152,4 +152,5 @@ static void map_content(const struct view *tip, const struct object *old, const 
 }
 
 static const struct controller_watch watches[] = {{KIND_NAMESPACE, map_self}, {WATCH_ANY_KIND, map_content}, {0, NULL}};
-const struct controller controller_namespace = {"namespace", watches, namespace_reconcile, NULL};
+const struct controller controller_namespace = {
+    .name = "namespace", .watches = watches, .reconcile = namespace_reconcile};

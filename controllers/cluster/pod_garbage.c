@@ -262,4 +262,5 @@ static void garbage_resync(const struct view *tip, controller_emit *emit, void *
 
 static const struct controller_watch watches[] = {
     {KIND_POD, map_pod}, {KIND_NODE, map_node}, {KIND_CLUSTERCONFIGURATION, map_config}, {0, NULL}};
-const struct controller controller_pod_garbage = {"pod-garbage", watches, garbage_reconcile, garbage_resync};
+const struct controller controller_pod_garbage = {
+    .name = "pod-garbage", .watches = watches, .reconcile = garbage_reconcile, .resync = garbage_resync};

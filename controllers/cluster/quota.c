@@ -32,4 +32,4 @@ static void map_quota(const struct view *tip, const struct object *old, const st
 }
 
 static const struct controller_watch watches[] = {{KIND_RESOURCEQUOTA, map_quota}, {0, NULL}};
-const struct controller controller_quota = {"resourcequota", watches, quota_reconcile, NULL};
+const struct controller controller_quota = {.name = "resourcequota", .watches = watches, .reconcile = quota_reconcile};

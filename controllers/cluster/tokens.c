@@ -43,4 +43,4 @@ static void map_secret(const struct view *tip, const struct object *old, const s
 }
 
 static const struct controller_watch watches[] = {{KIND_SECRET, map_secret}, {0, NULL}};
-const struct controller controller_tokens = {"tokens", watches, tokens_reconcile, NULL};
+const struct controller controller_tokens = {.name = "tokens", .watches = watches, .reconcile = tokens_reconcile};

@@ -158,4 +158,4 @@ static void map_config(const struct view *tip, const struct object *old, const s
 
 static const struct controller_watch watches[] = {
     {KIND_NODE, map_node}, {KIND_CLUSTERCONFIGURATION, map_config}, {0, NULL}};
-const struct controller controller_node_ipam = {"node-ipam", watches, ipam_reconcile, NULL};
+const struct controller controller_node_ipam = {.name = "node-ipam", .watches = watches, .reconcile = ipam_reconcile};

@@ -220,4 +220,5 @@ static int node_reconcile(const struct reconcile_in *in, struct reconcile_out *o
 }
 
 static const struct controller_watch watches[] = {{KIND_NODE, map_self}, {0, NULL}};
-const struct controller controller_node_lifecycle = {"node-lifecycle", watches, node_reconcile, NULL};
+const struct controller controller_node_lifecycle = {
+    .name = "node-lifecycle", .watches = watches, .reconcile = node_reconcile};

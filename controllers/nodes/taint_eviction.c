@@ -112,4 +112,5 @@ static void map_pod(const struct view *tip, const struct object *old, const stru
 }
 
 static const struct controller_watch watches[] = {{KIND_NODE, map_node}, {KIND_POD, map_pod}, {0, NULL}};
-const struct controller controller_taint_eviction = {"taint-eviction", watches, eviction_reconcile, NULL};
+const struct controller controller_taint_eviction = {
+    .name = "taint-eviction", .watches = watches, .reconcile = eviction_reconcile};

@@ -188,4 +188,5 @@ static void api_service_resync(const struct view *tip, controller_emit *emit, vo
 
 static const struct controller_watch watches[] = {
     {KIND_CONFIGMAP, map_masters}, {KIND_SERVICE, map_own}, {KIND_ENDPOINTS, map_own}, {0, NULL}};
-const struct controller controller_api_service = {"api-service", watches, api_service_reconcile, api_service_resync};
+const struct controller controller_api_service = {
+    .name = "api-service", .watches = watches, .reconcile = api_service_reconcile, .resync = api_service_resync};

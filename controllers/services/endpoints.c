@@ -153,4 +153,5 @@ static void map_endpoints(const struct view *tip, const struct object *old, cons
 
 static const struct controller_watch watches[] = {
     {KIND_SERVICE, map_self}, {KIND_POD, map_pod_services}, {KIND_ENDPOINTS, map_endpoints}, {0, NULL}};
-const struct controller controller_endpoints = {"endpoints", watches, endpoints_reconcile, NULL};
+const struct controller controller_endpoints = {
+    .name = "endpoints", .watches = watches, .reconcile = endpoints_reconcile};

@@ -143,4 +143,5 @@ static void map_slice(const struct view *tip, const struct object *old, const st
 
 static const struct controller_watch watches[] = {
     {KIND_ENDPOINTS, map_self}, {KIND_SERVICE, map_service}, {KIND_ENDPOINTSLICE, map_slice}, {0, NULL}};
-const struct controller controller_endpoints_mirror = {"endpoints-mirror", watches, mirror_reconcile, NULL};
+const struct controller controller_endpoints_mirror = {
+    .name = "endpoints-mirror", .watches = watches, .reconcile = mirror_reconcile};

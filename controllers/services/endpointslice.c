@@ -427,4 +427,5 @@ static const struct controller_watch watches[] = {{KIND_SERVICE, map_self},
                                                   {KIND_NODE, map_node_services},
                                                   {KIND_ENDPOINTSLICE, map_slice},
                                                   {0, NULL}};
-const struct controller controller_endpointslice = {"endpointslice", watches, slices_reconcile, NULL};
+const struct controller controller_endpointslice = {
+    .name = "endpointslice", .watches = watches, .reconcile = slices_reconcile};

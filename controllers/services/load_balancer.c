@@ -166,4 +166,5 @@ static void map_config(const struct view *tip, const struct object *old, const s
 
 static const struct controller_watch watches[] = {
     {KIND_SERVICE, map_service}, {KIND_CLUSTERCONFIGURATION, map_config}, {0, NULL}};
-const struct controller controller_load_balancer = {"load-balancer", watches, balancer_reconcile, NULL};
+const struct controller controller_load_balancer = {
+    .name = "load-balancer", .watches = watches, .reconcile = balancer_reconcile};

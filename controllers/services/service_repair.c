@@ -101,4 +101,5 @@ static void map_service(const struct view *tip, const struct object *old, const 
 }
 
 static const struct controller_watch watches[] = {{KIND_SERVICE, map_service}, {0, NULL}};
-const struct controller controller_service_repair = {"service-repair", watches, repair_reconcile, NULL};
+const struct controller controller_service_repair = {
+    .name = "service-repair", .watches = watches, .reconcile = repair_reconcile};

@@ -341,4 +341,5 @@ static const struct controller_watch watches[] = {{KIND_PERSISTENTVOLUMECLAIM, m
                                                   {KIND_STORAGECLASS, map_class},
                                                   {KIND_POD, map_pod},
                                                   {0, NULL}};
-const struct controller controller_claim_binder = {"claim-binder", watches, claim_reconcile, claim_resync};
+const struct controller controller_claim_binder = {
+    .name = "claim-binder", .watches = watches, .reconcile = claim_reconcile, .resync = claim_resync};

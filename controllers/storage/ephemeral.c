@@ -81,4 +81,5 @@ static void map_claim(const struct view *tip, const struct object *old, const st
 
 static const struct controller_watch watches[] = {
     {KIND_POD, map_pod}, {KIND_PERSISTENTVOLUMECLAIM, map_claim}, {0, NULL}};
-const struct controller controller_ephemeral_claims = {"ephemeral-claims", watches, ephemeral_reconcile, NULL};
+const struct controller controller_ephemeral_claims = {
+    .name = "ephemeral-claims", .watches = watches, .reconcile = ephemeral_reconcile};

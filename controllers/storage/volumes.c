@@ -176,4 +176,5 @@ static void map_pod(const struct view *tip, const struct object *old, const stru
 
 static const struct controller_watch watches[] = {
     {KIND_PERSISTENTVOLUME, map_self}, {KIND_PERSISTENTVOLUMECLAIM, map_claim}, {KIND_POD, map_pod}, {0, NULL}};
-const struct controller controller_volume_reclaim = {"volume-reclaim", watches, volume_reconcile, NULL};
+const struct controller controller_volume_reclaim = {
+    .name = "volume-reclaim", .watches = watches, .reconcile = volume_reconcile};

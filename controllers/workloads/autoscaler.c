@@ -382,5 +382,5 @@ static int autoscaler_reconcile(const struct reconcile_in *in, struct reconcile_
 }
 
 static const struct controller_watch watches[] = {{KIND_HORIZONTALPODAUTOSCALER, map_self}, {0, NULL}};
-const struct controller controller_horizontalpodautoscaler = {"horizontalpodautoscaler", watches, autoscaler_reconcile,
-                                                              NULL};
+const struct controller controller_horizontalpodautoscaler = {
+    .name = "horizontalpodautoscaler", .watches = watches, .reconcile = autoscaler_reconcile};

@@ -371,4 +371,4 @@ static void map_job(const struct view *tip, const struct object *old, const stru
 }
 
 static const struct controller_watch watches[] = {{KIND_CRONJOB, map_self}, {KIND_JOB, map_job}, {0, NULL}};
-const struct controller controller_cronjob = {"cronjob", watches, cronjob_reconcile, NULL};
+const struct controller controller_cronjob = {.name = "cronjob", .watches = watches, .reconcile = cronjob_reconcile};

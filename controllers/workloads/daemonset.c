@@ -578,20 +578,10 @@ static bool waits(const struct object *ds)
     return mp_int(mp_get(status, "currentNumberScheduled"), 0) < mp_int(mp_get(status, "desiredNumberScheduled"), 0);
 }
 
-static void map_room(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
-                     void *data)
-{
-    room_map(KIND_DAEMONSET, waits, tip, old, now, emit, data);
-}
-
-static void map_class(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
-                      void *data)
-{
-    pods_map_class(tip, KIND_DAEMONSET, old, now, emit, data);
-}
-
-static const struct controller_watch watches[] = {{KIND_DAEMONSET, map_self},  {KIND_PRIORITYCLASS, map_class},
-                                                  {KIND_POD, map_pod},         {KIND_CONTROLLERREVISION, map_revision},
-                                                  {KIND_NODE, map_node},       {KIND_RESOURCEQUOTA, map_room},
-                                                  {KIND_LIMITRANGE, map_room}, {0, NULL}};
-const struct controller controller_daemonset = {"daemonset", watches, daemonset_reconcile, NULL};
+static const struct controller_watch watches[] = {{KIND_DAEMONSET, map_self},
+                                                  {KIND_POD, map_pod},
+                                                  {KIND_CONTROLLERREVISION, map_revision},
+                                                  {KIND_NODE, map_node},
+                                                  {0, NULL}};
+const struct controller controller_daemonset = {
+    .name = "daemonset", .watches = watches, .reconcile = daemonset_reconcile, .shared = pods_watches, .waits = waits};

@@ -121,21 +121,13 @@ static void deployment_resync(const struct view *tip, controller_emit *emit, voi
     }
 }
 
+static const struct controller_watch watches[] = {
+    {KIND_DEPLOYMENT, map_self}, {KIND_REPLICASET, map_replicaset}, {KIND_POD, map_pod}, {0, NULL}};
 /* A quota of ReplicaSets, which no limit range bounds. */
-static bool waits(const struct object *d)
-{
-    return mp_int(mp_get(object_spec(d), "replicas"), 1) > mp_int(mp_get(object_status(d), "replicas"), 0);
-}
-
-static void map_room(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
-                     void *data)
-{
-    room_map(KIND_DEPLOYMENT, waits, tip, old, now, emit, data);
-}
-
-static const struct controller_watch watches[] = {{KIND_DEPLOYMENT, map_self},
-                                                  {KIND_REPLICASET, map_replicaset},
-                                                  {KIND_POD, map_pod},
-                                                  {KIND_RESOURCEQUOTA, map_room},
-                                                  {0, NULL}};
-const struct controller controller_deployment = {"deployment", watches, deployment_reconcile, deployment_resync};
+static const struct controller_shared room[] = {{KIND_RESOURCEQUOTA, room_map}, {0, NULL}};
+const struct controller controller_deployment = {.name = "deployment",
+                                                 .watches = watches,
+                                                 .reconcile = deployment_reconcile,
+                                                 .resync = deployment_resync,
+                                                 .shared = room,
+                                                 .waits = room_wants_replicas};

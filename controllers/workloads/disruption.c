@@ -150,4 +150,5 @@ static void map_any(const struct view *tip, const struct object *old, const stru
 
 static const struct controller_watch watches[] = {
     {KIND_PODDISRUPTIONBUDGET, map_self}, {WATCH_ANY_KIND, map_any}, {0, NULL}};
-const struct controller controller_disruption = {"disruption", watches, disruption_reconcile, NULL};
+const struct controller controller_disruption = {
+    .name = "disruption", .watches = watches, .reconcile = disruption_reconcile};

@@ -446,22 +446,10 @@ static bool waits(const struct object *job)
            !condition_is(condition_mp(job, "Complete"), "True") && !condition_is(condition_mp(job, "Failed"), "True");
 }
 
-static void map_room(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
-                     void *data)
-{
-    room_map(KIND_JOB, waits, tip, old, now, emit, data);
-}
-
-static void map_class(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
-                      void *data)
-{
-    pods_map_class(tip, KIND_JOB, old, now, emit, data);
-}
-
-static const struct controller_watch watches[] = {{KIND_JOB, map_job},
-                                                  {KIND_POD, map_pod},
-                                                  {KIND_RESOURCEQUOTA, map_room},
-                                                  {KIND_LIMITRANGE, map_room},
-                                                  {KIND_PRIORITYCLASS, map_class},
-                                                  {0, NULL}};
-const struct controller controller_job = {"job", watches, job_reconcile, job_resync};
+static const struct controller_watch watches[] = {{KIND_JOB, map_job}, {KIND_POD, map_pod}, {0, NULL}};
+const struct controller controller_job = {.name = "job",
+                                          .watches = watches,
+                                          .reconcile = job_reconcile,
+                                          .resync = job_resync,
+                                          .shared = pods_watches,
+                                          .waits = waits};

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "controllers/priority.h"
+#include "controllers/workloads/room.h"
 #include "proto/facts/toleration.h"
 
 struct value *pod_from_template(struct arena *a, const struct object *owner, const struct value *pod_template)
@@ -52,19 +53,23 @@ bool pods_have_priority(const struct reconcile_in *in, struct reconcile_out *out
     return false;
 }
 
-void pods_map_class(const struct view *tip, enum kind_id kind, const struct object *old, const struct object *now,
-                    controller_emit *emit, void *data)
+/* Objects whose templates name a class that is new. */
+static void map_class(const struct controller *c, const struct view *tip, const struct object *old,
+                      const struct object *now, controller_emit *emit, void *data)
 {
     struct view_iter it;
     if (old != NULL || now == NULL) {
         return;
     }
-    view_iter_referring(&it, tip, now, kind_of(kind));
+    view_iter_referring(&it, tip, now, kind_of(c->watches[0].kind));
     VIEW_FOR(o, &it)
     {
         emit(data, o->kind, o->ns, o->name);
     }
 }
+
+const struct controller_shared pods_watches[] = {
+    {KIND_RESOURCEQUOTA, room_map}, {KIND_LIMITRANGE, room_map}, {KIND_PRIORITYCLASS, map_class}, {0, NULL}};
 
 struct str pod_name_set(const struct reconcile_in *in, struct arena *a, struct value *pod, struct strmap *taken)
 {
@@ -112,11 +117,6 @@ struct ranked {
     int64_t restarts, sidecar_restarts;
 };
 #define UNKNOWN_LOG (-1)
-
-static int node_cmp(const void *a, const void *b)
-{
-    return str_cmp(*(const struct str *)a, *(const struct str *)b);
-}
 
 static unsigned nodes_count(const struct str *nodes, unsigned count, struct str node)
 {
@@ -220,7 +220,7 @@ void pods_rank_for_deletion(struct arena *a, struct object_list *l, const struct
     for (unsigned i = 0; i < related->count; i++) {
         nodes[i] = pod_node(related->items[i]);
     }
-    qsort(nodes, related->count, sizeof *nodes, node_cmp);
+    qsort(nodes, related->count, sizeof *nodes, str_cmp_at);
     struct ranked *ranked = arena_alloc(a, l->count * sizeof *ranked);
     for (unsigned i = 0; i < l->count; i++) {
         ranked[i] = ranked_of(l->items[i], wall_ms);

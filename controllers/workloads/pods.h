@@ -9,13 +9,13 @@
  * metadata.name is left to the caller. */
 struct value *pod_from_template(struct arena *a, const struct object *owner, const struct value *pod_template);
 /* Is there the PriorityClass that the template names, and does it say no other priority? If not, an event of the owner
- * says so, and no pod can be made; the owner is looked at again when the class comes (pods_map_class). component: whose
+ * says so, and no pod can be made; the owner is looked at again when the class comes (pods_watches). component: whose
  * event. */
 bool pods_have_priority(const struct reconcile_in *in, struct reconcile_out *out, const struct object *owner,
                         const struct value *pod_template, const char *component);
-/* For map functions of PriorityClass: objects of the kind whose templates name a class that is new. */
-void pods_map_class(const struct view *tip, enum kind_id kind, const struct object *old, const struct object *now,
-                    controller_emit *emit, void *data);
+/* The shared watches of controllers that make pods of templates: quotas and limit ranges that leave more room (room.h),
+ * and PriorityClasses that are new and that a template names. */
+extern const struct controller_shared pods_watches[];
 /* Sets metadata.name from its generateName: name_generate_free. Returns the name. */
 struct str pod_name_set(const struct reconcile_in *in, struct arena *a, struct value *pod, struct strmap *taken);
 

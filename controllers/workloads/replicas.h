@@ -10,8 +10,6 @@ int replicas_reconcile(const struct reconcile_in *in, struct reconcile_out *out,
 /* A pod tells its owner; a pod that lost its owner, or never had one, looks for one itself. */
 void replicas_map_pod(enum kind_id kind, const struct object *old, const struct object *now, controller_emit *emit,
                       void *data);
-/* Does it want more pods than there are? */
-bool replicas_wait(const struct object *rs);
 /* With a new leader orphans look again, too: the last one may have died before it came to them. */
 void replicas_resync(enum kind_id kind, const struct view *tip, controller_emit *emit, void *data);
 

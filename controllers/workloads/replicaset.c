@@ -454,11 +454,6 @@ void replicas_resync(enum kind_id kind, const struct view *tip, controller_emit 
     }
 }
 
-bool replicas_wait(const struct object *rs)
-{
-    return mp_int(mp_get(object_spec(rs), "replicas"), 1) > mp_int(mp_get(object_status(rs), "replicas"), 0);
-}
-
 /* ---- The ReplicaSet's row ---- */
 
 static int replicaset_reconcile(const struct reconcile_in *in, struct reconcile_out *out, struct error *err)
@@ -478,19 +473,10 @@ static void replicaset_resync(const struct view *tip, controller_emit *emit, voi
     replicas_resync(KIND_REPLICASET, tip, emit, data);
 }
 
-static void map_room(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
-                     void *data)
-{
-    room_map(KIND_REPLICASET, replicas_wait, tip, old, now, emit, data);
-}
-
-static void map_class(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
-                      void *data)
-{
-    pods_map_class(tip, KIND_REPLICASET, old, now, emit, data);
-}
-
-static const struct controller_watch watches[] = {{KIND_REPLICASET, map_self},     {KIND_POD, map_pod},
-                                                  {KIND_RESOURCEQUOTA, map_room},  {KIND_LIMITRANGE, map_room},
-                                                  {KIND_PRIORITYCLASS, map_class}, {0, NULL}};
-const struct controller controller_replicaset = {"replicaset", watches, replicaset_reconcile, replicaset_resync};
+static const struct controller_watch watches[] = {{KIND_REPLICASET, map_self}, {KIND_POD, map_pod}, {0, NULL}};
+const struct controller controller_replicaset = {.name = "replicaset",
+                                                 .watches = watches,
+                                                 .reconcile = replicaset_reconcile,
+                                                 .resync = replicaset_resync,
+                                                 .shared = pods_watches,
+                                                 .waits = room_wants_replicas};

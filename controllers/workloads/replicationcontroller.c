@@ -23,20 +23,11 @@ static void replicationcontroller_resync(const struct view *tip, controller_emit
     replicas_resync(KIND_REPLICATIONCONTROLLER, tip, emit, data);
 }
 
-static void map_room(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
-                     void *data)
-{
-    room_map(KIND_REPLICATIONCONTROLLER, replicas_wait, tip, old, now, emit, data);
-}
-
-static void map_class(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
-                      void *data)
-{
-    pods_map_class(tip, KIND_REPLICATIONCONTROLLER, old, now, emit, data);
-}
-
-static const struct controller_watch watches[] = {{KIND_REPLICATIONCONTROLLER, map_self}, {KIND_POD, map_pod},
-                                                  {KIND_RESOURCEQUOTA, map_room},         {KIND_LIMITRANGE, map_room},
-                                                  {KIND_PRIORITYCLASS, map_class},        {0, NULL}};
-const struct controller controller_replicationcontroller = {
-    "replicationcontroller", watches, replicationcontroller_reconcile, replicationcontroller_resync};
+static const struct controller_watch watches[] = {
+    {KIND_REPLICATIONCONTROLLER, map_self}, {KIND_POD, map_pod}, {0, NULL}};
+const struct controller controller_replicationcontroller = {.name = "replicationcontroller",
+                                                            .watches = watches,
+                                                            .reconcile = replicationcontroller_reconcile,
+                                                            .resync = replicationcontroller_resync,
+                                                            .shared = pods_watches,
+                                                            .waits = room_wants_replicas};

@@ -71,8 +71,8 @@ static bool less_is_used(const struct object *old, const struct object *now)
     return false;
 }
 
-void room_map(enum kind_id kind, bool (*waits)(const struct object *o), const struct view *tip,
-              const struct object *old, const struct object *now, controller_emit *emit, void *data)
+void room_map(const struct controller *c, const struct view *tip, const struct object *old, const struct object *now,
+              controller_emit *emit, void *data)
 {
     bool set = is_set(old, now), eased = old != NULL && now != NULL && less_is_used(old, now);
     if (!set && !eased) {
@@ -80,14 +80,19 @@ void room_map(enum kind_id kind, bool (*waits)(const struct object *o), const st
     }
     unsigned looks = set ? LOOKS_MAX : LOOKS_FEW_MAX;
     struct view_iter it;
-    view_iter(&it, tip, kind_of(kind), old->ns);
+    view_iter(&it, tip, kind_of(c->watches[0].kind), old->ns);
     VIEW_FOR(o, &it)
     {
         if (looks-- == 0) {
             return;
         }
-        if (waits(o)) {
+        if (c->waits(o)) {
             emit(data, o->kind, o->ns, o->name);
         }
     }
+}
+
+bool room_wants_replicas(const struct object *o)
+{
+    return mp_int(mp_get(object_spec(o), "replicas"), 1) > mp_int(mp_get(object_status(o), "replicas"), 0);
 }

@@ -14,9 +14,12 @@ unsigned room_for(const struct reconcile_in *in, const struct reconcile_out *out
  * key is asked for again, the later the longer it has lasted. since_ms: since when it does; 0: not known. */
 void room_refused(const struct reconcile_in *in, struct reconcile_out *out, const struct object *owner,
                   const char *component, int64_t since_ms, const char *message);
-/* For watches of ResourceQuotas and LimitRanges: with more room than before, objects of the kind in the namespace that
- * wait for some are keys. A step looks at few, where little has changed: the others ask by themselves. */
-void room_map(enum kind_id kind, bool (*waits)(const struct object *o), const struct view *tip,
-              const struct object *old, const struct object *now, controller_emit *emit, void *data);
+/* A shared watch of ResourceQuotas and LimitRanges: with more room than before, the controller's objects in the
+ * namespace that wait for some (controller.waits) are keys. A step looks at few, where little has changed: the others
+ * ask by themselves. */
+void room_map(const struct controller *c, const struct view *tip, const struct object *old, const struct object *now,
+              controller_emit *emit, void *data);
+/* As controller.waits, of a kind with spec.replicas: there are fewer than are wanted. */
+bool room_wants_replicas(const struct object *o);
 
 #endif

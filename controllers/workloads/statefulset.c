@@ -406,29 +406,13 @@ static void map_claim(const struct view *tip, const struct object *old, const st
     }
 }
 
-static bool waits(const struct object *sts)
-{
-    return mp_int(mp_get(object_spec(sts), "replicas"), 1) > mp_int(mp_get(object_status(sts), "replicas"), 0);
-}
-
-static void map_room(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
-                     void *data)
-{
-    room_map(KIND_STATEFULSET, waits, tip, old, now, emit, data);
-}
-
-static void map_class(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
-                      void *data)
-{
-    pods_map_class(tip, KIND_STATEFULSET, old, now, emit, data);
-}
-
 static const struct controller_watch watches[] = {{KIND_STATEFULSET, map_self},
-                                                  {KIND_PRIORITYCLASS, map_class},
                                                   {KIND_POD, map_pod},
                                                   {KIND_CONTROLLERREVISION, map_owned},
                                                   {KIND_PERSISTENTVOLUMECLAIM, map_claim},
-                                                  {KIND_RESOURCEQUOTA, map_room},
-                                                  {KIND_LIMITRANGE, map_room},
                                                   {0, NULL}};
-const struct controller controller_statefulset = {"statefulset", watches, statefulset_reconcile, NULL};
+const struct controller controller_statefulset = {.name = "statefulset",
+                                                  .watches = watches,
+                                                  .reconcile = statefulset_reconcile,
+                                                  .shared = pods_watches,
+                                                  .waits = room_wants_replicas};

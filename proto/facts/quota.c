@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "proto/facts/pod_state.h"
 
 #define AMOUNT_MAX ((quota_amount)1 << 62) /* whole ones */
 
@@ -125,13 +126,6 @@ void quota_amount_text(const struct quota_resource *r, quota_amount n, char out[
 
 /* ---- What pods use ---- */
 
-/* Succeeded or Failed. */
-static bool is_over(const struct object *pod)
-{
-    struct str phase = mp_str(mp_get(object_status(pod), "phase"));
-    return str_is(phase, "Succeeded") || str_is(phase, "Failed");
-}
-
 static quota_amount container_amount(struct mp container, const char *which, struct str name)
 {
     return amount_mp(mp_get_str_key(mp_get(mp_get(container, "resources"), which), name));
@@ -196,11 +190,11 @@ quota_amount quota_usage(const struct quota_resource *r, const struct object *o)
     case QUOTA_OBJECTS:
         return 1000;
     case QUOTA_PODS:
-        return is_over(o) ? 0 : 1000;
+        return pod_finished(o) ? 0 : 1000;
     case QUOTA_REQUESTS:
-        return is_over(o) ? 0 : pod_amount(spec, "requests", r->of);
+        return pod_finished(o) ? 0 : pod_amount(spec, "requests", r->of);
     case QUOTA_LIMITS:
-        return is_over(o) ? 0 : pod_amount(spec, "limits", r->of);
+        return pod_finished(o) ? 0 : pod_amount(spec, "limits", r->of);
     case QUOTA_NODE_PORTS:
     case QUOTA_BALANCERS:
         return service_amount(spec, r->what);
@@ -357,7 +351,7 @@ static bool same_pod(const struct object *old, const struct object *now)
                                          "overhead",   "activeDeadlineSeconds", "priorityClassName",
                                          "affinity"};
     struct mp a = object_spec(old), b = object_spec(now);
-    bool same = is_over(old) == is_over(now);
+    bool same = pod_finished(old) == pod_finished(now);
     for (unsigned i = 0; same && i < ARRAY_SIZE(fields) && !object_same_spec(old, now); i++) {
         same = same_bytes(mp_get(a, fields[i]), mp_get(b, fields[i]));
     }

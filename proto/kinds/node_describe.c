@@ -5,6 +5,7 @@
 
 #include "base/timefmt.h"
 #include "proto/describe/parts.h"
+#include "proto/facts/pod_state.h"
 #include "proto/kinds/kinds.h"
 #include "proto/model/quantity.h"
 #include "proto/text/grid.h"
@@ -28,12 +29,6 @@ static void resource_block(struct buf *out, const char *label, struct mp map)
         struct str v = mp_str(it.value);
         buf_printf(out, "  %.*s:%*s%.*s\n", STR_ARG(it.key), (int)(width - it.key.n) + 2, "", STR_ARG(v));
     }
-}
-
-static bool is_over(const struct object *pod)
-{
-    struct str phase = path(object_mp(pod), "status.phase");
-    return str_is(phase, "Succeeded") || str_is(phase, "Failed");
 }
 
 /* Sum over the pod's containers; cpu in thousandths, memory in bytes. */
@@ -96,7 +91,7 @@ static void node_pods(struct buf *out, struct mp m, const struct describe_contex
     memcpy(cells, head, sizeof(head));
     for (unsigned i = 0; i < c->related[0].count; i++) {
         const struct object *p = c->related[0].items[i];
-        if (is_over(p)) {
+        if (pod_finished(p)) {
             continue;
         }
         const char **row = cells + 7 * (size_t)rows++;

@@ -55,11 +55,6 @@ static void flush(struct buf *out, struct block *b)
     b->count = 0;
 }
 
-static int text_cmp(const void *pa, const void *pb)
-{
-    return str_cmp(*(const struct str *)pa, *(const struct str *)pb);
-}
-
 /* ---- Quotas ---- */
 
 static const char *scope_text(struct str scope)
@@ -92,7 +87,7 @@ static void scopes_write(struct buf *out, struct block *b, const struct object *
     if (n == 0) {
         return;
     }
-    qsort(scopes, n, sizeof *scopes, text_cmp);
+    qsort(scopes, n, sizeof *scopes, str_cmp_at);
     for (unsigned i = 0; i < n; i++) {
         buf_printf(&all, "%s%.*s", i > 0 ? ", " : "", STR_ARG(scopes[i]));
     }
@@ -116,7 +111,7 @@ static void used_write(struct block *b, const struct object *o, const char *dash
     for (struct mp_iter it = mp_iter(hard); mp_next(&it);) {
         names[n++] = it.key;
     }
-    qsort(names, n, sizeof *names, text_cmp);
+    qsort(names, n, sizeof *names, str_cmp_at);
     add_cells(b, title, 3);
     add_cells(b, line, 3);
     for (unsigned i = 0; i < n; i++) {
@@ -169,7 +164,7 @@ static unsigned names_of(struct arena *a, struct mp item, struct str **names)
             all[n++] = it.key;
         }
     }
-    qsort(all, n, sizeof *all, text_cmp);
+    qsort(all, n, sizeof *all, str_cmp_at);
     for (unsigned i = 0; i < n; i++) {
         if (i == 0 || !str_eq(all[i], all[kept - 1])) {
             all[kept++] = all[i];

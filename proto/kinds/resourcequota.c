@@ -141,11 +141,6 @@ static void check_expression(const struct value *e, const struct fpath *p, struc
     }
 }
 
-static int text_cmp(const void *pa, const void *pb)
-{
-    return str_cmp(*(const struct str *)pa, *(const struct str *)pb);
-}
-
 static bool same_set(struct arena *a, const struct value *x, const struct value *y)
 {
     unsigned n = value_count(x);
@@ -157,8 +152,8 @@ static bool same_set(struct arena *a, const struct value *x, const struct value 
         xs[i] = value_to_str(value_item(x, i));
         ys[i] = value_to_str(value_item(y, i));
     }
-    qsort(xs, n, sizeof *xs, text_cmp);
-    qsort(ys, n, sizeof *ys, text_cmp);
+    qsort(xs, n, sizeof *xs, str_cmp_at);
+    qsort(ys, n, sizeof *ys, str_cmp_at);
     for (unsigned i = 0; i < n; i++) {
         if (!str_eq(xs[i], ys[i])) {
             return false;

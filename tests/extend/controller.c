@@ -15,4 +15,4 @@ static int widget_reconcile(const struct reconcile_in *in, struct reconcile_out 
 }
 
 static const struct controller_watch watches[] = {{KIND_WIDGET, map_self}, {0, NULL}};
-const struct controller controller_widget = {"widget", watches, widget_reconcile, NULL};
+const struct controller controller_widget = {.name = "widget", .watches = watches, .reconcile = widget_reconcile};
