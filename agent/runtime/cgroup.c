@@ -234,14 +234,21 @@ int cgroup_new(uv_loop_t *loop, const char *root, const char *parent, const stru
 {
     struct statfs fs;
     root = root == NULL ? "/sys/fs/cgroup" : root;
+    if (statfs(root, &fs) != 0) {
+        return error_set_errno(err, errno, "cannot find control groups at %s", root);
+    }
+    return cgroup_new_of(loop, fs.f_type == CGROUP2_SUPER_MAGIC ? 2 : 1, root, parent, log, out, err);
+}
+
+int cgroup_new_of(uv_loop_t *loop, int version, const char *root, const char *parent, const struct log *log,
+                  struct cgroup **out, struct error *err)
+{
+    assert(version == 1 || version == 2);
     while (parent[0] == '/') {
         parent++;
     }
     if (strlen(root) >= CGROUP_PATH_MAX / 4 || strlen(parent) >= CGROUP_PATH_MAX / 4) {
         return error_set(err, ERR_INVALID, "the path of the control groups is too long: %s/%s", root, parent);
-    }
-    if (statfs(root, &fs) != 0) {
-        return error_set_errno(err, errno, "cannot find control groups at %s", root);
     }
     struct cgroup *c = xcalloc(1, sizeof *c);
     c->loop = loop;
@@ -250,12 +257,11 @@ int cgroup_new(uv_loop_t *loop, const char *root, const char *parent, const stru
     if (parent[0] != '\0') {
         fs_path(c->parent, sizeof c->parent, "/%s", parent);
     }
-    if (fs.f_type == CGROUP2_SUPER_MAGIC) {
-        c->version = 2;
+    c->version = version;
+    if (version == 2) {
         c->roots_count = 1;
         fs_path(c->roots[0], sizeof c->roots[0], "%s", root);
     } else {
-        c->version = 1;
         find_v1(c, root);
     }
     int rc = 0;

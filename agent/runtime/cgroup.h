@@ -24,6 +24,9 @@ struct cgroup; /* the node's cgroup tree */
  * version 2, enables the controllers on the way down (processes in the way are moved to a leaf "agent"). */
 int cgroup_new(uv_loop_t *loop, const char *root, const char *parent, const struct log *log, struct cgroup **out,
                struct error *err);
+/* The same at a root that is known to be of this version, 1 or 2: a tree that only looks like one, for tests. */
+int cgroup_new_of(uv_loop_t *loop, int version, const char *root, const char *parent, const struct log *log,
+                  struct cgroup **out, struct error *err);
 struct cgroup *cgroup_hollow_new(uv_loop_t *loop); /* nothing is measured or made */
 void cgroup_close(struct cgroup *c, void (*cb)(void *data), void *data);
 int cgroup_version(const struct cgroup *c); /* 1, 2; 0 = hollow */

@@ -10,13 +10,15 @@
 #include "agent/util/fsutil.h"
 #include "base/mem.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 /* The machine's own hierarchies, and, where they are of version 1, the cgroup2 beside them (which has no controllers
- * then: making, killing and removing can be tried, limits cannot). */
+ * then: making, killing and removing can be tried, limits cannot); for limits a directory with the files of version 2. */
 
 #define UID_1 "aaaaaaaa-1"
 
@@ -315,6 +317,171 @@ static void version_two_is_known_and_cleaned_as_well(void **state)
     removal_kills_what_is_left(f, "/sys/fs/cgroup/unified");
 }
 
+/* ---- A directory that looks like version 2 ---- */
+
+struct look_alike {
+    uv_loop_t loop;
+    struct cgroup *c;
+    char root[64];
+    int handed_down; /* what is written to the root's cgroup.subtree_control comes out here */
+};
+
+static const char *const controls[] = {
+    "cgroup.subtree_control", "memory.max", "pids.max", "cpu.weight", "cpu.max", "io.weight", NULL};
+
+/* As the kernel's: a file that is read has what was last written, and nothing of what was there before. */
+static void put(const struct look_alike *l, const char *group, const char *file, const char *text)
+{
+    char path[FS_PATH_MAX];
+    fs_path(path, sizeof path, "%s%s/%s", l->root, group, file);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0 && fclose(f) == 0);
+}
+
+static void make_group(const struct look_alike *l, const char *group, const char *const *files)
+{
+    char path[FS_PATH_MAX];
+    fs_path(path, sizeof path, "%s%s", l->root, group);
+    assert_int_equal(mkdir(path, 0755), 0);
+    for (; *files != NULL; files++) {
+        put(l, group, *files, "");
+    }
+}
+
+static void assert_has(const struct look_alike *l, const char *group, const char *file, const char *wanted)
+{
+    char path[FS_PATH_MAX], text[64] = "";
+    fs_path(path, sizeof path, "%s%s/%s", l->root, group, file);
+    assert_true(fs_read_line(path, text, sizeof text));
+    assert_string_equal(text, wanted);
+    put(l, group, file, "");
+}
+
+static int setup_look_alike(void **state)
+{
+    struct look_alike *l = xcalloc(1, sizeof *l);
+    char path[FS_PATH_MAX];
+    struct error err = {0};
+    snprintf(l->root, sizeof l->root, "/tmp/reeve-cgroup2-XXXXXX");
+    assert_non_null(mkdtemp(l->root));
+    fs_path(path, sizeof path, "%s/cgroup.subtree_control", l->root);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    l->handed_down = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    assert_true(l->handed_down >= 0);
+    make_group(l, "/reeve", controls);
+    uv_loop_init(&l->loop);
+    if (cgroup_new_of(&l->loop, 2, l->root, "/reeve", NULL, &l->c, &err) != 0) {
+        fail_msg("%s", err.message);
+    }
+    *state = l;
+    return 0;
+}
+
+static int teardown_look_alike(void **state)
+{
+    struct look_alike *l = *state;
+    char cmd[256];
+    cgroup_close(l->c, NULL, NULL);
+    uv_run(&l->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&l->loop), 0);
+    close(l->handed_down);
+    snprintf(cmd, sizeof cmd, "rm -rf '%s'", l->root);
+    assert_int_equal(system(cmd), 0);
+    free(l);
+    return 0;
+}
+
+static void version_two_is_asked_for_its_controllers(void **state)
+{
+    struct look_alike *l = *state;
+    char text[128] = "";
+    assert_int_equal(cgroup_version(l->c), 2);
+    assert_true(read(l->handed_down, text, sizeof text - 1) > 0);
+    assert_string_equal(text, "+memory+cpu+pids+cpuset+io");
+    assert_has(l, "/reeve", "cgroup.subtree_control", "+iouset"); /* the last one, over those before it */
+    assert_has(l, "/reeve", "io.weight", "50");
+}
+
+static void limits_are_written_as_version_two_has_them(void **state)
+{
+    static const struct {
+        struct cgroup_limits limits;
+        const char *memory, *pids, *weight, *cpu;
+    } rows[] = {
+        {{64 << 20, 512, 20000, 100000, 50}, "67108864", "50", "20", "20000 100000"},
+        {{0, 0, 0, 0, 0}, "max", "max", "1", "max 100000"},
+        {{1, 2, 1000, 0, 1024}, "1", "1024", "1", "1000 100000"},
+        {{UINT64_C(3) << 40, 1024, 250000, 50000, 0}, "3298534883328", "max", "39", "250000 50000"},
+        {{0, 262144, 0, 50000, 1}, "max", "1", "10000", "max 50000"},
+        {{0, 1 << 30, 0, 0, 1}, "max", "1", "10000", "max 100000"}, /* more than there is */
+    };
+    struct look_alike *l = *state;
+    char path[CGROUP_PATH_MAX];
+    make_group(l, "/reeve/pod" UID_1, controls);
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        assert_int_equal(cgroup_pod_make(l->c, UID_1, &rows[i].limits, path, NULL), 0);
+        assert_string_equal(path, "/reeve/pod" UID_1);
+        assert_has(l, path, "memory.max", rows[i].memory);
+        assert_has(l, path, "pids.max", rows[i].pids);
+        assert_has(l, path, "cpu.weight", rows[i].weight);
+        assert_has(l, path, "cpu.max", rows[i].cpu);
+        put(l, path, "cgroup.subtree_control", "");
+    }
+    assert_int_equal(cgroup_limit_all(l->c, UINT64_C(3) << 30, 60, NULL), 0);
+    assert_has(l, "/reeve", "memory.max", "3221225472");
+    assert_has(l, "/reeve", "pids.max", "60");
+    assert_int_equal(cgroup_limit_all(l->c, 0, 0, NULL), 0);
+    assert_has(l, "/reeve", "memory.max", "max");
+    assert_has(l, "/reeve", "pids.max", "max");
+}
+
+/* Controllers that nobody handed down have no files, which are not made; what cannot be written is told. */
+static void what_version_two_lacks_is_passed_over_and_what_fails_is_told(void **state)
+{
+    static const char *const none[] = {NULL};
+    struct look_alike *l = *state;
+    struct cgroup_limits limits = {.memory_bytes = 64 << 20, .cpu_shares = 512, .cpu_quota_us = 20000, .pids_max = 50};
+    struct error err = {0};
+    char path[CGROUP_PATH_MAX], file[FS_PATH_MAX];
+    make_group(l, "/reeve/pod" UID_1, none);
+    assert_int_equal(cgroup_pod_make(l->c, UID_1, &limits, path, NULL), 0);
+    fs_path(file, sizeof file, "%s%s/memory.max", l->root, path);
+    assert_false(fs_exists(file));
+    assert_int_equal(mkdir(file, 0755), 0); /* nobody can write to that */
+    assert_true(cgroup_pod_make(l->c, UID_1, &limits, path, &err) != 0);
+    assert_non_null(strstr(err.message, file));
+}
+
+static void usage_is_read_as_version_two_has_it(void **state)
+{
+    static const char *const none[] = {NULL};
+    struct look_alike *l = *state;
+    struct cgroup_usage u;
+    const char *path = "/reeve/pod" UID_1;
+    make_group(l, path, none);
+    assert_int_equal(cgroup_usage(l->c, path, &u, NULL), ERR_NOT_FOUND);
+    put(l, path, "memory.current", "1000000\n");
+    put(l, path, "memory.stat", "anon 500000\nfile 450000\ninactive_file 400000\nactive_file 50000\n");
+    put(l, path, "memory.events", "low 0\nhigh 0\nmax 9\noom 3\noom_kill 2\noom_group_kill 0\n");
+    put(l, path, "cpu.stat", "usage_usec 1234\nuser_usec 1000\nsystem_usec 234\n");
+    put(l, path, "pids.current", "7\n");
+    put(l, path, "pids.events", "max 4\n");
+    assert_int_equal(cgroup_usage(l->c, path, &u, NULL), 0);
+    assert_int_equal(u.memory_bytes, 1000000);
+    assert_int_equal(u.working_set_bytes, 600000);
+    assert_int_equal(u.cpu_ns, 1234000);
+    assert_int_equal(u.oom_kills, 2);
+    assert_int_equal(u.pids, 7);
+    assert_int_equal(cgroup_pod_forks_refused(l->c, UID_1), 4);
+    assert_int_equal(cgroup_usage_brief(l->c, path, &u, NULL), 0);
+    assert_int_equal(u.working_set_bytes, 600000);
+    assert_int_equal(u.oom_kills, 0); /* who looks often is told less */
+    put(l, "/reeve", "memory.current", "3000000\n");
+    assert_int_equal(cgroup_usage_all(l->c, &u, NULL), 0);
+    assert_int_equal(u.memory_bytes, 3000000);
+}
+
 static void the_hollow_one_measures_nothing(void **state)
 {
     (void)state;
@@ -358,6 +525,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(usage_is_measured, setup, teardown),
         cmocka_unit_test_setup_teardown(removing_a_pod_kills_what_is_left, setup, teardown),
         cmocka_unit_test_setup_teardown(version_two_is_known_and_cleaned_as_well, setup_unified, teardown),
+        cmocka_unit_test_setup_teardown(version_two_is_asked_for_its_controllers, setup_look_alike,
+                                        teardown_look_alike),
+        cmocka_unit_test_setup_teardown(limits_are_written_as_version_two_has_them, setup_look_alike,
+                                        teardown_look_alike),
+        cmocka_unit_test_setup_teardown(what_version_two_lacks_is_passed_over_and_what_fails_is_told, setup_look_alike,
+                                        teardown_look_alike),
+        cmocka_unit_test_setup_teardown(usage_is_read_as_version_two_has_it, setup_look_alike, teardown_look_alike),
         cmocka_unit_test(the_hollow_one_measures_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
