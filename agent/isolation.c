@@ -198,6 +198,7 @@ void isolation_remember(struct agent *a, struct mp message, bool anew)
         return;
     }
     policy_core_told(enforcer_core(n->enforcer), message);
+    policy_core_remembered(enforcer_core(n->enforcer));
     n->may_begin = policy_core_revision(enforcer_core(n->enforcer)) > 0;
     if (anew && n->may_begin) {
         enforcer_begin(n->enforcer);

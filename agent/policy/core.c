@@ -43,6 +43,7 @@ struct policy {
 struct local_pod {
     struct object *object;
     uint32_t ip;
+    uint32_t told; /* its address as masters know it; 0: they know none */
 };
 /* Pods that are allowed the same in a direction. */
 struct group {
@@ -72,6 +73,8 @@ struct policy_core {
     uint64_t revision;
     bool hearing, hearing_whole;
     bool changed; /* policies or pods */
+    bool moved;   /* pods here, or masters have heard of their addresses */
+    bool stale;   /* what is known is from before the start */
     struct grant *grants;
     unsigned grants_count;
     bool full;                      /* there were more */
@@ -256,6 +259,8 @@ static void begin_whole(struct policy_core *c)
     peers_told_begin(c->peers);
     c->hearing_whole = true;
     c->revision = 0;
+    c->moved = c->moved || c->stale;
+    c->stale = false;
 }
 
 static void end_whole(struct policy_core *c)
@@ -317,6 +322,11 @@ void policy_core_write(const struct policy_core *c, struct buf *out)
     mp_write_key_bool(out, "complete", true);
 }
 
+void policy_core_remembered(struct policy_core *c)
+{
+    c->stale = c->moved = true;
+}
+
 uint64_t policy_core_revision(const struct policy_core *c)
 {
     return c->hearing ? 0 : c->revision;
@@ -342,9 +352,12 @@ void policy_core_put_pod(struct policy_core *c, const struct object *pod, uint32
         strmap_set(&c->pods, pod->uid, l);
     }
     c->changed = c->changed || l->object == NULL || l->ip != ip || !same_for_policies(l->object, pod);
+    uint32_t told = netpol_address(pod);
+    c->moved = c->moved || l->ip != ip || l->told != told;
     struct object *former = l->object;
     l->object = object_ref(pod);
     l->ip = ip;
+    l->told = told;
     object_unref(former);
 }
 
@@ -353,7 +366,7 @@ void policy_core_remove_pod(struct policy_core *c, struct str uid)
     struct local_pod *l = strmap_remove(&c->pods, uid);
     if (l != NULL) {
         free_local(l);
-        c->changed = true;
+        c->changed = c->moved = true;
     }
 }
 
@@ -762,11 +775,31 @@ static void find_lacking(struct policy_core *c)
     snprintf(c->stats.lacking, sizeof c->stats.lacking, "%s", first == NULL ? "" : first);
 }
 
+/* Pods that masters know of no address of are in no class, unless that is from before the start. */
+static void settle_moves(struct policy_core *c)
+{
+    struct peer_move *moves = xcalloc(c->pods.count + 1, sizeof *moves);
+    const struct strmap_entry *e;
+    unsigned count = 0;
+    for (size_t i = 0; (e = strmap_next(&c->pods, &i)) != NULL;) {
+        const struct local_pod *l = e->value;
+        if (l->told != l->ip && (l->told != 0 || c->stale)) {
+            moves[count++] = (struct peer_move){l->told, l->ip};
+        }
+    }
+    peers_set_moves(c->peers, moves, count, c->stale);
+    c->moved = false;
+    free(moves);
+}
+
 void policy_core_settle(struct policy_core *c)
 {
     const struct strmap_entry *e;
     if (c->hearing) {
         return;
+    }
+    if (c->moved) {
+        settle_moves(c);
     }
     if (c->changed) {
         number_names(c);

@@ -35,7 +35,12 @@ void policy_core_write(const struct policy_core *c, struct buf *out);
  * 0: nothing is, or it is being told anew. */
 uint64_t policy_core_revision(const struct policy_core *c);
 
-/* A pod here, with its address; new, or another than before. Pods that policies are not for are passed over. */
+/* What was told came from before the agent's start; until all is told anew. What masters knew of addresses that others
+ * have meanwhile counts for nobody. */
+void policy_core_remembered(struct policy_core *c);
+
+/* A pod here, with its address; new, or another than before. Where masters know another address of it (its status),
+ * what they tell of that one is said of this one. Pods that policies are not for are passed over. */
 void policy_core_put_pod(struct policy_core *c, const struct object *pod, uint32_t ip);
 void policy_core_remove_pod(struct policy_core *c, struct str uid);
 /* Does a policy that is known select it? */

@@ -9,9 +9,10 @@
 #include "base/list.h"
 #include "base/mem.h"
 
-/* One address of a pod. */
+/* One address of a pod, as masters tell it. */
 struct peer {
     uint32_t ip;
+    uint32_t place; /* for which an element is wanted; 0: for none */
     struct peer_group **classes;
     unsigned count, cap;
     struct buf ports; /* as told: [[name, protocol, number]...]; empty = none */
@@ -29,6 +30,9 @@ struct peers {
     struct strmap identities;      /* key -> struct identity */
     struct strmap names;           /* of ports -> struct name_number */
     struct list changed;
+    struct peer_move *moves;
+    unsigned moves_count;
+    bool stale;
     struct interval *intervals;
     unsigned intervals_count;
     uint32_t next_group, next_identity, next_name;
@@ -104,6 +108,7 @@ void peers_free(struct peers *p)
     strmap_close(&p->addresses);
     strmap_close(&p->identities);
     strmap_close(&p->names);
+    free(p->moves);
     free(p->intervals);
     free(p);
 }
@@ -128,6 +133,26 @@ static void note(struct peers *p, struct peer *a)
 {
     if (list_empty(&a->changed)) {
         list_push_back(&p->changed, &a->changed);
+    }
+}
+
+static struct str key_of_ip(const uint32_t *ip)
+{
+    return (struct str){(const char *)ip, sizeof *ip};
+}
+
+/* Whoever is known by this address, or is at it. */
+static void note_address(struct peers *p, uint32_t ip)
+{
+    struct peer *a = strmap_get(&p->addresses, key_of_ip(&ip));
+    if (a != NULL) {
+        note(p, a);
+    }
+    for (unsigned i = 0; i < p->moves_count; i++) {
+        a = p->moves[i].to == ip ? strmap_get(&p->addresses, key_of_ip(&p->moves[i].from)) : NULL;
+        if (a != NULL) {
+            note(p, a);
+        }
     }
 }
 
@@ -266,11 +291,6 @@ void peers_names_end(struct peers *p)
 
 /* ---- What masters tell ---- */
 
-static struct str key_of_ip(const uint32_t *ip)
-{
-    return (struct str){(const char *)ip, sizeof *ip};
-}
-
 static struct peer *get_peer(struct peers *p, uint32_t ip)
 {
     struct peer *a = strmap_get(&p->addresses, key_of_ip(&ip));
@@ -302,7 +322,7 @@ static void join(struct peers *p, struct peer_group *g, uint32_t ip, struct mp p
         a->classes = xrealloc(a->classes, a->cap * sizeof(struct peer_group *));
     }
     a->classes[a->count++] = g;
-    note(p, a);
+    note_address(p, ip);
 }
 
 static void leave(struct peers *p, struct peer_group *g, struct peer *a)
@@ -313,7 +333,7 @@ static void leave(struct peers *p, struct peer_group *g, struct peer *a)
             break;
         }
     }
-    note(p, a);
+    note_address(p, a->ip);
 }
 
 static void leave_all(struct peers *p, struct peer_group *g)
@@ -680,31 +700,105 @@ static void settle_blocks(struct peers *p)
 
 /* ---- Addresses ---- */
 
+static void note_moved(struct peers *p)
+{
+    for (unsigned i = 0; i < p->moves_count; i++) {
+        note_address(p, p->moves[i].from);
+        note_address(p, p->moves[i].to);
+    }
+}
+
+void peers_set_moves(struct peers *p, const struct peer_move *moves, unsigned count, bool stale)
+{
+    if (stale == p->stale && count == p->moves_count &&
+        (count == 0 || memcmp(moves, p->moves, count * sizeof *moves) == 0)) {
+        return;
+    }
+    note_moved(p);
+    free(p->moves);
+    p->moves = xmemdup(moves, count * sizeof *moves);
+    p->moves_count = count;
+    p->stale = stale;
+    note_moved(p);
+}
+
+static const struct peer_move *move_from(const struct peers *p, uint32_t ip)
+{
+    for (unsigned i = 0; i < p->moves_count; i++) {
+        if (p->moves[i].from == ip) {
+            return &p->moves[i];
+        }
+    }
+    return NULL;
+}
+
+/* Masters have told of somebody there, who is not just on the way to somewhere else. */
+static bool is_told_at(const struct peers *p, uint32_t ip)
+{
+    const struct peer *a = strmap_get(&p->addresses, key_of_ip(&ip));
+    return a != NULL && a->count > 0 && move_from(p, ip) == NULL;
+}
+
+/* Where the pod is that masters know by this address; 0: that is not known, and somebody else is there. */
+static uint32_t place_of(const struct peers *p, const struct peer *a)
+{
+    const struct peer_move *m = move_from(p, a->ip);
+    if (m != NULL) {
+        return is_told_at(p, m->to) ? a->ip : m->to;
+    }
+    for (unsigned i = 0; p->stale && i < p->moves_count; i++) {
+        if (p->moves[i].to == a->ip) {
+            return 0;
+        }
+    }
+    return a->ip;
+}
+
+static void key_of_place(uint8_t key[NFT_KEY_BYTES], uint32_t place)
+{
+    uint32_t ip = htonl(place);
+    memset(key, 0, NFT_KEY_BYTES);
+    memcpy(key, &ip, sizeof ip);
+}
+
+/* Somebody else may be at the place that is left: that one's element is wanted again. */
+static void leave_place(struct peers *p, struct peer *a)
+{
+    uint8_t key[NFT_KEY_BYTES];
+    uint32_t place = a->place;
+    a->place = 0;
+    key_of_place(key, place);
+    cells_unwant(p->cells, POLICY_SET_PEERS, key);
+    note_address(p, place);
+}
+
 static void settle_peer(struct peers *p, struct peer *a)
 {
     struct peer_group **in = xcalloc(a->count + p->blocks.count + 1, sizeof *in);
     struct identity *former = a->identity;
     unsigned count = 0;
-    uint8_t key[NFT_KEY_BYTES] = {0}, data[NFT_DATA_BYTES] = {0};
-    uint32_t ip = htonl(a->ip);
-    list_remove(&a->changed);
-    memcpy(key, &ip, sizeof ip);
+    uint8_t key[NFT_KEY_BYTES], data[NFT_DATA_BYTES] = {0};
     for (unsigned i = 0; i < a->count; i++) {
         if (a->classes[i]->refs > 0) {
             in[count++] = a->classes[i];
         }
     }
     a->identity = NULL;
-    if (count > 0) {
-        (void)blocks_of(p, a->ip, in, count);
+    uint32_t place = count > 0 ? place_of(p, a) : 0;
+    if (a->place != 0 && a->place != place) {
+        leave_place(p, a);
+    }
+    if (place != 0) {
+        (void)blocks_of(p, place, in, count);
         a->identity = get_identity(p, in, mp_of(a->ports.data, a->ports.size));
         memcpy(data, &a->identity->number, sizeof a->identity->number);
+        key_of_place(key, place);
         cells_want(p->cells, POLICY_SET_PEERS, key, data);
-    } else {
-        cells_unwant(p->cells, POLICY_SET_PEERS, key);
     }
+    a->place = place;
     put_identity(p, former);
     free(in);
+    list_remove(&a->changed);
     if (a->count == 0) {
         strmap_remove(&p->addresses, key_of_ip(&a->ip));
         free_peer(a);

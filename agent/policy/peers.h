@@ -71,6 +71,15 @@ void peers_told(struct peers *p, struct mp classes, struct mp dropped);
 void peers_told_end(struct peers *p);                     /* what was not told again is gone */
 void peers_write(const struct peers *p, struct buf *out); /* the array `classes` that peers_told reads back */
 
+/* A pod of this node has the address `to`, and masters know it by `from` (0: by none). */
+struct peer_move {
+    uint32_t from, to;
+};
+/* All such pods (a copy is taken); the former ones count no more. What masters have told of `from` is written for `to`,
+ * unless they have told of that as well: then they know better than we do. stale: masters have told of nothing since
+ * the agent's start: what they had told of an address that another pod of this node has now counts for nobody. */
+void peers_set_moves(struct peers *p, const struct peer_move *moves, unsigned count, bool stale);
+
 /* Brings the elements of addresses and ranges up to date. True: identities have come, or others must be told apart: the
  * rules must be written anew. */
 bool peers_settle(struct peers *p);

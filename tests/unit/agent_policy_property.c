@@ -305,11 +305,163 @@ static void a_policy_that_allows_too_much_allows_a_part_of_it(void **state)
     close_cluster(&c);
 }
 
+/* ---- Pods that have another address than masters know ---- */
+
+struct node {
+    struct cluster told; /* as masters know it */
+    struct cells *cells;
+    struct policy_core *core;
+    struct kernel kernel;
+};
+
+static struct thing *tell_pod(struct node *n, const char *name, const char *app, const char *ip)
+{
+    CLEANUP_FREE char *yaml = xasprintf("{apiVersion: v1, kind: Pod, metadata: {name: %s, namespace: default, uid: %s, "
+                                        "labels: {app: %s}}, spec: {containers: [{name: c, image: i}]}, status: "
+                                        "{podIP: '%s'}}",
+                                        name, name, app, ip);
+    return put_thing(&n->told, yaml);
+}
+
+/* To the server at .7, which is here, those of app a may go, and nobody else. */
+static void open_node(struct node *n)
+{
+    *n = (struct node){0};
+    n->cells = cells_new(POLICY_SETS_COUNT);
+    n->core = policy_core_new(n->cells);
+    arena_init(&n->told.arena);
+    strmap_init(&n->kernel.elements);
+    put_thing(&n->told, "{apiVersion: v1, kind: Namespace, metadata: {name: default}}");
+    put_thing(&n->told, "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p, namespace: "
+                        "default}, spec: {podSelector: {matchLabels: {app: server}}, ingress: [{from: [{podSelector: "
+                        "{matchLabels: {app: a}}}]}]}}");
+    policy_core_put_pod(n->core, tell_pod(n, "server", "server", "10.244.1.7")->object, address_of("10.244.1.7"));
+}
+
+static void close_node(struct node *n)
+{
+    kernel_close(&n->kernel);
+    policy_core_free(n->core);
+    cells_free(n->cells);
+    close_cluster(&n->told);
+}
+
+/* The pod is here, at `ip`; what masters know of it is as it is. */
+static void is_at(struct node *n, const struct thing *pod, const char *ip)
+{
+    policy_core_put_pod(n->core, pod->object, address_of(ip));
+}
+
+/* Which of .1 to .9 may go to the server, as "13". */
+static void assert_pass(struct node *n, const char *wanted)
+{
+    char found[16] = "";
+    policy_core_settle(n->core);
+    kernel_commit(&n->kernel, n->cells);
+    for (char last = '1'; last <= '6'; last++) {
+        char text[16];
+        snprintf(text, sizeof text, "10.244.1.%c", last);
+        struct connection to = {address_of(text), address_of("10.244.1.7"), IPPROTO_TCP, 80};
+        if (kernel_passes(&n->kernel, &to)) {
+            strncat(found, &last, 1);
+        }
+    }
+    assert_string_equal(found, wanted);
+}
+
+/* The node has lost its power, and begins without masters; the address that pod a had is another one's. */
+static void who_has_another_address_than_before_is_let_in_from_there(void **state)
+{
+    (void)state;
+    struct node n;
+    open_node(&n);
+    const struct thing *a = tell_pod(&n, "a", "a", "10.244.1.1");
+    tell_all(&n.told, n.core, 1);
+    policy_core_remembered(n.core);
+    assert_pass(&n, "1");
+    CLEANUP_OBJECT struct object *other = make_object(
+        &n.told,
+        "{apiVersion: v1, kind: Pod, metadata: {name: other, namespace: default, uid: other, labels: {app: b}}, "
+        "spec: {containers: [{name: c, image: i}]}}");
+    policy_core_put_pod(n.core, other, address_of("10.244.1.1"));
+    assert_pass(&n, ""); /* not because of whom masters knew there */
+    is_at(&n, a, "10.244.1.4");
+    assert_pass(&n, "4");
+    tell_all(&n.told, n.core, 2); /* masters know no better yet */
+    assert_pass(&n, "4");
+    tell_all(&n.told, n.core, 2); /* and again */
+    is_at(&n, a, "10.244.1.5");
+    assert_pass(&n, "5");
+    /* Now they do, before the node has heard that they do. */
+    a = tell_pod(&n, "a", "a", "10.244.1.5");
+    tell_all(&n.told, n.core, 3);
+    assert_pass(&n, "5");
+    is_at(&n, a, "10.244.1.5");
+    assert_pass(&n, "5");
+    /* The former address is as good as any. */
+    tell_pod(&n, "b", "a", "10.244.1.1");
+    tell_all(&n.told, n.core, 4);
+    assert_pass(&n, "15");
+    policy_core_remove_pod(n.core, a->object->uid);
+    assert_pass(&n, "15"); /* until masters say so */
+    close_node(&n);
+}
+
+static void pods_whose_addresses_were_exchanged_are_not_taken_for_each_other(void **state)
+{
+    (void)state;
+    struct node n;
+    open_node(&n);
+    const struct thing *a = tell_pod(&n, "a", "a", "10.244.1.1");
+    const struct thing *b = tell_pod(&n, "b", "b", "10.244.1.2");
+    const struct thing *c = tell_pod(&n, "c", "a", "10.244.1.3");
+    tell_all(&n.told, n.core, 1);
+    policy_core_remembered(n.core);
+    assert_pass(&n, "13");
+    is_at(&n, a, "10.244.1.2");
+    is_at(&n, b, "10.244.1.3");
+    is_at(&n, c, "10.244.1.1");
+    assert_pass(&n, "12");
+    is_at(&n, b, "10.244.1.1"); /* and once more, as each gets a new sandbox */
+    is_at(&n, c, "10.244.1.3");
+    assert_pass(&n, "23");
+    is_at(&n, b, "10.244.1.2");
+    is_at(&n, a, "10.244.1.1");
+    assert_pass(&n, "13");
+    close_node(&n);
+}
+
+/* Of what masters had told of others' addresses before the start, nothing counts for who has them now. */
+static void what_was_told_of_an_address_counts_for_nobody_who_came_later(void **state)
+{
+    (void)state;
+    struct node n;
+    open_node(&n);
+    tell_pod(&n, "gone", "a", "10.244.1.1");
+    tell_all(&n.told, n.core, 1);
+    policy_core_remembered(n.core);
+    CLEANUP_OBJECT struct object *other = make_object(
+        &n.told,
+        "{apiVersion: v1, kind: Pod, metadata: {name: other, namespace: default, uid: other, labels: {app: b}}, "
+        "spec: {containers: [{name: c, image: i}]}}");
+    policy_core_put_pod(n.core, other, address_of("10.244.1.1"));
+    assert_pass(&n, "");
+    policy_core_remove_pod(n.core, other->uid);
+    assert_pass(&n, "1"); /* there is nobody there; masters will say so */
+    policy_core_put_pod(n.core, other, address_of("10.244.1.1"));
+    tell_all(&n.told, n.core, 2);
+    assert_pass(&n, "1"); /* they have been heard: what they say counts */
+    close_node(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_the_kernel_has_is_what_the_policies_say),
         cmocka_unit_test(a_policy_that_allows_too_much_allows_a_part_of_it),
+        cmocka_unit_test(who_has_another_address_than_before_is_let_in_from_there),
+        cmocka_unit_test(pods_whose_addresses_were_exchanged_are_not_taken_for_each_other),
+        cmocka_unit_test(what_was_told_of_an_address_counts_for_nobody_who_came_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
