@@ -82,6 +82,7 @@ int bounds_limit(const struct view *v, const struct object *o, const struct obje
     if (rv != 0) {
         object_unref_p(out);
     }
+    assert(rv == 0 || *out == NULL);
     return rv;
 }
 
@@ -154,6 +155,7 @@ static unsigned room_in(const struct quota *q, const struct object *o, unsigned 
     struct quota_want wants[QUOTA_RESOURCES_MAX];
     unsigned room = wanted, count = 0;
     bool counts = false;
+    assert(q->count <= QUOTA_RESOURCES_MAX);
     if (!quota_matches(q, o)) {
         return wanted;
     }
@@ -177,6 +179,7 @@ static unsigned room_in(const struct quota *q, const struct object *o, unsigned 
             wants[count++] = (struct quota_want){&q->rows[i], one, one * room};
         }
     }
+    assert(room <= wanted && count <= q->count);
     if (room < wanted) {
         bounds_exceeded(q, o, wants, count, err);
     }
@@ -204,5 +207,6 @@ unsigned bounds_room(const struct view *v, const struct object *o, unsigned want
         quota_read(&q, &a, object, object);
         room = room_in(&q, o, room, err);
     }
+    assert(room <= wanted);
     return room;
 }

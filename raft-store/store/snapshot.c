@@ -34,12 +34,14 @@ enum { RECORD_OBJECT = 1, RECORD_ID = 2, RECORD_ID_MARKS = 3, RECORD_OPTIONAL = 
 struct writer {
     int (*sink)(void *data, const void *p, size_t n);
     void *data;
-    uint64_t block; /* number of the next block */
+    uint64_t block;      /* number of the next block */
+    uint64_t newest_max; /* no revision in it is above */
     struct buf raw, packed, aad, sealed;
 };
 
 static int sink_all(struct writer *w, const uint8_t *p, size_t n)
 {
+    assert(p != NULL && n > 0);
     while (n > 0) {
         size_t part = MIN(n, SNAPSHOT_CHUNK);
         int rc = w->sink(w->data, p, part);
@@ -79,6 +81,7 @@ static void write_object(struct writer *w, const struct object *o, const uint8_t
 {
     bool seal = key != NULL && o->kind->secret;
     assert(o->body_size > 0 && o->body_size <= OBJECT_SIZE_MAX);
+    assert((unsigned)o->kind->id <= KIND_ID_MAX && o->revision <= w->newest_max); /* the trailer's is not below */
     struct str body = {(const char *)o->body, o->body_size};
     buf_put_u8(&w->raw, RECORD_OBJECT);
     varint_write(&w->raw, o->kind->id);
@@ -113,12 +116,14 @@ static void write_events_head(struct writer *w, const struct view *v)
 
 static void write_id(struct writer *w, const struct txnid *id)
 {
+    assert(id->revision > 0 && id->marks_count <= TXN_OPS_MAX); /* as read_id wants it */
     buf_put_u8(&w->raw, id->marks_count > 0 ? RECORD_ID_MARKS : RECORD_ID);
     buf_append(&w->raw, id->id, TXN_ID_SIZE);
     varint_write(&w->raw, id->revision);
     if (id->marks_count > 0) {
         varint_write(&w->raw, id->marks_count);
         for (uint32_t i = 0; i < id->marks_count; i++) {
+            assert((txnid_marks(id)[i] & 3) != TXN_DONE_UNCHANGED);
             buf_put_u64(&w->raw, txnid_marks(id)[i]);
         }
     }
@@ -157,6 +162,8 @@ static int write_all(struct writer *w, const struct snapshot_source *from)
         rc = w->raw.size >= SNAPSHOT_BLOCK ? close_block(w) : 0;
     }
     for (uint32_t i = 0; rc == 0 && i < from->ids_count; i++) {
+        assert(from->ids[i].revision <= view_revision(from->view));
+        assert(i == 0 || from->ids[i - 1].revision < from->ids[i].revision);
         write_id(w, &from->ids[i]);
         rc = w->raw.size >= SNAPSHOT_BLOCK ? close_block(w) : 0;
     }
@@ -168,7 +175,8 @@ static int write_all(struct writer *w, const struct snapshot_source *from)
 
 int snapshot_write(const struct snapshot_source *from, int (*sink)(void *data, const void *p, size_t n), void *data)
 {
-    struct writer w = {.sink = sink, .data = data};
+    struct writer w = {.sink = sink, .data = data, .newest_max = view_revision(from->view)};
+    assert(w.newest_max <= SNAPSHOT_REVISION_MAX);
     int rc = write_all(&w, from);
     buf_close(&w.raw);
     buf_close(&w.packed);
@@ -263,6 +271,7 @@ static int next_block(struct reader *r, bool *last, struct trailer *t, const uin
         return damaged(r, "a block's checksum does not fit");
     }
     r->p += BLOCK_HEAD_SIZE + *packed_size;
+    assert(r->p <= r->end && *packed_size > 0);
     r->block++;
     return 0;
 }
@@ -382,6 +391,7 @@ static int read_records(struct reader *r, const struct pki_ring *keys, struct vi
                      : newer(r, "there is a record of a type that is not known");
         }
     }
+    assert(rc != 0 || p == end);
     return rc;
 }
 
@@ -489,6 +499,7 @@ struct store_fork *store_fork_new(struct store *s)
     f->view = view_ref(s->committed);
     f->ids = txnids_copy(&s->ids, view_revision(f->view), &f->ids_count);
     f->level = s->level;
+    assert(f->ids_count == 0 || f->ids[f->ids_count - 1].revision <= view_revision(f->view));
     f->has_key = s->keys.count > 0;
     if (f->has_key) {
         memcpy(f->key, pki_ring_sealing(&s->keys), sizeof f->key);
@@ -567,5 +578,6 @@ int store_restore(struct store *s, const void *p, size_t n, uint64_t index, stru
     s->applied_index = index;
     s->broken = false;
     history_restart(&s->history, view_revision(v));
+    assert(s->tip == NULL && txnids_newest(&s->ids) <= view_revision(v));
     return 0;
 }
