@@ -415,6 +415,8 @@ static int read_message(struct reader *r, const struct schema *s, unsigned insid
         } else if (opens) {
             rc = at.type == PB_BYTES ? read_message(r, s, at.number, at.bytes, map, p)
                                      : malformed(r, p, "has a field of another type");
+        } else {
+            rc = count_nodes(r, 1, p); /* passed over, but looked for */
         }
         if (rc != 0) {
             return rc;

@@ -345,6 +345,19 @@ static void bodies_have_bounds(void **state)
     assert_non_null(strstr(f->err.message, "too many parts"));
 }
 
+static void what_is_passed_over_has_a_bound(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    CLEANUP_BUF struct buf body = BUF_INIT;
+    struct value *doc;
+    for (unsigned n = 0; n <= PROTOBUF_NODES_MAX; n++) {
+        buf_puts(&text, "122 0 ");
+    }
+    pbkit_body(&body, "v1", "ConfigMap", buf_cstr(&text));
+    assert_int_equal(read_body(f, &body, &doc), ERR_TOO_LARGE);
+}
+
 /* Every body cut short, and with every byte another one: an error with a text, or a document. */
 static void damaged_bodies(void **state)
 {
@@ -488,6 +501,7 @@ int main(void)
         TEST(what_is_wrong_is_told_with_its_place),
         TEST(what_is_no_body),
         TEST(bodies_have_bounds),
+        TEST(what_is_passed_over_has_a_bound),
         TEST(damaged_bodies),
         TEST(what_kubectl_sent_and_what_it_says_of_it),
         TEST(every_kind_there_and_back),
