@@ -52,4 +52,5 @@ static const struct controller_watch watches[] = {{KIND_REPLICATIONCONTROLLER, m
                                                   {KIND_DAEMONSET, map_changed},
                                                   {KIND_JOB, map_changed},
                                                   {0, NULL}};
-const struct controller controller_rivals = {"rivals", watches, rivals_reconcile, rivals_resync};
+const struct controller controller_rivals = {
+    .name = "rivals", .watches = watches, .reconcile = rivals_reconcile, .resync = rivals_resync};
