@@ -111,7 +111,10 @@ static void class_park(struct round *r, struct sched_class *c)
             park_nominee(r, p);
             r->preempted = true;
             r->looks = LOOK_EVERY - 1; /* it was more work than others */
-        } else if (result == PREEMPT_LATER) {
+            queue_served(r->s, c, 1);
+            return; /* who leaves is not counted where pods are spread: the next one may fit somewhere */
+        }
+        if (result == PREEMPT_LATER) {
             r->left = 0;
         } else {
             vain = true;
