@@ -67,7 +67,8 @@ enum err {
     X(TOO_LONG, "FieldValueTooLong")                                                                                   \
     X(TOO_MANY, "FieldValueTooMany")                                                                                   \
     X(NAMESPACE_TERMINATING, "NamespaceTerminating")                                                                   \
-    X(DISRUPTION_BUDGET, "DisruptionBudget")
+    X(DISRUPTION_BUDGET, "DisruptionBudget")                                                                           \
+    X(VERSION_TOO_LARGE, "ResourceVersionTooLarge")
 
 enum error_cause {
 #define X(name, word) ERROR_CAUSE_##name,

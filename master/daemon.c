@@ -46,6 +46,7 @@
 #include "master/nodes/nodes.h"
 #include "master/rescue/backup.h"
 #include "master/rescue/repair.h"
+#include "master/rest/rest.h"
 #include "master/zones.h"
 #include "proto/net/loop.h"
 
@@ -93,6 +94,7 @@ static bool do_waiting(struct master *m)
         more |= watch_table_turn(m->watches);
         lap(m, LAP_WATCHES);
     }
+    rest_turn(m);
     if (node_feeds_waiting(m->feeds)) {
         more |= node_feeds_turn(m->feeds);
         lap(m, LAP_FEEDS);
@@ -186,6 +188,7 @@ static void on_chores(uv_timer_t *timer)
     list_pages_expire(m->pages, env_now_ms(m->env));
     backups_expire(m, env_now_ms(m->env));
     sessions_tick(m);
+    rest_tick(m);
     if (++m->chores_done % FORGET_EVERY == 0) {
         core_forget_gone(m->core);
     }
@@ -345,7 +348,7 @@ static void run_async(void *data, void (*work)(void *arg), void (*done)(void *ar
 
 static int listen_on(struct master *m, const char *addr, int fd, struct error *err)
 {
-    static const char *const alpns[] = {ALPN_RPC, ALPN_RAFT, NULL};
+    static const char *const alpns[] = {ALPN_RPC, ALPN_RAFT, ALPN_HTTP, NULL};
     if (m->listeners_count == ARRAY_SIZE(m->listeners)) {
         return error_set(err, ERR_LIMIT, "more than %zu listening sockets", ARRAY_SIZE(m->listeners));
     }
@@ -572,7 +575,8 @@ void master_stop(struct master *m, int exit_code)
     batches_close(m);
     LIST_FOR_SAFE(it, &m->sessions)
     {
-        rpc_session_close(LIST_ENTRY(it, struct session, link)->rpc);
+        struct session *s = LIST_ENTRY(it, struct session, link);
+        s->way->close(s);
     }
     changes_close(m);
     if (m->replica != NULL) {
@@ -663,6 +667,8 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     snprintf(name, sizeof name, "master-%" PRIu64, config->id);
     m->log = (struct log){.name = name, .level = config->log_level, .rates = log_rates_new()};
     list_init(&m->sessions);
+    list_init(&m->https);
+    list_init(&m->https_ended);
     list_init(&m->strangers);
     list_init(&m->asked);
     list_init(&m->parked);

@@ -82,6 +82,7 @@ struct reseal;
 struct rotate;
 struct authority;
 struct zones;
+struct session;
 
 struct master {
     struct master_config config;
@@ -102,6 +103,8 @@ struct master {
     struct turns *turns;
     struct list sessions;  /* struct session.link */
     struct list strangers; /* struct session.stranger_link */
+    struct list https;     /* rest/conn.h: connections that speak HTTP */
+    struct list https_ended; /* rest/call.h: streams of theirs that are over */
     struct list asked;     /* ask.c */
     struct list parked;    /* parked.c */
     struct list relays;    /* relay.c: streams that wait for the leader to open them */
@@ -162,11 +165,25 @@ struct master {
     bool announced, announcing; /* our addresses are in the cluster's list; are on their way */
 };
 
+/* What can be done with a connection, whatever it speaks. addr: "HOST:PORT". held: bytes of memory. close: what was sent
+ * goes out. shed: it goes at once, and `why` is logged. */
+struct session_way {
+    bool (*is_open)(const struct session *s);
+    void (*close)(struct session *s);
+    void (*shed)(struct session *s, const char *why);
+    size_t (*held)(const struct session *s);
+    unsigned (*inflight)(const struct session *s);
+    const char *(*addr)(const struct session *s);
+};
+struct rest_conn;
+
 /* A client's or agent's connection. */
 struct session {
     struct list link;
     struct master *m;
-    struct rpc_session *rpc;
+    const struct session_way *way;
+    struct rpc_session *rpc; /* NULL: it does not speak msgpack-RPC, but... */
+    struct rest_conn *http;  /* ...HTTP */
     struct pki_identity who;
     struct pki_facts facts;            /* of its certificate */
     struct principal *principal;       /* both, as its requests have them; a reference */

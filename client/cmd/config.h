@@ -6,5 +6,6 @@
 
 extern const struct command config_set_context, config_set_cluster, config_set_credentials, config_rename_context,
     config_delete_context, config_delete_cluster, config_delete_user, config_set, config_unset;
+extern const struct command config_kubeconfig; /* cmd/config_kube.c */
 
 #endif

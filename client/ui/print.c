@@ -153,25 +153,11 @@ static void write_labels(struct buf *out, const struct object *o)
 static void write_cell(struct buf *out, const struct print_options *o, const struct column *c, const struct object *obj,
                        int64_t now_ms)
 {
-    if (c->cell == NULL && strcmp(c->title, "AGE") == 0) {
-        int64_t created = object_created_ms(obj);
-        char age[TIMEFMT_SIZE] = "<unknown>";
-        if (created > 0) {
-            timefmt_age(MAX(now_ms - created, 0), age);
-        }
-        buf_puts(out, age);
-    } else if (c->cell == NULL || strcmp(c->title, "NAME") == 0) {
-        if (o->with_kind) {
-            print_kind_name(out, obj->kind);
-            buf_putc(out, '/');
-        }
-        buf_append_str(out, obj->name);
-        if (c->cell != NULL) {
-            c->cell(out, obj, now_ms);
-        }
-    } else {
-        c->cell(out, obj, now_ms);
+    if (o->with_kind && strcmp(c->title, "NAME") == 0) {
+        print_kind_name(out, obj->kind);
+        buf_putc(out, '/');
     }
+    kind_write_cell(out, c, obj, now_ms);
 }
 
 static bool is_shown(const struct print_options *o, const struct column *c)

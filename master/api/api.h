@@ -293,6 +293,8 @@ void api_go_on(struct api_call *c);             /* the next piece of a list, or 
 void api_let_go(struct api_call *c);            /* nobody waits for it any more, or it is begun anew */
 unsigned api_deleted(const struct api_call *c); /* by the pieces so far */
 void watch_writable(struct watch *w);           /* a batch was refused: there is room again; sends in the next turn */
+/* Tells it where it stands, by a BOOKMARK, if it has heard all there is; from no callback of the stream's. */
+void watch_mark(struct watch *w);
 /* The stream has ended: by the other side, with the connection, or after its front's `end`. */
 void watch_over(struct watch *w);
 

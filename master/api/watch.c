@@ -535,6 +535,13 @@ static void wake_all(struct watch_table *t, uint64_t revision)
     }
 }
 
+void watch_mark(struct watch *w)
+{
+    if (w->state == WATCH_IDLE && !w->ended && send_bookmark(w, w->table->seen) == 0) {
+        w->sent = w->table->seen;
+    }
+}
+
 static void send_bookmarks(struct watch_table *t)
 {
     KIND_WATCHES_FOR(kw, t)

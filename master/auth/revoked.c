@@ -555,9 +555,9 @@ void revoked_close_sessions(struct master *m)
         if (!s->revoked && revoked_has(m, &s->who, &s->facts, &why)) {
             revoked_mark(s);
             m->stats.revoked_sessions++;
-            log_warn(&m->log, "certs", "connection from %s is closed: %s", rpc_session_peer_addr(s->rpc), why.message);
+            log_warn(&m->log, "certs", "connection from %s is closed: %s", s->way->addr(s), why.message);
             if (!s->answer_owed) { /* else the chores close it */
-                rpc_session_close(s->rpc);
+                s->way->close(s);
             }
         }
     }
@@ -588,8 +588,8 @@ static void close_marked(struct master *m)
         struct session *s = LIST_ENTRY(it, struct session, link);
         if (s->revoked) {
             m->revoked->marked = true; /* until it is gone */
-            if (rpc_session_is_open(s->rpc)) {
-                rpc_session_close(s->rpc);
+            if (s->way->is_open(s)) {
+                s->way->close(s);
             }
         }
     }

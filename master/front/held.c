@@ -9,6 +9,7 @@
 #include "master/front/held.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "master/master.h"
 
@@ -30,8 +31,8 @@ static uint64_t count(struct master *m)
     LIST_FOR(it, &m->sessions)
     {
         const struct session *one = LIST_ENTRY(it, struct session, link);
-        if (rpc_session_is_open(one->rpc)) {
-            size_t bytes = rpc_session_held(one->rpc) + one->request_bytes;
+        if (one->way->is_open(one)) {
+            size_t bytes = one->way->held(one) + one->request_bytes;
             one->subject->bytes += bytes;
             all += bytes;
         }
@@ -55,8 +56,8 @@ static struct session *largest_of(struct master *m, const struct subject *s, siz
     LIST_FOR(it, &m->sessions)
     {
         struct session *one = LIST_ENTRY(it, struct session, link);
-        if (one->subject == s && rpc_session_is_open(one->rpc)) {
-            size_t here = rpc_session_held(one->rpc) + one->request_bytes;
+        if (one->subject == s && one->way->is_open(one)) {
+            size_t here = one->way->held(one) + one->request_bytes;
             if (most == NULL || here > *bytes) {
                 most = one;
                 *bytes = here;
@@ -85,12 +86,14 @@ void held_look(struct master *m)
             return;
         }
         m->held.shed++;
-        rpc_session_shed(one->rpc,
-                         "%s holds %zu bytes here with all its connections, at most %" PRIu64
-                         ", and all together %" PRIu64 ", at most %" PRIu64
-                         " (queueMegabytes in master.yaml); this one holds most of them, %zu bytes, "
-                         "and does not read",
-                         s->name, s->bytes, share_of(m), m->held.bytes, m->held.max, bytes);
+        char why[ERROR_MESSAGE_MAX];
+        snprintf(why, sizeof why,
+                 "%s holds %zu bytes here with all its connections, at most %" PRIu64
+                 ", and all together %" PRIu64 ", at most %" PRIu64
+                 " (queueMegabytes in master.yaml); this one holds most of them, %zu bytes, "
+                 "and does not read",
+                 s->name, s->bytes, share_of(m), m->held.bytes, m->held.max, bytes);
+        one->way->shed(one, why);
         s->bytes -= MIN(bytes, s->bytes);
         m->held.bytes -= MIN((uint64_t)bytes, m->held.bytes);
     }

@@ -248,7 +248,7 @@ void relays_on_leader_known(struct master *m, uint64_t leader)
 
 /* ---- From a pod's name to its agent ---- */
 
-static struct rpc_session *link_to(struct master *m, struct str node)
+struct rpc_session *relay_link_to(struct master *m, struct str node)
 {
     struct session *s = strmap_get(&m->agents, node);
     return s == NULL || !rpc_session_is_open(s->rpc) ? NULL : s->rpc;
@@ -256,7 +256,7 @@ static struct rpc_session *link_to(struct master *m, struct str node)
 
 static struct rpc_session *agent_of(struct call *c, struct str node)
 {
-    struct rpc_session *rpc = link_to(c->m, node);
+    struct rpc_session *rpc = relay_link_to(c->m, node);
     if (rpc == NULL) {
         call_failf(c, ERR_BUSY, "node \"%.*s\" is not connected to the leader at present; try again when it is Ready",
                    STR_ARG(node));
@@ -381,7 +381,7 @@ bool relay_here(struct call *c)
             view_get(store_committed(replica_store(c->m->replica)), kind_by_id(KIND_POD), ns, name);
         node = pod == NULL ? STR_NONE : mp_str(mp_path(object_mp(pod), "spec.nodeName"));
     }
-    struct rpc_session *agent = node.n == 0 ? NULL : link_to(c->m, node);
+    struct rpc_session *agent = node.n == 0 ? NULL : relay_link_to(c->m, node);
     if (agent == NULL) {
         return false;
     }

@@ -10,6 +10,8 @@ bool relay_here(struct call *c);
  * master `leader`. Takes the call over; it fails (and may be parked) if `to` refuses, or another master leads before
  * it has answered. */
 void relay_start(struct call *c, uint64_t leader, struct rpc_session *to, const char *method, struct str params);
+/* The link of a node's agent to this master; NULL: there is none. */
+struct rpc_session *relay_link_to(struct master *m, struct str node);
 void relays_on_leader_known(struct master *m, uint64_t leader);
 
 #endif

@@ -11,6 +11,7 @@
 #include "master/front/methods.h"
 #include "master/members/removed.h"
 #include "master/nodes/nodes.h"
+#include "master/rest/rest.h"
 
 static void session_request(struct rpc_session *rpc, struct rpc_request *r, struct str method, struct mp params,
                             void *data)
@@ -37,10 +38,8 @@ static void session_notify(struct rpc_session *rpc, struct str method, struct mp
     }
 }
 
-static void session_closed(struct rpc_session *rpc, const struct error *why, void *data)
+void session_over(struct session *s, const struct error *why)
 {
-    (void)rpc;
-    struct session *s = data;
     if (why != NULL) {
         log_debug(&s->m->log, "session", "closed: %s", why->message);
     }
@@ -53,6 +52,70 @@ static void session_closed(struct rpc_session *rpc, const struct error *why, voi
     free(s->refusal);
     principal_unref(s->principal);
     free(s);
+}
+
+static void session_closed(struct rpc_session *rpc, const struct error *why, void *data)
+{
+    (void)rpc;
+    session_over(data, why);
+}
+
+/* ---- msgpack-RPC's way ---- */
+
+static bool is_open(const struct session *s)
+{
+    return rpc_session_is_open(s->rpc);
+}
+
+static void way_close(struct session *s)
+{
+    rpc_session_close(s->rpc);
+}
+
+static void shed(struct session *s, const char *why)
+{
+    rpc_session_shed(s->rpc, "%s", why);
+}
+
+static size_t held(const struct session *s)
+{
+    return rpc_session_held(s->rpc);
+}
+
+static unsigned inflight(const struct session *s)
+{
+    return rpc_session_inflight(s->rpc);
+}
+
+static const char *addr(const struct session *s)
+{
+    return rpc_session_peer_addr(s->rpc);
+}
+
+static const struct session_way rpc_way = {
+    .is_open = is_open, .close = way_close, .shed = shed, .held = held, .inflight = inflight, .addr = addr};
+
+/* ---- New ones ---- */
+
+static void speak_rpc(struct session *s, struct net_conn *c)
+{
+    struct master *m = s->m;
+    bool stranger = s->who.role == PKI_ROLE_NONE, node = s->who.role == PKI_ROLE_NODE;
+    s->way = &rpc_way;
+    s->rpc = rpc_session_new(c, &m->loop,
+                             &(struct rpc_config){
+                                 .handler = {session_request, session_notify, session_closed},
+                                 .data = s,
+                                 .message_max = stranger ? MASTER_STRANGER_MESSAGE_MAX : 0,
+                                 .in_max = node ? MASTER_NODE_MESSAGE_MAX : 0,
+                                 .elements_max = stranger ? MASTER_STRANGER_ELEMENTS_MAX
+                                                 : node   ? MASTER_NODE_ELEMENTS_MAX
+                                                          : MASTER_USER_ELEMENTS_MAX,
+                                 .inflight_max = stranger ? MASTER_STRANGER_INFLIGHT_MAX : 0,
+                                 .stats = &m->rpc_stats,
+                                 .log = &m->log,
+                             });
+    rpc_session_set_data(s->rpc, s);
 }
 
 static struct session *session_new(struct master *m, struct net_conn *c)
@@ -73,26 +136,17 @@ static struct session *session_new(struct master *m, struct net_conn *c)
     net_conn_peer_life(c, &s->cert_from_s, &s->cert_until_s);
     s->subject = subject_get(m->turns, &s->who, net_conn_peer_addr(c));
     lane_init(&s->lane, s->subject);
-    bool stranger = s->who.role == PKI_ROLE_NONE, node = s->who.role == PKI_ROLE_NODE;
+    bool stranger = s->who.role == PKI_ROLE_NONE;
     list_push_back(&m->sessions, &s->link);
     list_init(&s->stranger_link);
     if (stranger) {
         list_push_back(&m->strangers, &s->stranger_link);
     }
-    s->rpc = rpc_session_new(c, &m->loop,
-                             &(struct rpc_config){
-                                 .handler = {session_request, session_notify, session_closed},
-                                 .data = s,
-                                 .message_max = stranger ? MASTER_STRANGER_MESSAGE_MAX : 0,
-                                 .in_max = node ? MASTER_NODE_MESSAGE_MAX : 0,
-                                 .elements_max = stranger ? MASTER_STRANGER_ELEMENTS_MAX
-                                                 : node   ? MASTER_NODE_ELEMENTS_MAX
-                                                          : MASTER_USER_ELEMENTS_MAX,
-                                 .inflight_max = stranger ? MASTER_STRANGER_INFLIGHT_MAX : 0,
-                                 .stats = &m->rpc_stats,
-                                 .log = &m->log,
-                             });
-    rpc_session_set_data(s->rpc, s);
+    if (strcmp(net_conn_alpn(c), ALPN_HTTP) == 0) {
+        rest_open(s, c);
+    } else {
+        speak_rpc(s, c);
+    }
     return s;
 }
 
@@ -126,7 +180,7 @@ void sessions_on_conn(struct net_conn *c, void *data)
 void sessions_on_refused(struct net_conn *c, const struct error *why, void *data)
 {
     struct master *m = data;
-    if (m->stopping || strcmp(net_conn_alpn(c), ALPN_RPC) != 0) {
+    if (m->stopping || strcmp(net_conn_alpn(c), ALPN_RAFT) == 0) {
         net_conn_close(c);
     } else {
         session_new(m, c)->refusal = xmemdup(why, sizeof *why);
@@ -139,12 +193,12 @@ void sessions_tick(struct master *m)
     LIST_FOR_SAFE(it, &m->strangers)
     {
         struct session *s = LIST_ENTRY(it, struct session, stranger_link);
-        if (rpc_session_inflight(s->rpc) > 0) {
+        if (s->way->inflight(s) > 0) {
             s->heard_ms = now;
         } else if (now - s->heard_ms >= MASTER_STRANGER_IDLE_MS || now - s->since_ms >= MASTER_STRANGER_LIFE_MS) {
             list_remove(&s->stranger_link);
             m->stats.strangers_late++;
-            rpc_session_close(s->rpc);
+            s->way->close(s);
         }
     }
 }

@@ -7,6 +7,8 @@
 /* For net_listener_config. */
 void sessions_on_conn(struct net_conn *c, void *m);
 void sessions_on_refused(struct net_conn *c, const struct error *why, void *m);
+/* The session's connection is over (why: NULL if we closed it): its requests end, and it is freed. */
+void session_over(struct session *s, const struct error *why);
 void sessions_tick(struct master *m); /* strangers that are idle, or have been here for long, are closed */
 void sessions_write_places(struct master *m,
                            struct buf *b); /* "connections": [{of, open, places, refused}], into a map */

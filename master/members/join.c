@@ -189,7 +189,7 @@ static void join_node(struct call *c, struct str token, const struct object *sec
 /* An account of wrong tokens: the network that the connection comes from. */
 static void network_of(const struct session *s, char out[NET_NETWORK_MAX])
 {
-    net_addr_network(rpc_session_peer_addr(s->rpc), out);
+    net_addr_network(s->way->addr(s), out);
 }
 
 bool join_may_try(struct call *c)

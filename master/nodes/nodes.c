@@ -652,7 +652,7 @@ void nodes_on_leading(struct master *m, bool leading)
     LIST_FOR(it, &m->sessions)
     {
         struct session *s = LIST_ENTRY(it, struct session, link);
-        if (s->who.role == PKI_ROLE_NODE && rpc_session_is_open(s->rpc)) {
+        if (s->who.role == PKI_ROLE_NODE && s->rpc != NULL && rpc_session_is_open(s->rpc)) {
             rpc_notify(s->rpc, "node.lead", buf_str(&b));
         }
     }

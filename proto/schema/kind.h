@@ -144,6 +144,9 @@ struct column {
     void (*cell)(struct buf *out, const struct object *o, int64_t now_ms);
 };
 
+/* The text of a cell. */
+void kind_write_cell(struct buf *out, const struct column *c, const struct object *o, int64_t now_ms);
+
 /* Other versions that documents of a kind may be written in; the one that is stored, kept and answered with is the
  * kind's api_version. */
 struct kind_version {

@@ -37,6 +37,11 @@ bool utf8_valid(struct str s); /* RFC 3629 */
  * base64. */
 void yaml_write(struct buf *out, const struct value *v);
 void json_write(struct buf *out, const struct value *v, unsigned indent);
+/* One string, with its quotes. */
+void json_write_text(struct buf *out, struct str s);
+/* The next item of msgpack that is sound (mp_valid) as JSON on one line; *m moves behind it. */
+struct mp;
+void json_write_mp(struct buf *out, struct mp *m);
 /* The beginning of it, for people: no element is begun behind `most` bytes, so that a long list costs no more than
  * what is shown. */
 void json_write_begin(struct buf *out, const struct value *v, size_t most);

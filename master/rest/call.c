@@ -1,0 +1,376 @@
+#include "master/rest/call.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "master/front/requests.h"
+#include "master/front/typed.h"
+#include "master/rest/rest.h"
+#include "master/rest/status.h"
+#include "proto/text/text.h"
+
+#define CALL_BYTES 2048u /* what a request without a body holds while it waits */
+
+static const struct errand_front rest_front;
+
+void rest_call_free(struct rest_call *c)
+{
+    assert(c->watch == NULL && c->log == NULL);
+    list_remove(&c->ended_link);
+    errand_close(&c->e);
+    arena_close(&c->own);
+    buf_close(&c->body);
+    buf_close(&c->out);
+    free(c);
+}
+
+/* The call is over; its connection goes on, or closes. */
+static void leave(struct rest_call *c)
+{
+    struct rest_conn *conn = c->conn;
+    bool keep = c->keep_alive;
+    c->conn = NULL;
+    rest_call_free(c);
+    if (conn != NULL) {
+        rest_conn_done(conn, keep);
+    }
+}
+
+/* ---- Answers ---- */
+
+static void put_warning(struct buf *out, struct str text)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    buf_puts(&b, "299 - \"");
+    for (size_t i = 0; i < text.n && i < 512; i++) {
+        if (text.p[i] == '"' || text.p[i] == '\\') {
+            buf_putc(&b, '\\');
+        }
+        buf_putc(&b, text.p[i]);
+    }
+    buf_putc(&b, '"');
+    http_put_header(out, "Warning", buf_str(&b));
+}
+
+static void put_warnings(struct buf *out, const struct value *list)
+{
+    for (unsigned i = 0; i < MIN(value_count(list), REST_WARNINGS_MAX); i++) {
+        put_warning(out, value_to_str(value_item(list, i)));
+    }
+}
+
+void rest_put_head(struct rest_call *c, struct buf *out, unsigned status, const char *type)
+{
+    http_put_status(out, status);
+    http_put_header(out, "Content-Type", str_of(type == NULL ? "application/json" : type));
+    http_put_header(out, "Cache-Control", STR("no-cache, private"));
+    if (!c->keep_alive) {
+        http_put_header(out, "Connection", STR("close"));
+    } else if (!c->chunks) {
+        http_put_header(out, "Connection", STR("keep-alive"));
+    }
+    put_warnings(out, c->warnings);
+    put_warnings(out, c->e.api.warnings);
+}
+
+static void send_whole(struct rest_call *c, struct buf *head, struct str body)
+{
+    http_put_length(head, body.n);
+    http_put_end(head);
+    if (c->conn != NULL) {
+        rest_conn_send(c->conn, buf_str(head));
+        rest_conn_send(c->conn, body);
+    }
+    errand_end(&c->e);
+    leave(c);
+}
+
+void rest_answer(struct rest_call *c, unsigned status, const char *type, const struct buf *body)
+{
+    CLEANUP_BUF struct buf head = BUF_INIT;
+    rest_put_head(c, &head, status, type);
+    send_whole(c, &head, buf_str(body));
+}
+
+void rest_answer_failure(struct rest_call *c, unsigned status, const char *fmt, ...)
+{
+    CLEANUP_BUF struct buf body = BUF_INIT;
+    char text[ERROR_MESSAGE_MAX];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    c->e.api.m->stats.refused++;
+    rest_write_failure(&body, status, rest_reason_of(status), str_of(text));
+    rest_answer(c, status, NULL, &body);
+}
+
+/* ---- In pieces ---- */
+
+void rest_begin(struct rest_call *c, unsigned status, const char *type)
+{
+    CLEANUP_BUF struct buf head = BUF_INIT;
+    assert(!c->begun);
+    c->begun = true;
+    c->keep_alive = c->keep_alive && c->chunks; /* else its end is that of the connection */
+    rest_put_head(c, &head, status, type);
+    if (c->chunks) {
+        http_put_header(&head, "Transfer-Encoding", STR("chunked"));
+    }
+    http_put_end(&head);
+    if (c->conn != NULL) {
+        rest_conn_send(c->conn, buf_str(&head));
+    }
+}
+
+void rest_flush(struct rest_call *c)
+{
+    CLEANUP_BUF struct buf frame = BUF_INIT;
+    struct str piece = buf_str(&c->out);
+    if (c->conn != NULL && piece.n > 0 && c->chunks) {
+        buf_printf(&frame, "%zx\r\n", piece.n);
+        rest_conn_send(c->conn, buf_str(&frame));
+        rest_conn_send(c->conn, piece);
+        rest_conn_send(c->conn, STR("\r\n"));
+    } else if (c->conn != NULL && piece.n > 0) {
+        rest_conn_send(c->conn, piece);
+    }
+    buf_close(&c->out); /* what waits for the next piece holds no memory */
+}
+
+void rest_end(struct rest_call *c)
+{
+    CLEANUP_BUF struct buf last = BUF_INIT;
+    rest_flush(c);
+    if (c->chunks) {
+        http_put_last_chunk(&last);
+    }
+    if (c->conn != NULL) {
+        rest_conn_send(c->conn, buf_str(&last));
+    }
+    errand_end(&c->e);
+    leave(c);
+}
+
+void rest_call_drained(struct rest_call *c)
+{
+    if (c->waits) {
+        c->waits = false;
+        errand_take_turn(&c->e);
+    } else if (c->watch != NULL && !c->over) {
+        watch_writable(c->watch);
+    } else if (c->log != NULL) {
+        rest_log_drained(c);
+    }
+}
+
+void rest_call_tick(struct rest_call *c, int64_t now_ms)
+{
+    if (c->watch != NULL && !c->over) {
+        rest_watch_tick(c, now_ms);
+    }
+}
+
+void rest_call_lost(struct rest_call *c)
+{
+    c->conn = NULL;
+    if (c->watch != NULL) {
+        rest_watch_lost(c);
+    } else if (c->log != NULL) {
+        rest_log_lost(c);
+    } else if (c->waits) {
+        api_let_go(&c->e.api);
+        errand_end(&c->e);
+        rest_call_free(c);
+    }
+}
+
+/* ---- What the errand asks of its front ---- */
+
+static bool gone(const struct errand *e)
+{
+    return rest_call_of(e)->conn == NULL;
+}
+
+static struct session *session_of(const struct errand *e)
+{
+    struct rest_conn *conn = rest_call_of(e)->conn;
+    return conn == NULL ? NULL : conn->session;
+}
+
+static size_t unread(const struct errand *e)
+{
+    struct rest_conn *conn = rest_call_of(e)->conn;
+    return conn == NULL ? 0 : conn->wire->pending(conn->wire_data);
+}
+
+/* An answer that has begun cannot be taken back: who reads it must see that it is cut. */
+static void fail(struct errand *e, const struct error *err)
+{
+    struct rest_call *c = rest_call_of(e);
+    CLEANUP_BUF struct buf head = BUF_INIT, body = BUF_INIT;
+    struct rest_status s = rest_status_of(err);
+    if (c->begun) {
+        struct rest_conn *conn = c->conn;
+        errand_end(e);
+        c->conn = NULL;
+        rest_call_free(c);
+        if (conn != NULL) {
+            rest_conn_cut(conn);
+        }
+        return;
+    }
+    c->keep_alive = c->keep_alive && err->code != ERR_CLOSED;
+    rest_put_head(c, &head, s.code, NULL);
+    if (s.retry_after_s > 0) {
+        buf_printf(&head, "Retry-After: %u\r\n", s.retry_after_s);
+    }
+    rest_write_status(&body, err);
+    send_whole(c, &head, buf_str(&body));
+}
+
+/* Is what is here as new as was asked for? A confirmed read has all that is committed: what is newer is not there. */
+static bool is_new_enough(struct rest_call *c)
+{
+    uint64_t newest = view_revision(store_committed(replica_store(c->e.api.m->replica)));
+    if ((c->what != REST_DO_GET && c->what != REST_DO_LIST) || !c->o.has_version || c->o.token.n > 0) {
+        return true;
+    }
+    struct error err = {0};
+    if (c->o.version > newest) {
+        const char *why = "Too large resource version";
+        error_set_field(&err, ERR_TIMEOUT, "resourceVersion", "%s: %llu, current: %llu", why,
+                        (unsigned long long)c->o.version, (unsigned long long)newest);
+        error_add_cause(&err, ERROR_CAUSE_VERSION_TOO_LARGE, STR_NONE, str_of(why));
+        err.retry_after_ms = 1000;
+        errand_fail_now(&c->e, &err);
+        return false;
+    }
+    if (c->o.match == REST_MATCH_EXACT && c->o.version != newest) {
+        error_set(&err, ERR_EXPIRED, "The provided resource version is too old: %llu is not kept any more",
+                  (unsigned long long)c->o.version);
+        errand_fail_now(&c->e, &err);
+        return false;
+    }
+    return true;
+}
+
+static void handle(struct errand *e)
+{
+    struct rest_call *c = rest_call_of(e);
+    if (!c->begun) { /* of a former time */
+        buf_reset(&c->out);
+        c->rows = false;
+    }
+    if (c->what == REST_DO_LOG) {
+        rest_log_here(c);
+    } else if (c->what == REST_DO_TELL) {
+        rest_tell(c);
+    } else if (is_new_enough(c)) {
+        errand_do(e);
+    }
+}
+
+static bool write_request(struct errand *e, struct buf *b)
+{
+    struct rest_call *c = rest_call_of(e);
+    if (c->what != REST_DO_LOG) {
+        return typed_write(e, b);
+    }
+    mp_write_key_str(b, "method", e->name);
+    mp_write_cstr(b, "params");
+    rest_log_write(c, b);
+    return true;
+}
+
+static bool relay_here(struct errand *e)
+{
+    return rest_log_near(rest_call_of(e));
+}
+
+static void relay(struct errand *e, uint64_t leader, struct str params)
+{
+    rest_log_relay(rest_call_of(e), leader, params);
+}
+
+static const struct errand_front rest_front = {
+    .gone = gone,
+    .session = session_of,
+    .unread = unread,
+    .handle = handle,
+    .fail = fail,
+    .write = write_request,
+    .answered = typed_answered,
+    .relay_here = relay_here,
+    .relay = relay,
+    .typed = rest_typed,
+};
+
+/* ---- The beginning ---- */
+
+static void start(struct rest_call *c)
+{
+    struct errand *e = &c->e;
+    struct api_request q;
+    if (rest_is_typed(c)) {
+        if (!rest_typed(e, &q)) {
+            return;
+        }
+        typed_set(e, &q);
+    } else if (c->what == REST_DO_LOG) {
+        e->name = STR("logs");
+        e->flags = request_logs.flags;
+    } else {
+        e->name = STR("discovery");
+        e->flags = METHOD_NODE | (c->path.place == REST_HEALTH || c->path.place == REST_VERSION ? METHOD_ANON : 0);
+    }
+    bool reads = c->what == REST_DO_GET || c->what == REST_DO_LIST || c->what == REST_DO_WATCH;
+    uint64_t here = view_revision(store_committed(replica_store(e->api.m->replica)));
+    e->stale = reads && c->o.has_version && c->o.version <= here && c->o.match != REST_MATCH_EXACT;
+    if (errand_may(e) && errand_take_in(e, c->body.size + CALL_BYTES)) {
+        errand_start(e, MASTER_WAIT_MS);
+    }
+}
+
+void rest_call_begin(struct rest_conn *conn)
+{
+    struct session *s = conn->session;
+    struct master *m = s->m;
+    const struct http_request *r = &conn->in.request;
+    struct rest_call *c = xcalloc(1, sizeof *c);
+    m->stats.requests++;
+    s->heard_ms = env_now_ms(m->env);
+    errand_init(&c->e, m, &rest_front, &rest_api_front, s->principal);
+    c->e.name = STR("request");
+    arena_init(&c->own);
+    list_init(&c->ended_link);
+    c->conn = conn;
+    conn->call = c;
+    c->keep_alive = r->keep_alive;
+    c->chunks = r->minor == 1;
+    env_random(m->env, c->id, sizeof c->id);
+    if (s->refusal != NULL) {
+        c->keep_alive = false;
+        errand_fail_now(&c->e, s->refusal);
+    } else if (!errand_revoked(&c->e) && rest_decide(c, r)) {
+        c->body = conn->in.body;
+        conn->in.body = BUF_INIT;
+        start(c);
+    }
+}
+
+/* ---- For the daemon ---- */
+
+void rest_turn(struct master *m)
+{
+    LIST_FOR_SAFE(it, &m->https_ended)
+    {
+        struct rest_call *c = LIST_ENTRY(it, struct rest_call, ended_link);
+        list_remove(&c->ended_link);
+        c->over = true;
+        watch_over(TAKE_PTR(c->watch));
+        leave(c);
+    }
+}

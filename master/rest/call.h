@@ -1,0 +1,114 @@
+/* A request over HTTP from its head to its answer. It embeds an errand (front/errand.h), which knows who asks, when and
+ * where it is done; what is typed is made in request.c, answered in answers.c.
+ *
+ * A call that has become a stream (a watch, a log) lives until the stream ends. One whose connection is gone (conn
+ * NULL) lives until its errand has come back. */
+#ifndef MASTER_REST_CALL_H
+#define MASTER_REST_CALL_H
+
+#include "master/front/errand.h"
+#include "master/rest/conn.h"
+#include "master/rest/form.h"
+#include "master/rest/path.h"
+
+enum rest_do {
+    REST_DO_GET,
+    REST_DO_LIST,
+    REST_DO_WATCH,
+    REST_DO_CREATE,
+    REST_DO_UPDATE,
+    REST_DO_PATCH,
+    REST_DO_APPLY, /* server-side */
+    REST_DO_DELETE,
+    REST_DO_CLEAR, /* deletecollection */
+    REST_DO_EVICT,
+    REST_DO_FINALIZE,
+    REST_DO_LOG,
+    REST_DO_WHOAMI,
+    REST_DO_METRICS,
+    REST_DO_TELL, /* answered by this file's like: discovery, health */
+};
+enum rest_coding { REST_JSON, REST_YAML, REST_PROTOBUF };
+
+#define REST_WARNINGS_MAX 16u
+
+struct rest_log;
+struct rest_call {
+    struct errand e;
+    struct rest_conn *conn;  /* NULL: it is gone */
+    struct arena own;        /* as long as the call; what the head says is copied here */
+    enum rest_do what;
+    struct rest_path path;
+    struct rest_options o;
+    struct rest_view view;
+    enum rest_coding coding;
+    enum patch_type patch;
+    struct buf body;
+    uint8_t id[TXN_ID_SIZE]; /* of a write: a repetition behind an election does nothing twice */
+    bool keep_alive, chunks; /* chunks: HTTP/1.1 */
+    struct value *warnings;  /* of fields that are not known; in the errand's arena */
+    /* An answer that is written piece by piece. */
+    struct buf out;    /* what has not left */
+    bool begun;        /* its head has left */
+    bool rows;         /* there is an object in it */
+    bool waits;        /* for the peer to read */
+    /* A watch. */
+    struct api_stream stream;
+    struct watch *watch;    /* NULL: it is none, or it is over */
+    struct list ended_link; /* master.https_ended: its stream has ended, and is to be let go */
+    bool over, initial_told, columns_told;
+    int64_t until_ms, bookmark_ms;
+    uint64_t told; /* the version that was told last */
+    struct rest_log *log;
+};
+
+static inline struct rest_call *rest_call_of(const struct errand *e)
+{
+    return CONTAINER_OF(e, struct rest_call, e);
+}
+static inline struct rest_call *rest_call_of_api(const struct api_call *c)
+{
+    return rest_call_of(errand_of_api(c));
+}
+
+/* Of the request that the connection's reader has whole. */
+void rest_call_begin(struct rest_conn *conn);
+void rest_call_drained(struct rest_call *c);
+void rest_call_tick(struct rest_call *c, int64_t now_ms);
+void rest_call_lost(struct rest_call *c); /* its connection is gone */
+
+/* ---- Answering: each ends the call (call.c) ---- */
+
+/* One document. type NULL: JSON. */
+void rest_answer(struct rest_call *c, unsigned status, const char *type, const struct buf *body);
+void rest_answer_failure(struct rest_call *c, unsigned status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Headers that every answer has, behind its first line; more may follow, then http_put_end. */
+void rest_put_head(struct rest_call *c, struct buf *out, unsigned status, const char *type);
+/* An answer in pieces: the head, with the first of them, then the others. */
+void rest_begin(struct rest_call *c, unsigned status, const char *type);
+void rest_flush(struct rest_call *c); /* what stands in `out` */
+void rest_end(struct rest_call *c);   /* the last piece; ends the call */
+void rest_call_free(struct rest_call *c);
+
+/* ---- Of the other files ---- */
+
+extern const struct api_front rest_api_front;                   /* answers.c */
+bool rest_typed(struct errand *e, struct api_request *q);        /* request.c */
+bool rest_is_typed(const struct rest_call *c);
+bool rest_decide(struct rest_call *c, const struct http_request *r); /* dispatch.c. False: it has been answered */
+int rest_read_body(struct rest_call *c, struct arena *a, struct value **doc, struct error *err); /* request.c */
+void rest_tell(struct rest_call *c);                             /* discovery.c */
+void rest_tell_health(struct rest_call *c);                      /* health.c */
+struct api_stream *rest_watch_open(struct api_call *api, struct watch *w); /* watch.c */
+void rest_watch_tick(struct rest_call *c, int64_t now_ms);
+void rest_watch_lost(struct rest_call *c);
+/* Logs (log.c): as errand_front asks. */
+void rest_log_here(struct rest_call *c);  /* at the leader, or wherever the node's link is */
+bool rest_log_near(struct rest_call *c);  /* a follower; false: nothing was done */
+void rest_log_write(struct rest_call *c, struct buf *b);
+void rest_log_relay(struct rest_call *c, uint64_t leader, struct str params);
+void rest_log_drained(struct rest_call *c);
+void rest_log_lost(struct rest_call *c);
+
+#endif

@@ -1,0 +1,215 @@
+#include "master/rest/conn.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "master/rest/call.h"
+#include "master/rest/rest.h"
+#include "master/rest/status.h"
+
+#define KEEP_BYTES 4096u
+
+struct rest_conn *rest_conn_new(struct session *s, const struct rest_wire *wire, void *wire_data)
+{
+    struct rest_conn *c = xcalloc(1, sizeof *c);
+    c->session = s;
+    c->wire = wire;
+    c->wire_data = wire_data;
+    http_in_init(&c->in, s->who.role == PKI_ROLE_NONE ? MASTER_STRANGER_MESSAGE_MAX : REST_BODY_MAX);
+    c->since_ms = c->taken_ms = env_now_ms(s->m->env);
+    list_push_back(&s->m->https, &c->link);
+    s->http = c;
+    return c;
+}
+
+void rest_conn_gone(struct rest_conn *c)
+{
+    c->closing = true;
+    if (c->call != NULL) {
+        rest_call_lost(TAKE_PTR(c->call));
+    }
+    c->session->http = NULL;
+    list_remove(&c->link);
+    http_in_close(&c->in);
+    buf_close(&c->ahead);
+    free(c);
+}
+
+/* ---- Out ---- */
+
+void rest_conn_send(struct rest_conn *c, struct str bytes)
+{
+    c->session->m->rpc_stats.bytes += bytes.n; /* held.c looks when much has gone through */
+    if (c->wire->pending(c->wire_data) == 0) {
+        c->taken_ms = env_now_ms(c->session->m->env);
+    }
+    c->sent_bytes += bytes.n;
+    c->wire->send(c->wire_data, bytes.p, bytes.n);
+}
+
+bool rest_conn_is_full(const struct rest_conn *c)
+{
+    return c->wire->pending(c->wire_data) >= REST_SEND_HIGH;
+}
+
+static void close_it(struct rest_conn *c)
+{
+    if (!c->closing) {
+        c->closing = true;
+        c->wire->close(c->wire_data);
+    }
+}
+
+void rest_conn_cut(struct rest_conn *c)
+{
+    c->call = NULL;
+    c->closing = true;
+    c->wire->abort(c->wire_data);
+}
+
+/* An answer to what is no request: nobody knows where the next one begins. */
+static void refuse(struct rest_conn *c, unsigned status, const char *why)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT, body = BUF_INIT;
+    c->session->m->stats.rest_malformed++;
+    rest_write_failure(&body, status, rest_reason_of(status), str_of(why));
+    http_put_status(&b, status);
+    http_put_header(&b, "Content-Type", STR("application/json"));
+    http_put_header(&b, "Connection", STR("close"));
+    http_put_length(&b, body.size);
+    http_put_end(&b);
+    buf_append_str(&b, buf_str(&body));
+    rest_conn_send(c, buf_str(&b));
+    close_it(c);
+}
+
+/* ---- In ---- */
+
+/* One step with these bytes; how many were used. False: no more at present. */
+static bool step(struct rest_conn *c, const uint8_t *p, size_t n, size_t *used)
+{
+    bool was_begun = http_in_begun(&c->in);
+    enum http_step s = http_in_feed(&c->in, p, n, used);
+    if (!was_begun) {
+        c->since_ms = env_now_ms(c->session->m->env);
+    }
+    switch (s) {
+    case HTTP_MORE:
+        return false;
+    case HTTP_HEAD:
+        if (c->in.request.expect_continue && *used == n) {
+            rest_conn_send(c, STR(HTTP_CONTINUE));
+        }
+        return true;
+    case HTTP_WHOLE:
+        rest_call_begin(c);
+        return !c->closing && c->call == NULL;
+    case HTTP_BAD:
+        refuse(c, c->in.status, c->in.why);
+        return false;
+    }
+    return false;
+}
+
+/* Requests out of the bytes, until one has to be waited for. How many were used. */
+static size_t work(struct rest_conn *c, const uint8_t *p, size_t n)
+{
+    size_t all = 0, used;
+    bool more = true;
+    c->feeding = true;
+    while (more && !c->closing && c->call == NULL) {
+        more = step(c, p + all, n - all, &used);
+        all += used;
+        more = more && (all < n || c->in.state != HTTP_IN_HEAD);
+    }
+    c->feeding = false;
+    return c->closing ? n : all;
+}
+
+static void set_paused(struct rest_conn *c, bool paused)
+{
+    if (c->paused != paused && !c->closing) {
+        c->paused = paused;
+        c->wire->pause(c->wire_data, paused);
+    }
+}
+
+void rest_conn_feed(struct rest_conn *c, const void *p, size_t n)
+{
+    size_t used = 0;
+    if (c->closing) {
+        return;
+    }
+    if (c->call == NULL && c->ahead.size == 0) {
+        used = work(c, p, n);
+    }
+    buf_append(&c->ahead, (const uint8_t *)p + used, n - used);
+    set_paused(c, c->ahead.size >= REST_AHEAD_MAX);
+}
+
+void rest_conn_done(struct rest_conn *c, bool keep)
+{
+    c->call = NULL;
+    c->since_ms = env_now_ms(c->session->m->env);
+    if (!keep) {
+        close_it(c);
+    }
+    if (c->closing) {
+        return;
+    }
+    http_in_next(&c->in);
+    if (c->feeding) {
+        return; /* it goes on by itself */
+    }
+    size_t size = c->ahead.size;
+    if (size > 0) {
+        buf_consume(&c->ahead, work(c, c->ahead.data, size));
+    }
+    if (c->ahead.size == 0 && c->ahead.cap > KEEP_BYTES) {
+        buf_close(&c->ahead);
+    }
+    set_paused(c, c->ahead.size >= REST_AHEAD_MAX);
+}
+
+void rest_conn_drained(struct rest_conn *c)
+{
+    c->taken_ms = env_now_ms(c->session->m->env);
+    if (c->call != NULL && !c->closing) {
+        rest_call_drained(c->call);
+    }
+}
+
+/* ---- Time ---- */
+
+void rest_conn_tick(struct rest_conn *c, int64_t now_ms)
+{
+    size_t pending = c->wire->pending(c->wire_data);
+    uint64_t taken = c->sent_bytes - pending;
+    if (taken != c->taken_bytes || pending == 0) {
+        c->taken_bytes = taken;
+        c->taken_ms = now_ms;
+    } else if (now_ms - c->taken_ms >= REST_STUCK_MS) {
+        c->session->m->stats.rest_stuck++;
+        c->closing = true;
+        c->wire->abort(c->wire_data);
+    }
+    if (c->closing) {
+        return;
+    }
+    if (c->call != NULL) {
+        rest_call_tick(c->call, now_ms);
+    } else if (http_in_begun(&c->in) && now_ms - c->since_ms >= REST_HALF_MS) {
+        refuse(c, 408, "the request did not become whole in time");
+    } else if (!http_in_begun(&c->in) && now_ms - c->since_ms >= REST_IDLE_MS) {
+        close_it(c);
+    }
+}
+
+void rest_tick(struct master *m)
+{
+    int64_t now_ms = env_now_ms(m->env);
+    LIST_FOR_SAFE(it, &m->https)
+    {
+        rest_conn_tick(LIST_ENTRY(it, struct rest_conn, link), now_ms);
+    }
+}

@@ -1,0 +1,61 @@
+/* One connection of HTTP/1.1. It answers one request after the other: what comes behind the request that is being
+ * answered is kept, at most REST_AHEAD_MAX of it, and read when it is its turn.
+ *
+ * The core knows no socket: bytes leave through a struct rest_wire. Calls know their connection until it is gone.
+ *
+ * Bounds: a body (REST_BODY_MAX; of strangers MASTER_STRANGER_MESSAGE_MAX), what waits to be sent (lists and streams
+ * stop at REST_SEND_HIGH and go on when the peer has read), how long it takes nothing (REST_STUCK_MS), sends half a
+ * request (REST_HALF_MS), or asks for nothing (REST_IDLE_MS: longer than clients keep connections, which is 90 s in
+ * Go). */
+#ifndef MASTER_REST_CONN_H
+#define MASTER_REST_CONN_H
+
+#include "base/list.h"
+#include "master/master.h"
+#include "proto/http/http.h"
+
+#define REST_BODY_MAX  (3u << 20)  /* Kubernetes' limit of a request */
+#define REST_AHEAD_MAX (64u << 10)
+#define REST_SEND_HIGH NET_LOW_WATER /* so that it is told when there is room again */
+#define REST_STUCK_MS  30000
+#define REST_HALF_MS   30000
+#define REST_IDLE_MS   180000
+
+struct rest_call;
+struct rest_wire {
+    void (*send)(void *data, const void *p, size_t n); /* copies */
+    size_t (*pending)(const void *data);
+    void (*pause)(void *data, bool paused);
+    void (*close)(void *data); /* what was sent goes out; rest_conn_gone comes later */
+    void (*abort)(void *data); /* the same, at once, whatever waits */
+};
+struct rest_conn {
+    struct list link; /* master.https */
+    struct session *session;
+    const struct rest_wire *wire;
+    void *wire_data;
+    struct http_in in;
+    struct buf ahead;
+    struct rest_call *call; /* NULL: none is being answered */
+    bool feeding, closing, paused;
+    uint64_t sent_bytes, taken_bytes; /* by the peer, when last looked at */
+    int64_t taken_ms;                 /* when it last took some, or had nothing to take */
+    int64_t since_ms;                 /* the request that is half here began; or the last one was answered */
+};
+
+struct rest_conn *rest_conn_new(struct session *s, const struct rest_wire *wire, void *wire_data);
+void rest_conn_feed(struct rest_conn *c, const void *p, size_t n);
+void rest_conn_drained(struct rest_conn *c); /* what waits to be sent has fallen below REST_SEND_HIGH */
+void rest_conn_gone(struct rest_conn *c);    /* the connection is over: ends its streams, and frees it */
+void rest_conn_tick(struct rest_conn *c, int64_t now_ms);
+
+/* ---- For calls ---- */
+
+void rest_conn_send(struct rest_conn *c, struct str bytes);
+bool rest_conn_is_full(const struct rest_conn *c);
+/* Its call is answered. keep: there may be another one; else it closes. */
+void rest_conn_done(struct rest_conn *c, bool keep);
+/* The answer cannot be ended well: cuts it. */
+void rest_conn_cut(struct rest_conn *c);
+
+#endif

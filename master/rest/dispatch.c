@@ -1,0 +1,231 @@
+/* What a request's head asks for: from method, path, query, Accept and Content-Type to what is to be done. Everything
+ * that has an HTTP status of its own (404, 405, 406, 415) is refused here. */
+#include <string.h>
+
+#include "master/rest/call.h"
+#include "master/rest/parts.h"
+#include "proto/text/text.h"
+
+/* ---- What is to be done ---- */
+
+static enum rest_do do_of_get(const struct rest_call *c)
+{
+    const struct rest_path *p = &c->path;
+    if (str_is(p->part, "log")) {
+        return REST_DO_LOG;
+    }
+    bool watch = c->o.watch || p->watch;
+    return watch ? REST_DO_WATCH : p->name.n > 0 ? REST_DO_GET : REST_DO_LIST;
+}
+
+/* The method is one that the address takes. */
+static enum rest_do do_of(const struct rest_call *c, struct str method)
+{
+    const struct rest_path *p = &c->path;
+    if (p->place == REST_REVIEW) {
+        return p->extra->verb == REST_EXTRA_WHOAMI ? REST_DO_WHOAMI : REST_DO_METRICS;
+    }
+    if (str_is(method, "GET")) {
+        return do_of_get(c);
+    }
+    if (str_is(method, "POST")) {
+        return str_is(p->part, "eviction") ? REST_DO_EVICT : REST_DO_CREATE;
+    }
+    if (str_is(method, "PUT")) {
+        return str_is(p->part, "finalize") ? REST_DO_FINALIZE : REST_DO_UPDATE;
+    }
+    if (str_is(method, "PATCH")) {
+        return REST_DO_PATCH;
+    }
+    return p->name.n > 0 ? REST_DO_DELETE : REST_DO_CLEAR;
+}
+
+/* False: it has been answered. */
+static bool method_fits(struct rest_call *c, struct str method)
+{
+    const struct rest_path *p = &c->path;
+    const char *methods = "GET";
+    if (p->place == REST_OBJECTS && p->name.n > 0) {
+        const struct rest_part *part = rest_part_of(p->kind, p->part);
+        if (part == NULL) {
+            rest_answer_failure(c, 404, "the server could not find the requested resource: %s have no \"%.*s\"",
+                                p->kind->plural, STR_ARG(p->part));
+            return false;
+        }
+        methods = part->methods;
+    } else if (p->place == REST_OBJECTS) {
+        methods = p->kind->namespaced && !p->has_ns ? "GET" : REST_LIST_METHODS;
+    } else if (p->place == REST_REVIEW && p->extra->verb == REST_EXTRA_WHOAMI) {
+        methods = "POST";
+    }
+    if (!rest_words_have(methods, method)) {
+        rest_answer_failure(c, 405,
+                            "the server does not allow this method on the requested resource; here it takes: %s",
+                            methods);
+        return false;
+    }
+    return true;
+}
+
+/* ---- How it is answered, and how it came ---- */
+
+static unsigned forms_allowed(const struct rest_call *c)
+{
+    switch (c->what) {
+    case REST_DO_GET:
+    case REST_DO_CREATE:
+    case REST_DO_UPDATE:
+    case REST_DO_PATCH:
+        return c->path.part.n > 0 && !str_is(c->path.part, "status") ? 0 : REST_MAY_TABLE | REST_MAY_PARTIAL;
+    case REST_DO_LIST:
+        return REST_MAY_TABLE | REST_MAY_PARTIALS;
+    case REST_DO_WATCH:
+        return REST_MAY_TABLE | REST_MAY_PARTIAL | REST_MAY_PARTIALS;
+    case REST_DO_LOG:
+        return REST_MAY_TEXT;
+    case REST_DO_TELL:
+        return c->path.place == REST_CORE_VERSIONS || c->path.place == REST_GROUPS ? REST_MAY_DISCOVERY
+               : c->path.place == REST_RESOURCES || c->path.place == REST_GROUP    ? 0
+                                                                                   : REST_MAY_TEXT;
+    default:
+        return 0;
+    }
+}
+
+static bool choose_form(struct rest_call *c, const struct http_request *r)
+{
+    struct str accept = http_header(r, "Accept");
+    if (!rest_form_choose(accept, forms_allowed(c), &c->view.form)) {
+        rest_answer_failure(c, 406,
+                            "only the following media types are accepted: application/json, "
+                            "application/json;as=Table;v=v1;g=meta.k8s.io where there are rows");
+        return false;
+    }
+    c->view.include = c->o.include;
+    c->view.api_version = c->path.api_version;
+    c->view.now_ms = env_wall_ms(c->e.api.m->env);
+    return true;
+}
+
+static bool body_is(const struct http_media *m, const char *type)
+{
+    return http_is_word(m->type, type);
+}
+
+/* The type of a patch is that of its body. */
+static bool read_patch_type(struct rest_call *c, const struct http_media *m)
+{
+    static const struct {
+        const char *type;
+        enum patch_type patch;
+    } types[] = {
+        {"application/json-patch+json", PATCH_JSON},
+        {"application/merge-patch+json", PATCH_MERGE},
+        {"application/strategic-merge-patch+json", PATCH_STRATEGIC},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+        if (body_is(m, types[i].type)) {
+            c->patch = types[i].patch;
+            return true;
+        }
+    }
+    if (body_is(m, "application/apply-patch+yaml") && c->path.part.n == 0) {
+        c->what = REST_DO_APPLY;
+        c->coding = REST_YAML;
+        return true;
+    }
+    return false;
+}
+
+static bool read_coding(struct rest_call *c, const struct http_request *r)
+{
+    struct str text = http_header(r, "Content-Type");
+    struct http_media m = {0};
+    bool some = http_media_next(&text, &m);
+    if (c->what == REST_DO_PATCH) {
+        if (!read_patch_type(c, &m)) {
+            rest_answer_failure(c, 415,
+                                "the body of the request was in an unknown format - accepted media types include: "
+                                "application/json-patch+json, application/merge-patch+json, "
+                                "application/strategic-merge-patch+json, application/apply-patch+yaml");
+            return false;
+        }
+        return true;
+    }
+    if (!some || body_is(&m, "application/json")) {
+        c->coding = REST_JSON;
+    } else if (body_is(&m, "application/yaml") || body_is(&m, "application/x-yaml")) {
+        c->coding = REST_YAML;
+    } else if (body_is(&m, "application/vnd.kubernetes.protobuf")) {
+        c->coding = REST_PROTOBUF;
+    } else if (r->body.n > 0) {
+        rest_answer_failure(c, 415,
+                            "the body of the request was in an unknown format - accepted media types include: "
+                            "application/json, application/yaml, application/vnd.kubernetes.protobuf");
+        return false;
+    }
+    return true;
+}
+
+/* ---- Bounds that belong to the address ---- */
+
+/* The old way to watch one object: its name is a selector like others. */
+static void select_by_name(struct rest_call *c)
+{
+    if (c->path.name.n > 0 && c->what == REST_DO_WATCH) {
+        const char *more = c->o.fields.n > 0 ? "," : "";
+        const char *text = arena_printf(&c->own, "metadata.name=%.*s%s%.*s", STR_ARG(c->path.name), more,
+                                        STR_ARG(c->o.fields));
+        c->o.fields = str_of(text);
+    }
+}
+
+static bool read_options(struct rest_call *c, const struct http_request *r)
+{
+    struct error err = {0};
+    int rv = rest_options_read(&c->own, r->query, &c->o, &err);
+    if (rv == 0 && c->path.watch) {
+        c->o.watch = true;
+    }
+    if (rv == 0 && c->path.place == REST_OBJECTS && str_is(r->method, "GET") && c->path.name.n == 0) {
+        rv = rest_options_check_list(&c->o, &err);
+    }
+    if (rv != 0) {
+        error_set_about(&err, STR("meta.k8s.io"), STR("ListOptions"), STR_NONE);
+        errand_fail_now(&c->e, &err);
+    }
+    return rv == 0;
+}
+
+/* Selectors that are none: 400, before anything is done. */
+static bool check_selectors(struct rest_call *c)
+{
+    const struct api_selection of = {c->path.kind, STR_NONE, c->o.labels, c->o.fields};
+    struct selector *labels, *fields;
+    struct error err = {0};
+    if (c->path.place == REST_OBJECTS && api_selectors(&c->own, &of, &labels, &fields, &err) != 0) {
+        err.code = ERR_USAGE;
+        errand_fail_now(&c->e, &err);
+        return false;
+    }
+    return true;
+}
+
+bool rest_decide(struct rest_call *c, const struct http_request *r)
+{
+    if (!rest_path_read(&c->own, r->path, &c->path)) {
+        rest_answer_failure(c, 400, "the path is malformed: an escape must be %% and two hexadecimal digits, and no "
+                                    "part of it may be empty");
+        return false;
+    }
+    if (c->path.place == REST_NOWHERE) {
+        rest_answer_failure(c, 404, "the server could not find the requested resource");
+        return false;
+    }
+    if (!method_fits(c, r->method) || !read_options(c, r)) {
+        return false;
+    }
+    c->what = c->path.place == REST_OBJECTS || c->path.place == REST_REVIEW ? do_of(c, r->method) : REST_DO_TELL;
+    select_by_name(c);
+    return read_coding(c, r) && choose_form(c, r) && check_selectors(c);
+}

@@ -1,0 +1,41 @@
+/* In which form objects are answered: as they are, as rows of a table, as their metadata alone. Pure.
+ *
+ * Source: Kubernetes API concepts, "Receiving resources as Tables" and "Metadata-only fetches"; metav1.Table. */
+#ifndef MASTER_REST_FORM_H
+#define MASTER_REST_FORM_H
+
+#include "master/rest/options.h"
+#include "proto/schema/object.h"
+
+enum rest_form_type { REST_FORM_OBJECT, REST_FORM_TABLE, REST_FORM_PARTIAL, REST_FORM_DISCOVERY };
+struct rest_form {
+    enum rest_form_type type;
+    const char *version; /* TABLE, PARTIAL: "v1" or "v1beta1" of meta.k8s.io; DISCOVERY: "v2" or "v2beta1" */
+};
+enum rest_form_allowed {
+    REST_MAY_TABLE = 1 << 0,     /* objects of a kind with columns */
+    REST_MAY_PARTIAL = 1 << 1,   /* one object */
+    REST_MAY_PARTIALS = 1 << 2,  /* several */
+    REST_MAY_DISCOVERY = 1 << 3, /* /api and /apis */
+    REST_MAY_TEXT = 1 << 4,      /* what is no JSON at all: any type will do */
+};
+/* The best form of an Accept header ("": JSON). False: none of them can be answered (406). */
+bool rest_form_choose(struct str accept, unsigned allowed, struct rest_form *out);
+
+/* How one request wants its objects. */
+struct rest_view {
+    struct rest_form form;
+    enum rest_include include; /* TABLE: what rows carry */
+    const char *api_version;   /* OBJECT: "apps/v1" */
+    int64_t now_ms;            /* wall: for ages */
+};
+/* An object of an answer, as JSON. revision: that it is told with. Of a TABLE: one row. */
+void rest_write_object(struct buf *out, const struct rest_view *v, const struct object *o, uint64_t revision);
+/* What stands in front of the objects of a list, which are separated by commas, and behind them: its metadata. */
+void rest_write_list_head(struct buf *out, const struct rest_view *v, const struct kind *k);
+void rest_write_list_end(struct buf *out, uint64_t revision, struct str token, int64_t remaining);
+/* One object as a whole answer, or as an event's: of a TABLE a table of one row, with columns or without. */
+void rest_write_single(struct buf *out, const struct rest_view *v, const struct object *o, uint64_t revision,
+                       bool columns);
+
+#endif

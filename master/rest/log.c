@@ -1,0 +1,214 @@
+/* A container's log over HTTP: a stream of the agent's (`pod.logs`, proto/rpc/api.h), as text.
+ *
+ * The master that was asked serves it over its own link to the node; what it does not know, or has no link for, goes
+ * over the leader, as with logs of msgpack-RPC (front/relay.c). Credit is given back when the client has read, so a
+ * slow one holds a stream's window and REST_SEND_HIGH here, and no more. */
+#include "master/rest/call.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "master/api/write.h"
+#include "master/front/relay.h"
+
+/* The agent's stream, which may outlive its call. */
+struct rest_log {
+    struct rest_call *call; /* NULL: over */
+    struct rpc_stream *stream;
+    size_t owed; /* bytes of credit that the client has not read yet */
+    bool ended, doubtful;
+};
+
+void rest_log_write(struct rest_call *c, struct buf *b)
+{
+    const struct rest_options *o = &c->o;
+    unsigned more = (o->container.n > 0) + o->follow + o->previous + o->timestamps + (o->tail >= 0) +
+                    (o->since_s >= 0) + (o->since_time.n > 0) + (o->bytes >= 0);
+    mp_write_map(b, 2u + more);
+    mp_write_key_str(b, "namespace", c->path.ns);
+    mp_write_key_str(b, "name", c->path.name);
+    if (o->container.n > 0) {
+        mp_write_key_str(b, "container", o->container);
+    }
+    if (o->follow) {
+        mp_write_key_bool(b, "follow", true);
+    }
+    if (o->previous) {
+        mp_write_key_bool(b, "previous", true);
+    }
+    if (o->timestamps) {
+        mp_write_key_bool(b, "timestamps", true);
+    }
+    if (o->tail >= 0) {
+        mp_write_key_int(b, "tailLines", o->tail);
+    }
+    if (o->since_s >= 0) {
+        mp_write_key_int(b, "sinceSeconds", o->since_s);
+    }
+    if (o->since_time.n > 0) {
+        mp_write_key_str(b, "sinceTime", o->since_time);
+    }
+    if (o->bytes >= 0) {
+        mp_write_key_int(b, "limitBytes", o->bytes);
+    }
+}
+
+static void stop(struct rest_log *l)
+{
+    if (!l->ended) {
+        l->ended = true;
+        rpc_stream_end(l->stream, NULL);
+    }
+}
+
+/* ---- What the stream tells ---- */
+
+static void on_open(struct rpc_stream *st, struct mp result, void *data)
+{
+    (void)st;
+    (void)result;
+    struct rest_log *l = data;
+    if (l->call != NULL && !l->call->begun) {
+        rest_begin(l->call, 200, "text/plain; charset=utf-8");
+    }
+}
+
+static void give_credit(struct rest_log *l)
+{
+    size_t owed = l->owed;
+    l->owed = 0;
+    if (owed > 0 && !l->ended) {
+        rpc_stream_consumed(l->stream, owed);
+    }
+}
+
+static void on_data(struct rpc_stream *st, struct mp payload, size_t payload_bytes, void *data)
+{
+    struct rest_log *l = data;
+    struct rest_call *c = l->call;
+    struct str text;
+    if (c == NULL || c->conn == NULL || !mp_read_bin(&payload, &text)) {
+        rpc_stream_consumed(st, payload_bytes);
+        return;
+    }
+    buf_append_str(&c->out, text);
+    rest_flush(c);
+    l->owed += payload_bytes;
+    if (!rest_conn_is_full(c->conn)) {
+        give_credit(l);
+    }
+}
+
+/* It was refused before it began: as an error; a follower that may know the pod wrongly asks the leader. */
+static void end_call(struct rest_log *l, const struct error *err)
+{
+    struct rest_call *c = l->call;
+    l->call = NULL;
+    c->log = NULL;
+    if (c->begun && err == NULL) {
+        rest_end(c);
+    } else if (c->begun || err != NULL) {
+        if (!c->begun && l->doubtful && err->code == ERR_NOT_FOUND) {
+            errand_to_leader(&c->e);
+        } else {
+            errand_fail_now(&c->e, err);
+        }
+    } else {
+        rest_begin(c, 200, "text/plain; charset=utf-8");
+        rest_end(c);
+    }
+}
+
+static void on_end(struct rpc_stream *st, const struct error *err, void *data)
+{
+    (void)st;
+    struct rest_log *l = data;
+    if (l->call != NULL) {
+        end_call(l, err);
+    }
+    stop(l);
+    free(l);
+}
+
+static const struct rpc_stream_events log_events = {.on_open = on_open, .on_data = on_data, .on_end = on_end};
+
+static struct rest_log *open_on(struct rest_call *c, struct rpc_session *to, const char *method, struct str params)
+{
+    struct rest_log *l = xcalloc(1, sizeof *l);
+    l->call = c;
+    c->log = l;
+    l->stream = rpc_stream_open(to, method, params, &log_events, l);
+    assert(l->stream != NULL);
+    return l;
+}
+
+static struct rest_log *open_at(struct rest_call *c, struct rpc_session *agent)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    rest_log_write(c, &b);
+    return open_on(c, agent, "pod.logs", buf_str(&b));
+}
+
+void rest_log_here(struct rest_call *c)
+{
+    struct master *m = c->e.api.m;
+    const struct kind *k = kind_by_id(KIND_POD);
+    const struct object *pod = view_get(store_committed(replica_store(m->replica)), k, c->path.ns, c->path.name);
+    if (pod == NULL) {
+        struct error err = {0};
+        error_not_found(&err, k, c->path.name);
+        errand_fail_now(&c->e, &err);
+        return;
+    }
+    struct str node = mp_str(mp_get(object_spec(pod), "nodeName"));
+    struct rpc_session *agent = node.n == 0 ? NULL : relay_link_to(m, node);
+    if (node.n == 0) {
+        rest_answer_failure(c, 400, "pod %.*s does not have a host assigned: it is not on a node yet",
+                            STR_ARG(c->path.name));
+    } else if (agent == NULL) {
+        errand_failf(&c->e, ERR_BUSY,
+                     "node \"%.*s\" is not connected to the leader at present; try again when it is Ready",
+                     STR_ARG(node));
+    } else {
+        open_at(c, agent);
+    }
+}
+
+bool rest_log_near(struct rest_call *c)
+{
+    struct master *m = c->e.api.m;
+    const struct object *pod = view_get(store_committed(replica_store(m->replica)), kind_by_id(KIND_POD), c->path.ns,
+                                        c->path.name);
+    struct str node = pod == NULL ? STR_NONE : mp_str(mp_get(object_spec(pod), "nodeName"));
+    struct rpc_session *agent = node.n == 0 ? NULL : relay_link_to(m, node);
+    if (agent == NULL) {
+        return false;
+    }
+    open_at(c, agent)->doubtful = true;
+    return true;
+}
+
+void rest_log_relay(struct rest_call *c, uint64_t leader, struct str params)
+{
+    struct rpc_session *to = transport_session(c->e.api.m->transport, leader);
+    if (to == NULL) {
+        errand_failf(&c->e, ERR_NO_QUORUM, "no connection to the leader; try again");
+    } else {
+        open_on(c, to, "forward", params);
+    }
+}
+
+void rest_log_drained(struct rest_call *c)
+{
+    give_credit(c->log);
+}
+
+void rest_log_lost(struct rest_call *c)
+{
+    struct rest_log *l = c->log;
+    l->call = NULL;
+    c->log = NULL;
+    stop(l); /* freed when the other side has ended, too */
+    errand_end(&c->e);
+    rest_call_free(c);
+}

@@ -1,0 +1,59 @@
+#include "master/rest/parts.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+static bool has_status(const struct kind *k)
+{
+    return k->has_status;
+}
+static bool has_scale(const struct kind *k)
+{
+    return k->has_scale;
+}
+static bool has_ephemeral(const struct kind *k)
+{
+    return k->has_ephemeral;
+}
+static bool is_pod(const struct kind *k)
+{
+    return k->id == KIND_POD;
+}
+static bool is_namespace(const struct kind *k)
+{
+    return k->id == KIND_NAMESPACE;
+}
+
+const struct rest_part rest_parts[] = {
+    {"", NULL, "GET PUT PATCH DELETE", "", NULL, NULL},
+    {"status", has_status, "GET PUT PATCH", "get patch update", NULL, NULL},
+    {"scale", has_scale, "GET PUT PATCH", "get patch update", "autoscaling/v1", "Scale"},
+    {"ephemeralcontainers", has_ephemeral, "GET PUT PATCH", "get patch update", NULL, NULL},
+    {"log", is_pod, "GET", "get", NULL, NULL},
+    {"eviction", is_pod, "POST", "create", "policy/v1", "Eviction"},
+    {"finalize", is_namespace, "PUT", "update", NULL, NULL},
+};
+const unsigned rest_parts_count = ARRAY_SIZE(rest_parts);
+
+const struct rest_part *rest_part_of(const struct kind *k, struct str name)
+{
+    for (unsigned i = 0; i < rest_parts_count; i++) {
+        if (str_is(name, rest_parts[i].name) && (rest_parts[i].has == NULL || rest_parts[i].has(k))) {
+            return &rest_parts[i];
+        }
+    }
+    return NULL;
+}
+
+bool rest_words_have(const char *words, struct str word)
+{
+    for (const char *p = words; *p != '\0';) {
+        size_t n = strcspn(p, " ");
+        if (n == word.n && memcmp(p, word.p, n) == 0) {
+            return true;
+        }
+        p += n + (p[n] == ' ');
+    }
+    return false;
+}

@@ -1,0 +1,386 @@
+/* The typed request (master/api/api.h) that a call is. It is made anew whenever the errand asks for it, since verbs
+ * change the documents in it. */
+#include <string.h>
+
+#include "master/rest/call.h"
+#include "proto/rpc/api.h"
+#include "proto/text/text.h"
+
+/* ---- Bodies ---- */
+
+static int read_yaml(struct rest_call *c, struct arena *a, struct value **doc, struct error *err)
+{
+    struct value **docs;
+    unsigned count = 0;
+    int rv = yaml_read(a, buf_str(&c->body), NULL, &docs, &count, err);
+    if (rv == 0 && count != 1) {
+        return error_set(err, ERR_USAGE, "the body must be one document, and there are %u", count);
+    }
+    *doc = rv == 0 ? docs[0] : NULL;
+    return rv;
+}
+
+/* Where in a body something stands means nothing to who sent it: paths of fields do. */
+static void forget_places(struct value *v)
+{
+    v->line = v->column = 0;
+    for (unsigned i = 0; value_is_map(v) && i < v->map.count; i++) {
+        v->map.members[i].line = v->map.members[i].column = 0;
+        forget_places(v->map.members[i].value);
+    }
+    for (unsigned i = 0; value_is_list(v) && i < v->list.count; i++) {
+        forget_places(v->list.items[i]);
+    }
+}
+
+int rest_read_body(struct rest_call *c, struct arena *a, struct value **doc, struct error *err)
+{
+    if (c->body.size == 0) {
+        return error_set(err, ERR_USAGE, "the request must have a body");
+    }
+    int rv = c->coding == REST_JSON   ? json_read(a, buf_str(&c->body), doc, err)
+             : c->coding == REST_YAML ? read_yaml(c, a, doc, err)
+                                      : error_set(err, ERR_USAGE, "bodies in protobuf are not read yet: send JSON");
+    if (rv == ERR_INVALID) { /* what is no JSON is no object that could be invalid */
+        err->code = rv = ERR_USAGE;
+    }
+    if (rv == 0) {
+        forget_places(*doc);
+    }
+    return rv;
+}
+
+/* ---- Documents ---- */
+
+static int mismatch(struct error *err, const char *what, struct str body, const char *where, struct str path)
+{
+    return error_set(err, ERR_USAGE, "the %s of the provided object (%.*s) does not match the %s (%.*s)", what,
+                     (int)MIN(body.n, (size_t)253), body.n == 0 ? "" : body.p, where, STR_ARG(path));
+}
+
+/* The address says what the document is, where it does not say so itself; it may say nothing else. */
+static int fit_document(struct rest_call *c, struct arena *a, struct value *doc, struct error *err)
+{
+    const struct rest_path *p = &c->path;
+    struct str version = value_to_str(value_get(doc, "apiVersion")), kind = value_to_str(value_get(doc, "kind"));
+    if (!value_is_map(doc)) {
+        return error_set(err, ERR_USAGE, "the body must be an object");
+    }
+    if (kind.n > 0 && !str_is(kind, p->kind->name)) {
+        return mismatch(err, "kind", kind, "kind of the address", str_of(p->kind->name));
+    }
+    if (version.n > 0 && !str_is(version, p->api_version)) {
+        return mismatch(err, "API version", version, "expected API version", str_of(p->api_version));
+    }
+    value_set(a, doc, "apiVersion", value_cstr(a, p->api_version));
+    value_set(a, doc, "kind", value_cstr(a, p->kind->name));
+    struct value *metadata = value_get(doc, "metadata");
+    if (!value_is_null(metadata) && !value_is_map(metadata)) {
+        return error_set(err, ERR_USAGE, "metadata must be an object");
+    }
+    metadata = value_ensure_map(a, doc, "metadata");
+    struct str ns = value_to_str(value_get(metadata, "namespace")), name = value_to_str(value_get(metadata, "name"));
+    if (p->kind->namespaced && ns.n > 0 && !str_eq(ns, p->ns)) {
+        return mismatch(err, "namespace", ns, "namespace sent on the request", p->ns);
+    }
+    if (p->kind->namespaced) {
+        value_set(a, metadata, "namespace", value_str(a, p->ns));
+    }
+    if (p->name.n > 0 && name.n > 0 && !str_eq(name, p->name)) {
+        return mismatch(err, "name", name, "name on the URL", p->name);
+    }
+    if (p->name.n > 0) {
+        value_set(a, metadata, "name", value_str(a, p->name));
+    }
+    return 0;
+}
+
+/* ---- fieldValidation ---- */
+
+static bool is_unknown_field(const struct errlist *l, unsigned i)
+{
+    return str_starts(str_of(l->items[i].message), STR("unknown field"));
+}
+
+/* What the document has and the kind has not: an error, or warnings. The verb drops it then. */
+static int check_fields(struct rest_call *c, struct arena *a, const struct value *doc, unsigned flags,
+                        struct error *err)
+{
+    const struct kind *k = c->path.kind;
+    if (c->o.validation == REST_VALIDATE_IGNORE || !value_is_map(doc)) {
+        return 0;
+    }
+    struct value *copy = value_copy(a, doc);
+    struct errlist found = {.arena = a};
+    if (!(flags & KIND_CHECK_PATCH) && kind_of_document(a, copy, NULL) == NULL) {
+        return 0; /* the verb says so better */
+    }
+    unsigned level = store_level(replica_store(c->e.api.m->replica));
+    kind_find_field_errors(k, a, copy, flags | KIND_CHECK_LEVEL(level), &found);
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    for (unsigned i = 0; i < found.count; i++) {
+        if (!is_unknown_field(&found, i)) {
+            continue;
+        }
+        buf_printf(&text, "%s%s", text.size > 0 ? ", " : "", found.items[i].message);
+        if (c->o.validation == REST_VALIDATE_WARN) {
+            c->warnings = c->warnings != NULL ? c->warnings : value_list(a);
+            value_append(a, c->warnings, value_cstr(a, found.items[i].message));
+        }
+    }
+    if (text.size == 0 || c->o.validation == REST_VALIDATE_WARN) {
+        return 0;
+    }
+    return error_set(err, ERR_USAGE, "%s in version \"%.*s\" cannot be handled as a %s: strict decoding error: %s",
+                     k->name, STR_ARG(c->path.version), k->name, buf_cstr(&text));
+}
+
+/* ---- Each of them ---- */
+
+static struct api_write how_of(const struct rest_call *c)
+{
+    return (struct api_write){.id = c->o.dry_run ? NULL : c->id, .dry_run = c->o.dry_run, .lenient = true};
+}
+
+static struct api_target target_of(const struct rest_call *c)
+{
+    const struct rest_path *p = &c->path;
+    return (struct api_target){p->kind, p->kind->namespaced ? p->ns : STR_NONE, p->name};
+}
+
+static struct api_selection selection_of(const struct rest_call *c, const struct kind *k)
+{
+    return (struct api_selection){k, k->namespaced ? c->path.ns : STR_NONE, c->o.labels, c->o.fields};
+}
+
+static int make_list(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err)
+{
+    (void)a;
+    (void)err;
+    int64_t limit = c->o.limit == 0 ? API_LIST_LIMIT_MAX : MIN(c->o.limit, (int64_t)API_LIST_LIMIT_MAX);
+    q->verb = API_LIST;
+    q->list = (struct api_list){.of = selection_of(c, c->path.kind), .limit = limit, .token = c->o.token};
+    return 0;
+}
+
+static int make_watch(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err)
+{
+    (void)a;
+    (void)err;
+    bool all = !c->o.has_version || c->o.version == 0 || c->o.initial;
+    q->verb = API_WATCH;
+    q->watch = (struct api_watch){.of = selection_of(c, c->path.kind), .revision = all ? -1 : (int64_t)c->o.version};
+    return 0;
+}
+
+static int make_create(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err)
+{
+    struct value *doc = NULL;
+    int rv = rest_read_body(c, a, &doc, err);
+    rv = rv != 0 ? rv : fit_document(c, a, doc, err);
+    if (rv == 0 && value_path_str(doc, "metadata.resourceVersion").n > 0) {
+        rv = error_set(err, ERR_USAGE, "resourceVersion should not be set on objects to be created");
+    }
+    q->verb = API_CREATE;
+    q->create = (struct api_create){how_of(c), doc};
+    return rv != 0 ? rv : check_fields(c, a, doc, 0, err);
+}
+
+/* What stands in a Scale that is put, as a patch of the object. */
+static int make_scale(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err)
+{
+    struct value *doc = NULL, *patch = value_map(a);
+    int64_t version = 0;
+    int rv = rest_read_body(c, a, &doc, err);
+    struct str name = value_path_str(doc, "metadata.name"), text = value_path_str(doc, "metadata.resourceVersion");
+    if (rv == 0 && name.n > 0 && !str_eq(name, c->path.name)) {
+        rv = mismatch(err, "name", name, "name on the URL", c->path.name);
+    }
+    if (rv == 0 && text.n > 0 && !str_to_int64(text, &version)) {
+        rv = error_set(err, ERR_USAGE, "metadata.resourceVersion must be the text of a version");
+    }
+    struct value *replicas = value_path(doc, "spec.replicas");
+    value_set(a, value_ensure_map(a, patch, "spec"), "replicas", replicas == NULL ? value_int(a, 0) : replicas);
+    q->verb = API_PATCH;
+    q->patch = (struct api_patch){.how = how_of(c),
+                                  .of = target_of(c),
+                                  .part = api_part_named(STR("scale")),
+                                  .type = PATCH_MERGE,
+                                  .patch = patch,
+                                  .if_revision = (uint64_t)version,
+                                  .if_uid = value_path_str(doc, "metadata.uid")};
+    return rv;
+}
+
+/* The finalizers of a namespace's spec, which an update leaves alone. */
+static int make_finalize(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err)
+{
+    struct value *doc = NULL, *patch = value_map(a);
+    int rv = rest_read_body(c, a, &doc, err);
+    rv = rv != 0 ? rv : fit_document(c, a, doc, err);
+    struct value *finalizers = value_path(doc, "spec.finalizers");
+    value_set(a, value_ensure_map(a, patch, "spec"), "finalizers",
+              value_is_null(finalizers) ? value_list(a) : finalizers);
+    q->verb = API_PATCH;
+    q->patch = (struct api_patch){.how = how_of(c),
+                                  .of = target_of(c),
+                                  .part = api_part_named(STR("")),
+                                  .type = PATCH_MERGE,
+                                  .patch = patch};
+    return rv;
+}
+
+static int make_update(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err)
+{
+    struct value *doc = NULL;
+    if (str_is(c->path.part, "scale")) {
+        return make_scale(c, a, q, err);
+    }
+    int rv = rest_read_body(c, a, &doc, err);
+    rv = rv != 0 ? rv : fit_document(c, a, doc, err);
+    q->verb = API_UPDATE;
+    q->update = (struct api_update){how_of(c), api_part_named(c->path.part), doc};
+    return rv != 0 ? rv : check_fields(c, a, doc, 0, err);
+}
+
+static int make_patch(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err)
+{
+    struct value *doc = NULL;
+    int rv = rest_read_body(c, a, &doc, err);
+    bool list = c->patch == PATCH_JSON;
+    if (rv == 0 && !(list ? value_is_list(doc) : value_is_map(doc))) {
+        rv = error_set(err, ERR_USAGE, list ? "a JSON patch must be a list of operations" : "a patch must be an object");
+    }
+    q->verb = API_PATCH;
+    q->patch = (struct api_patch){.how = how_of(c),
+                                  .of = target_of(c),
+                                  .part = api_part_named(c->path.part),
+                                  .type = c->patch,
+                                  .patch = doc};
+    return rv != 0 || list || c->path.part.n > 0 ? rv : check_fields(c, a, doc, KIND_CHECK_PATCH, err);
+}
+
+static int make_apply(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err)
+{
+    struct value *doc = NULL, *list = value_list(a);
+    int rv = rest_read_body(c, a, &doc, err);
+    if (rv == 0 && !c->o.has_manager) {
+        error_set_field(err, ERR_INVALID, "fieldManager",
+                        "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for "
+                        "apply patch");
+        error_add_cause(err, ERROR_CAUSE_REQUIRED, STR("fieldManager"),
+                        STR("Required value: is required for apply patch"));
+        return ERR_INVALID;
+    }
+    if (rv == 0 && value_count(value_path(doc, "metadata.managedFields")) > 0) {
+        return error_set(err, ERR_USAGE, "metadata.managedFields must be nil");
+    }
+    rv = rv != 0 ? rv : fit_document(c, a, doc, err);
+    rv = rv != 0 ? rv : check_fields(c, a, doc, 0, err);
+    if (rv == 0) {
+        value_append(a, list, doc);
+    }
+    q->verb = API_APPLY;
+    q->apply = (struct api_apply){how_of(c), list, true};
+    return rv;
+}
+
+/* Of a body, if there is one; of an Eviction its deleteOptions. */
+static int read_deletion(struct rest_call *c, struct arena *a, bool eviction, struct deletion_options *out,
+                         struct error *err)
+{
+    struct rest_options o = c->o;
+    struct value *doc = NULL;
+    int rv = c->body.size == 0 ? 0 : rest_read_body(c, a, &doc, err);
+    struct str name = eviction ? value_path_str(doc, "metadata.name") : STR_NONE;
+    if (rv == 0 && name.n > 0 && !str_eq(name, c->path.name)) {
+        rv = mismatch(err, "name", name, "name on the URL", c->path.name);
+    }
+    rv = rv != 0 ? rv : rest_options_read_delete(a, eviction ? value_get(doc, "deleteOptions") : doc, &o, err);
+    *out = o.deletion;
+    c->o.dry_run |= o.dry_run;
+    c->o.orphan_told |= o.orphan_told;
+    return rv;
+}
+
+static int make_delete(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err)
+{
+    struct deletion_options options;
+    int rv = read_deletion(c, a, false, &options, err);
+    q->verb = API_DELETE;
+    q->delete = (struct api_delete){how_of(c), target_of(c), options};
+    return rv;
+}
+
+static int make_clear(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err)
+{
+    struct deletion_options options;
+    int rv = read_deletion(c, a, false, &options, err);
+    q->verb = API_DELETECOLLECTION;
+    q->deletecollection = (struct api_deletecollection){how_of(c), selection_of(c, c->path.kind), options};
+    return rv;
+}
+
+static int make_evict(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err)
+{
+    struct deletion_options options;
+    int rv = read_deletion(c, a, true, &options, err);
+    q->verb = API_EVICT;
+    q->evict = (struct api_evict){how_of(c), c->path.ns, c->path.name, options};
+    return rv;
+}
+
+static int make_get(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err)
+{
+    (void)a;
+    (void)err;
+    q->verb = API_GET;
+    q->get = target_of(c);
+    return 0;
+}
+
+static int make_whoami(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err)
+{
+    (void)c;
+    (void)a;
+    (void)err;
+    q->verb = API_WHOAMI;
+    return 0;
+}
+
+static int make_metrics(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err)
+{
+    (void)a;
+    (void)err;
+    struct api_selection of = selection_of(c, kind_by_id(c->path.extra->of));
+    int64_t limit = c->o.limit == 0 ? API_METRICS_LIMIT : MIN(c->o.limit, (int64_t)API_METRICS_LIMIT);
+    q->verb = API_METRICS;
+    q->metrics = (struct api_metrics){.of = of, .name = c->path.name, .limit = limit, .token = c->o.token};
+    return 0;
+}
+
+static int (*const makers[])(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err) = {
+    [REST_DO_GET] = make_get,           [REST_DO_LIST] = make_list,     [REST_DO_WATCH] = make_watch,
+    [REST_DO_CREATE] = make_create,     [REST_DO_UPDATE] = make_update, [REST_DO_PATCH] = make_patch,
+    [REST_DO_APPLY] = make_apply,       [REST_DO_DELETE] = make_delete, [REST_DO_CLEAR] = make_clear,
+    [REST_DO_EVICT] = make_evict,       [REST_DO_FINALIZE] = make_finalize, [REST_DO_LOG] = NULL,
+    [REST_DO_WHOAMI] = make_whoami,     [REST_DO_METRICS] = make_metrics,   [REST_DO_TELL] = NULL,
+};
+
+bool rest_is_typed(const struct rest_call *c)
+{
+    return makers[c->what] != NULL;
+}
+
+bool rest_typed(struct errand *e, struct api_request *q)
+{
+    struct rest_call *c = rest_call_of(e);
+    struct error err = {0};
+    *q = (struct api_request){0};
+    c->warnings = NULL;
+    if (makers[c->what](c, &e->arena, q, &err) != 0) {
+        errand_fail(e, &err);
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,105 @@
+/* HTTP over the TLS streams of the masters' port. */
+#include <stdlib.h>
+
+#include "master/front/sessions.h"
+#include "master/rest/conn.h"
+#include "master/rest/rest.h"
+
+static void wire_send(void *data, const void *p, size_t n)
+{
+    net_conn_send(data, p, n);
+}
+
+static size_t wire_pending(const void *data)
+{
+    return net_conn_pending(data);
+}
+
+static void wire_pause(void *data, bool paused)
+{
+    net_conn_pause(data, paused);
+}
+
+static void wire_close(void *data)
+{
+    net_conn_close(data);
+}
+
+static void wire_abort(void *data)
+{
+    net_conn_abort(data);
+}
+
+static const struct rest_wire net_wire = {wire_send, wire_pending, wire_pause, wire_close, wire_abort};
+
+static void on_data(struct net_conn *net, const uint8_t *p, size_t n, void *data)
+{
+    (void)net;
+    rest_conn_feed(data, p, n);
+}
+
+static void on_drain(struct net_conn *net, void *data)
+{
+    (void)net;
+    rest_conn_drained(data);
+}
+
+static void on_close(struct net_conn *net, const struct error *why, void *data)
+{
+    (void)net;
+    struct rest_conn *c = data;
+    struct session *s = c->session;
+    rest_conn_gone(c);
+    session_over(s, why);
+}
+
+static const struct net_conn_events net_events = {.on_data = on_data, .on_drain = on_drain, .on_close = on_close};
+
+/* ---- The session's way ---- */
+
+static bool is_open(const struct session *s)
+{
+    return !s->http->closing;
+}
+
+static void way_close(struct session *s)
+{
+    s->http->closing = true;
+    s->http->wire->close(s->http->wire_data);
+}
+
+static void shed(struct session *s, const char *why)
+{
+    char peer[NET_PEER_MAX];
+    const char *addr = net_conn_peer_addr(s->http->wire_data);
+    net_peer_word(&s->who, addr, peer);
+    log_warn_of(&s->m->log, "rest", peer, "session with %s closed: %s", addr, why);
+    s->http->closing = true;
+    s->http->wire->abort(s->http->wire_data);
+}
+
+static size_t held(const struct session *s)
+{
+    const struct rest_conn *c = s->http;
+    return c->wire->pending(c->wire_data) + http_in_held(&c->in) + c->ahead.cap;
+}
+
+static unsigned inflight(const struct session *s)
+{
+    return s->http->call != NULL;
+}
+
+static const char *addr(const struct session *s)
+{
+    return net_conn_peer_addr(s->http->wire_data);
+}
+
+static const struct session_way http_way = {
+    .is_open = is_open, .close = way_close, .shed = shed, .held = held, .inflight = inflight, .addr = addr};
+
+void rest_open(struct session *s, struct net_conn *net)
+{
+    s->way = &http_way;
+    struct rest_conn *c = rest_conn_new(s, &net_wire, net);
+    net_conn_set_events(net, &net_events, c);
+}

@@ -1,0 +1,209 @@
+/* msgpack to JSON without a document between them: what is stored goes out as it lies there. The bytes have passed
+ * mp_valid once; still nothing outside of them is read.
+ *
+ * Lists of thousands of objects are written so, so the heads of what is frequent (short texts, maps, lists, numbers) are
+ * read here; what is rare goes through the readers of proto/model. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/le.h"
+#include "proto/model/msgpack.h"
+#include "proto/text/text.h"
+
+/* ---- Texts ---- */
+
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Is there a byte among eight that does not stand in a JSON string as it is: below 0x20, above 0x7e, '"' or '\'? */
+static bool has_odd(uint64_t w)
+{
+    uint64_t quote = w ^ EACH('"'), slash = w ^ EACH('\\'), del = w ^ EACH(0x7f);
+    uint64_t low = (w - EACH(0x20)) & ~w;
+    uint64_t zeros = ((quote - EACH(1)) & ~quote) | ((slash - EACH(1)) & ~slash) | ((del - EACH(1)) & ~del);
+    return ((low | zeros | w) & EACH(0x80)) != 0;
+}
+
+static bool is_plain(struct str s)
+{
+    size_t i = 0;
+    for (; i + 8 <= s.n; i += 8) {
+        if (has_odd(le_load_u64((const uint8_t *)s.p + i))) {
+            return false;
+        }
+    }
+    for (; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c < 0x20 || c > 0x7e || c == '"' || c == '\\') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* with: a character behind it. */
+static void write_text(struct buf *out, struct str s, char with)
+{
+    if (!is_plain(s)) {
+        struct value v = {.type = VALUE_STR, .str = s};
+        json_write(out, &v, 0);
+        if (with != '\0') {
+            buf_putc(out, with);
+        }
+        return;
+    }
+    uint8_t *p = buf_reserve(out, s.n + 3);
+    p[0] = '"';
+    if (s.n > 0) {
+        memcpy(p + 1, s.p, s.n);
+    }
+    p[s.n + 1] = '"';
+    p[s.n + 2] = (uint8_t)with;
+    out->size += s.n + 2 + (with != '\0');
+}
+
+void json_write_text(struct buf *out, struct str s)
+{
+    write_text(out, s, '\0');
+}
+
+/* ---- Everything else ---- */
+
+static void write_int(struct buf *out, int64_t n)
+{
+    char text[24], *p = text + sizeof text;
+    uint64_t rest = n < 0 ? -(uint64_t)n : (uint64_t)n;
+    do {
+        *--p = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (n < 0) {
+        *--p = '-';
+    }
+    buf_append(out, p, (size_t)(text + sizeof text - p));
+}
+
+/* Rare: no kind of today has one. */
+static void write_float(struct buf *out, struct mp m)
+{
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    json_write(out, msgpack_read_checked(&a, m), 0);
+}
+
+/* The next text; a short one without a call. */
+static bool take_text(struct mp *m, struct str *s)
+{
+    if (m->p < m->end && (*m->p & 0xe0) == 0xa0) {
+        size_t n = *m->p & 0x1f;
+        if ((size_t)(m->end - m->p) > n) {
+            *s = (struct str){(const char *)m->p + 1, n};
+            m->p += n + 1;
+            return true;
+        }
+    }
+    return mp_read_str(m, s);
+}
+
+static void write_list(struct buf *out, struct mp *m, uint32_t count)
+{
+    buf_putc(out, '[');
+    for (uint32_t i = 0; i < count && m->p < m->end; i++) {
+        if (i > 0) {
+            buf_putc(out, ',');
+        }
+        json_write_mp(out, m);
+    }
+    buf_putc(out, ']');
+}
+
+static void write_map(struct buf *out, struct mp *m, uint32_t count)
+{
+    struct str key;
+    buf_putc(out, '{');
+    for (uint32_t i = 0; i < count && take_text(m, &key); i++) {
+        if (i > 0) {
+            buf_putc(out, ',');
+        }
+        write_text(out, key, ':');
+        json_write_mp(out, m);
+    }
+    buf_putc(out, '}');
+}
+
+/* What is not read by its first byte. */
+static void write_other(struct buf *out, struct mp *m)
+{
+    struct str s;
+    struct mp item;
+    int64_t n;
+    uint64_t u;
+    uint32_t count;
+    switch (mp_type(*m)) {
+    case MP_MAP:
+        if (mp_read_map(m, &count)) {
+            write_map(out, m, count);
+        }
+        return;
+    case MP_ARRAY:
+        if (mp_read_array(m, &count)) {
+            write_list(out, m, count);
+        }
+        return;
+    case MP_STR:
+        if (mp_read_str(m, &s)) {
+            write_text(out, s, '\0');
+        }
+        return;
+    case MP_INT:
+        if (mp_read_int(m, &n)) {
+            write_int(out, n);
+        }
+        return;
+    case MP_UINT:
+        if (mp_read_uint(m, &u)) {
+            buf_printf(out, "%" PRIu64, u);
+        }
+        return;
+    case MP_BIN:
+        if (mp_read_bin(m, &s)) {
+            buf_putc(out, '"');
+            base64_write(out, s.p, s.n);
+            buf_putc(out, '"');
+        }
+        return;
+    case MP_FLOAT:
+        if (mp_read_item(m, &item)) {
+            write_float(out, item);
+        }
+        return;
+    default:
+        buf_puts(out, "null");
+        if (!mp_skip(m)) {
+            m->p = m->end;
+        }
+        return;
+    }
+}
+
+void json_write_mp(struct buf *out, struct mp *m)
+{
+    struct str s;
+    uint8_t first = m->p < m->end ? *m->p : 0xc1;
+    if ((first & 0xe0) == 0xa0 && take_text(m, &s)) {
+        write_text(out, s, '\0');
+    } else if ((first & 0xf0) == 0x80) {
+        m->p++;
+        write_map(out, m, first & 0x0f);
+    } else if ((first & 0xf0) == 0x90) {
+        m->p++;
+        write_list(out, m, first & 0x0f);
+    } else if (first < 0x80) {
+        m->p++;
+        write_int(out, first);
+    } else if (first == 0xc2 || first == 0xc3) {
+        m->p++;
+        buf_append(out, first == 0xc3 ? "true" : "false", first == 0xc3 ? 4 : 5);
+    } else {
+        write_other(out, m);
+    }
+}

@@ -1,0 +1,551 @@
+/* Runs tests/script/rest/NAME.txt: requests over HTTP, bytes in and bytes out, and a store of one master on a simulated
+ * disk behind them. No connection and no TLS: those are shown by client_habits_kubectl. Commands:
+ *
+ *   ask [NAME] [as=admin|node|none] [show=PATH,...] [pieces=N]
+ *                 body: "METHOD TARGET", headers, an empty line, the request's body. NAME: the connection, made anew
+ *                 where there is none; it stays (without: one for this request alone). Shows the status, the headers
+ *                 that matter, and the answer's body, or what stands at the paths in it ("items.metadata.name": of
+ *                 every item)
+ *   bytes NAME    body: what is sent as it stands, with \r and \n written so
+ *   events NAME   what has come on it since
+ *   apply         body: objects in YAML, created
+ *   advance S     time passes
+ *   deaf NAME, hear NAME   the peer takes nothing, takes all again
+ *   close NAME    the peer hangs up */
+#include "tests/script/script.h"
+#include "tests/unit/raft-store_cluster.h"
+
+#include "master/api/read.h"
+#include "master/api/watch.h"
+#include "master/auth/departed.h"
+#include "master/auth/revoked.h"
+#include "master/front/errand.h"
+#include "master/front/parked.h"
+#include "master/nodes/feeds.h"
+#include "master/rest/conn.h"
+#include "master/rest/rest.h"
+#include "proto/schema/release.h"
+
+#define CONNS_MAX 16u
+
+struct world;
+struct wire {
+    struct world *world;
+    char name[16];
+    struct session session;
+    struct rest_conn *conn; /* NULL: not open */
+    struct buf out, held;   /* held: what a deaf peer has not taken */
+    size_t shown;
+    bool deaf, closed;
+};
+struct world {
+    struct cluster c;
+    struct master *m;
+    struct wire wires[CONNS_MAX];
+};
+
+/* ---- The wire ---- */
+
+static void wire_send(void *data, const void *p, size_t n)
+{
+    struct wire *w = data;
+    buf_append(w->deaf ? &w->held : &w->out, p, n);
+}
+static size_t wire_pending(const void *data)
+{
+    return ((const struct wire *)data)->held.size;
+}
+static void wire_pause(void *data, bool paused)
+{
+    (void)data;
+    (void)paused;
+}
+static void wire_close(void *data)
+{
+    ((struct wire *)data)->closed = true;
+}
+static const struct rest_wire test_wire = {wire_send, wire_pending, wire_pause, wire_close, wire_close};
+
+static bool way_is_open(const struct session *s)
+{
+    return CONTAINER_OF(s, struct wire, session)->conn != NULL;
+}
+static void way_close(struct session *s)
+{
+    CONTAINER_OF(s, struct wire, session)->closed = true;
+}
+static void way_shed(struct session *s, const char *why)
+{
+    (void)why;
+    way_close(s);
+}
+static size_t way_held(const struct session *s)
+{
+    return CONTAINER_OF(s, struct wire, session)->held.size;
+}
+static unsigned way_inflight(const struct session *s)
+{
+    return s->http->call != NULL;
+}
+static const char *way_addr(const struct session *s)
+{
+    (void)s;
+    return "192.0.2.1:1";
+}
+static const struct session_way test_way = {way_is_open, way_close, way_shed, way_held, way_inflight, way_addr};
+
+static struct pki_identity who_of(const char *as)
+{
+    if (as != NULL && strcmp(as, "node") == 0) {
+        return (struct pki_identity){PKI_ROLE_NODE, "n1"};
+    }
+    if (as != NULL && strcmp(as, "none") == 0) {
+        return (struct pki_identity){PKI_ROLE_NONE, ""};
+    }
+    return (struct pki_identity){PKI_ROLE_ADMIN, "ann"};
+}
+
+static void wire_open(struct wire *w, const char *as)
+{
+    struct master *m = w->world->m;
+    struct session *s = &w->session;
+    struct principal principal;
+    *s = (struct session){.m = m, .way = &test_way, .who = who_of(as)};
+    principal_of_certificate(&principal, &s->who, NULL);
+    s->principal = principal_share(&principal);
+    s->subject = subject_get(m->turns, &s->who, "192.0.2.1:1");
+    lane_init(&s->lane, s->subject);
+    list_init(&s->link);
+    list_init(&s->stranger_link);
+    list_push_back(&m->sessions, &s->link);
+    w->conn = rest_conn_new(s, &test_wire, w);
+}
+
+static void wire_hang_up(struct wire *w)
+{
+    struct session *s = &w->session;
+    if (w->conn == NULL) {
+        return;
+    }
+    rest_conn_gone(TAKE_PTR(w->conn));
+    errands_on_session_closed(s);
+    subject_unref(s->m->turns, s->subject);
+    principal_unref(s->principal);
+    list_remove(&s->link);
+    buf_close(&w->out);
+    buf_close(&w->held);
+    w->shown = 0;
+    w->name[0] = '\0';
+    w->deaf = w->closed = false;
+}
+
+/* name NULL: one that nobody has. */
+static struct wire *wire_named(struct world *w, const char *name, const char *as)
+{
+    for (unsigned i = 0; i < CONNS_MAX && name != NULL; i++) {
+        if (w->wires[i].conn != NULL && strcmp(w->wires[i].name, name) == 0) {
+            return &w->wires[i];
+        }
+    }
+    for (unsigned i = 0; i < CONNS_MAX; i++) {
+        struct wire *wire = &w->wires[i];
+        if (wire->conn == NULL) {
+            snprintf(wire->name, sizeof wire->name, "%s", name == NULL ? "-" : name);
+            wire_open(wire, as);
+            return wire;
+        }
+    }
+    fail_msg("too many connections");
+    return NULL;
+}
+
+/* ---- The loop ---- */
+
+static void turn_once(struct world *w)
+{
+    struct master *m = w->m;
+    while (turns_run(m->turns)) {
+    }
+    watch_table_advance(m->watches, false);
+    while (watch_table_turn(m->watches)) {
+    }
+    rest_turn(m);
+    parked_look(m);
+}
+
+static void run_ms(struct world *w, int64_t ms)
+{
+    int64_t until = w->c.sim.now_ms + ms, tick = w->c.sim.now_ms + 500;
+    while (w->c.sim.now_ms < until) {
+        step(&w->c);
+        turn_once(w);
+        if (w->c.sim.now_ms >= tick) {
+            tick += 500;
+            rest_tick(w->m);
+        }
+    }
+}
+
+/* ---- Answers ---- */
+
+/* A value at a path, of every element of the lists on the way. */
+static void show_at(struct buf *out, const struct value *v, const char *path)
+{
+    if (value_is_list(v)) {
+        VALUE_FOR(i, v)
+        {
+            buf_puts(out, i > 0 ? " " : "");
+            show_at(out, value_item(v, i), path);
+        }
+    } else if (*path == '\0' && v == NULL) {
+        buf_puts(out, "-");
+    } else if (*path == '\0') {
+        json_write(out, v, 0);
+    } else {
+        size_t n = strcspn(path, ".");
+        show_at(out, value_get_str_key(v, (struct str){path, n}), path + n + (path[n] == '.'));
+    }
+}
+
+static void show_body(struct buf *out, struct str body, const char *paths)
+{
+    CLEANUP_ARENA struct arena a;
+    struct value *doc = NULL;
+    arena_init(&a);
+    if (paths == NULL || json_read(&a, body, &doc, NULL) != 0) {
+        buf_append_str(out, body);
+        buf_puts(out, body.n > 0 && body.p[body.n - 1] != '\n' ? "\n" : "");
+        return;
+    }
+    char *copy = arena_strdup(&a, paths), *save = NULL;
+    for (char *p = strtok_r(copy, ",", &save); p != NULL; p = strtok_r(NULL, ",", &save)) {
+        buf_printf(out, "%s: ", p);
+        show_at(out, doc, p);
+        buf_putc(out, '\n');
+    }
+}
+
+static bool header_matters(const char *line)
+{
+    static const char *const names[] = {"Content-Type: ", "Warning: ",           "Retry-After: ",
+                                        "Connection: ",   "Transfer-Encoding: ", "ETag: "};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        if (strncmp(line, names[i], strlen(names[i])) == 0) {
+            return strcmp(line, "Content-Type: application/json") != 0;
+        }
+    }
+    return false;
+}
+
+/* The chunks that are whole, without their frames; `at` moves behind them. True: the last one was among them. */
+static bool take_chunks(struct str text, size_t *at, struct buf *out)
+{
+    for (;;) {
+        const char *line = text.p + *at, *end = *at >= text.n ? NULL : memchr(line, '\n', text.n - *at);
+        size_t n = end == NULL ? 0 : strtoul(line, NULL, 16), head = end == NULL ? 0 : (size_t)(end - line) + 1;
+        if (end == NULL || text.n - *at < head + n + 2) {
+            return false;
+        }
+        buf_append(out, line + head, n);
+        *at += head + n + 2;
+        if (n == 0) {
+            return true;
+        }
+    }
+}
+
+/* What has come and was not shown. */
+static void show(struct wire *w, const char *paths, struct buf *out)
+{
+    struct str all = buf_str(&w->out);
+    while (w->shown < all.n) {
+        CLEANUP_BUF struct buf body = BUF_INIT;
+        const char *p = all.p + w->shown;
+        bool chunked = false;
+        size_t length = 0;
+        if (all.n - w->shown < 9 || memcmp(p, "HTTP/1.1 ", 9) != 0) { /* more of a stream */
+            bool last = take_chunks(all, &w->shown, &body);
+            show_body(out, buf_str(&body), paths);
+            buf_puts(out, last ? "(end)\n" : "");
+            return;
+        }
+        for (bool first = true; w->shown < all.n; first = false) {
+            const char *line = all.p + w->shown, *end = memchr(line, '\n', all.n - w->shown);
+            assert_non_null(end);
+            char text[2048];
+            snprintf(text, sizeof text, "%.*s", (int)(end - line) - 1, line);
+            w->shown += (size_t)(end - line) + 1;
+            chunked |= strcmp(text, "Transfer-Encoding: chunked") == 0;
+            length = strncmp(text, "Content-Length: ", 16) == 0 ? strtoul(text + 16, NULL, 10) : length;
+            if (text[0] == '\0') {
+                break;
+            }
+            if (first || header_matters(text)) {
+                buf_printf(out, "%s\n", first ? text + 9 : text);
+            }
+        }
+        if (chunked) {
+            bool last = take_chunks(all, &w->shown, &body);
+            show_body(out, buf_str(&body), paths);
+            buf_puts(out, last ? "(end)\n" : "");
+        } else {
+            show_body(out, (struct str){all.p + w->shown, length}, paths);
+            w->shown += length;
+        }
+    }
+}
+
+/* ---- Commands ---- */
+
+static void feed(struct wire *w, struct str text, const char *pieces)
+{
+    size_t piece = pieces == NULL ? text.n : (size_t)atoi(pieces);
+    for (size_t at = 0; at < text.n; at += piece) {
+        rest_conn_feed(w->conn, text.p + at, MIN(piece, text.n - at));
+    }
+}
+
+/* "GET /x\nA: b\n\nbody\n" as HTTP. */
+static void write_request(struct buf *out, const char *text)
+{
+    const char *empty = strstr(text, "\n\n"), *body = empty == NULL ? "" : empty + 2;
+    const char *end = empty == NULL ? text + strlen(text) - 1 : empty;
+    size_t n = strlen(body);
+    n -= n > 0 && body[n - 1] == '\n';
+    bool first = true;
+    for (const char *p = text; p < end; first = false) {
+        const char *stop = memchr(p, '\n', (size_t)(end - p));
+        stop = stop == NULL ? end : stop;
+        buf_append(out, p, (size_t)(stop - p));
+        buf_puts(out, first ? " HTTP/1.1\r\nHost: reeve\r\n" : "\r\n");
+        p = stop + 1;
+    }
+    if (n > 0) {
+        http_put_length(out, n);
+    }
+    buf_puts(out, "\r\n");
+    buf_append(out, body, n);
+}
+
+static void wait_for_answer(struct world *w, struct wire *wire, bool streams)
+{
+    for (int64_t until = w->c.sim.now_ms + 60000; w->c.sim.now_ms < until;) {
+        turn_once(w);
+        if (wire->conn->call == NULL || wire->closed || wire->deaf || (streams && wire->out.size > wire->shown)) {
+            return;
+        }
+        step(&w->c);
+    }
+    fail_msg("no answer");
+}
+
+static void do_ask(struct world *w, const struct script_step *s, struct buf *out)
+{
+    const char *name = s->words_count > 0 && strchr(s->words[0], '=') == NULL ? s->words[0] : NULL;
+    struct wire *wire = wire_named(w, name, script_word(s, "as"));
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    write_request(&text, s->body);
+    feed(wire, buf_str(&text), script_word(s, "pieces"));
+    wait_for_answer(w, wire, strstr(s->body, "watch") != NULL);
+    if (strstr(s->body, "watch") != NULL) {
+        run_ms(w, 100);
+    }
+    show(wire, script_word(s, "show"), out);
+    if (wire->closed) {
+        buf_puts(out, "(closed)\n");
+    }
+    if (name == NULL || wire->closed) {
+        wire_hang_up(wire);
+    }
+}
+
+static void do_bytes(struct world *w, const struct script_step *s, struct buf *out)
+{
+    struct wire *wire = wire_named(w, s->words[0], script_word(s, "as"));
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    for (const char *p = s->body; *p != '\0'; p++) {
+        if (*p == '\\' && (p[1] == 'r' || p[1] == 'n')) {
+            buf_putc(&text, *++p == 'r' ? '\r' : '\n');
+        } else if (*p != '\n') {
+            buf_putc(&text, *p);
+        }
+    }
+    feed(wire, buf_str(&text), script_word(s, "pieces"));
+    run_ms(w, 100);
+    show(wire, script_word(s, "show"), out);
+    if (wire->closed) {
+        buf_puts(out, "(closed)\n");
+        wire_hang_up(wire);
+    }
+}
+
+static void do_events(struct world *w, const struct script_step *s, struct buf *out)
+{
+    struct wire *wire = wire_named(w, s->words[0], NULL);
+    run_ms(w, 100);
+    show(wire, script_word(s, "show"), out);
+    if (wire->closed) {
+        buf_puts(out, "(closed)\n");
+        wire_hang_up(wire);
+    }
+}
+
+static void do_advance(struct world *w, const struct script_step *s, struct buf *out)
+{
+    (void)out;
+    run_ms(w, atoi(s->words[0]) * (int64_t)1000);
+}
+
+static void do_deaf(struct world *w, const struct script_step *s, struct buf *out)
+{
+    (void)out;
+    wire_named(w, s->words[0], NULL)->deaf = true;
+}
+
+static void do_hear(struct world *w, const struct script_step *s, struct buf *out)
+{
+    (void)out;
+    struct wire *wire = wire_named(w, s->words[0], NULL);
+    wire->deaf = false;
+    buf_append(&wire->out, wire->held.data, wire->held.size);
+    buf_close(&wire->held);
+    rest_conn_drained(wire->conn);
+    run_ms(w, 100);
+}
+
+static void do_close(struct world *w, const struct script_step *s, struct buf *out)
+{
+    (void)out;
+    wire_hang_up(wire_named(w, s->words[0], NULL));
+    run_ms(w, 100);
+}
+
+/* Objects that somebody else made, or reports of nodes: written without the API. */
+static void do_apply(struct world *w, const struct script_step *s, struct buf *out)
+{
+    (void)out;
+    CLEANUP_ARENA struct arena a;
+    struct error err = {0};
+    struct value **docs;
+    unsigned count;
+    arena_init(&a);
+    must(yaml_read(&a, str_of(s->body), NULL, &docs, &count, &err), &err);
+    for (unsigned i = 0; i < count; i++) {
+        const struct kind *k = kind_of_document(&a, docs[i], &err);
+        struct value *status = value_get(docs[i], "status");
+        assert_non_null(k);
+        must(kind_check(k, &a, docs[i], NULL, 0, &err), &err);
+        if (k->begin != NULL && status == NULL) {
+            k->begin(&a, docs[i]);
+        }
+        struct object *o = NULL;
+        struct txn t;
+        txn_init(&t, "test");
+        must(object_from_value(k, docs[i], 0, &o, &err), &err);
+        txn_create(&t, o);
+        must(replica_submit(w->m->replica, &t, NULL, NULL, &err), &err);
+        txn_close(&t);
+    }
+    run_ms(w, 100);
+}
+
+static void run_step(void *data, const struct script_step *s, struct buf *out)
+{
+    static const struct {
+        const char *name;
+        void (*run)(struct world *w, const struct script_step *s, struct buf *out);
+    } commands[] = {{"ask", do_ask},   {"bytes", do_bytes}, {"events", do_events}, {"apply", do_apply},
+                    {"deaf", do_deaf}, {"hear", do_hear},   {"close", do_close},   {"advance", do_advance}};
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        if (strcmp(s->command, commands[i].name) == 0) {
+            commands[i].run(data, s, out);
+            return;
+        }
+    }
+    fail_msg("no command %s", s->command);
+}
+
+/* ---- The fixture ---- */
+
+static bool any_room(void *data, enum turn_room room)
+{
+    (void)data;
+    (void)room;
+    return true;
+}
+
+static void world_open(struct world *w)
+{
+    struct master *m = w->m = xcalloc(1, sizeof *m);
+    cluster_start(&w->c, 1, 7);
+    m->replica = await_leader(&w->c)->replica;
+    m->env = &w->c.sim.env;
+    m->config.id = 1;
+    m->held.max = 64 << 20;
+    uv_loop_init(&m->loop);
+    uv_idle_init(&m->loop, &m->idle);
+    uv_timer_init(&m->loop, &m->parked_timer);
+    list_init(&m->sessions);
+    list_init(&m->strangers);
+    list_init(&m->https);
+    list_init(&m->https_ended);
+    list_init(&m->asked);
+    list_init(&m->parked);
+    m->turns = turns_new(any_room, NULL);
+    m->watches = watch_table_new(m);
+    m->feeds = node_feeds_new(m);
+    m->pages = list_pages_new();
+    m->revoked = revoked_new();
+    m->departed = departed_new();
+    store_set_level(replica_store(m->replica), RELEASE_LEVEL_PARTS);
+    for (unsigned i = 0; i < CONNS_MAX; i++) {
+        w->wires[i].world = w;
+    }
+    struct script_step places = {.body = "apiVersion: v1\nkind: Namespace\nmetadata: {name: default}\n---\n"
+                                         "apiVersion: v1\nkind: Namespace\nmetadata: {name: kube-system}\n"};
+    do_apply(w, &places, NULL);
+}
+
+static void world_close(struct world *w)
+{
+    struct master *m = w->m;
+    for (unsigned i = 0; i < CONNS_MAX; i++) {
+        wire_hang_up(&w->wires[i]);
+    }
+    turn_once(w);
+    assert_true(list_empty(&m->https) && list_empty(&m->https_ended));
+    assert_int_equal(m->request_bytes, 0);
+    revoked_free(m->revoked);
+    departed_free(m->departed);
+    list_pages_free(m->pages);
+    node_feeds_free(m->feeds);
+    watch_table_free(m->watches);
+    turns_free(m->turns);
+    uv_close((uv_handle_t *)&m->idle, NULL);
+    uv_close((uv_handle_t *)&m->parked_timer, NULL);
+    uv_run(&m->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&m->loop);
+    cluster_close(&w->c);
+    free(m);
+}
+
+static void test_script(void **state)
+{
+    const char *path = *state;
+    struct world w = {0};
+    world_open(&w);
+    bool ok = script_run(path, run_step, &w);
+    world_close(&w);
+    assert_true(ok);
+}
+
+#define SCRIPT(name) {#name, test_script, NULL, NULL, (void *)"tests/script/rest/" #name ".txt"}
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SCRIPT(objects), SCRIPT(lists), SCRIPT(watches), SCRIPT(errors), SCRIPT(forms), SCRIPT(discovery),
+        SCRIPT(parts),   SCRIPT(deletions), SCRIPT(connections), SCRIPT(validation),
+    };
+    cmocka_set_test_filter(getenv("TEST"));
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

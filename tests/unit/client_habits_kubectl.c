@@ -1,0 +1,104 @@
+/* Debian's kubectl against a master: what people type, and what they see. Requests and answers themselves are told by
+ * api_rest; here is TLS, the port, discovery as a client does it, and `rctl config kubeconfig`. */
+#include "tests/unit/kit/habits.h"
+
+static int set_up(void **state)
+{
+    return habits_set_up(state, 1, "rctl config kubeconfig -f kube && test \"$(stat -c %a kube)\" = 600", NULL);
+}
+
+/* kubectl, with the file that rctl wrote. */
+#define K "KUBECONFIG=kube kubectl "
+
+static void kubectl_finds_its_way(void **state)
+{
+    static const struct habit rows[] = {
+        {K "version --short", NULL, 0, "Server Version: v1.33.0", NULL},
+        {K "api-versions", NULL, 0, "apps/v1\nbatch/v1\npolicy/v1\nv1", NULL},
+        {K "api-resources --no-headers", NULL, 0, "deploy\npods\nhpa", NULL},
+        {K "cluster-info", NULL, 0, "is running at", NULL},
+        {K "get --raw /readyz", NULL, 0, "=ok", "="},
+        {K "get nodes --no-headers", NULL, 0, "hollow-0", "="},
+        {K "get ns default -o name", NULL, 0, "=namespace/default\n", "="},
+        {K "get pods none", NULL, 1, "=", "=Error from server (NotFound): pods \"none\" not found\n"},
+        {"rctl config kubeconfig | grep -c 'server: https://'", NULL, 0, "=1\n", "="},
+    };
+    RUN(rows);
+}
+
+static void objects_are_made_changed_and_deleted(void **state)
+{
+    habits_file(*state, "web.yaml",
+                "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 2\n  selector: "
+                "{matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec: {containers: "
+                "[{name: c, image: hello:1.0}]}\n");
+    habits_file(*state, "cm.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cm}\ndata: {a: b}\n");
+    static const struct habit rows[] = {
+        {K "create -f cm.yaml", NULL, 0, "=configmap/cm created\n", "="},
+        {K "create -f cm.yaml", NULL, 1, "=", "AlreadyExists"},
+        {K "get cm cm -o jsonpath={.data.a}", NULL, 0, "=b", "="},
+        {K "label cm cm x=y", NULL, 0, "configmap/cm labeled", "="},
+        {K "annotate cm cm x=y", NULL, 0, "configmap/cm annotated", "="},
+        {K "patch cm cm --type=json -p '[{\"op\":\"add\",\"path\":\"/data/c\",\"value\":\"d\"}]'", NULL, 0,
+         "configmap/cm patched", "="},
+        {K "replace -f cm.yaml", NULL, 0, "configmap/cm replaced", "="},
+        {K "apply -f web.yaml", NULL, 0, "=deployment.apps/web created\n", "="},
+        {K "apply -f web.yaml", NULL, 0, "=deployment.apps/web unchanged\n", "="},
+        {K "rollout status deployment/web --timeout=60s", NULL, 0, "successfully rolled out", "="},
+        {K "get deploy,rs,pods -l app=web", NULL, 0, "deployment.apps/web\n2/2\nRunning", "="},
+        {K "get pods -l app=web -o wide --no-headers", NULL, 0, "hollow-0", "="},
+        {K "get pods -A --field-selector=status.phase=Running --sort-by=.metadata.name", NULL, 0, "web-", "="},
+        {K "describe deployment web", NULL, 0, "ScalingReplicaSet\nReplicas:", "="},
+        {K "describe pods -l app=web", NULL, 0, "Container ID\nReady", "="},
+        {K "describe node hollow-0", NULL, 0, "Non-terminated Pods\nweb-", "="},
+        {K "scale deployment web --replicas=3", NULL, 0, "=deployment.apps/web scaled\n", "="},
+        {K "set image deployment/web c=hello:2.0", NULL, 0, "image updated", "="},
+        {K "rollout status deployment/web --timeout=60s", NULL, 0, "successfully rolled out", "="},
+        {K "rollout history deployment/web", NULL, 0, "REVISION\n2", "="},
+        {K "rollout undo deployment/web", NULL, 0, "rolled back", "="},
+        {K "rollout restart deployment/web", NULL, 0, "restarted", "="},
+        {K "autoscale deployment web --min=1 --max=3", NULL, 0, "autoscaled", NULL},
+        {K "expose deployment web --port=80", NULL, 0, "service/web exposed", "="},
+        {K "diff -f web.yaml", NULL, HABIT_ANY, "-  replicas: 3\n+  replicas: 2", NULL},
+        {K "apply --server-side --force-conflicts -f cm.yaml", NULL, 0, "configmap/cm serverside-applied", "="},
+        {K "get events", NULL, 0, "ScalingReplicaSet", "="},
+        {K "create configmap lit --from-literal=a=b", NULL, 0, "configmap/lit created", "="},
+        {K "create secret generic s --from-literal=a=b", NULL, 0, "secret/s created", "="},
+        {K "create deployment two --image=hello:1.0", NULL, 0, "deployment.apps/two created", "="},
+        {K "create job j --image=hello:1.0", NULL, 0, "job.batch/j created", "="},
+        {K "run one --image=hello:1.0 --restart=Never", NULL, 0, "pod/one created", "="},
+        {K "wait --for=condition=Ready pod/one --timeout=60s", NULL, 0, "condition met", "="},
+        {K "cordon hollow-0", NULL, 0, "cordoned", "="},
+        {K "uncordon hollow-0", NULL, 0, "uncordoned", "="},
+        {K "taint node hollow-0 k=v:PreferNoSchedule", NULL, 0, "tainted", "="},
+        {K "delete pod one --now", NULL, 0, "pod \"one\" deleted", "="},
+        {K "delete deployment two --cascade=foreground --timeout=60s", NULL, 0, "deleted", "="},
+        {K "delete -f web.yaml", NULL, 0, "deployment.apps \"web\" deleted", "="},
+        {K "delete cm --all", NULL, 0, "configmap \"cm\" deleted", "="},
+        {K "create namespace team", NULL, 0, "namespace/team created", "="},
+        {K "delete namespace team --timeout=60s", NULL, 0, "namespace \"team\" deleted", "="},
+    };
+    RUN(rows);
+}
+
+static void what_happens_is_seen(void **state)
+{
+    static const struct habit rows[] = {
+        {K "create configmap seen --from-literal=a=b", NULL, 0, "created", "="},
+        {"(sleep 1; " K "label cm seen x=y >label.out) & first 3 " K "get cm -w --field-selector=metadata.name=seen",
+         NULL, HABIT_ANY, "NAME\nseen", NULL},
+        {K "explain pods.spec.containers", NULL, HABIT_ANY, NULL, NULL},
+    };
+    RUN(rows);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kubectl_finds_its_way),
+        cmocka_unit_test(objects_are_made_changed_and_deleted),
+        cmocka_unit_test(what_happens_is_seen),
+    };
+    cmocka_set_test_filter(getenv("TEST"));
+    return cmocka_run_group_tests(tests, set_up, habits_tear_down);
+}
