@@ -101,13 +101,13 @@ struct master {
     struct rpc_stats rpc_stats;
     struct net_gate *gate; /* places for connections, of all listeners */
     struct turns *turns;
-    struct list sessions;  /* struct session.link */
-    struct list strangers; /* struct session.stranger_link */
-    struct list https;     /* rest/conn.h: connections that speak HTTP */
+    struct list sessions;    /* struct session.link */
+    struct list strangers;   /* struct session.stranger_link */
+    struct list https;       /* rest/conn.h: connections that speak HTTP */
     struct list https_ended; /* rest/call.h: streams of theirs that are over */
-    struct list asked;     /* ask.c */
-    struct list parked;    /* parked.c */
-    struct list relays;    /* relay.c: streams that wait for the leader to open them */
+    struct list asked;       /* ask.c */
+    struct list parked;      /* parked.c */
+    struct list relays;      /* relay.c: streams that wait for the leader to open them */
     uv_timer_t parked_timer;
     unsigned parked_count;
     struct list backups; /* backup.c */

@@ -88,9 +88,8 @@ void held_look(struct master *m)
         m->held.shed++;
         char why[ERROR_MESSAGE_MAX];
         snprintf(why, sizeof why,
-                 "%s holds %zu bytes here with all its connections, at most %" PRIu64
-                 ", and all together %" PRIu64 ", at most %" PRIu64
-                 " (queueMegabytes in master.yaml); this one holds most of them, %zu bytes, "
+                 "%s holds %zu bytes here with all its connections, at most %" PRIu64 ", and all together %" PRIu64
+                 ", at most %" PRIu64 " (queueMegabytes in master.yaml); this one holds most of them, %zu bytes, "
                  "and does not read",
                  s->name, s->bytes, share_of(m), m->held.bytes, m->held.max, bytes);
         one->way->shed(one, why);

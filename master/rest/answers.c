@@ -25,8 +25,8 @@ static void write_scale(struct rest_call *c, struct buf *out, const struct objec
     struct mp metadata = mp_get(object_mp(o), "metadata"), spec = object_spec(o), status = object_status(o);
     struct mp selector = mp_get(spec, "selector");
     struct selector *parsed = NULL;
-    bool terms = mp_type(mp_get(selector, "matchLabels")) == MP_MAP ||
-                 mp_type(mp_get(selector, "matchExpressions")) == MP_ARRAY;
+    bool terms =
+        mp_type(mp_get(selector, "matchLabels")) == MP_MAP || mp_type(mp_get(selector, "matchExpressions")) == MP_ARRAY;
     buf_printf(out, "{\"kind\":\"Scale\",\"apiVersion\":\"autoscaling/v1\",\"metadata\":{\"resourceVersion\":\"%llu\",",
                (unsigned long long)o->revision);
     put_pair(out, "name", o->name);
@@ -72,8 +72,8 @@ static void answer_object(struct rest_call *c, unsigned status, const struct obj
 static bool tells_object(const struct kind *k)
 {
     static const enum kind_id kinds[] = {
-        KIND_NAMESPACE,        KIND_POD,           KIND_SERVICE,      KIND_PERSISTENTVOLUME, KIND_PERSISTENTVOLUMECLAIM,
-        KIND_RESOURCEQUOTA,    KIND_STORAGECLASS,
+        KIND_NAMESPACE,     KIND_POD,          KIND_SERVICE, KIND_PERSISTENTVOLUME, KIND_PERSISTENTVOLUMECLAIM,
+        KIND_RESOURCEQUOTA, KIND_STORAGECLASS,
     };
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
         if (k->id == kinds[i]) {

@@ -35,8 +35,8 @@ enum rest_coding { REST_JSON, REST_YAML, REST_PROTOBUF };
 struct rest_log;
 struct rest_call {
     struct errand e;
-    struct rest_conn *conn;  /* NULL: it is gone */
-    struct arena own;        /* as long as the call; what the head says is copied here */
+    struct rest_conn *conn; /* NULL: it is gone */
+    struct arena own;       /* as long as the call; what the head says is copied here */
     enum rest_do what;
     struct rest_path path;
     struct rest_options o;
@@ -48,10 +48,10 @@ struct rest_call {
     bool keep_alive, chunks; /* chunks: HTTP/1.1 */
     struct value *warnings;  /* of fields that are not known; in the errand's arena */
     /* An answer that is written piece by piece. */
-    struct buf out;    /* what has not left */
-    bool begun;        /* its head has left */
-    bool rows;         /* there is an object in it */
-    bool waits;        /* for the peer to read */
+    struct buf out; /* what has not left */
+    bool begun;     /* its head has left */
+    bool rows;      /* there is an object in it */
+    bool waits;     /* for the peer to read */
     /* A watch. */
     struct api_stream stream;
     struct watch *watch;    /* NULL: it is none, or it is over */
@@ -93,19 +93,19 @@ void rest_call_free(struct rest_call *c);
 
 /* ---- Of the other files ---- */
 
-extern const struct api_front rest_api_front;                   /* answers.c */
-bool rest_typed(struct errand *e, struct api_request *q);        /* request.c */
+extern const struct api_front rest_api_front;             /* answers.c */
+bool rest_typed(struct errand *e, struct api_request *q); /* request.c */
 bool rest_is_typed(const struct rest_call *c);
 bool rest_decide(struct rest_call *c, const struct http_request *r); /* dispatch.c. False: it has been answered */
 int rest_read_body(struct rest_call *c, struct arena *a, struct value **doc, struct error *err); /* request.c */
-void rest_tell(struct rest_call *c);                             /* discovery.c */
-void rest_tell_health(struct rest_call *c);                      /* health.c */
-struct api_stream *rest_watch_open(struct api_call *api, struct watch *w); /* watch.c */
+void rest_tell(struct rest_call *c);                                                             /* discovery.c */
+void rest_tell_health(struct rest_call *c);                                                      /* health.c */
+struct api_stream *rest_watch_open(struct api_call *api, struct watch *w);                       /* watch.c */
 void rest_watch_tick(struct rest_call *c, int64_t now_ms);
 void rest_watch_lost(struct rest_call *c);
 /* Logs (log.c): as errand_front asks. */
-void rest_log_here(struct rest_call *c);  /* at the leader, or wherever the node's link is */
-bool rest_log_near(struct rest_call *c);  /* a follower; false: nothing was done */
+void rest_log_here(struct rest_call *c); /* at the leader, or wherever the node's link is */
+bool rest_log_near(struct rest_call *c); /* a follower; false: nothing was done */
 void rest_log_write(struct rest_call *c, struct buf *b);
 void rest_log_relay(struct rest_call *c, uint64_t leader, struct str params);
 void rest_log_drained(struct rest_call *c);

@@ -285,8 +285,9 @@ static void put_aggregated_version(struct buf *out, const char *api_version)
 static void tell_aggregated(struct buf *out, const struct versions *all, const char *version, bool core)
 {
     bool first = true;
-    buf_printf(out, "{\"kind\":\"APIGroupDiscoveryList\",\"apiVersion\":\"apidiscovery.k8s.io/%s\",\"metadata\":{},"
-                    "\"items\":[",
+    buf_printf(out,
+               "{\"kind\":\"APIGroupDiscoveryList\",\"apiVersion\":\"apidiscovery.k8s.io/%s\",\"metadata\":{},"
+               "\"items\":[",
                version);
     for (unsigned i = 0; i < all->count; i++) {
         struct str group = rest_group_of(all->at[i]);

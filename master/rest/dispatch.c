@@ -59,9 +59,8 @@ static bool method_fits(struct rest_call *c, struct str method)
         methods = "POST";
     }
     if (!rest_words_have(methods, method)) {
-        rest_answer_failure(c, 405,
-                            "the server does not allow this method on the requested resource; here it takes: %s",
-                            methods);
+        rest_answer_failure(
+            c, 405, "the server does not allow this method on the requested resource; here it takes: %s", methods);
         return false;
     }
     return true;
@@ -174,8 +173,8 @@ static void select_by_name(struct rest_call *c)
 {
     if (c->path.name.n > 0 && c->what == REST_DO_WATCH) {
         const char *more = c->o.fields.n > 0 ? "," : "";
-        const char *text = arena_printf(&c->own, "metadata.name=%.*s%s%.*s", STR_ARG(c->path.name), more,
-                                        STR_ARG(c->o.fields));
+        const char *text =
+            arena_printf(&c->own, "metadata.name=%.*s%s%.*s", STR_ARG(c->path.name), more, STR_ARG(c->o.fields));
         c->o.fields = str_of(text);
     }
 }
@@ -214,8 +213,9 @@ static bool check_selectors(struct rest_call *c)
 bool rest_decide(struct rest_call *c, const struct http_request *r)
 {
     if (!rest_path_read(&c->own, r->path, &c->path)) {
-        rest_answer_failure(c, 400, "the path is malformed: an escape must be %% and two hexadecimal digits, and no "
-                                    "part of it may be empty");
+        rest_answer_failure(c, 400,
+                            "the path is malformed: an escape must be %% and two hexadecimal digits, and no "
+                            "part of it may be empty");
         return false;
     }
     if (c->path.place == REST_NOWHERE) {

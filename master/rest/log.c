@@ -177,8 +177,8 @@ void rest_log_here(struct rest_call *c)
 bool rest_log_near(struct rest_call *c)
 {
     struct master *m = c->e.api.m;
-    const struct object *pod = view_get(store_committed(replica_store(m->replica)), kind_by_id(KIND_POD), c->path.ns,
-                                        c->path.name);
+    const struct object *pod =
+        view_get(store_committed(replica_store(m->replica)), kind_by_id(KIND_POD), c->path.ns, c->path.name);
     struct str node = pod == NULL ? STR_NONE : mp_str(mp_get(object_spec(pod), "nodeName"));
     struct rpc_session *agent = node.n == 0 ? NULL : relay_link_to(m, node);
     if (agent == NULL) {

@@ -295,11 +295,8 @@ int rest_options_read(struct arena *a, struct str query, struct rest_options *o,
 {
     struct reader r = {a, o, err};
     struct str key, value, name, text;
-    *o = (struct rest_options){.since_s = -1,
-                               .tail = -1,
-                               .bytes = -1,
-                               .deletion.grace_s = -1,
-                               .validation = REST_VALIDATE_WARN};
+    *o = (struct rest_options){
+        .since_s = -1, .tail = -1, .bytes = -1, .deletion.grace_s = -1, .validation = REST_VALIDATE_WARN};
     while (http_query_next(&query, &key, &value)) {
         if (!take_text(a, key, &name) || !take_text(a, value, &text)) {
             return error_set(err, ERR_USAGE, "the query is malformed: an escape must be %% and two hexadecimal digits");

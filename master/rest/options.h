@@ -18,9 +18,9 @@ enum rest_include { REST_INCLUDE_METADATA, REST_INCLUDE_NONE, REST_INCLUDE_OBJEC
 struct rest_options {
     /* Reads. */
     struct str labels, fields, token;
-    int64_t limit;      /* 0: all */
-    bool has_version;   /* resourceVersion is there */
-    uint64_t version;   /* 0: any will do */
+    int64_t limit;    /* 0: all */
+    bool has_version; /* resourceVersion is there */
+    uint64_t version; /* 0: any will do */
     enum rest_match match;
     bool watch, bookmarks, initial; /* initial: sendInitialEvents=true */
     bool has_initial;               /* it is there */

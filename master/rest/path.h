@@ -29,14 +29,14 @@ enum rest_place {
 
 struct rest_path {
     enum rest_place place;
-    struct str group, version;   /* "" and "v1"; "apps" and "v1" */
-    const char *api_version;     /* OBJECTS: what documents are answered in; the kind's own, or one of its versions */
-    const struct kind *kind;     /* OBJECTS */
-    struct str plural;           /* OBJECTS, REVIEW */
-    bool has_ns;                 /* the path named a namespace */
-    struct str ns, name, part;   /* "" : none */
-    bool watch;                  /* by the old prefix */
-    const char *health;          /* HEALTH: "healthz" */
+    struct str group, version; /* "" and "v1"; "apps" and "v1" */
+    const char *api_version;   /* OBJECTS: what documents are answered in; the kind's own, or one of its versions */
+    const struct kind *kind;   /* OBJECTS */
+    struct str plural;         /* OBJECTS, REVIEW */
+    bool has_ns;               /* the path named a namespace */
+    struct str ns, name, part; /* "" : none */
+    bool watch;                /* by the old prefix */
+    const char *health;        /* HEALTH: "healthz" */
     const struct rest_extra *extra; /* REVIEW */
 };
 
@@ -46,7 +46,7 @@ struct rest_extra {
     const char *api_version, *kind, *plural, *singular, *short_names;
     bool namespaced;
     enum rest_extra_verb verb;
-    enum kind_id of; /* METRICS: whose */
+    enum kind_id of;   /* METRICS: whose */
     const char *verbs; /* for discovery, separated by blanks */
 };
 extern const struct rest_extra rest_extras[];

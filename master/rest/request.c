@@ -222,11 +222,8 @@ static int make_finalize(struct rest_call *c, struct arena *a, struct api_reques
     value_set(a, value_ensure_map(a, patch, "spec"), "finalizers",
               value_is_null(finalizers) ? value_list(a) : finalizers);
     q->verb = API_PATCH;
-    q->patch = (struct api_patch){.how = how_of(c),
-                                  .of = target_of(c),
-                                  .part = api_part_named(STR("")),
-                                  .type = PATCH_MERGE,
-                                  .patch = patch};
+    q->patch = (struct api_patch){
+        .how = how_of(c), .of = target_of(c), .part = api_part_named(STR("")), .type = PATCH_MERGE, .patch = patch};
     return rv;
 }
 
@@ -249,14 +246,12 @@ static int make_patch(struct rest_call *c, struct arena *a, struct api_request *
     int rv = rest_read_body(c, a, &doc, err);
     bool list = c->patch == PATCH_JSON;
     if (rv == 0 && !(list ? value_is_list(doc) : value_is_map(doc))) {
-        rv = error_set(err, ERR_USAGE, list ? "a JSON patch must be a list of operations" : "a patch must be an object");
+        rv =
+            error_set(err, ERR_USAGE, list ? "a JSON patch must be a list of operations" : "a patch must be an object");
     }
     q->verb = API_PATCH;
-    q->patch = (struct api_patch){.how = how_of(c),
-                                  .of = target_of(c),
-                                  .part = api_part_named(c->path.part),
-                                  .type = c->patch,
-                                  .patch = doc};
+    q->patch = (struct api_patch){
+        .how = how_of(c), .of = target_of(c), .part = api_part_named(c->path.part), .type = c->patch, .patch = doc};
     return rv != 0 || list || c->path.part.n > 0 ? rv : check_fields(c, a, doc, KIND_CHECK_PATCH, err);
 }
 
@@ -360,11 +355,11 @@ static int make_metrics(struct rest_call *c, struct arena *a, struct api_request
 }
 
 static int (*const makers[])(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err) = {
-    [REST_DO_GET] = make_get,           [REST_DO_LIST] = make_list,     [REST_DO_WATCH] = make_watch,
-    [REST_DO_CREATE] = make_create,     [REST_DO_UPDATE] = make_update, [REST_DO_PATCH] = make_patch,
-    [REST_DO_APPLY] = make_apply,       [REST_DO_DELETE] = make_delete, [REST_DO_CLEAR] = make_clear,
-    [REST_DO_EVICT] = make_evict,       [REST_DO_FINALIZE] = make_finalize, [REST_DO_LOG] = NULL,
-    [REST_DO_WHOAMI] = make_whoami,     [REST_DO_METRICS] = make_metrics,   [REST_DO_TELL] = NULL,
+    [REST_DO_GET] = make_get,       [REST_DO_LIST] = make_list,         [REST_DO_WATCH] = make_watch,
+    [REST_DO_CREATE] = make_create, [REST_DO_UPDATE] = make_update,     [REST_DO_PATCH] = make_patch,
+    [REST_DO_APPLY] = make_apply,   [REST_DO_DELETE] = make_delete,     [REST_DO_CLEAR] = make_clear,
+    [REST_DO_EVICT] = make_evict,   [REST_DO_FINALIZE] = make_finalize, [REST_DO_LOG] = NULL,
+    [REST_DO_WHOAMI] = make_whoami, [REST_DO_METRICS] = make_metrics,   [REST_DO_TELL] = NULL,
 };
 
 bool rest_is_typed(const struct rest_call *c)

@@ -10,8 +10,8 @@
 #include "base/err.h"
 
 struct rest_status {
-    unsigned code;         /* HTTP */
-    const char *reason;    /* "NotFound" */
+    unsigned code;          /* HTTP */
+    const char *reason;     /* "NotFound" */
     unsigned retry_after_s; /* 0: none */
 };
 struct rest_status rest_status_of(const struct error *err);

@@ -10,9 +10,9 @@
 #include "master/rest/call.h"
 #include "master/rest/status.h"
 
-#define BOOKMARK_MS    60000
-#define LIFE_MIN_MS    1800000 /* of a watch that says no timeoutSeconds: from half an hour to a whole one */
-#define BATCH_MAX      (8u << 20) /* more, of deletions, is told by identity alone */
+#define BOOKMARK_MS 60000
+#define LIFE_MIN_MS 1800000    /* of a watch that says no timeoutSeconds: from half an hour to a whole one */
+#define BATCH_MAX   (8u << 20) /* more, of deletions, is told by identity alone */
 
 static struct rest_call *call_of(struct api_stream *s)
 {
@@ -28,8 +28,9 @@ static void write_bookmark(struct rest_call *c, uint64_t revision, bool initial)
         snprintf(meta, sizeof meta, "meta.k8s.io/%s", c->view.form.version);
         api_version = meta;
     }
-    buf_printf(&c->out, "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":{"
-                        "\"resourceVersion\":\"%llu\"%s}}}\n",
+    buf_printf(&c->out,
+               "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":{"
+               "\"resourceVersion\":\"%llu\"%s}}}\n",
                kind, api_version, (unsigned long long)revision,
                initial ? ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}" : "");
     c->told = revision;

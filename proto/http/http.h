@@ -21,8 +21,8 @@
 #define HTTP_LINE_MAX    (16u << 10)
 #define HTTP_HEAD_MAX    (64u << 10)
 #define HTTP_HEADERS_MAX 96u
-#define HTTP_CHUNK_LINE  256u          /* of a chunk's size, with its extensions */
-#define HTTP_TRAILER_MAX (8u << 10)    /* of all of them */
+#define HTTP_CHUNK_LINE  256u       /* of a chunk's size, with its extensions */
+#define HTTP_TRAILER_MAX (8u << 10) /* of all of them */
 
 struct http_header {
     struct str name, value; /* value: without blanks around it */
@@ -51,14 +51,14 @@ enum http_step {
     HTTP_BAD,   /* it never will be: answer `status` and close */
 };
 enum http_state { /* of the reader */
-    HTTP_IN_HEAD,
-    HTTP_IN_LENGTH,     /* a body of known length */
-    HTTP_IN_CHUNK_LINE, /* a chunk's size */
-    HTTP_IN_CHUNK,
-    HTTP_IN_CHUNK_END, /* the CR LF behind it */
-    HTTP_IN_TRAILERS,
-    HTTP_IN_WHOLE,
-    HTTP_IN_BAD,
+                  HTTP_IN_HEAD,
+                  HTTP_IN_LENGTH,     /* a body of known length */
+                  HTTP_IN_CHUNK_LINE, /* a chunk's size */
+                  HTTP_IN_CHUNK,
+                  HTTP_IN_CHUNK_END, /* the CR LF behind it */
+                  HTTP_IN_TRAILERS,
+                  HTTP_IN_WHOLE,
+                  HTTP_IN_BAD,
 };
 struct http_in {
     enum http_state state;
@@ -75,7 +75,7 @@ void http_in_close(struct http_in *in);
 void http_in_next(struct http_in *in);
 /* Takes bytes, *used of them. HTTP_HEAD comes once for each request, before any byte of its body is taken. */
 enum http_step http_in_feed(struct http_in *in, const void *bytes, size_t n, size_t *used);
-bool http_in_begun(const struct http_in *in); /* is there any byte of a request that is not whole? */
+bool http_in_begun(const struct http_in *in);  /* is there any byte of a request that is not whole? */
 size_t http_in_held(const struct http_in *in); /* bytes of memory */
 
 /* ---- Targets (url.c) ---- */
@@ -95,7 +95,7 @@ struct http_media {
 };
 bool http_media_next(struct str *rest, struct http_media *m);
 struct str http_media_param(const struct http_media *m, const char *name); /* unquoted; STR_NONE: there is none */
-bool http_is_word(struct str s, const char *word);                        /* any case */
+bool http_is_word(struct str s, const char *word);                         /* any case */
 
 /* ---- Answers (answer.c) ---- */
 

@@ -229,8 +229,8 @@ static enum http_step read_head(struct http_in *in)
     if (count_of(r, "Host") > 1 || (r->minor == 1 && count_of(r, "Host") == 0)) {
         return bad(in, 400, "a request has one Host");
     }
-    r->keep_alive = r->minor == 1 ? !http_header_has(r, "Connection", "close")
-                                  : http_header_has(r, "Connection", "keep-alive");
+    r->keep_alive =
+        r->minor == 1 ? !http_header_has(r, "Connection", "close") : http_header_has(r, "Connection", "keep-alive");
     struct str expect = http_header(r, "Expect");
     if (expect.n > 0 && !http_is_word(expect, "100-continue")) {
         return bad(in, 417, "nothing but 100-continue can be expected");
@@ -329,7 +329,8 @@ static bool chunk_size(struct str line, size_t *size)
 
 /* Lines of a body are read behind the head, and forgotten: what the request borrows stays where it is, since the head
  * has room for a line. */
-static enum http_step body_line(struct http_in *in, const char *p, size_t n, size_t most, size_t *used, struct str *line)
+static enum http_step body_line(struct http_in *in, const char *p, size_t n, size_t most, size_t *used,
+                                struct str *line)
 {
     enum http_step step = take_line(in, p + *used, n - *used, most, used);
     if (step == HTTP_WHOLE) {

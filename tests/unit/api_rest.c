@@ -227,8 +227,8 @@ static void show_body(struct buf *out, struct str body, const char *paths)
 
 static bool header_matters(const char *line)
 {
-    static const char *const names[] = {"Content-Type: ", "Warning: ",           "Retry-After: ",
-                                        "Connection: ",   "Transfer-Encoding: ", "ETag: "};
+    static const char *const names[] = {
+        "Content-Type: ", "Warning: ", "Retry-After: ", "Connection: ", "Transfer-Encoding: ", "ETag: "};
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         if (strncmp(line, names[i], strlen(names[i])) == 0) {
             return strcmp(line, "Content-Type: application/json") != 0;
@@ -539,12 +539,15 @@ static void test_script(void **state)
     assert_true(ok);
 }
 
-#define SCRIPT(name) {#name, test_script, NULL, NULL, (void *)"tests/script/rest/" #name ".txt"}
+#define SCRIPT(name)                                                                                                   \
+    {                                                                                                                  \
+#name, test_script, NULL, NULL, (void *)"tests/script/rest/" #name ".txt"                                      \
+    }
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCRIPT(objects), SCRIPT(lists), SCRIPT(watches), SCRIPT(errors), SCRIPT(forms), SCRIPT(discovery),
-        SCRIPT(parts),   SCRIPT(deletions), SCRIPT(connections), SCRIPT(validation),
+        SCRIPT(objects),   SCRIPT(lists), SCRIPT(watches),   SCRIPT(errors),      SCRIPT(forms),
+        SCRIPT(discovery), SCRIPT(parts), SCRIPT(deletions), SCRIPT(connections), SCRIPT(validation),
     };
     cmocka_set_test_filter(getenv("TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);
