@@ -175,7 +175,7 @@ static void test_garbage_instead_of_tls_is_closed_and_counted(void **state)
 static void test_a_client_of_another_protocol_is_refused(void **state)
 {
     struct state *s = *state;
-    static const char *const alpns[] = {NULL, "h2", "reeve-rpc/2"};
+    static const char *const alpns[] = {"h2", "reeve-rpc/2"};
     for (size_t i = 0; i < ARRAY_SIZE(alpns); i++) {
         struct tls t;
         assert_true(!tls_open(s, &t, alpns[i], &admin, 0) || tls_hung_up(&t));
@@ -184,6 +184,21 @@ static void test_a_client_of_another_protocol_is_refused(void **state)
     struct tls t;
     assert_false(tls_open(s, &t, ALPN_RPC, &admin, TLS1_2_VERSION));
     tls_close(&t);
+}
+
+static void test_http_is_spoken_to_who_offers_it_or_nothing(void **state)
+{
+    struct state *s = *state;
+    static const char *const alpns[] = {NULL, ALPN_HTTP};
+    for (size_t i = 0; i < ARRAY_SIZE(alpns); i++) {
+        struct tls t;
+        char answer[512] = "";
+        assert_true(tls_open(s, &t, alpns[i], NULL, 0));
+        assert_true(SSL_write(t.ssl, "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n", 32) > 0);
+        assert_true(SSL_read(t.ssl, answer, sizeof answer - 1) > 0);
+        assert_non_null(strstr(answer, "HTTP/1.1 200 OK\r\n"));
+        tls_close(&t);
+    }
 }
 
 static void test_certificates_of_others_are_refused(void **state)
@@ -540,6 +555,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_garbage_instead_of_tls_is_closed_and_counted),
         cmocka_unit_test(test_a_client_of_another_protocol_is_refused),
+        cmocka_unit_test(test_http_is_spoken_to_who_offers_it_or_nothing),
         cmocka_unit_test(test_certificates_of_others_are_refused),
         cmocka_unit_test(test_malformed_messages_are_closed_and_counted),
         cmocka_unit_test(test_deep_nesting_is_refused),
