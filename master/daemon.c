@@ -48,6 +48,7 @@
 #include "master/rescue/repair.h"
 #include "master/rest/rest.h"
 #include "master/zones.h"
+#include "proto/openapi/openapi.h"
 #include "proto/net/loop.h"
 
 #define READS_NS         6000000u /* of reads in a turn of the loop, for each listener: turns stay below 20 ms */
@@ -623,6 +624,7 @@ static void free_master(struct master *m)
     uv_io_free(m->io);
     core_free(m->core);
     zones_free(m->zones);
+    openapi_free(m->openapi);
     turns_free(m->turns);
     watch_table_free(m->watches);
     node_feeds_free(m->feeds);

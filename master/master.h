@@ -82,6 +82,7 @@ struct reseal;
 struct rotate;
 struct authority;
 struct zones;
+struct openapi;
 struct session;
 
 struct master {
@@ -103,6 +104,8 @@ struct master {
     struct turns *turns;
     struct list sessions;    /* struct session.link */
     struct list strangers;   /* struct session.stranger_link */
+    struct openapi *openapi; /* rest/openapi.c: documents, made when first asked for; of the level... */
+    unsigned openapi_level;  /* ...of the cluster then */
     struct list https;       /* rest/conn.h: connections that speak HTTP */
     struct list https_ended; /* rest/call.h: streams of theirs that are over */
     struct list asked;       /* ask.c */

@@ -94,6 +94,17 @@ void rest_answer(struct rest_call *c, unsigned status, const char *type, const s
     send_whole(c, &head, buf_str(body));
 }
 
+void rest_answer_kept(struct rest_call *c, const char *type, struct str body, const char *hash)
+{
+    CLEANUP_BUF struct buf head = BUF_INIT;
+    char tag[80];
+    snprintf(tag, sizeof tag, "\"%s\"", hash);
+    bool has = str_is(c->if_none_match, tag);
+    rest_put_head(c, &head, has ? 304 : 200, type);
+    http_put_header(&head, "ETag", str_of(tag));
+    send_whole(c, &head, has ? STR_NONE : body);
+}
+
 void rest_answer_failure(struct rest_call *c, unsigned status, const char *fmt, ...)
 {
     CLEANUP_BUF struct buf body = BUF_INIT;

@@ -44,9 +44,10 @@ struct rest_call {
     enum rest_coding coding;
     enum patch_type patch;
     struct buf body;
-    uint8_t id[TXN_ID_SIZE]; /* of a write: a repetition behind an election does nothing twice */
-    bool keep_alive, chunks; /* chunks: HTTP/1.1 */
-    struct value *warnings;  /* of fields that are not known; in the errand's arena */
+    uint8_t id[TXN_ID_SIZE];          /* of a write: a repetition behind an election does nothing twice */
+    struct str accept, if_none_match; /* TELL: headers */
+    bool keep_alive, chunks;          /* chunks: HTTP/1.1 */
+    struct value *warnings;           /* of fields that are not known; in the errand's arena */
     /* An answer that is written piece by piece. */
     struct buf out; /* what has not left */
     bool begun;     /* its head has left */
@@ -83,6 +84,8 @@ void rest_call_lost(struct rest_call *c); /* its connection is gone */
 void rest_answer(struct rest_call *c, unsigned status, const char *type, const struct buf *body);
 void rest_answer_failure(struct rest_call *c, unsigned status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same, of bytes that do not change, with an ETag: nothing but 304 for who has them. */
+void rest_answer_kept(struct rest_call *c, const char *type, struct str body, const char *hash);
 /* Headers that every answer has, behind its first line; more may follow, then http_put_end. */
 void rest_put_head(struct rest_call *c, struct buf *out, unsigned status, const char *type);
 /* An answer in pieces: the head, with the first of them, then the others. */
@@ -99,6 +102,7 @@ bool rest_is_typed(const struct rest_call *c);
 bool rest_decide(struct rest_call *c, const struct http_request *r); /* dispatch.c. False: it has been answered */
 int rest_read_body(struct rest_call *c, struct arena *a, struct value **doc, struct error *err); /* request.c */
 void rest_tell(struct rest_call *c);                                                             /* discovery.c */
+void rest_tell_openapi(struct rest_call *c);                                                     /* openapi.c */
 void rest_tell_health(struct rest_call *c);                                                      /* health.c */
 struct api_stream *rest_watch_open(struct api_call *api, struct watch *w);                       /* watch.c */
 void rest_watch_tick(struct rest_call *c, int64_t now_ms);

@@ -327,7 +327,7 @@ static void tell_root(struct buf *out, const struct versions *all)
     for (unsigned i = 0; i < all->count; i++) {
         buf_printf(out, ",\"%s/%s\"", rest_group_of(all->at[i]).n == 0 ? "/api" : "/apis", all->at[i]);
     }
-    buf_puts(out, ",\"/healthz\",\"/livez\",\"/openapi/v2\",\"/readyz\",\"/version\"]}");
+    buf_puts(out, ",\"/healthz\",\"/livez\",\"/openapi/v2\",\"/openapi/v3\",\"/readyz\",\"/version\"]}");
 }
 
 static void tell_resources(struct buf *out, const struct rest_path *p)
@@ -339,14 +339,6 @@ static void tell_resources(struct buf *out, const struct rest_path *p)
     buf_putc(out, ',');
     put_resources(out, buf_cstr(&name));
     buf_putc(out, '}');
-}
-
-/* Until the documents are there: clients of 1.20 take an empty one, which has no rules to check against, and newer ones
- * are told that there is none. */
-static void tell_openapi(struct rest_call *c)
-{
-    CLEANUP_BUF struct buf body = BUF_INIT;
-    rest_answer(c, 200, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf", &body);
 }
 
 void rest_tell(struct rest_call *c)
@@ -361,7 +353,8 @@ void rest_tell(struct rest_call *c)
         rest_tell_health(c);
         return;
     case REST_OPENAPI_2:
-        tell_openapi(c);
+    case REST_OPENAPI_3:
+        rest_tell_openapi(c);
         return;
     case REST_VERSION:
         tell_version(&body);

@@ -210,6 +210,11 @@ static bool check_selectors(struct rest_call *c)
     return true;
 }
 
+static struct str keep(struct rest_call *c, struct str s)
+{
+    return s.n == 0 ? STR_NONE : (struct str){arena_strndup(&c->own, s.p, s.n), s.n};
+}
+
 bool rest_decide(struct rest_call *c, const struct http_request *r)
 {
     if (!rest_path_read(&c->own, r->path, &c->path)) {
@@ -218,6 +223,8 @@ bool rest_decide(struct rest_call *c, const struct http_request *r)
                             "part of it may be empty");
         return false;
     }
+    c->accept = keep(c, http_header(r, "Accept"));
+    c->if_none_match = keep(c, http_header(r, "If-None-Match"));
     if (c->path.place == REST_NOWHERE) {
         rest_answer_failure(c, 404, "the server could not find the requested resource");
         return false;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "master/rest/call.h"
+#include "proto/protobuf/protobuf.h"
 #include "proto/rpc/api.h"
 #include "proto/text/text.h"
 
@@ -18,6 +19,25 @@ static int read_yaml(struct rest_call *c, struct arena *a, struct value **doc, s
     }
     *doc = rv == 0 ? docs[0] : NULL;
     return rv;
+}
+
+/* What has no kind is of the address's. */
+static int read_protobuf(struct rest_call *c, struct arena *a, struct value **doc, struct error *err)
+{
+    const struct rest_path *p = &c->path;
+    bool deletes = c->what == REST_DO_DELETE || c->what == REST_DO_CLEAR;
+    bool scales = str_is(p->part, "scale"), evicts = c->what == REST_DO_EVICT;
+    const char *version = deletes           ? "v1"
+                          : scales          ? "autoscaling/v1"
+                          : evicts          ? "policy/v1"
+                          : p->kind != NULL ? p->api_version
+                                            : p->extra->api_version;
+    const char *kind = deletes           ? "DeleteOptions"
+                       : scales          ? "Scale"
+                       : evicts          ? "Eviction"
+                       : p->kind != NULL ? p->kind->name
+                                         : p->extra->kind;
+    return protobuf_read(a, c->body.data, c->body.size, str_of(version), str_of(kind), doc, err);
 }
 
 /* Where in a body something stands means nothing to who sent it: paths of fields do. */
@@ -40,8 +60,8 @@ int rest_read_body(struct rest_call *c, struct arena *a, struct value **doc, str
     }
     int rv = c->coding == REST_JSON   ? json_read(a, buf_str(&c->body), doc, err)
              : c->coding == REST_YAML ? read_yaml(c, a, doc, err)
-                                      : error_set(err, ERR_USAGE, "bodies in protobuf are not read yet: send JSON");
-    if (rv == ERR_INVALID) { /* what is no JSON is no object that could be invalid */
+                                      : read_protobuf(c, a, doc, err);
+    if (rv == ERR_INVALID && c->coding != REST_PROTOBUF) { /* what is no JSON is no object that could be invalid */
         err->code = rv = ERR_USAGE;
     }
     if (rv == 0) {

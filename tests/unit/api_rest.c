@@ -24,6 +24,7 @@
 #include "master/nodes/feeds.h"
 #include "master/rest/conn.h"
 #include "master/rest/rest.h"
+#include "proto/openapi/openapi.h"
 #include "proto/schema/release.h"
 
 #define CONNS_MAX 16u
@@ -228,7 +229,7 @@ static void show_body(struct buf *out, struct str body, const char *paths)
 static bool header_matters(const char *line)
 {
     static const char *const names[] = {
-        "Content-Type: ", "Warning: ", "Retry-After: ", "Connection: ", "Transfer-Encoding: ", "ETag: "};
+        "Content-Type: ", "Warning: ", "Retry-After: ", "Connection: ", "Transfer-Encoding: "};
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         if (strncmp(line, names[i], strlen(names[i])) == 0) {
             return strcmp(line, "Content-Type: application/json") != 0;
@@ -517,6 +518,7 @@ static void world_close(struct world *w)
     assert_int_equal(m->request_bytes, 0);
     revoked_free(m->revoked);
     departed_free(m->departed);
+    openapi_free(m->openapi);
     list_pages_free(m->pages);
     node_feeds_free(m->feeds);
     watch_table_free(m->watches);
