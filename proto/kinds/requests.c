@@ -7,8 +7,8 @@
 /* ---- Deleting, scaling, binding ---- */
 
 SCHEMA_STATIC(preconditions, "Preconditions", "What must hold for it to happen.",
-    STRING("uid", "It is still this very object."),
-    STRING("resourceVersion", "It has not changed since."));
+    STRING("uid", "It is still this very object.", .flags = FIELD_EMPTY),
+    STRING("resourceVersion", "It has not changed since.", .flags = FIELD_EMPTY));
 
 #define TYPE_ROWS                                                                                                      \
     STRING("apiVersion", "Group and version of the API that the document is written in.", NO_NUMBER),                  \

@@ -204,6 +204,8 @@ static void requests(void **state)
     reads_as(*state, "apps/v1", "DeleteOptions", "1 0 2 {1 \"u\"} 4 \"Foreground\" 5 \"All\"",
              "\"gracePeriodSeconds\":0,\"preconditions\":{\"uid\":\"u\"},\"propagationPolicy\":\"Foreground\","
              "\"dryRun\":[\"All\"]");
+    /* A condition that no object fulfils is not none. */
+    reads_as(*state, "v1", "DeleteOptions", "2 {1 \"\"}", "\"preconditions\":{\"uid\":\"\"}");
     reads_as(*state, "authorization.k8s.io/v1", "SubjectAccessReview",
              "1 {1 \"\"} 2 {1 {1 \"ns\" 2 \"get\" 3 \"\" 5 \"pods\" 7 \"\"} 3 \"jane\" 4 \"dev\" 4 \"ops\" 5 {1 \"k\" "
              "2 {1 \"v\" 1 \"\"}} 6 \"\"} 3 {1 0 2 \"\"}",
