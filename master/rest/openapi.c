@@ -2,7 +2,30 @@
  * of the cluster's feature level, and made anew when that has risen. */
 #include "proto/openapi/openapi.h"
 
+#include <string.h>
+
 #include "master/rest/call.h"
+#include "master/rest/parts.h"
+
+/* What is asked with a body of its own: beside the kinds (rest_extras), or of an object (rest_parts). */
+static bool serves(const struct kind *request)
+{
+    const char *part = strchr(request->plural, '/');
+    if (request->plural[0] == '\0') {
+        return true; /* it comes along with others */
+    }
+    for (unsigned i = 0; part != NULL && i < rest_parts_count; i++) {
+        if (strcmp(part + 1, rest_parts[i].name) == 0) {
+            return true;
+        }
+    }
+    for (unsigned i = 0; i < rest_extras_count; i++) {
+        if (strcmp(request->plural, rest_extras[i].plural) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
 
 static struct openapi *documents(struct master *m)
 {
@@ -12,7 +35,7 @@ static struct openapi *documents(struct master *m)
         m->openapi = NULL;
     }
     if (m->openapi == NULL) {
-        m->openapi = openapi_new(level, "v1.33.0");
+        m->openapi = openapi_new(level, "v1.33.0", serves);
         m->openapi_level = level;
     }
     return m->openapi;

@@ -6,14 +6,14 @@
 #include "proto/openapi/openapi_int.h"
 #include "proto/text/text.h"
 
-struct openapi *openapi_new(unsigned level, const char *version)
+struct openapi *openapi_new(unsigned level, const char *version, openapi_serves *serves)
 {
     assert(version != NULL);
     struct openapi *o = xcalloc(1, sizeof *o);
     arena_init(&o->arena);
     o->level = level;
     o->version = arena_strdup(&o->arena, version);
-    openapi_list(o);
+    openapi_list(o, serves);
     o->v3 = xcalloc(o->places_count, sizeof *o->v3);
     return o;
 }

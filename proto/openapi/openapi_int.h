@@ -56,7 +56,7 @@ struct openapi_maker {
 };
 
 /* openapi_types.c: fills served, types and places. */
-void openapi_list(struct openapi *o);
+void openapi_list(struct openapi *o, openapi_serves *serves);
 /* The type of a schema, or of a form of scalars ("Time"). It is there. */
 unsigned openapi_type_of(const struct openapi *o, const struct schema *s);
 unsigned openapi_scalar(const struct openapi *o, const char *name);

@@ -258,6 +258,10 @@ static void add_kind(struct openapi_maker *m, struct value *paths, const struct 
         s.suffix = "Status";
         add_part(m, paths, arena_printf(m->a, "%s/status", one), &s);
     }
+    if (k->has_ephemeral) {
+        s.suffix = "Ephemeralcontainers";
+        add_part(m, paths, arena_printf(m->a, "%s/ephemeralcontainers", one), &s);
+    }
     if (k->has_scale) {
         const struct kind *scale = kind_of_request(STR("autoscaling/v1"), STR("Scale"));
         struct subject size = {served,  scale->api_version, scale->name, openapi_type_of(m->o, scale->schema),

@@ -189,12 +189,14 @@ static void add_kinds(struct openapi *o, bool first_group)
     }
 }
 
-static void list_served(struct openapi *o)
+static void list_served(struct openapi *o, openapi_serves *serves)
 {
     add_kinds(o, true);
     add_kinds(o, false);
     for (unsigned i = 0; i < kind_requests_count(); i++) {
-        add_request(o, kind_requests_at(i));
+        if (serves == NULL || serves(kind_requests_at(i))) {
+            add_request(o, kind_requests_at(i));
+        }
     }
 }
 
@@ -212,12 +214,12 @@ static void list_places(struct openapi *o)
     }
 }
 
-void openapi_list(struct openapi *o)
+void openapi_list(struct openapi *o, openapi_serves *serves)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(SCALARS); i++) {
         add_type(o, (struct openapi_type){.name = SCALARS[i].name, .format = SCALARS[i].format, .doc = SCALARS[i].doc});
     }
-    list_served(o);
+    list_served(o, serves);
     for (unsigned i = 0; i < o->served_count; i++) {
         struct openapi_served *s = &o->served[i];
         const char *prefix = prefix_of(&o->arena, s->api_version);

@@ -16,7 +16,7 @@ static struct openapi *o; /* of all tests: documents are made once */
 static int make(void **state)
 {
     (void)state;
-    o = openapi_new(LEVEL, "v1.33.0");
+    o = openapi_new(LEVEL, "v1.33.0", NULL);
     return 0;
 }
 
@@ -427,7 +427,7 @@ static void the_protobuf_form_says_the_same(void **state)
 static void a_document_is_always_the_same(void **state)
 {
     struct fixture *f = *state;
-    struct openapi *again = openapi_new(LEVEL, "v1.33.0");
+    struct openapi *again = openapi_new(LEVEL, "v1.33.0", NULL);
     const struct openapi_document *one = openapi_v2_json(o), *two = openapi_v2_json(again);
     assert_ptr_equal(one, openapi_v2_json(o));
     assert_string_equal(one->hash, two->hash);
@@ -436,13 +436,37 @@ static void a_document_is_always_the_same(void **state)
     assert_string_equal(openapi_v2_protobuf(o)->hash, openapi_v2_protobuf(again)->hash);
     openapi_free(again);
 
-    struct openapi *lower = openapi_new(0, "v1.33.0"); /* Jobs came with level 1 */
+    struct openapi *lower = openapi_new(0, "v1.33.0", NULL); /* Jobs came with level 1 */
     assert_string_not_equal(openapi_v2_json(lower)->hash, one->hash);
     assert_null(openapi_v3(lower, STR("apis/batch/v1")));
     assert_non_null(openapi_v3(lower, STR("apis/apps/v1")));
     check_parts(read_document(f, openapi_v2_json(lower)), read_document(f, openapi_v2_json(lower)));
     openapi_free(lower);
     openapi_free(NULL);
+}
+
+static bool serves_no_review(const struct kind *request)
+{
+    return strstr(request->name, "Review") == NULL;
+}
+
+/* A front that does not take a request does not tell of it. */
+static void what_is_not_served_is_not_told(void **state)
+{
+    struct fixture *f = *state;
+    struct openapi *less = openapi_new(LEVEL, "v1.33.0", serves_no_review);
+    struct value *doc = read_document(f, openapi_v2_json(less));
+    check_parts(doc, doc);
+    for (unsigned i = 0; i < value_count(value_get(doc, "definitions")); i++) {
+        struct str name = value_get(doc, "definitions")->map.members[i].key;
+        assert_false(str_ends(name, STR("SubjectAccessReview")));
+    }
+    assert_null(value_get(value_get(doc, "paths"), "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"));
+    assert_non_null(value_get(value_get(doc, "paths"), "/api/v1/namespaces/{namespace}/pods/{name}/eviction"));
+    assert_non_null(
+        value_get(value_get(doc, "paths"), "/api/v1/namespaces/{namespace}/pods/{name}/ephemeralcontainers"));
+    assert_null(openapi_v3(less, STR("apis/authorization.k8s.io/v1")));
+    openapi_free(less);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -456,6 +480,7 @@ int main(void)
         TEST(patches_know_dry_run_and_field_validation),
         TEST(the_protobuf_form_says_the_same),
         TEST(a_document_is_always_the_same),
+        TEST(what_is_not_served_is_not_told),
     };
     return cmocka_run_group_tests(tests, make, drop);
 }
