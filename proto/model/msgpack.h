@@ -54,6 +54,9 @@ enum mp_type mp_type(struct mp m);
 /* Check that exactly one well-formed document (strings as keys, no ext, limited depth) fills the bytes. The getters
  * below may be used on unchecked bytes too (they never read outside), but then answer "none" where damage begins. */
 bool mp_valid(struct mp m);
+/* The same of the item at the cursor, one level down, which goes behind it: for who looks at the members of a map and
+ * checks it in one walk. */
+bool mp_take_valid(struct mp *m, struct mp *item);
 /* Is every head of this valid document in its shortest form, as mp_write_* write it? (The order of keys is not
  * looked at.) */
 bool mp_shortest(struct mp m);

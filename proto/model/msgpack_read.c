@@ -233,7 +233,8 @@ bool mp_skip(struct mp *m)
     return true;
 }
 
-bool mp_valid(struct mp m)
+/* Behind the item at m, whose containers may be `depth_max` deep; NULL: it is none. */
+static const uint8_t *behind_valid(struct mp m, unsigned depth_max)
 {
     struct {
         uint64_t left;
@@ -245,7 +246,7 @@ bool mp_valid(struct mp m)
     for (;;) {
         while (stack[depth].left == 0) {
             if (depth == 0) {
-                return m.p == m.end;
+                return m.p;
             }
             depth--;
         }
@@ -255,7 +256,7 @@ bool mp_valid(struct mp m)
         if (m.p < m.end && is_small_str(*m.p)) {
             size_t size = 1u + (*m.p & 0x1f);
             if (size > (size_t)(m.end - m.p)) {
-                return false;
+                return NULL;
             }
             m.p += size;
             continue;
@@ -265,18 +266,34 @@ bool mp_valid(struct mp m)
             continue;
         }
         if (!read_head(m, &h) || (is_key && h.type != MP_STR)) {
-            return false;
+            return NULL;
         }
         m.p = after_head(&h);
         if (h.type == MP_ARRAY || h.type == MP_MAP) {
-            if (depth == VALUE_DEPTH_MAX) {
-                return false;
+            if (depth == depth_max) {
+                return NULL;
             }
             depth++;
             stack[depth].left = elements(&h);
             stack[depth].is_map = h.type == MP_MAP;
         }
     }
+}
+
+bool mp_valid(struct mp m)
+{
+    const uint8_t *end = behind_valid(m, VALUE_DEPTH_MAX);
+    return end != NULL && end == m.end;
+}
+
+bool mp_take_valid(struct mp *m, struct mp *item)
+{
+    const uint8_t *end = behind_valid(*m, VALUE_DEPTH_MAX - 1);
+    if (end != NULL) {
+        *item = (struct mp){m->p, end};
+        m->p = end;
+    }
+    return end != NULL;
 }
 
 static size_t shortest_head(const struct head *h)

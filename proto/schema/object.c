@@ -59,36 +59,44 @@ static void read_metadata(struct object *o, struct mp metadata)
     }
 }
 
-/* Of members with one name the first counts, as mp_get has it. */
-static void read_members(struct object *o, struct mp *metadata, struct str *kind)
+/* Of members with one name the first counts, as mp_get has it. False: it is no well-formed map. */
+static bool read_members(struct object *o, struct mp *metadata, struct str *kind)
 {
     bool named = false;
-    for (struct mp_iter it = mp_iter(object_mp(o)); mp_next(&it);) {
-        if (str_is(it.key, "kind") && !named) {
-            *kind = mp_str(it.value);
+    struct mp rest = object_mp(o), value;
+    struct str key;
+    uint32_t left;
+    if (!mp_read_map(&rest, &left)) {
+        return false;
+    }
+    for (; left > 0; left--) {
+        if (!mp_read_str(&rest, &key) || !mp_take_valid(&rest, &value)) {
+            return false;
+        }
+        if (str_is(key, "kind") && !named) {
+            *kind = mp_str(value);
             named = true;
-        } else if (str_is(it.key, "metadata") && metadata->p == NULL) {
-            *metadata = it.value;
-        } else if (str_is(it.key, "spec") && o->spec_size == 0) {
-            o->spec_at = place_of(o, it.value);
-            o->spec_size = size_of(it.value);
-        } else if (str_is(it.key, "status") && o->status_size == 0) {
-            o->status_at = place_of(o, it.value);
-            o->status_size = size_of(it.value);
+        } else if (str_is(key, "metadata") && metadata->p == NULL) {
+            *metadata = value;
+        } else if (str_is(key, "spec") && o->spec_size == 0) {
+            o->spec_at = place_of(o, value);
+            o->spec_size = size_of(value);
+        } else if (str_is(key, "status") && o->status_size == 0) {
+            o->status_at = place_of(o, value);
+            o->status_size = size_of(value);
         }
     }
+    return rest.p == rest.end;
 }
 
 /* Fill the header from the body, which is in place. `code` is what a bad body means to the caller. */
 static int read_header(struct object *o, int code, struct error *err)
 {
-    struct mp body = object_mp(o);
-    if (!mp_valid(body)) {
-        return error_set(err, code, "%s: the body is no well-formed msgpack map", o->kind->name);
-    }
     struct mp metadata = {NULL, NULL};
     struct str kind = STR_NONE;
-    read_members(o, &metadata, &kind);
+    if (!read_members(o, &metadata, &kind)) {
+        return error_set(err, code, "%s: the body is no well-formed msgpack map", o->kind->name);
+    }
     bool fits = kind_is_unknown(o->kind) ? !str_empty(kind) : str_is(kind, o->kind->name);
     if (!fits) {
         return error_set_field(err, code, "kind", "kind is \"%.*s\", expected \"%s\"", STR_ARG(kind), o->kind->name);
