@@ -314,14 +314,14 @@ static void pod_drop(struct scheduler *s, struct sched_pod *p)
 enum pod_wish { WISH_NOTHING, WISH_NODE, WISH_BOUND };
 static enum pod_wish pod_wish(const struct object *pod)
 {
-    struct mp spec = object_spec(pod);
-    struct str scheduler = mp_str(mp_get(spec, "schedulerName"));
     if (pod_finished(pod)) {
         return WISH_NOTHING;
     }
-    if (!str_empty(mp_str(mp_get(spec, "nodeName")))) {
+    if (pod_state_of(pod).bound) {
         return WISH_BOUND;
     }
+    struct mp spec = object_spec(pod);
+    struct str scheduler = mp_str(mp_get(spec, "schedulerName"));
     bool ours = str_empty(scheduler) || str_is(scheduler, SCHEDULER_NAME);
     return ours && !pod->deleting && mp_count(mp_get(spec, "schedulingGates")) == 0 ? WISH_NODE : WISH_NOTHING;
 }

@@ -28,6 +28,7 @@
 #include "master/api/api.h"
 #include "master/master.h"
 #include "master/nodes/feeds.h"
+#include "proto/facts/pod_state.h"
 #include "proto/schema/selector.h"
 
 #define LIST_CHUNK_BYTES (128u << 10)
@@ -184,7 +185,7 @@ static bool matches(const struct watch *w, const struct object *o)
     if (o == NULL || o->kind != w->kind || (w->ns.n > 0 && !str_eq(o->ns, w->ns))) {
         return false;
     }
-    if (w->node.n > 0 && !str_eq(mp_str(mp_get(object_spec(o), "nodeName")), w->node)) {
+    if (w->node.n > 0 && !str_eq(pod_node(o), w->node)) {
         return false;
     }
     return (w->labels == NULL || selector_matches_object(w->labels, o)) &&
@@ -440,7 +441,7 @@ static void wake(struct watch *w, uint64_t revision, unsigned change, bool exact
 
 static struct node_watches *node_watches_of(struct watch_table *t, const struct object *pod)
 {
-    struct str node = pod == NULL ? STR_NONE : mp_str(mp_get(object_spec(pod), "nodeName"));
+    struct str node = pod == NULL ? STR_NONE : pod_node(pod);
     return node.n == 0 ? NULL : strmap_get(&t->by_node, node);
 }
 

@@ -1,16 +1,13 @@
 #include "proto/facts/pod_state.h"
 
+#include <assert.h>
+
 #include "base/timefmt.h"
 
 static int64_t time_ms(struct str text)
 {
     int64_t ms = 0;
     return !str_empty(text) && timefmt_parse(text, &ms) ? ms : 0;
-}
-
-struct str pod_node(const struct object *pod)
-{
-    return mp_str(mp_get(object_spec(pod), "nodeName"));
 }
 
 struct str pod_phase(const struct object *pod)
@@ -20,6 +17,8 @@ struct str pod_phase(const struct object *pod)
 
 /* A ReplicaSet of 100,000 pods asks each of them at every step: what the body says is read once and kept beside it. */
 enum { MEMO_READ = 1, MEMO_FINISHED = 2, MEMO_READY = 4, MEMO_BOUND = 8, MEMO_UNPLACED = 16 };
+#define MEMO_NODE_SHIFT 8 /* above it, where spec.nodeName stands in the body; 0: not bound */
+static_assert(OBJECT_SIZE_MAX < 1u << (32 - MEMO_NODE_SHIFT), "a body may be larger than its places can tell");
 
 struct memo {
     uint32_t bits;
@@ -39,7 +38,11 @@ static void memo_condition(struct memo *m, struct mp c)
 
 static struct memo memo_read(const struct object *pod)
 {
-    struct memo m = {.bits = MEMO_READ | (str_empty(pod_node(pod)) ? 0u : MEMO_BOUND)};
+    struct memo m = {.bits = MEMO_READ};
+    struct mp node = mp_get(object_spec(pod), "nodeName");
+    if (!str_empty(mp_str(node))) {
+        m.bits |= MEMO_BOUND | (uint32_t)(node.p - object_mp(pod).p) << MEMO_NODE_SHIFT;
+    }
     for (struct mp_iter it = mp_iter(object_status(pod)); mp_next(&it);) {
         if (str_is(it.key, "phase")) {
             struct str phase = mp_str(it.value);
@@ -66,6 +69,13 @@ static struct memo memo_of(const struct object *pod)
     __atomic_store_n(&o->memo_ms, m.ready_ms, __ATOMIC_RELAXED);
     __atomic_store_n(&o->memo, m.bits, __ATOMIC_RELEASE);
     return m;
+}
+
+struct str pod_node(const struct object *pod)
+{
+    uint32_t place = memo_of(pod).bits >> MEMO_NODE_SHIFT;
+    struct mp body = object_mp(pod);
+    return place == 0 ? STR_NONE : mp_str((struct mp){body.p + place, body.end});
 }
 
 bool pod_finished(const struct object *pod)

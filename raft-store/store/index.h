@@ -47,6 +47,8 @@ struct index_row {
     index_keys_fn *keys;
     bool (*has_none)(const struct object *o); /* at a glance: it has no key here; NULL: keys tells */
     index_asks_fn *asks;                      /* what selectors ask of it; NULL: they cannot */
+    /* At a glance: a version of the same object has the same keys; NULL: keys tells. May say false where it is so. */
+    bool (*same)(const struct object *o, const struct object *old);
 };
 #define VIEW_INDEX_DECLARE(NAME, name) extern const struct index_row index_##name;
 VIEW_INDEXES(VIEW_INDEX_DECLARE)

@@ -2,6 +2,8 @@
  * selectors ask of it. */
 #include "raft-store/store/index.h"
 
+#include "proto/facts/pod_state.h"
+
 #define INDEX_ROW(NAME, name) &index_##name,
 const struct index_row *const index_rows[VIEW_INDEX_COUNT] = {VIEW_INDEXES(INDEX_ROW)};
 
@@ -28,7 +30,12 @@ static bool is_unowned(const struct object *o)
     return str_empty(o->owner_uid) && !o->owned_otherwise;
 }
 
-const struct index_row index_owner = {.keys = by_owner, .has_none = is_unowned};
+static bool same_owner(const struct object *o, const struct object *old)
+{
+    return !o->owned_otherwise && !old->owned_otherwise && str_eq(o->owner_uid, old->owner_uid);
+}
+
+const struct index_row index_owner = {.keys = by_owner, .has_none = is_unowned, .same = same_owner};
 
 /* ---- By what it names ---- */
 
@@ -62,7 +69,32 @@ static bool names_nothing(const struct object *o)
     return o->kind->references == NULL;
 }
 
-const struct index_row index_reference = {.keys = by_reference, .has_none = names_nothing};
+static bool next_but_node(struct mp_iter *it)
+{
+    bool more = mp_next(it);
+    return more && str_is(it->key, "nodeName") ? mp_next(it) : more;
+}
+
+/* The place of a pod is no reference of this index, and what else its spec has it has for good: a pod that is bound
+ * names what it named before. */
+static bool same_references(const struct object *o, const struct object *old)
+{
+    struct mp_iter a = mp_iter(object_spec(o)), b = mp_iter(object_spec(old));
+    bool same = o->kind->id == KIND_POD, more = same;
+    while (same && more) {
+        bool more_a = next_but_node(&a), more_b = next_but_node(&b);
+        more = more_a && more_b;
+        same = more_a == more_b;
+        if (more) {
+            struct str x = {(const char *)a.value.p, (size_t)(a.value.end - a.value.p)};
+            struct str y = {(const char *)b.value.p, (size_t)(b.value.end - b.value.p)};
+            same = str_eq(a.key, b.key) && str_eq(x, y);
+        }
+    }
+    return same;
+}
+
+const struct index_row index_reference = {.keys = by_reference, .has_none = names_nothing, .same = same_references};
 
 /* ---- By what it claims ---- */
 
@@ -83,13 +115,19 @@ static bool claims_nothing(const struct object *o)
     return o->kind->claims == NULL;
 }
 
-const struct index_row index_claim = {.keys = by_claim, .has_none = claims_nothing};
+static bool same_claims(const struct object *o, const struct object *old)
+{
+    (void)old;
+    return claims_nothing(o);
+}
+
+const struct index_row index_claim = {.keys = by_claim, .has_none = claims_nothing, .same = same_claims};
 
 /* ---- Pods by their node ---- */
 
 static void by_node(const struct object *pod, struct index_keys *out)
 {
-    struct str node = mp_str(mp_get(object_spec(pod), "nodeName"));
+    struct str node = pod_node(pod);
     if (!str_empty(node)) {
         index_key(out, node);
     }
@@ -105,7 +143,12 @@ static bool asks_node(struct str ns, const struct selector *labels, const struct
     return nth == 0 && !str_empty(node);
 }
 
-const struct index_row index_node = {.kind = KIND_POD, .keys = by_node, .asks = asks_node};
+static bool same_node(const struct object *o, const struct object *old)
+{
+    return str_eq(pod_node(o), pod_node(old));
+}
+
+const struct index_row index_node = {.kind = KIND_POD, .keys = by_node, .asks = asks_node, .same = same_node};
 
 /* ---- Pods by their labels ---- */
 
@@ -140,7 +183,14 @@ static bool asks_label(struct str ns, const struct selector *labels, const struc
     return true;
 }
 
-const struct index_row index_label = {.kind = KIND_POD, .keys = by_label, .asks = asks_label};
+static bool same_labels(const struct object *o, const struct object *old)
+{
+    struct mp a = object_labels(o), b = object_labels(old);
+    struct str x = {(const char *)a.p, (size_t)(a.end - a.p)}, y = {(const char *)b.p, (size_t)(b.end - b.p)};
+    return str_eq(x, y);
+}
+
+const struct index_row index_label = {.kind = KIND_POD, .keys = by_label, .asks = asks_label, .same = same_labels};
 
 /* ---- Services by what they select ---- */
 

@@ -133,7 +133,8 @@ static void keys_sort(struct index_keys *k, unsigned from)
     k->count = kept;
 }
 
-static void keys_open(struct index_keys *k, const struct object *o)
+/* rows: those whose bit is set. */
+static void keys_open(struct index_keys *k, const struct object *o, uint32_t rows)
 {
     k->text = BUF_INIT;
     buf_reserve(&k->text, TEXT_FIRST);
@@ -143,7 +144,7 @@ static void keys_open(struct index_keys *k, const struct object *o)
     for (k->index = 0; o != NULL && k->index < VIEW_INDEX_COUNT; k->index++) {
         const struct index_row *row = index_rows[k->index];
         unsigned from = k->count;
-        if (row->kind == 0 || row->kind == (unsigned)o->kind->id) {
+        if (rows >> k->index & 1 && (row->kind == 0 || row->kind == (unsigned)o->kind->id)) {
             row->keys(o, k);
             keys_sort(k, from);
         }
@@ -174,6 +175,22 @@ static bool has_none(const struct object *o)
         none = !meant || (row->has_none != NULL && row->has_none(o));
     }
     return none;
+}
+
+/* Those of which not all keys are known to be as they were. */
+#define ROWS_ALL UINT32_MAX
+static_assert(VIEW_INDEX_COUNT <= 32, "a row has no bit");
+
+static uint32_t rows_changed(const struct object *o, const struct object *old)
+{
+    uint32_t rows = 0;
+    for (unsigned i = 0; i < VIEW_INDEX_COUNT; i++) {
+        const struct index_row *row = index_rows[i];
+        bool meant = row->kind == 0 || row->kind == (unsigned)o->kind->id;
+        bool same = meant && old != NULL && row->same != NULL && row->same(o, old);
+        rows |= meant && !same ? 1u << i : 0;
+    }
+    return rows;
 }
 
 /* ---- Change ---- */
@@ -269,8 +286,9 @@ void indexes_put(struct indexes *x, const struct object *o, const struct object 
         return;
     }
     struct index_keys keys, former;
-    keys_open(&keys, o);
-    keys_open(&former, old);
+    uint32_t rows = rows_changed(o, old);
+    keys_open(&keys, o, rows);
+    keys_open(&former, old, rows);
     leave_differences(&keys, &former);
     put_in(x, o, &keys);
     take_out(x, old, &former);
@@ -284,7 +302,7 @@ void indexes_remove(struct indexes *x, const struct object *o)
         return;
     }
     struct index_keys keys;
-    keys_open(&keys, o);
+    keys_open(&keys, o, ROWS_ALL);
     take_out(x, o, &keys);
     keys_close(&keys);
 }
@@ -345,7 +363,7 @@ void indexes_check(const struct indexes *x)
 uint64_t indexes_check_object(const struct indexes *x, const struct object *o)
 {
     struct index_keys keys;
-    keys_open(&keys, o);
+    keys_open(&keys, o, ROWS_ALL);
     for (unsigned i = 0; i < keys.count; i++) {
         struct index_found f = name_of(o);
         f.key = key_text(&keys, &keys.items[i]);
