@@ -10,6 +10,21 @@
 #include "proto/model/msgpack.h"
 #include "proto/text/text.h"
 
+/* As buf_putc and buf_reserve, without a call while there is room. */
+static inline void put(struct buf *out, char c)
+{
+    if (out->size < out->cap) {
+        out->data[out->size++] = (uint8_t)c;
+    } else {
+        buf_putc(out, c);
+    }
+}
+
+static inline uint8_t *room(struct buf *out, size_t n)
+{
+    return out->cap - out->size >= n ? out->data + out->size : buf_reserve(out, n);
+}
+
 /* ---- Texts ---- */
 
 #define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
@@ -26,12 +41,15 @@ static bool has_odd(uint64_t w)
 static bool is_plain(struct str s)
 {
     size_t i = 0;
+    if (s.n >= 8 && has_odd(le_load_u64((const uint8_t *)s.p + s.n - 8))) { /* its end, which the loop may not reach */
+        return false;
+    }
     for (; i + 8 <= s.n; i += 8) {
         if (has_odd(le_load_u64((const uint8_t *)s.p + i))) {
             return false;
         }
     }
-    for (; i < s.n; i++) {
+    for (; s.n < 8 && i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
         if (c < 0x20 || c > 0x7e || c == '"' || c == '\\') {
             return false;
@@ -47,11 +65,11 @@ static void write_text(struct buf *out, struct str s, char with)
         struct value v = {.type = VALUE_STR, .str = s};
         json_write(out, &v, 0);
         if (with != '\0') {
-            buf_putc(out, with);
+            put(out, with);
         }
         return;
     }
-    uint8_t *p = buf_reserve(out, s.n + 3);
+    uint8_t *p = room(out, s.n + 3);
     p[0] = '"';
     if (s.n > 0) {
         memcpy(p + 1, s.p, s.n);
@@ -71,6 +89,10 @@ void json_write_text(struct buf *out, struct str s)
 static void write_int(struct buf *out, int64_t n)
 {
     char text[24], *p = text + sizeof text;
+    if (n >= 0 && n < 10) {
+        put(out, (char)('0' + n));
+        return;
+    }
     uint64_t rest = n < 0 ? -(uint64_t)n : (uint64_t)n;
     do {
         *--p = (char)('0' + rest % 10);
@@ -106,28 +128,28 @@ static bool take_text(struct mp *m, struct str *s)
 
 static void write_list(struct buf *out, struct mp *m, uint32_t count)
 {
-    buf_putc(out, '[');
+    put(out, '[');
     for (uint32_t i = 0; i < count && m->p < m->end; i++) {
         if (i > 0) {
-            buf_putc(out, ',');
+            put(out, ',');
         }
         json_write_mp(out, m);
     }
-    buf_putc(out, ']');
+    put(out, ']');
 }
 
 static void write_map(struct buf *out, struct mp *m, uint32_t count)
 {
     struct str key;
-    buf_putc(out, '{');
+    put(out, '{');
     for (uint32_t i = 0; i < count && take_text(m, &key); i++) {
         if (i > 0) {
-            buf_putc(out, ',');
+            put(out, ',');
         }
         write_text(out, key, ':');
         json_write_mp(out, m);
     }
-    buf_putc(out, '}');
+    put(out, '}');
 }
 
 /* What is not read by its first byte. */
@@ -166,9 +188,9 @@ static void write_other(struct buf *out, struct mp *m)
         return;
     case MP_BIN:
         if (mp_read_bin(m, &s)) {
-            buf_putc(out, '"');
+            put(out, '"');
             base64_write(out, s.p, s.n);
-            buf_putc(out, '"');
+            put(out, '"');
         }
         return;
     case MP_FLOAT:

@@ -97,6 +97,17 @@ static bool same_bytes(const struct buf *a, const struct buf *b)
     return a->size == b->size && (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
 }
 
+/* JSON without a document between is the same. */
+static void check_straight(const struct buf *msgpack, const struct value *v)
+{
+    CLEANUP_BUF struct buf one = BUF_INIT;
+    CLEANUP_BUF struct buf two = BUF_INIT;
+    struct mp m = mp_of(msgpack->data, msgpack->size);
+    json_write_mp(&one, &m);
+    json_write(&two, v, 0);
+    CHECK(same_bytes(&one, &two) && m.p == m.end);
+}
+
 void fuzz_check_forms(const struct value *v)
 {
     CLEANUP_ARENA struct arena a;
@@ -110,6 +121,7 @@ void fuzz_check_forms(const struct value *v)
     CHECK(msgpack_read_value(&a, one.data, one.size, &back, NULL) == 0);
     msgpack_write_value(&two, back);
     CHECK(same_bytes(&one, &two));
+    check_straight(&one, back);
 
     buf_reset(&one);
     buf_reset(&two);
