@@ -86,8 +86,9 @@ static void on_data(struct rpc_stream *st, struct mp payload, size_t payload_byt
 {
     struct rest_log *l = data;
     struct rest_call *c = l->call;
+    struct mp with_place = mp_get(payload, "text");
     struct str text;
-    if (c == NULL || c->conn == NULL || !mp_read_bin(&payload, &text)) {
+    if (c == NULL || c->conn == NULL || (!mp_read_bin(&payload, &text) && !mp_read_bin(&with_place, &text))) {
         rpc_stream_consumed(st, payload_bytes);
         return;
     }

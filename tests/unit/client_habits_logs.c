@@ -162,10 +162,29 @@ static void commands_exit_as_they_exit(void **state)
     RUN(rows);
 }
 
+/* The same over HTTPS: what kubectl asks comes to the node in the same words. */
+static void kubectl_is_answered_alike(void **state)
+{
+    habits_must(*state, "rctl config kubeconfig -f kube", NULL);
+    static const struct habit rows[] = {
+        {"KUBECONFIG=kube ${KUBECTL:-kubectl} logs two -c c", NULL, 0, "=two/c first\nasked\n", "="},
+        {"KUBECONFIG=kube ${KUBECTL:-kubectl} logs two -c c --tail=3 -p --timestamps", NULL, 0,
+         "asked previous=true tailLines=3 timestamps=true", "="},
+        {"KUBECONFIG=kube ${KUBECTL:-kubectl} logs two -c c --since=90s --limit-bytes=100", NULL, 0,
+         "asked sinceSeconds=90 limitBytes=100", "="},
+        {"KUBECONFIG=kube ${KUBECTL:-kubectl} logs two -c c --since-time=2026-01-31T08:00:00Z", NULL, 0,
+         "asked sinceTime=\"2026-01-31T08:00:00Z\"", "="},
+        {"KUBECONFIG=kube ${KUBECTL:-kubectl} logs none", NULL, 1, "=", "NotFound"},
+        {"KUBECONFIG=kube ${KUBECTL:-kubectl} logs bad", NULL, 1, NULL, "Error from server"},
+    };
+    RUN(rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logs_of_what_was_asked),
+        cmocka_unit_test(kubectl_is_answered_alike),
         cmocka_unit_test(commands_exit_as_they_exit),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
