@@ -10,12 +10,6 @@
 
 /* ---- Objects ---- */
 
-bool mp_equal(struct mp a, struct mp b)
-{
-    size_t n = (size_t)(a.end - a.p);
-    return n == (size_t)(b.end - b.p) && (n == 0 || memcmp(a.p, b.p, n) == 0);
-}
-
 bool object_is_older(const struct object *a, const struct object *b)
 {
     if (b == NULL) {

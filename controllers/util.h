@@ -17,7 +17,6 @@ static inline const struct kind *kind_of(enum kind_id id)
 {
     return kind_by_id(id);
 }
-bool mp_equal(struct mp a, struct mp b); /* same bytes (both absent: equal) */
 /* Was a made before b? Of two at once the one whose uid comes first. b NULL: yes. */
 bool object_is_older(const struct object *a, const struct object *b);
 bool mp_list_has_str(struct mp list, const char *s);

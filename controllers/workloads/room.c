@@ -15,7 +15,7 @@ unsigned room_for(const struct reconcile_in *in, const struct reconcile_out *out
                   const struct value *doc, unsigned wanted, struct error *why)
 {
     const struct view *v = in->view;
-    if (view_count(v, kind_of(KIND_RESOURCEQUOTA)) == 0 && view_count(v, kind_of(KIND_LIMITRANGE)) == 0) {
+    if (!bounds_any(v, kind_of(kind), value_path_str(doc, "metadata.namespace"))) {
         return wanted;
     }
     CLEANUP_OBJECT struct object *o = NULL;

@@ -132,16 +132,15 @@ static int check_namespace(const struct admission *ad, const struct kind *k, str
                      STR_ARG(ns));
 }
 
-/* whose: of which object it is, where the request has several. */
-static void warn(const struct admission *ad, const char *whose, const char *text)
+void admit_warn(const struct admission *ad, const struct value *text)
 {
+    if (ad->warnings == NULL || value_count(*ad->warnings) >= WRITE_WARNINGS_MAX) {
+        return;
+    }
     if (*ad->warnings == NULL) {
         *ad->warnings = value_list(ad->arena);
     }
-    if (value_count(*ad->warnings) < WRITE_WARNINGS_MAX) {
-        value_append(ad->arena, *ad->warnings,
-                     value_strf(ad->arena, "%s%s%s", ad->many ? whose : "", ad->many ? ": " : "", text));
-    }
+    value_append(ad->arena, *ad->warnings, value_str(ad->arena, value_to_str(text)));
 }
 
 /* What is kept but not carried out, and what is hardly meant. */
@@ -154,7 +153,8 @@ void admit_warnings(const struct admission *ad, const struct kind *k, const stru
     kind_find_warnings(k, ad->arena, doc, &found);
     kind_find_doubts(k, ad->arena, doc, &found);
     for (unsigned i = 0; i < found.count; i++) {
-        warn(ad, ad->many ? kind_document_name(k, ad->arena, doc) : "", found.items[i]);
+        const char *whose = ad->many ? kind_document_name(k, ad->arena, doc) : "";
+        admit_warn(ad, value_strf(ad->arena, "%s%s%s", whose, ad->many ? ": " : "", found.items[i]));
     }
 }
 
@@ -167,7 +167,8 @@ static void warn_of_rival(const struct admission *ad, const struct object *old, 
     }
     if (r.other != NULL) {
         const char *whose = arena_printf(ad->arena, "%s \"%.*s\"", now->kind->name, STR_ARG(now->name));
-        warn(ad, whose, rival_text(ad->arena, now, &r));
+        admit_warn(ad, value_strf(ad->arena, "%s%s%s", ad->many ? whose : "", ad->many ? ": " : "",
+                                  rival_text(ad->arena, now, &r)));
     }
 }
 
@@ -247,6 +248,7 @@ int admit_create(const struct admission *ad, const struct kind *k, struct value 
         return rv;
     }
     admit_warnings(ad, k, doc);
+    admit_pod_security(ad, k, doc, NULL);
     if (k->tells_undone) {
         kind_add_undone_condition(k, ad->arena, doc, env_wall_ms(ad->env));
     }
@@ -305,6 +307,9 @@ int admit_update(const struct admission *ad, struct value *doc, const struct obj
         (spec_changes(value_get(doc, "spec"), value_get(before, "spec")) ||
          spec_changes(value_get(doc, "data"), value_get(before, "data")))) {
         admit_warnings(ad, k, doc);
+    }
+    if (rv == 0 && part == TXN_PART_SPEC) {
+        admit_pod_security(ad, k, doc, before);
     }
     rv = rv != 0 || part == TXN_PART_STATUS ? rv : admit_gifts(ad, k, before, doc, err);
     rv = rv != 0 ? rv : object_from_value(k, doc, 0, out, err);

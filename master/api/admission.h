@@ -34,7 +34,8 @@ int admit_document_kind(const struct admission *ad, struct value *doc, const str
 int admit_version(struct value *doc, const struct kind *k, uint64_t *revision, struct error *err);
 int admit_create(const struct admission *ad, const struct kind *k, struct value *doc, struct object **out,
                  struct error *err);
-/* What is kept but not carried out in a document goes to ad->warnings; both functions here do it. */
+/* What is kept but not carried out in a document, and what its namespace warns of (pod_security.c), go to ad->warnings;
+ * both functions here do it. */
 void admit_warnings(const struct admission *ad, const struct kind *k, const struct value *doc);
 /* doc becomes the new version of old; status is kept for kinds with a status part. before: old as a document, which is
  * changed; NULL: it is made here. They may share nothing. */
@@ -45,6 +46,13 @@ void kind_resource_name(const struct kind *k, char *out, size_t size); /* "deplo
 /* What the state gives a new version of an object, before it is one: a Service its address and ports (service.c).
  * before: what it was; NULL: it is new. */
 int admit_service(const struct admission *ad, const struct value *before, struct value *doc, struct error *err);
+
+/* How pods that a document makes, or is, go against the level that their namespace warns of; for a Namespace, how its
+ * pods go against the level that it begins to enforce (pod_security.c). before: what it was, or NULL. */
+void admit_pod_security(const struct admission *ad, const struct kind *k, const struct value *doc,
+                        const struct value *before);
+/* Text for ad->warnings, unless there are too many, or nobody asks. */
+void admit_warn(const struct admission *ad, const struct value *text);
 
 /* The class of a claim that says none: the newest default class (storage.c). */
 int admit_claim(const struct admission *ad, const struct value *before, struct value *doc, struct error *err);

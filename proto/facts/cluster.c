@@ -25,6 +25,10 @@ const struct cluster_setting cluster_settings[] = {
      "finished pods above so many are deleted, the oldest first; 0: none"},
     {"scoringStrategy", "spec.scheduling.scoringStrategy", CLUSTER_SCORING, false, false,
      "LeastAllocated: pods go where most is free; MostAllocated: they are packed where least is"},
+    {"podSecurityEnforce", "spec.podSecurity.enforce", "privileged", false, false,
+     "level that pods are held to where their namespace says none: privileged, baseline, restricted"},
+    {"podSecurityWarn", "spec.podSecurity.warn", "privileged", false, false,
+     "level that whoever makes pods is warned of, likewise"},
     {0},
 };
 
@@ -94,6 +98,17 @@ bool cluster_pool_next(struct str *rest, uint32_t *first, uint32_t *last)
         rest->n -= item.n + (comma != NULL);
     }
     return ok;
+}
+
+struct pod_security cluster_pod_security(const struct object *o)
+{
+    struct pod_security out = {POD_SECURITY_PRIVILEGED, POD_SECURITY_PRIVILEGED};
+    if (o != NULL) {
+        struct mp said = mp_get(object_spec(o), "podSecurity");
+        pod_security_parse(mp_str(mp_get(said, "enforce")), &out.enforce);
+        pod_security_parse(mp_str(mp_get(said, "warn")), &out.warn);
+    }
+    return out;
 }
 
 void cluster_config_read(const struct object *o, struct cluster_config *out)

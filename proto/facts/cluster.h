@@ -10,6 +10,7 @@
 #define PROTO_FACTS_CLUSTER_H
 
 #include "proto/facts/cidr.h"
+#include "proto/facts/pod_security.h"
 #include "proto/schema/object.h"
 
 #define CLUSTER_CONFIG_NAME        "cluster"
@@ -44,6 +45,8 @@ struct cluster_config {
 /* o: the object, or NULL. What is absent or makes no sense is as the default: what is checked on its way in, and what
  * somebody else wrote, may be read alike. */
 void cluster_config_read(const struct object *o, struct cluster_config *out);
+/* What is asked of pods in namespaces that say nothing; privileged, if the object (or NULL) says nothing either. */
+struct pod_security cluster_pod_security(const struct object *o);
 
 /* The address of the cluster's name server, on each node its own: the tenth of the services' range, which no Service
  * gets unless it asks for it. 0: the range has fewer than 16. */

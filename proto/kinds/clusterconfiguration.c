@@ -29,6 +29,13 @@ SCHEMA_STATIC(scheduling, "ClusterScheduling", "How nodes are chosen for pods.",
            "MostAllocated: the fullest that has room, so that others stay empty. Unset: LeastAllocated.",
            ONE_OF("LeastAllocated|MostAllocated")));
 
+SCHEMA_STATIC(pod_security, "ClusterPodSecurity",
+    "What is asked of pods in namespaces without labels of pod security; kube-system's are exempt.",
+    STRING("enforce", "Pods that go against this level are refused. Unset: privileged, so none.",
+           ONE_OF("privileged|baseline|restricted")),
+    STRING("warn", "Whoever makes pods that go against this level is warned. Unset: privileged.",
+           ONE_OF("privileged|baseline|restricted")));
+
 SCHEMA_STATIC(spec, "ClusterConfigurationSpec", "What the cluster is to be.",
     STRING("clusterName", "What the cluster is called."),
     OBJECT("networking", networking, "Addresses, ports and names.", DEFAULT("{}")),
@@ -36,7 +43,8 @@ SCHEMA_STATIC(spec, "ClusterConfigurationSpec", "What the cluster is to be.",
           "A node that was silent for so long is not ready. Unset: what the masters were started with (40)."),
     INT32("terminatedPodGCThreshold",
           "Of finished pods so many may stay; above, the oldest are deleted. 0: all stay. Unset: 12500."),
-    OBJECT("scheduling", scheduling, "How nodes are chosen for pods."));
+    OBJECT("scheduling", scheduling, "How nodes are chosen for pods."),
+    OBJECT("podSecurity", pod_security, "What pods may ask of their nodes."));
 
 SCHEMA_STATIC(status, "ClusterConfigurationStatus", "What the masters know of it.",
     INT64("featureLevel",

@@ -1,4 +1,5 @@
 #include "proto/describe/parts.h"
+#include "proto/facts/pod_security.h"
 #include "proto/kinds/quota.h"
 
 /* clang-format off */
@@ -36,6 +37,48 @@ static void namespace_fill(struct arena *a, struct value *obj)
     }
 }
 
+/* "latest", or a version of Kubernetes: v1.33. */
+static bool is_policy_version(struct str s)
+{
+    bool good = s.n > 3 && s.n < 8 && str_starts(s, STR("v1."));
+    for (size_t i = 3; good && i < s.n; i++) {
+        good = s.p[i] >= '0' && s.p[i] <= '9';
+    }
+    return good || str_is(s, "latest");
+}
+
+static bool is_level(struct str s)
+{
+    enum pod_security_level level;
+    return pod_security_parse(s, &level);
+}
+
+/* Labels of pod security that are new: what is no level must not seem to be one. */
+static void check_pod_security(const struct value *obj, const struct value *old, struct errlist *l)
+{
+    static const char words[] = "must be one of privileged, baseline, restricted",
+                      versions[] = "must be \"latest\" or \"v1.x\"";
+    static const struct {
+        const char *label;
+        bool (*is_good)(struct str s);
+        const char *rule;
+    } rows[] = {
+        {POD_SECURITY_PREFIX "enforce", is_level, words},
+        {POD_SECURITY_PREFIX "enforce-version", is_policy_version, versions},
+        {POD_SECURITY_PREFIX "audit", is_level, words},
+        {POD_SECURITY_PREFIX "audit-version", is_policy_version, versions},
+        {POD_SECURITY_PREFIX "warn", is_level, words},
+        {POD_SECURITY_PREFIX "warn-version", is_policy_version, versions},
+    };
+    const struct value *labels = value_path(obj, "metadata.labels"), *before = value_path(old, "metadata.labels");
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        const struct value *v = value_get(labels, rows[i].label);
+        if (v != NULL && !value_equal(v, value_get(before, rows[i].label)) && !rows[i].is_good(value_to_str(v))) {
+            bad_value(l, v, FPATH_KEY(FPATH_AT(FPATH("metadata"), "labels"), str_of(rows[i].label)), rows[i].rule);
+        }
+    }
+}
+
 /* Finalizers of the spec have the rules of others. */
 static void namespace_validate(const struct value *obj, const struct value *old, struct errlist *l)
 {
@@ -44,6 +87,7 @@ static void namespace_validate(const struct value *obj, const struct value *old,
     const struct value *phase = value_at(obj, "status", "phase", NULL);
     bool deleting = value_at(obj, "metadata", "deletionTimestamp", NULL) != NULL;
     const char *wanted = deleting ? "Terminating" : "Active";
+    check_pod_security(obj, old, l);
     for (unsigned i = 0; (before == NULL || !value_equal(list, before)) && i < value_count(list); i++) {
         check_finalizer(l, value_item(list, i), FPATH_ITEM(FPATH_AT(FPATH("spec"), "finalizers"), i));
     }

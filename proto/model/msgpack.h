@@ -78,6 +78,7 @@ struct mp mp_path(struct mp root, const char *path);
 struct str mp_str(struct mp m); /* STR_NONE if not a string */
 int64_t mp_int(struct mp m, int64_t fallback);
 bool mp_bool(struct mp m, bool fallback);
+bool mp_equal(struct mp a, struct mp b); /* the same bytes; both absent: equal */
 uint32_t mp_count(struct mp m); /* elements of an array or pairs of a map; 0 otherwise */
 /* for (struct mp_iter it = mp_iter(m); mp_next(&it);) { it.key (maps), it.value } over an array or a map. */
 struct mp_iter {

@@ -512,6 +512,12 @@ bool mp_bool(struct mp m, bool fallback)
     return mp_read_bool(&m, &v) ? v : fallback;
 }
 
+bool mp_equal(struct mp a, struct mp b)
+{
+    size_t n = (size_t)(a.end - a.p);
+    return n == (size_t)(b.end - b.p) && (n == 0 || memcmp(a.p, b.p, n) == 0);
+}
+
 uint32_t mp_count(struct mp m)
 {
     struct head h;

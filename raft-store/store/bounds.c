@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "base/mem.h"
+#include "proto/facts/cluster.h"
 #include "proto/facts/limits.h"
 #include "proto/facts/precondition.h"
 
@@ -17,6 +18,53 @@ static int forbidden(const struct object *o, const char *why, struct error *err)
     error_set(err, ERR_FORBIDDEN, "%s is forbidden: %s", precondition_name(o->kind, o->name, name), why);
     kind_error_about(err, o->kind, o->name);
     return ERR_FORBIDDEN;
+}
+
+/* ---- Pod security ---- */
+
+/* The cluster's own pods are not held to what is said for all namespaces, but to what is said for theirs. */
+#define EXEMPT_NAMESPACE "kube-system"
+
+struct pod_security bounds_security(const struct view *v, struct str ns)
+{
+    struct pod_security common = {POD_SECURITY_PRIVILEGED, POD_SECURITY_PRIVILEGED};
+    const struct object *n = view_get(v, kind_by_id(KIND_NAMESPACE), STR_NONE, ns);
+    if (!str_is(ns, EXEMPT_NAMESPACE)) {
+        common = cluster_pod_security(
+            view_get(v, kind_by_id(KIND_CLUSTERCONFIGURATION), STR_NONE, STR(CLUSTER_CONFIG_NAME)));
+    }
+    return pod_security_of(n == NULL ? (struct mp){0} : object_labels(n), common);
+}
+
+/* Nothing else that may change of a pod's spec has to do with its security. */
+static bool runs_the_same(const struct object *o, const struct object *old)
+{
+    static const char *const lists[] = {"containers", "initContainers", "ephemeralContainers"};
+    bool same = true;
+    for (unsigned i = 0; i < ARRAY_SIZE(lists); i++) {
+        same = same && mp_equal(mp_get(object_spec(o), lists[i]), mp_get(object_spec(old), lists[i]));
+    }
+    return same;
+}
+
+int bounds_secure(const struct view *v, const struct object *o, const struct object *old, struct error *err)
+{
+    if (o->kind->id != KIND_POD || (old != NULL && runs_the_same(o, old))) {
+        return 0;
+    }
+    enum pod_security_level level = bounds_security(v, o->ns).enforce;
+    if (level == POD_SECURITY_PRIVILEGED) {
+        return 0;
+    }
+    CLEANUP_ARENA struct arena a;
+    CLEANUP_BUF struct buf found = BUF_INIT, why = BUF_INIT;
+    arena_init(&a);
+    pod_security_breaks(&found, object_to_value(&a, o), level);
+    if (found.size == 0) {
+        return 0;
+    }
+    buf_printf(&why, "violates PodSecurity \"%s:latest\": %s", pod_security_words[level], buf_cstr(&found));
+    return forbidden(o, buf_cstr(&why), err);
 }
 
 /* ---- Limit ranges ---- */
@@ -186,10 +234,16 @@ static unsigned room_in(const struct quota *q, const struct object *o, unsigned 
     return room;
 }
 
+bool bounds_any(const struct view *v, const struct kind *k, struct str ns)
+{
+    return view_count(v, quotas()) > 0 || view_count(v, kind_by_id(KIND_LIMITRANGE)) > 0 ||
+           (k->id == KIND_POD && bounds_security(v, ns).enforce != POD_SECURITY_PRIVILEGED);
+}
+
 unsigned bounds_room(const struct view *v, const struct object *o, unsigned wanted, struct error *err)
 {
     CLEANUP_OBJECT struct object *filled = NULL;
-    if (bounds_limit(v, o, NULL, UINT16_MAX, &filled, err) != 0) {
+    if (bounds_secure(v, o, NULL, err) != 0 || bounds_limit(v, o, NULL, UINT16_MAX, &filled, err) != 0) {
         return 0;
     }
     o = filled != NULL ? filled : o;

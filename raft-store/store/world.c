@@ -378,7 +378,10 @@ static void drop_empty_changes(struct eval *e)
 static int make(struct eval *e, const struct txn_op *op, const struct object *old, struct object **out)
 {
     CLEANUP_OBJECT struct object *limited = NULL;
-    int rc = op->part == TXN_PART_STATUS ? 0 : bounds_limit(e->w->view, op->object, old, e->w->level, &limited, e->err);
+    int rc = op->part == TXN_PART_STATUS ? 0 : bounds_secure(e->w->view, op->object, old, e->err);
+    if (rc == 0 && op->part != TXN_PART_STATUS) {
+        rc = bounds_limit(e->w->view, op->object, old, e->w->level, &limited, e->err);
+    }
     if (rc != 0) {
         return rc;
     }

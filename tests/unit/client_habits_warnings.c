@@ -54,6 +54,38 @@ static void pods_have_a_condition_for_what_is_not_carried_out(void **state)
     RUN(rows);
 }
 
+#define PRIVILEGED_POD "rctl run deep --image=x:1 -n safe --privileged"
+
+/* Pod security: refused by the level that is enforced, warned of by the other, also where a template is written; and
+ * whoever raises a level hears of the pods that are there. */
+static void pod_security_refuses_and_warns(void **state)
+{
+    static const struct habit rows[] = {
+        {"rctl create ns safe", NULL, 0, "created"},
+        {PRIVILEGED_POD, NULL, 0, "created", QUIET},
+        {"rctl label ns safe pod-security.kubernetes.io/warn=baseline", NULL, 0, "labeled", QUIET},
+        {"rctl label ns safe pod-security.kubernetes.io/enforce=baseline", NULL, 0, "labeled",
+         "Warning: existing pods in namespace \"safe\" violate the new PodSecurity enforce level \"baseline:latest\"\n"
+         "Warning: deep: privileged (container \"deep\" must not set securityContext.privileged=true)"},
+        {"rctl label ns safe pod-security.kubernetes.io/enforce=base --overwrite", NULL, HABIT_ANY, "=",
+         "pod-security.kubernetes.io/enforce\nmust be one of privileged, baseline, restricted"},
+        {"rctl run deeper --image=x:1 -n safe --privileged", NULL, HABIT_ANY, "=",
+         "pods \"deeper\" is forbidden: violates PodSecurity \"baseline:latest\": privileged (container \"deeper\""},
+        {"rctl label ns safe pod-security.kubernetes.io/warn=restricted --overwrite", NULL, 0, "labeled"},
+        {"rctl run plain --image=x:1 -n safe", NULL, 0, "created",
+         "Warning: would violate PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false"},
+        {"rctl create deploy web --image=x:1 -n safe", NULL, 0, "created",
+         "Warning: would violate PodSecurity \"restricted:latest\"\nseccompProfile (pod or container \"x\""},
+        {"rctl scale deploy web --replicas=3 -n safe", NULL, 0, "scaled", QUIET},
+        {"rctl cluster set podSecurityEnforce=baseline podSecurityWarn=restricted", NULL, 0, "configured"},
+        {"rctl run deep --image=x:1 --privileged", NULL, HABIT_ANY, "=", "violates PodSecurity \"baseline:latest\""},
+        {"rctl run deep --image=x:1 --privileged -n kube-system", NULL, 0, "created", QUIET},
+        {"rctl cluster set podSecurityEnforce= podSecurityWarn=", NULL, 0, "configured"},
+        {"rctl run deep --image=x:1 --privileged", NULL, 0, "created", QUIET},
+    };
+    RUN(rows);
+}
+
 static void a_broken_promise_is_refused_and_a_kept_one_is_quiet(void **state)
 {
     static const struct habit rows[] = {
@@ -147,6 +179,7 @@ int main(void)
         cmocka_unit_test(what_is_hardly_meant_is_warned_of),
         cmocka_unit_test(selectors_that_would_fight_are_told),
         cmocka_unit_test(pods_have_a_condition_for_what_is_not_carried_out),
+        cmocka_unit_test(pod_security_refuses_and_warns),
         cmocka_unit_test(a_broken_promise_is_refused_and_a_kept_one_is_quiet),
     };
     return cmocka_run_group_tests(tests, set_up, habits_tear_down);
