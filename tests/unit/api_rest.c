@@ -5,10 +5,12 @@
  *                 body: "METHOD TARGET", headers, an empty line, the request's body. NAME: the connection, made anew
  *                 where there is none; it stays (without: one for this request alone). Shows the status, the headers
  *                 that matter, and the answer's body, or what stands at the paths in it ("items.metadata.name": of
- *                 every item)
+ *                 every item; "#items": how many there are; "#lines")
  *   bytes NAME    body: what is sent as it stands, with \r and \n written so
  *   events NAME   what has come on it since
  *   apply         body: objects in YAML, created
+ *   many N BYTES  so many ConfigMaps "many-I" with so much data
+ *   held NAME     what waits for a deaf peer, in steps of 256 KiB
  *   advance S     time passes
  *   deaf NAME, hear NAME   the peer takes nothing, takes all again
  *   close NAME    the peer hangs up */
@@ -213,6 +215,14 @@ static void show_body(struct buf *out, struct str body, const char *paths)
     CLEANUP_ARENA struct arena a;
     struct value *doc = NULL;
     arena_init(&a);
+    if (paths != NULL && strcmp(paths, "#lines") == 0) {
+        unsigned lines = 0;
+        for (size_t i = 0; i < body.n; i++) {
+            lines += body.p[i] == '\n';
+        }
+        buf_printf(out, "%u lines\n", lines);
+        return;
+    }
     if (paths == NULL || json_read(&a, body, &doc, NULL) != 0) {
         buf_append_str(out, body);
         buf_puts(out, body.n > 0 && body.p[body.n - 1] != '\n' ? "\n" : "");
@@ -221,7 +231,11 @@ static void show_body(struct buf *out, struct str body, const char *paths)
     char *copy = arena_strdup(&a, paths), *save = NULL;
     for (char *p = strtok_r(copy, ",", &save); p != NULL; p = strtok_r(NULL, ",", &save)) {
         buf_printf(out, "%s: ", p);
-        show_at(out, doc, p);
+        if (p[0] == '#') {
+            buf_printf(out, "%u", value_count(value_path(doc, p + 1)));
+        } else {
+            show_at(out, doc, p);
+        }
         buf_putc(out, '\n');
     }
 }
@@ -450,13 +464,41 @@ static void do_apply(struct world *w, const struct script_step *s, struct buf *o
     run_ms(w, 100);
 }
 
+static void do_many(struct world *w, const struct script_step *s, struct buf *out)
+{
+    (void)out;
+    unsigned count = (unsigned)atoi(s->words[0]), bytes = (unsigned)atoi(s->words[1]);
+    CLEANUP_FREE char *text = xcalloc(1, bytes + 1);
+    memset(text, 'x', bytes);
+    for (unsigned i = 0; i < count;) {
+        struct txn t;
+        struct error err = {0};
+        txn_init(&t, "test");
+        for (unsigned n = 0; n < 100 && i < count; n++, i++) {
+            txn_create(&t, yaml_object("{apiVersion: v1, kind: ConfigMap, metadata: {name: many-%04u, namespace: "
+                                       "default}, data: {k: %s}}",
+                                       i, text));
+        }
+        must(replica_submit(w->m->replica, &t, NULL, NULL, &err), &err);
+        txn_close(&t);
+        run_ms(w, 100);
+    }
+}
+
+static void do_held(struct world *w, const struct script_step *s, struct buf *out)
+{
+    size_t held = wire_named(w, s->words[0], NULL)->held.size;
+    buf_printf(out, "%zu x 256 KiB\n", (held + (256u << 10) - 1) / (256u << 10));
+}
+
 static void run_step(void *data, const struct script_step *s, struct buf *out)
 {
     static const struct {
         const char *name;
         void (*run)(struct world *w, const struct script_step *s, struct buf *out);
     } commands[] = {{"ask", do_ask},   {"bytes", do_bytes}, {"events", do_events}, {"apply", do_apply},
-                    {"deaf", do_deaf}, {"hear", do_hear},   {"close", do_close},   {"advance", do_advance}};
+                    {"deaf", do_deaf}, {"hear", do_hear},   {"close", do_close},   {"advance", do_advance},
+                    {"many", do_many}, {"held", do_held}};
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
         if (strcmp(s->command, commands[i].name) == 0) {
             commands[i].run(data, s, out);
