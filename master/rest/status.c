@@ -122,6 +122,8 @@ void rest_write_failure(struct buf *out, unsigned code, const char *reason, stru
 const char *rest_reason_of(unsigned code)
 {
     switch (code) {
+    case 403:
+        return "Forbidden";
     case 404:
         return "NotFound";
     case 405:
