@@ -48,12 +48,18 @@ static void tell(const struct refs_walk *w, const struct ref_row *row, struct mp
     }
 }
 
+/* Each member of each pod is compared with all rows: most differ in their first letter. */
+static bool is_row(struct str key, const char *name)
+{
+    return key.n > 0 && key.p[0] == name[0] && str_is(key, name);
+}
+
 static void walk_map(const struct refs_walk *w, const struct ref_row *rows, unsigned count, struct mp map)
 {
     for (struct mp_iter it = mp_iter(map); mp_next(&it);) {
         for (unsigned i = 0; i < count; i++) {
             const struct ref_row *r = &rows[i];
-            if (str_is(it.key, r->at == NULL ? r->name : r->at)) {
+            if (is_row(it.key, r->at == NULL ? r->name : r->at)) {
                 tell(w, r, r->at == NULL ? map : r->within == NULL ? it.value : mp_get(it.value, r->within));
             }
         }
@@ -144,12 +150,12 @@ static void walk_spec(const struct refs_walk *w, struct mp spec)
 {
     for (struct mp_iter it = mp_iter(spec); mp_next(&it);) {
         for (unsigned i = 0; i < ARRAY_SIZE(spec_walks); i++) {
-            if (str_is(it.key, spec_walks[i].member)) {
+            if (is_row(it.key, spec_walks[i].member)) {
                 spec_walks[i].walk(w, it.value);
             }
         }
         for (unsigned i = 0; i < ARRAY_SIZE(spec_rows); i++) {
-            if (str_is(it.key, spec_rows[i].name)) {
+            if (is_row(it.key, spec_rows[i].name)) {
                 tell(w, &spec_rows[i], spec);
             }
         }

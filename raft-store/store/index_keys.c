@@ -41,7 +41,13 @@ const struct index_row index_owner = {.keys = by_owner, .has_none = is_unowned, 
 
 void index_reference_key(struct buf *out, const struct kind *k, struct str ns, struct str name)
 {
-    buf_printf(out, "%u/", (unsigned)k->id);
+    char digits[12];
+    unsigned at = sizeof digits;
+    digits[--at] = '/';
+    for (unsigned id = (unsigned)k->id; id > 0; id /= 10) {
+        digits[--at] = (char)('0' + id % 10);
+    }
+    buf_append(out, digits + at, sizeof digits - at);
     buf_append_str(out, k->namespaced ? ns : STR_NONE);
     buf_putc(out, '/');
     buf_append_str(out, name);

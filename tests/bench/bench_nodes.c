@@ -349,6 +349,12 @@ static char *ca_pem, *ca_key_pem;
 static void join_next(struct fleet *f);
 static void join(struct fake *n, unsigned attempt);
 
+static void leave_way_back(struct fake *n)
+{
+    n->fleet->back -= n->back;
+    n->back = false;
+}
+
 static void on_registered(const struct rpc_result *r, void *data)
 {
     struct fake *n = data;
@@ -362,6 +368,7 @@ static void on_registered(const struct rpc_result *r, void *data)
     }
     bench_must(r, "node.register");
     n->registered = true;
+    leave_way_back(n);
     n->changes = mp_bool(mp_get(r->result, "routeChanges"), false);
     n->quiet = mp_bool(mp_get(r->result, "ownStatus"), false);
     if (!n->counted) {
@@ -387,10 +394,19 @@ static void on_again_closed(uv_handle_t *h)
     free(h->data);
 }
 
+/* All nodes of a master that has gone come back at once, and share the one thread that shakes hands for them: by turns,
+ * or none would be done in time. */
 static void on_again(uv_timer_t *t)
 {
     struct again *a = t->data;
+    struct fleet *f = a->node->fleet;
     static unsigned attempts;
+    if (f->back >= JOIN_AT_ONCE) {
+        uv_timer_start(t, on_again, AGAIN_MS, 0);
+        return;
+    }
+    f->back++;
+    a->node->back = true;
     join(a->node, ++attempts);
     uv_close((uv_handle_t *)t, on_again_closed);
 }
@@ -402,6 +418,7 @@ static void on_session_closed(struct rpc_session *s, const struct error *why, vo
     struct fleet *f = n->fleet;
     n->rpc = NULL;
     n->registered = false;
+    leave_way_back(n);
     if (f->ending) {
         return;
     }
@@ -435,14 +452,13 @@ static void join(struct fake *n, unsigned attempt)
 {
     const struct fleet_config *c = &n->fleet->config;
     struct kit *k = c->kit;
-    struct net_tls *tls = identity_of(n);
+    n->tls = n->tls != NULL ? n->tls : identity_of(n);
     unsigned i = (unsigned)(n - n->fleet->nodes);
     unsigned pods = c->capacity == 0 ? 110 : c->capacity;
     uv_update_time(&k->loop);
     const char *server = k->target.servers[c->spread ? (i + attempt) % k->target.servers_count : 0];
-    n->rpc = rpc_session_connect(&k->loop, tls, server, ALPN_RPC, 60000,
+    n->rpc = rpc_session_connect(&k->loop, n->tls, server, ALPN_RPC, 60000,
                                  &(struct rpc_config){.handler = {.on_close = on_session_closed}, .data = n});
-    net_tls_unref(tls);
     bench_call(
         n->rpc, "node.register", on_registered, n,
         "{anyMaster: %s, node: {apiVersion: v1, kind: Node, metadata: {name: %s, labels: {kubernetes.io/hostname: "

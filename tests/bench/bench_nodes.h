@@ -30,6 +30,8 @@ struct fake {
     bool registered;
     bool counted; /* among those that have registered once */
     bool routed;  /* it has got the list of all routes */
+    bool back;    /* on its way back: registering again */
+    struct net_tls *tls;
 };
 
 struct fleet_config {
@@ -46,7 +48,7 @@ struct fleet {
     struct fleet_config config;
     struct fake *nodes;
     unsigned count, ready, next, inflight;
-    unsigned labelled, routed;
+    unsigned labelled, routed, back;
     unsigned failures; /* registrations that were refused, or cut off */
     /* Sums since the start: pods that nodes were told of, whose running was taken, and that are gone. */
     uint64_t ordered, running, gone;

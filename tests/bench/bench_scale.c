@@ -113,8 +113,11 @@ static void tell_memory(struct scale *s)
         char what[32];
         snprintf(what, sizeof what, "rss_%u", i + 1);
         figure(s, what, master_rss_mb(b), "MB");
-        snprintf(what, sizeof what, "snapshot_%u", i + 1);
-        figure(s, what, (double)master_counter(&s->masters, b, "snapshotMs") / 1000, "s");
+        int64_t snapshot_ms = master_counter(&s->masters, b, "snapshotMs");
+        if (snapshot_ms > 0) { /* else it has not taken one yet */
+            snprintf(what, sizeof what, "snapshot_%u", i + 1);
+            figure(s, what, (double)snapshot_ms / 1000, "s");
+        }
     }
 }
 
