@@ -32,6 +32,7 @@
     X(limitrange, LIMITRANGE, 29)                                                                                      \
     X(networkpolicy, NETWORKPOLICY, 30)                                                                                \
     X(priorityclass, PRIORITYCLASS, 31)                                                                                \
+    X(podgroup, PODGROUP, 32)                                                                                          \
     X(lease, LEASE, 33)
 
 #endif

@@ -46,6 +46,7 @@ static const struct {
     {"ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings,validatingadmissionpolicybinding"},
     {"ValidatingWebhookConfiguration", "validatingwebhookconfigurations,validatingwebhookconfiguration"},
     {"VolumeAttachment", "volumeattachments,volumeattachment"},
+    {"Workload", "workloads,workload"},
 };
 
 static bool is_among(const char *names, struct str name)

@@ -111,6 +111,14 @@ static void check_gates(const struct value *spec, const struct fpath *p, struct 
     }
 }
 
+static void check_group(const struct value *group, const struct fpath *p, struct errlist *l)
+{
+    const struct value *name = value_get(group, "podGroupName");
+    if (value_to_str(name).n > 0) {
+        check_dns_subdomain(l, group, name, FPATH_AT(p, "podGroupName"));
+    }
+}
+
 static void check_claims(const struct value *claims, const struct fpath *p, struct errlist *l)
 {
     VALUE_FOR(i, claims)
@@ -238,6 +246,7 @@ void pod_spec_check(const struct value *spec, const struct fpath *p, bool is_tem
     check_gates(spec, p, l);
     pod_security_check(spec, p, l);
     check_claims(value_get(spec, "resourceClaims"), FPATH_AT(p, "resourceClaims"), l);
+    check_group(value_get(spec, "schedulingGroup"), FPATH_AT(p, "schedulingGroup"), l);
     check_container_resources(l, value_get(spec, "overhead"), FPATH_AT(p, "overhead"));
     pod_resources_check(spec, FPATH_AT(p, "resources"), l);
     pod_affinity_check(spec, p, l);

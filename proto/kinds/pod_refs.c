@@ -27,6 +27,8 @@ static const struct ref_row spec_rows[] = {
     {NULL, NULL, "runtimeClassName", "RuntimeClass", REFERENCE_TARGET, false},
 };
 
+static const struct ref_row group_rows[] = {{NULL, NULL, "podGroupName", "PodGroup", REFERENCE_TARGET, false}};
+
 struct refs_walk {
     struct str ns;
     struct str pod; /* its name; empty: a template */
@@ -133,6 +135,11 @@ static void walk_claims(const struct refs_walk *w, struct mp list)
     WALK_LIST(w, claim_rows, list);
 }
 
+static void walk_group(const struct refs_walk *w, struct mp group)
+{
+    WALK(w, group_rows, group);
+}
+
 static const struct {
     const char *member;
     void (*walk)(const struct refs_walk *w, struct mp value);
@@ -143,6 +150,7 @@ static const struct {
     {"ephemeralContainers", walk_containers},
     {"imagePullSecrets", walk_pull_secrets},
     {"resourceClaims", walk_claims},
+    {"schedulingGroup", walk_group},
 };
 
 /* Once through the bytes: it is done for each pod that is written. */

@@ -1,5 +1,6 @@
 /* What a pod is to be, and the template that makes pods. */
 #include "proto/kinds/kinds.h"
+#include "proto/schema/release.h"
 
 /* clang-format off */
 
@@ -56,6 +57,9 @@ SCHEMA_STATIC(pod_os, "PodOS", "Operating system of the pod.",
 
 SCHEMA_STATIC(scheduling_gate, "PodSchedulingGate", "Holds the pod back from being given a node.",
     STRING("name", "Name of the gate.", REQUIRED));
+
+SCHEMA_STATIC(scheduling_group, "PodSchedulingGroup", "The group with which the pod is placed.",
+    STRING("podGroupName", "A PodGroup of the namespace. The pod waits until it exists.", REQUIRED_KEY));
 
 SCHEMA_STATIC(claim_source, "ClaimSource", "Which claim; exactly one.",
     STRING("resourceClaimName", "A claim of the namespace.", KEY),
@@ -123,7 +127,9 @@ SCHEMA(schema_pod_spec, "PodSpec", "What the pod is to be.",
     OBJECTS("resourceClaims", pod_resource_claim, "Claims that containers may use.", MERGE("name"),
             .flags = FIELD_RETAIN_KEYS, REFUSED(CLAIMS_WHY)),
     OBJECT("resources", schema_resources, "What all containers together need and may use at most: cpu, memory, huge "
-           "pages. What it says stands in place of the sum of the containers."));
+           "pages. What it says stands in place of the sum of the containers."),
+    OBJECT("schedulingGroup", scheduling_group, "The group with which the pod is placed, all of it or none. Cannot "
+           "change.", SINCE(RELEASE_LEVEL_CARRIED), NO_NUMBER));
 
 SCHEMA(schema_pod_template, "PodTemplateSpec", "The pods to be made.",
     OBJECT("metadata", schema_object_meta, "Labels and annotations of the pods.", ZERO),

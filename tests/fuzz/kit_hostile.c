@@ -101,6 +101,11 @@ static const struct {
      {"{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: high}, value: 1000}",
       "{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: usual}, value: 5, globalDefault: true, "
       "preemptionPolicy: Never}"}},
+    {KIND_PODGROUP,
+     {"{apiVersion: scheduling.k8s.io/v1alpha2, kind: PodGroup, metadata: {name: g}, spec: {schedulingPolicy: {gang: "
+      "{minCount: 2}}}}",
+      "{apiVersion: scheduling.k8s.io/v1alpha2, kind: PodGroup, metadata: {name: g}, spec: {schedulingPolicy: {gang: "
+      "{minCount: 2147483647}}}, status: {conditions: [{type: PodGroupScheduled, status: 'True'}]}}"}},
     {KIND_CONTROLLERREVISION,
      {"{apiVersion: apps/v1, kind: ControllerRevision, metadata: {name: st-1}, revision: 1, data: {spec: {template: "
       "{}}}}"}},

@@ -92,8 +92,8 @@ static void types_and_versions(void **state)
         {"rctl api-resources -o xml", NULL, 2, "=", "--output is wide or name"},
         {"rctl api-versions", NULL, 0,
          "=apps/v1\nautoscaling/v2\nbatch/v1\ncoordination.k8s.io/v1\ndiscovery.k8s.io/v1\nnetworking.k8s.io/v1\n"
-         "policy/v1\nreeve.io/v1\nscheduling.k8s.io/"
-         "v1\nstorage.k8s.io/v1\nv1\n",
+         "policy/v1\nreeve.io/v1\nscheduling.k8s.io/v1\nscheduling.k8s.io/v1alpha2\n"
+         "storage.k8s.io/v1\nv1\n",
          "="},
         {"rctl version", NULL, 0, "Client Version: 0.\nServer Version: 0.", "="},
         {"rctl version --client -o yaml", NULL, 0, "clientVersion:\n  gitVersion: v0.\n  minor: \"\n!serverVersion",

@@ -19,6 +19,7 @@ static const struct row {
     {"serviceAccount", NONE, 0}, /* the same as serviceAccountName */
     {"priorityClassName", "PriorityClass", REFERENCE_TARGET},
     {"runtimeClassName", "RuntimeClass", REFERENCE_TARGET},
+    {"schedulingGroup.podGroupName", "PodGroup", REFERENCE_TARGET},
     {"imagePullSecrets.name", "Secret", REFERENCE_CONTENT},
     {"resourceClaims.resourceClaimName", "ResourceClaim", REFERENCE_TARGET},
     {"resourceClaims.resourceClaimTemplateName", "ResourceClaimTemplate", REFERENCE_TARGET},
