@@ -92,5 +92,11 @@ void master_counters(struct master *m, const struct replica_stats *s, struct cou
     counters_add(out, "preemptionVictims", "pods that were deleted for others of higher priority", ss.victims);
     counters_add(out, "retriesFound", "kinds of pods that waited although there was room: a wake-up was lost",
                  ss.retry_found);
+    counters_add(out, "gangsBound", "gangs that have got their nodes, each in one transaction", ss.gangs_bound);
+    counters_add(out, "gangAttempts", "times that it was tried whether a gang fits", ss.gang_attempts);
+    counters_add(out, "gangPreemptions", "gangs for which others of lower priority were deleted", ss.gang_preemptions);
+    counters_add_level(out, "gangsWaiting", "gangs whose members exist, and that do not fit at the moment",
+                       ss.gangs_waiting);
+    counters_add_level(out, "podsGanged", "pods that wait for the rest of their gang, or for its room", ss.ganged);
     counters_add_level(out, "podsParked", "pods that fit nowhere at the moment", ss.parked);
 }

@@ -7,6 +7,7 @@
 #include "base/timefmt.h"
 #include "controllers/deletion.h"
 #include "proto/facts/condition.h"
+#include "proto/facts/gang.h"
 #include "proto/schema/edit.h"
 #include "raft-store/store/event.h"
 #include "scheduler/core.h"
@@ -139,6 +140,19 @@ bool unschedulable_write(struct txn *t, struct arena *a, const struct view *tip,
     if (event) {
         event_write(t, a, tip, pod, true, "FailedScheduling", message, wall_ms);
     }
+    return true;
+}
+
+bool group_condition_write(struct txn *t, struct arena *a, const struct view *tip, const struct object *group,
+                           bool placed, const char *message, int64_t wall_ms)
+{
+    struct value *doc = object_to_value(a, group), *status = value_ensure_map(a, doc, "status");
+    if (!condition_set(a, status, GANG_CONDITION, placed ? "True" : "False",
+                       placed ? GANG_REASON_PLACED : GANG_REASON_WAITING, message, wall_ms, false) ||
+        txn_update_value(t, group->kind, doc, TXN_PART_STATUS, group->revision, NULL) != 0) {
+        return false;
+    }
+    event_write(t, a, tip, group, !placed, placed ? "Scheduled" : "FailedScheduling", message, wall_ms);
     return true;
 }
 

@@ -176,6 +176,7 @@ void class_close(struct sched_class *c)
     claims_free(c->claims);
     free(c->ports);
     free(c->reasons);
+    free(c->gang_reasons);
     object_unref(c->sample);
 }
 

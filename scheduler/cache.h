@@ -190,6 +190,11 @@ struct sched_class {
     /* preemption: which slots are still to be looked at, and since when it is known that nothing helps */
     uint32_t search_at, search_left;
     uint64_t search_vain; /* helpful changes + 1; 0: not known */
+    /* gangs (gang.h): so many of its pods have a place at a time; what the next one is told. NULL: not known */
+    char *gang_reasons;
+    unsigned gang_most;
+    uint64_t gang_most_at, gang_most_places; /* as of so many helpful changes, and changes of places */
+    uint64_t gang_unfit;                     /* the attempt in which there was no place for another */
 };
 /* The identity of a pod's class: all that filters, scores and the queue read. individual: with the labels that pods of
  * one template do not share (topology.h). shape: the same without any labels; may be NULL. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "proto/facts/cluster.h"
+#include "proto/facts/gang.h"
 #include "proto/facts/pod_state.h"
 
 #define KEY_MAX 600u /* of a pod: namespace/name */
@@ -89,7 +90,7 @@ void sched_node_changed(struct scheduler *s, struct sched_node *n, bool fixed, b
     s->changes++;
     s->ring[s->changes % CHANGES_MAX] = n->slot;
     s->slot_changed[n->slot] = s->changes;
-    n->nominees_stale = true;
+    n->nominees_stale = n->nominees_stale || !s->places.trial;
     if (fixed) {
         s->slot_fixed[n->slot] = s->changes;
         s->nodes_moved = true;
@@ -238,6 +239,7 @@ void pod_set_leaving(struct scheduler *s, struct sched_pod *p, bool leaving)
     if (p->leaving == leaving) {
         return;
     }
+    gang_count(s, p, leaving ? -1 : 1);
     levels_account(levels_of(p), p->class, -1);
     p->leaving = leaving;
     levels_account(levels_of(p), p->class, 1);
@@ -252,6 +254,7 @@ void pod_set_leaving(struct scheduler *s, struct sched_pod *p, bool leaving)
 
 static void pod_leave_node(struct scheduler *s, struct sched_pod *p)
 {
+    gang_count(s, p, p->leaving ? 0 : -1);
     levels_account(levels_of(p), p->class, -1);
     levels_account(&s->bound, p->class, -1);
     list_remove(&p->on_node);
@@ -271,6 +274,7 @@ static void pod_enter_node(struct scheduler *s, struct sched_pod *p, struct sche
     p->node = n;
     list_push_back(&p->class->placed, &p->link);
     list_push_back(&n->pods, &p->on_node);
+    gang_count(s, p, p->leaving ? 0 : 1);
     levels_account(levels_of(p), p->class, 1);
     levels_account(&s->bound, p->class, 1);
     sched_node_account(n, p->class, 1);
@@ -279,10 +283,29 @@ static void pod_enter_node(struct scheduler *s, struct sched_pod *p, struct sche
     sched_node_changed(s, n, false, false);
 }
 
+void pod_wait(struct scheduler *s, struct sched_pod *p)
+{
+    if (p->gang != NULL) {
+        gang_wait(s, p);
+    } else {
+        queue_add(s, p);
+    }
+}
+
+void pod_unwait(struct scheduler *s, struct sched_pod *p)
+{
+    if (p->gang != NULL) {
+        gang_unwait(s, p);
+    }
+    if (p->state == POD_ACTIVE || p->state == POD_PARKED) {
+        queue_remove(s, p);
+    }
+}
+
 void pod_assume(struct scheduler *s, struct sched_pod *p, struct sched_node *n)
 {
-    assert(p->state == POD_ACTIVE);
-    queue_remove(s, p);
+    assert(p->state == POD_ACTIVE || p->state == POD_GANGED);
+    pod_unwait(s, p);
     nominee_drop(s, p);
     p->state = POD_ASSUMED;
     pod_enter_node(s, p, n);
@@ -292,18 +315,21 @@ void pod_unassume(struct scheduler *s, struct sched_pod *p)
 {
     assert(p->state == POD_ASSUMED);
     pod_leave_node(s, p);
-    queue_add(s, p);
+    pod_wait(s, p);
     nominee_read(s, p);
 }
 
 static void pod_drop(struct scheduler *s, struct sched_pod *p)
 {
-    if (p->state == POD_ACTIVE || p->state == POD_PARKED) {
-        queue_remove(s, p);
+    if (p->state == POD_ASSUMED || p->state == POD_BOUND) {
+        pod_leave_node(s, p);
+    } else {
+        pod_unwait(s, p);
         nominee_drop(s, p);
         queue_wake_more(s, p->class); /* who was woken and goes leaves its turn to the next */
-    } else {
-        pod_leave_node(s, p);
+    }
+    if (p->gang != NULL) {
+        gang_unref(s, TAKE_PTR(p->gang));
     }
     strmap_remove(&s->pods, (struct str){p->key, p->key_size});
     pod_obj_set(p, NULL);
@@ -337,6 +363,8 @@ static void pod_add(struct scheduler *s, const struct object *o, enum pod_wish w
     p->leaving = o->deleting;
     list_init(&p->link);
     list_init(&p->on_node);
+    list_init(&p->in_gang);
+    p->gang = gang_get(s, o->ns, gang_of_pod(o));
     strmap_set(&s->pods, (struct str){p->key, p->key_size}, p);
     if (wish == WISH_BOUND) {
         p->state = POD_BOUND;
@@ -345,7 +373,7 @@ static void pod_add(struct scheduler *s, const struct object *o, enum pod_wish w
     }
     pod_obj_set(p, o);
     p->seq = ++s->seq;
-    queue_add(s, p);
+    pod_wait(s, p);
     nominee_read(s, p);
 }
 
@@ -372,7 +400,7 @@ static bool pod_keep(struct scheduler *s, struct sched_pod *p, const struct obje
         return false;
     }
     class_identify(now, s->places.individual, id, NULL);
-    if (memcmp(id, p->class->id, sizeof id) != 0) {
+    if (memcmp(id, p->class->id, sizeof id) != 0 || !gang_is(p->gang, now->ns, gang_of_pod(now))) {
         return false;
     }
     pod_obj_set(p, now);
@@ -392,6 +420,7 @@ static void observe_pod(struct scheduler *s, const struct object *old, const str
     if (old != NULL && now != NULL && stays_bound(old, now)) {
         return;
     }
+    gangs_observe_end(s, old, now);
     const struct object *o = now != NULL ? now : old;
     struct sched_pod *p = pod_find(s, o->ns, o->name);
     enum pod_wish wish = now == NULL ? WISH_NOTHING : pod_wish(now);
@@ -474,6 +503,8 @@ void scheduler_observe(struct scheduler *s, const struct change *changes, unsign
             s->storage_changes++;
         } else if (o->kind->id == KIND_NAMESPACE) {
             places_observe_namespace(s, changes[i].old, changes[i].new);
+        } else if (o->kind->id == KIND_PODGROUP) {
+            gangs_observe(s, changes[i].old, changes[i].new);
         } else if (o->kind->id == KIND_CLUSTERCONFIGURATION) {
             observe_config(s, changes[i].new);
         }
@@ -493,6 +524,7 @@ static void state_open(struct scheduler *s)
     list_init(&s->tables);
     list_init(&s->parked_classes);
     places_open(s);
+    gangs_open(s);
     list_init(&s->nominated_nodes);
     s->ring = xcalloc(CHANGES_MAX, sizeof *s->ring);
     s->helpful_ring = xcalloc(CHANGES_MAX, sizeof *s->helpful_ring);
@@ -511,6 +543,7 @@ static void state_close(struct scheduler *s)
         pod_drop(s, pods[--count]);
     }
     free(pods);
+    gangs_close(s);
     for (unsigned i = 0; i < s->slots_count; i++) {
         if (s->slots[i] != NULL) {
             sched_node_close(s->slots[i]);
@@ -575,6 +608,9 @@ static void build(struct scheduler *s, const struct view *tip)
                                     .victims = s->stats.victims,
                                     .retries = s->stats.retries,
                                     .retry_found = s->stats.retry_found,
+                                    .gangs_bound = s->stats.gangs_bound,
+                                    .gang_attempts = s->stats.gang_attempts,
+                                    .gang_preemptions = s->stats.gang_preemptions,
                                     .violations = s->stats.violations};
     state_close(s);
     *s = (struct scheduler){.config = config, .rng = rng, .stats = stats};
@@ -597,12 +633,18 @@ static void build(struct scheduler *s, const struct view *tip)
     {
         observe_volume(s, NULL, o);
     }
+    view_iter(&it, tip, kind_by_id(KIND_PODGROUP), STR_NONE);
+    VIEW_FOR(o, &it)
+    {
+        gangs_observe(s, NULL, o);
+    }
     struct waiting *waiting = NULL;
     size_t count = 0, cap = 0;
     view_iter(&it, tip, kind_by_id(KIND_POD), STR_NONE);
     VIEW_FOR(o, &it)
     {
         enum pod_wish wish = pod_wish(o);
+        gangs_observe_end(s, NULL, o);
         if (wish == WISH_BOUND) {
             pod_add(s, o, wish);
         } else if (wish == WISH_NODE) {
@@ -635,4 +677,7 @@ void scheduler_stats(const struct scheduler *s, struct scheduler_stats *out)
     out->nodes = s->nodes_present;
     out->classes = (unsigned)s->classes.count;
     out->nominees = s->nominees;
+    out->gangs = (unsigned)s->gangs.known.count;
+    out->gangs_waiting = s->gangs.heap_count + s->gangs.parked_count;
+    out->ganged = s->gangs.ganged;
 }

@@ -1,10 +1,11 @@
 /* The scheduler's state, shared by its own files: core.c (what is where), queue.c (who is next), evaluate.c (tables),
- * decide.c (bindings and reasons), preempt.c (who has to go), nominate.c (for whom room is kept), retry.c (what the
- * wake-ups forgot). */
+ * decide.c (bindings and reasons), preempt.c (who has to go), nominate.c (for whom room is kept), gang*.c (who gets
+ * nodes together), retry.c (what the wake-ups forgot). */
 #ifndef SCHEDULER_CORE_H
 #define SCHEDULER_CORE_H
 
 #include "scheduler/cache.h"
+#include "scheduler/gang.h"
 #include "scheduler/topology.h"
 #include "scheduler/volumes.h"
 
@@ -36,21 +37,27 @@
  *      a change that could help     |    | decide: fits nowhere   | the transaction failed: ACTIVE again
  *                                   |    v
  *                                   PARKED
- * A pod that is ACTIVE or PARKED may be the nominee of a node. */
-enum sched_pod_state { POD_ACTIVE, POD_PARKED, POD_ASSUMED, POD_BOUND };
+ * A pod that is ACTIVE or PARKED may be the nominee of a node. A pod of a gang is GANGED, instead of both, while it may
+ * not be placed alone (gang.h). */
+enum sched_pod_state { POD_ACTIVE, POD_PARKED, POD_ASSUMED, POD_BOUND, POD_GANGED };
 struct sched_pod {
     struct list link;    /* in its class: ACTIVE, PARKED, or placed */
+    struct list in_gang; /* waiting: in its gang */
+    struct gang *gang;   /* NULL: it belongs to no group */
     struct list on_node; /* ASSUMED, BOUND: in its node */
-    struct object *obj;  /* ACTIVE, PARKED, ASSUMED: as last seen; NULL when bound */
+    struct object *obj;  /* waiting, ASSUMED: as last seen; NULL when bound */
     struct sched_class *class;
-    struct sched_node *node; /* ASSUMED, BOUND: its own; ACTIVE, PARKED: where room is kept for it, or NULL */
+    struct sched_node *node; /* ASSUMED, BOUND: its own; waiting: where room is kept for it, or NULL */
     uint64_t seq;            /* age in the queue */
     uint32_t round;          /* the last one that wrote to it: a round writes to a pod once */
     uint16_t key_size;
     uint8_t state; /* enum sched_pod_state */
     bool leaving;  /* ASSUMED, BOUND: it is being deleted, or will be by this round */
+    bool away;     /* it is thought away, for a gang (preempt.c) */
+    uint8_t told;  /* GANGED: why it waits (gang.c) */
     char key[];    /* namespace/name */
 };
+struct disruption_budgets;
 struct scheduler {
     struct scheduler_config config;
     struct rng rng;
@@ -83,8 +90,38 @@ struct scheduler {
     struct strmap lanes;             /* priority, namespace -> lane */
     struct queue_heap lanes_waiting; /* those with active pods */
     uint64_t seq;
+    struct gangs gangs;
     struct scheduler_stats stats;
 };
+
+/* One call of scheduler_run (decide.c). */
+struct preemption {
+    struct scheduler *s;
+    const struct view *tip;
+    int64_t wall_ms;
+    struct txn *t;
+    struct arena arena;
+    struct disruption_budgets *budgets; /* NULL until the first is asked for */
+    const struct gang *spared;          /* whose members are no victims; NULL: nobody's */
+    struct victim *items;
+    unsigned cap;
+};
+struct round {
+    struct scheduler *s;
+    const struct view *tip;
+    int64_t wall_ms;
+    struct txn *t;
+    unsigned left; /* decisions */
+    unsigned looks;
+    int64_t end_ms; /* 0: no budget */
+    bool late;
+    bool preempted; /* who goes at once has left its room for the next round */
+    unsigned gangs_failed, gangs_searched;
+    struct preemption preemption;
+};
+/* Asked before each decision: now and then it looks at the clock. */
+bool round_full(struct round *r);
+bool bound_event_take(struct scheduler *s); /* may one more event be written of a pod that was bound? */
 
 /* ---- core.c ---- */
 struct sched_class *class_get(struct scheduler *s, const struct object *pod); /* adds a ref */
@@ -93,8 +130,10 @@ void node_drop_if_unused(struct scheduler *s, struct sched_node *n);
 /* A node changed. fixed: also what does not move with pods; helpful: something may fit now that did not. */
 void sched_node_changed(struct scheduler *s, struct sched_node *n, bool fixed, bool helpful);
 struct sched_pod *pod_find(const struct scheduler *s, struct str ns, struct str name);
-void pod_assume(struct scheduler *s, struct sched_pod *p, struct sched_node *n); /* ACTIVE -> ASSUMED */
-void pod_unassume(struct scheduler *s, struct sched_pod *p);                     /* ASSUMED -> ACTIVE */
+void pod_wait(struct scheduler *s, struct sched_pod *p);   /* -> ACTIVE or GANGED */
+void pod_unwait(struct scheduler *s, struct sched_pod *p); /* ACTIVE, PARKED, GANGED -> none of them */
+void pod_assume(struct scheduler *s, struct sched_pod *p, struct sched_node *n); /* ACTIVE, GANGED -> ASSUMED */
+void pod_unassume(struct scheduler *s, struct sched_pod *p);                     /* ASSUMED -> ACTIVE, GANGED */
 /* It is being deleted (or, after all, is not): ASSUMED, BOUND. */
 void pod_set_leaving(struct scheduler *s, struct sched_pod *p, bool leaving);
 
@@ -107,6 +146,7 @@ void queue_remove(struct scheduler *s, struct sched_pod *p); /* ACTIVE or PARKED
 void queue_park(struct scheduler *s, struct sched_pod *p);   /* ACTIVE -> PARKED */
 struct sched_class *queue_top(const struct scheduler *s);    /* NULL = nothing is active */
 struct sched_pod *queue_head(const struct sched_class *c);
+uint64_t queue_order(const struct sched_class *c); /* its age among others of its priority, or what stands for it */
 /* So many decisions were made for the class. True: its turn is over, queue_top is another's if others wait. */
 bool queue_served(struct scheduler *s, struct sched_class *c, unsigned decisions);
 void lane_enter(struct scheduler *s, struct sched_class *c); /* a class is new */
@@ -132,16 +172,21 @@ int binding_write(struct txn *t, struct arena *a, const struct view *tip, const 
 /* nominated: the node where room is kept for it; NULL: none. True if anything had to be written. */
 bool unschedulable_write(struct txn *t, struct arena *a, const struct view *tip, const struct object *pod,
                          const char *message, const char *nominated, bool event, int64_t wall_ms);
+/* The condition PodGroupScheduled of a PodGroup, and its event. True if anything had to be written. */
+bool group_condition_write(struct txn *t, struct arena *a, const struct view *tip, const struct object *group,
+                           bool placed, const char *message, int64_t wall_ms);
 /* A pod is deleted, with its own grace, so that the preemptor gets its room. */
 int victim_write(struct txn *t, struct arena *a, const struct view *tip, const struct object *victim,
                  const struct object *preemptor, const char *node, int64_t wall_ms, struct error *err);
 
 /* ---- nominate.c ---- */
-/* ACTIVE or PARKED: room is kept on the node from now on, and no longer on another. */
+/* Waiting: room is kept on the node from now on, and no longer on another. */
 void nominee_set(struct scheduler *s, struct sched_pod *p, struct sched_node *n);
 void nominee_drop(struct scheduler *s, struct sched_pod *p); /* harmless if it is none */
 /* As status.nominatedNodeName has it. */
 void nominee_read(struct scheduler *s, struct sched_pod *p);
+/* Is its room kept in the face of others? To be set back soon. */
+void nominee_count(struct sched_pod *p, bool counted);
 /* Does the node take the pod now, with all other nominees, but for its own? */
 bool nominee_fits(struct scheduler *s, struct sched_pod *p);
 /* Those whose place is free, or never will be, become active. */
@@ -149,17 +194,6 @@ void nominees_wake(struct scheduler *s, const struct view *tip, int64_t wall_ms)
 void nominees_watch(struct scheduler *s); /* at the end of a round: there is a time to look at them again, if any */
 
 /* ---- preempt.c ---- */
-struct disruption_budgets;
-struct preemption { /* of one round */
-    struct scheduler *s;
-    const struct view *tip;
-    int64_t wall_ms;
-    struct txn *t;
-    struct arena arena;
-    struct disruption_budgets *budgets; /* NULL until the first is asked for */
-    struct victim *items;
-    unsigned cap;
-};
 enum preempt_result {
     PREEMPT_NONE,  /* nobody's going helps, or it may push out nobody */
     PREEMPT_LATER, /* not all nodes were looked at, or the transaction is full: in the next round */
@@ -172,6 +206,28 @@ enum preempt_result preempt_for(struct preemption *x, struct sched_pod *p);
 bool nomination_holds(struct preemption *x, struct sched_pod *p);
 /* May others go for the class at all, and has something changed since nobody was found whose going helps? */
 bool preempt_may_help(const struct scheduler *s, const struct sched_class *c);
+struct victim {
+    struct sched_pod *pod;
+    const struct object *obj; /* the tip's */
+    int64_t start_ms;
+    bool breaks; /* a budget */
+    bool goes;
+};
+/* For a gang, which is tried: the best node for the class if others went. Those who leave it and those who would have
+ * to go are thought away and added to what is `away`, until preempt_give_back. NULL: there is none, or none was found
+ * among those that were looked at. Leaves the class's own search alone. */
+struct away {
+    struct victim *items;
+    unsigned count, cap;
+    unsigned goes; /* of them, those that would have to */
+    size_t bytes;
+};
+struct sched_node *preempt_think(struct preemption *x, struct sched_class *c, struct away *away);
+void preempt_give_back(struct preemption *x, struct away *away, unsigned from); /* those from there on; 0 frees it */
+/* The victim is deleted in the transaction, for p. */
+void preempt_delete(struct preemption *x, const struct victim *v, const struct sched_pod *p);
+/* Lower nominees of the node lose their room: they are decided anew. */
+void preempt_outrank(struct scheduler *s, struct sched_node *n, int64_t priority);
 /* Would it help the class on this node if others went? */
 bool preempt_could_help(struct scheduler *s, const struct sched_class *c, struct sched_node *n);
 

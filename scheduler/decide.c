@@ -2,23 +2,10 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "proto/facts/gang.h"
 #include "scheduler/core.h"
 
-struct round {
-    struct scheduler *s;
-    const struct view *tip;
-    int64_t wall_ms;
-    struct txn *t;
-    unsigned left; /* decisions */
-    unsigned looks;
-    int64_t end_ms; /* 0: no budget */
-    bool late;
-    bool preempted; /* who goes at once has left its room for the next round */
-    struct preemption preemption;
-};
-
-/* Asked before each decision: now and then it looks at the clock. */
-static bool round_full(struct round *r)
+bool round_full(struct round *r)
 {
     if (r->end_ms != 0 && ++r->looks % LOOK_EVERY == 0) {
         r->late = r->late || env_now_ms(r->s->config.env) >= r->end_ms;
@@ -144,7 +131,7 @@ static void bound_events_refill(struct scheduler *s)
     }
 }
 
-static bool bound_event_take(struct scheduler *s)
+bool bound_event_take(struct scheduler *s)
 {
     bool any = s->bound_events > 0;
     s->bound_events -= any;
@@ -241,7 +228,6 @@ bool scheduler_run(struct scheduler *s, const struct view *tip, int64_t wall_ms,
     if (s->config.budget_ms > 0) {
         r.end_ms = env_now_ms(s->config.env) + s->config.budget_ms;
     }
-    struct sched_class *c;
     if (s->places.individual_due) {
         scheduler_resync(s, tip); /* some classes are several from now on */
     }
@@ -250,21 +236,34 @@ bool scheduler_run(struct scheduler *s, const struct view *tip, int64_t wall_ms,
     preemption_init(&r.preemption, s, tip, wall_ms, t);
     nominees_wake(s, tip, wall_ms);
     bool left = queue_wake(s, tip);
-    while (!round_full(&r) && (c = queue_top(s)) != NULL) {
-        class_decide(&r, c);
+    gangs_wake(s);
+    while (!round_full(&r)) {
+        struct sched_class *c = queue_top(s);
+        struct gang *g = gangs_next(&r);
+        if (g != NULL && (c == NULL || gang_goes_before(g, c))) {
+            gang_decide(&r, g);
+        } else if (c != NULL) {
+            class_decide(&r, c);
+        } else {
+            break;
+        }
     }
+    gangs_tell(&r);
     preemption_close(&r.preemption);
     nominees_watch(s);
     retry_some(s, tip);
     /* What was placed may be what others wait for, or the room that this round has no longer kept. */
     bool helped = s->stats.parked > 0 && (s->places.woken != s->places.changes || s->woken != s->helpful);
-    return s->stats.active > 0 || left || helped || s->retry_left > 0 || r.preempted;
+    return s->stats.active > 0 || left || helped || s->retry_left > 0 || r.preempted || gangs_are_left(s);
 }
 
 void scheduler_failed(struct scheduler *s, const struct txn *t)
 {
     /* From the last to the first, so that each goes to the front of its queue. */
     for (unsigned i = t->count; i-- > 0;) {
+        if (t->ops[i].kind->id == KIND_PODGROUP) {
+            gang_failed(s, t->ops[i].ns, t->ops[i].name);
+        }
         if (t->ops[i].kind->id != KIND_POD) {
             continue;
         }
@@ -278,6 +277,10 @@ void scheduler_failed(struct scheduler *s, const struct txn *t)
             queue_remove(s, p);
             queue_add(s, p);
             nominee_read(s, p);
+        } else if (p->state == POD_GANGED) {
+            p->told = 0;
+            nominee_read(s, p);
+            gang_failed(s, t->ops[i].ns, gang_of_pod(p->obj));
         } else if (p->state == POD_BOUND) {
             pod_set_leaving(s, p, false);
         }
@@ -289,6 +292,9 @@ void scheduler_explain(struct scheduler *s, const struct view *tip, const struct
     const struct sched_pod *known = pod_find(s, pod->ns, pod->name);
     if (known != NULL && (known->state == POD_ASSUMED || known->state == POD_BOUND)) {
         return; /* it has its place */
+    }
+    if (known != NULL && known->state == POD_GANGED && gang_explain(s, known->gang, out)) {
+        return;
     }
     struct sched_class c;
     class_init(&c, pod);

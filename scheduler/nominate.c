@@ -23,7 +23,7 @@ static struct nominee *nominee_of(const struct sched_pod *p)
 
 void nominee_drop(struct scheduler *s, struct sched_pod *p)
 {
-    assert((p->state == POD_ACTIVE || p->state == POD_PARKED) && "and in no list of parked ones");
+    assert(p->state != POD_ASSUMED && p->state != POD_BOUND && "and in no list of parked ones");
     struct sched_node *n = p->node;
     if (n == NULL) {
         return;
@@ -63,13 +63,24 @@ void nominee_read(struct scheduler *s, struct sched_pod *p)
     if (p->node == n) {
         return;
     }
-    queue_remove(s, p); /* somebody else has written it: let us see */
+    if (p->state != POD_GANGED) {
+        queue_remove(s, p); /* somebody else has written it: let us see */
+    }
     if (n == NULL) {
         nominee_drop(s, p); /* what is written of a node that is gone stays until the pod is decided on */
     } else {
         nominee_set(s, p, n);
     }
-    queue_add(s, p);
+    if (p->state != POD_GANGED) {
+        queue_add(s, p);
+    } else {
+        gang_wake(s, p->gang);
+    }
+}
+
+void nominee_count(struct sched_pod *p, bool counted)
+{
+    nominee_of(p)->class = counted ? p->class : NULL;
 }
 
 bool nominee_fits(struct scheduler *s, struct sched_pod *p)
@@ -102,6 +113,8 @@ void nominees_wake(struct scheduler *s, const struct view *tip, int64_t wall_ms)
             if (p->state == POD_PARKED && (nominee_fits(s, p) || !nomination_holds(&x, p))) {
                 queue_remove(s, p);
                 queue_add(s, p);
+            } else if (p->state == POD_GANGED && !nominee_fits(s, p) && !nomination_holds(&x, p)) {
+                gang_wake(s, p->gang); /* room that comes wakes it as it wakes all gangs */
             }
         }
     }

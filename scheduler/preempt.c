@@ -32,14 +32,6 @@
 #define BYTES_MAX  (TXN_SIZE_MAX / 2) /* of all victims of a node */
 #define SPARE      4096u              /* what a deletion may add to a pod that is nearly as large as it may be */
 
-struct victim {
-    struct sched_pod *pod;
-    const struct object *obj; /* the tip's */
-    int64_t start_ms;
-    bool breaks; /* a budget */
-    bool goes;
-};
-
 /* What a node costs. */
 struct price {
     unsigned breaks, victims;
@@ -112,8 +104,9 @@ static unsigned items_read(struct preemption *x, const struct sched_node *n, int
         LIST_FOR(at, &n->pods)
         {
             struct sched_pod *p = LIST_ENTRY(at, struct sched_pod, on_node);
-            bool wanted = pass == 0 ? p->leaving : !p->leaving && p->class->priority < priority;
-            const struct object *o = wanted && p->state == POD_BOUND ? object_of(x, p) : NULL;
+            bool spared = p->gang != NULL && p->gang == x->spared;
+            bool wanted = pass == 0 ? p->leaving : !p->leaving && p->class->priority < priority && !spared;
+            const struct object *o = wanted && p->state == POD_BOUND && !p->away ? object_of(x, p) : NULL;
             if (o == NULL || (pass == 0 ? o->deleting && is_stuck(x, o) : o->body_size + SPARE > OBJECT_SIZE_MAX)) {
                 continue;
             }
@@ -382,17 +375,32 @@ static struct sched_node *search(struct preemption *x, struct sched_class *c, st
 
 /* ---- Carried out ---- */
 
-/* Lower nominees of the node lose their room: they are decided anew. */
-static void outrank(struct scheduler *s, struct sched_node *n, int64_t priority)
+void preempt_outrank(struct scheduler *s, struct sched_node *n, int64_t priority)
 {
     for (unsigned i = n->nominees_count; i-- > 0;) {
         struct sched_pod *p = n->nominees[i].pod;
-        if (p->class->priority < priority) {
+        if (p->class->priority < priority && p->state == POD_GANGED) {
+            nominee_drop(s, p);
+            gang_wake(s, p->gang);
+        } else if (p->class->priority < priority) {
             queue_remove(s, p);
             nominee_drop(s, p);
             queue_add(s, p);
         }
     }
+}
+
+void preempt_delete(struct preemption *x, const struct victim *v, const struct sched_pod *p)
+{
+    struct scheduler *s = x->s;
+    struct error err = {0};
+    if (victim_write(x->t, &x->arena, x->tip, v->obj, p->obj, v->pod->node->name, x->wall_ms, &err) != 0) {
+        log_error(s->config.log, "scheduler", "pod %s cannot be deleted for pod %s: %s", v->pod->key, p->key,
+                  err.message);
+        s->stats.violations++;
+    }
+    v->pod->round = s->round;
+    pod_set_leaving(s, v->pod, true);
 }
 
 static bool has_room(const struct txn *t, const struct victim *items, unsigned count)
@@ -424,6 +432,7 @@ enum preempt_result preempt_for(struct preemption *x, struct sched_pod *p)
     if (!preempt_may_help(s, c)) {
         return PREEMPT_NONE;
     }
+    x->spared = p->gang; /* its gang would be whole no more, and it recalled */
     struct sched_node *n = search(x, c, &price);
     if (n == NULL) {
         c->search_vain = c->search_left == 0 ? search_mark(s, c) : 0;
@@ -438,21 +447,75 @@ enum preempt_result preempt_for(struct preemption *x, struct sched_pod *p)
         return PREEMPT_LATER;
     }
     for (unsigned i = 0; i < count; i++) {
-        struct error err = {0};
-        if (!items[i].goes) {
-            continue;
+        if (items[i].goes) {
+            preempt_delete(x, &items[i], p);
         }
-        if (victim_write(x->t, &x->arena, x->tip, items[i].obj, p->obj, n->name, x->wall_ms, &err) != 0) {
-            log_error(s->config.log, "scheduler", "pod %s cannot be deleted for pod %s: %s", items[i].pod->key, p->key,
-                      err.message);
-            s->stats.violations++;
-        }
-        items[i].pod->round = s->round;
-        pod_set_leaving(s, items[i].pod, true);
     }
-    outrank(s, n, c->priority);
+    preempt_outrank(s, n, c->priority);
     nominee_set(s, p, n);
     s->stats.preemptions += price.victims > 0;
     s->stats.victims += price.victims;
     return PREEMPT_DONE;
+}
+
+/* ---- For gangs ---- */
+
+static void away_add(struct scheduler *s, struct away *away, const struct victim *v)
+{
+    if (away->count == away->cap) {
+        away->cap = away->cap == 0 ? 16 : away->cap * 2;
+        away->items = xrealloc(away->items, away->cap * sizeof *away->items);
+    }
+    away->items[away->count++] = *v;
+    away->goes += v->goes;
+    away->bytes += v->goes ? v->obj->body_size : 0;
+    v->pod->away = true;
+    think_away(s, v->pod);
+}
+
+struct sched_node *preempt_think(struct preemption *x, struct sched_class *c, struct away *away)
+{
+    struct scheduler *s = x->s;
+    struct price price;
+    uint32_t at = c->search_at, left = c->search_left;
+    struct sched_node *n = NULL;
+    c->search_left = 0;
+    if (c->preempts && s->slots_count > 0) {
+        n = search(x, c, &price);
+    }
+    c->search_at = at;
+    c->search_left = left;
+    if (n == NULL) {
+        return NULL;
+    }
+    struct victim *items;
+    unsigned count;
+    bool fits = node_try(x, c, n, &price, &items, &count);
+    assert(fits);
+    (void)fits;
+    for (struct victim *v = x->items; v < items; v++) {
+        v->goes = false; /* it goes already */
+        away_add(s, away, v);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (items[i].goes) {
+            away_add(s, away, &items[i]);
+        }
+    }
+    return n;
+}
+
+void preempt_give_back(struct preemption *x, struct away *away, unsigned from)
+{
+    while (away->count > from) {
+        const struct victim *v = &away->items[--away->count];
+        away->goes -= v->goes;
+        away->bytes -= v->goes ? v->obj->body_size : 0;
+        v->pod->away = false;
+        give_back(x->s, v->pod);
+    }
+    if (from == 0) {
+        free(away->items);
+        *away = (struct away){0};
+    }
 }

@@ -111,6 +111,11 @@ static bool lane_before(const struct queued *a, const struct queued *b)
     return x->priority != y->priority ? x->priority > y->priority : lane_order(x) < lane_order(y);
 }
 
+uint64_t queue_order(const struct sched_class *c)
+{
+    return lane_order(c->lane);
+}
+
 /* After its list of active pods, or its turn, changed. */
 static void class_place(struct scheduler *s, struct sched_class *c)
 {

@@ -34,7 +34,7 @@ void retry_some(struct scheduler *s, const struct view *tip)
         return;
     }
     if (s->retry_left == 0) {
-        if (list_empty(&s->parked_classes)) {
+        if (list_empty(&s->parked_classes) && s->gangs.parked_count == 0) {
             s->retry_due_ms = 0;
             return;
         }
@@ -45,6 +45,9 @@ void retry_some(struct scheduler *s, const struct view *tip)
         }
         for (struct list *at = s->parked_classes.next; due && at != &s->parked_classes; at = at->next) {
             s->retry_left++;
+        }
+        if (due) {
+            gangs_retry(s);
         }
     }
     if (s->woken != s->helpful || s->places.woken != s->places.changes || s->storage_woken != s->storage_changes) {
@@ -69,5 +72,7 @@ int64_t scheduler_next_deadline(const struct scheduler *s)
     int64_t at = INT64_MAX;
     at = s->nominees_due_ms != 0 ? MIN(at, s->nominees_due_ms) : at;
     at = s->retry_due_ms != 0 ? MIN(at, s->retry_due_ms) : at;
+    at = s->gangs.hold_until_ms != 0 ? MIN(at, s->gangs.hold_until_ms) : at;
+    at = s->gangs.retell_ms != 0 ? MIN(at, s->gangs.retell_ms) : at;
     return s->retry_left > 0 ? 0 : at;
 }

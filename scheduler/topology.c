@@ -128,7 +128,9 @@ void places_counter_add(struct scheduler *s, struct topo_counter *k, const struc
     if (s->places.guess) {
         return;
     }
-    if (sign < 0) {
+    if (s->places.trial) {
+        /* nobody who waits is helped */
+    } else if (sign < 0) {
         k->fell = ++s->places.changes;
     } else if (spread ? topo_least(k) != least : was == 0) {
         k->rose = ++s->places.changes;
@@ -668,5 +670,5 @@ bool places_audit(const struct scheduler *s, struct buf *why)
 
 bool scheduler_audit(const struct scheduler *s, struct buf *why)
 {
-    return places_audit(s, why);
+    return places_audit(s, why) && gangs_audit(s, why);
 }

@@ -187,6 +187,7 @@ struct places {
     struct strmap matchers, classes_by, matchers_by, namespaces;
     uint64_t changes; /* of numbers that may help somebody, given so far */
     bool guess;       /* what is counted now is taken back at once (preempt.c): nobody is told */
+    bool trial;       /* it is taken back soon (gang_attempt.c): tables are told, those who wait are not */
     uint64_t epoch;   /* of keys that became wide or narrow */
     uint64_t woken;   /* changes up to here were looked at for all parked classes */
     /* Labels that differ among the pods of one template (their ordinals) make no class of their own, until a selector

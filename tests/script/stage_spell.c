@@ -9,12 +9,13 @@
  *       [priority=0] [port=8080] [selector=k=v] [tolerate=key:Effect[:seconds]] [finalizer=x] [restarts=0] [cost=0]
  *       [readyfor=30s] [unreadyfor=30s] [started=60s] [grace=30] [init-cpu=1]
  *       [claim=NAME[,NAME...]] [own=VOLUME[,VOLUME...] [class=c]]
- *       [pc=PRIORITYCLASS] [policy=Never] [nominated=NODE] [gate=NAME] [gpu=1]
+ *       [pc=PRIORITYCLASS] [policy=Never] [nominated=NODE] [gate=NAME] [gpu=1] [group=PODGROUP]
  *   configmap NAME [owner=KIND/NAME]
  *   pv NAME [size=1Gi] [modes=ReadWriteOnce,...] [class=c] [policy=Retain] [on=NODE] [for=CLAIM] [labels=a=b]
  *   pvc NAME [size=1Gi] [modes=ReadWriteOnce,...] [class=c] [noclass] [volume=PV] [selector=a=b]
  *   budget NAME [min=2] [max=50%] [select=app=web] [policy=AlwaysAllow]
  *   pc NAME [value=0] [default] [never]
+ *   group NAME [min=2]; without a minimum its policy is basic
  *   class NAME [provisioner=reeve.io/local] [immediate] [policy=Delete] [grows] [default]
  * A node has [local=10Gi] of room for local volumes, under /volumes.
  * all with [ns=default]. */
@@ -209,6 +210,9 @@ static void write_pod_spec(struct arena *a, struct buf *b, const struct words *w
     if (word(ws, "gate", NULL) != NULL) {
         buf_printf(b, ", schedulingGates: [{name: %s}]", word(ws, "gate", ""));
     }
+    if (word(ws, "group", NULL) != NULL) {
+        buf_printf(b, ", schedulingGroup: {podGroupName: %s}", word(ws, "group", ""));
+    }
     if (word(ws, "grace", NULL) != NULL) {
         buf_printf(b, ", terminationGracePeriodSeconds: %s", word(ws, "grace", "30"));
     }
@@ -393,13 +397,25 @@ static void spell_priority(struct stage *w, struct arena *a, struct buf *b, cons
                flag(ws, "default") ? "true" : "false", flag(ws, "never") ? "Never" : "PreemptLowerPriority");
 }
 
+static void spell_group(struct stage *w, struct arena *a, struct buf *b, const struct words *ws)
+{
+    const char *min = word(ws, "min", NULL);
+    buf_puts(b, "apiVersion: scheduling.k8s.io/v1alpha2\nkind: PodGroup\n");
+    write_metadata(w, a, b, ws, "");
+    if (min == NULL) {
+        buf_puts(b, "spec: {schedulingPolicy: {basic: {}}}\n");
+    } else {
+        buf_printf(b, "spec: {schedulingPolicy: {gang: {minCount: %s}}}\n", min);
+    }
+}
+
 static const struct {
     const char *word;
     void (*spell)(struct stage *w, struct arena *a, struct buf *b, const struct words *ws);
 } spellings[] = {
-    {"pod", spell_pod},         {"node", spell_node},       {"rs", spell_rs},      {"deployment", spell_deployment},
-    {"namespace", spell_plain}, {"configmap", spell_plain}, {"pv", spell_pv},      {"pvc", spell_pvc},
-    {"class", spell_class},     {"budget", spell_budget},   {"pc", spell_priority}};
+    {"pod", spell_pod},         {"node", spell_node},       {"rs", spell_rs},       {"deployment", spell_deployment},
+    {"namespace", spell_plain}, {"configmap", spell_plain}, {"pv", spell_pv},       {"pvc", spell_pvc},
+    {"class", spell_class},     {"budget", spell_budget},   {"pc", spell_priority}, {"group", spell_group}};
 
 static bool spell_line(struct stage *w, const char *line, struct error *err)
 {

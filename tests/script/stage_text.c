@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proto/facts/condition.h"
+#include "proto/facts/gang.h"
 #include "proto/facts/storage.h"
 #include "proto/text/text.h"
 #include "tests/script/stage.h"
@@ -261,6 +263,10 @@ void stage_write_summary(struct stage *w, struct buf *out, const struct object *
                    (long long)mp_int(mp_get(status, "expectedPods"), -1),
                    (long long)mp_int(mp_get(status, "desiredHealthy"), -1));
         write_conditions(out, o);
+    } else if (o->kind->id == KIND_PODGROUP) {
+        struct mp condition = condition_mp(o, GANG_CONDITION);
+        buf_printf(out, " %.*s: %.*s", STR_ARG(mp_str(mp_get(condition, "status"))),
+                   STR_ARG(mp_str(mp_get(condition, "message"))));
     } else if (o->kind->id == KIND_NODE) {
         buf_printf(out, " %.*s", STR_ARG(mp_str(mp_path(root, "spec.podCIDR"))));
         write_taints(out, o);

@@ -1,4 +1,5 @@
-/* kubectl's habits with priorities: classes, what pods get from them, and who is pushed out for whom. */
+/* kubectl's habits with priorities: classes, what pods get from them, who is pushed out for whom, and who
+ * waits for whom. */
 #include "tests/unit/kit/habits.h"
 
 static int set_up(void **state)
@@ -106,13 +107,55 @@ static void a_pod_without_room_pushes_others_out(void **state)
     RUN(rows);
 }
 
+#define MEMBER(name)                                                                                                   \
+    "apiVersion: v1\nkind: Pod\nmetadata: {name: " name                                                                \
+    "}\nspec: {schedulingGroup: {podGroupName: pair}, containers: [{name: c, image: i:1}]}\n"
+
+static void pods_of_a_group_wait_for_each_other(void **state)
+{
+    static const struct habit rows[] = {
+        {"rctl create -f -", MEMBER("pair-a"), 0, "pod/pair-a created", "="},
+        {"for i in $(seq 600); do rctl get pod pair-a -o yaml | grep 'does not exist' && break; done", NULL, 0,
+         "waiting for pod group \"pair\", which does not exist", "="},
+        {"rctl create -f -",
+         "apiVersion: scheduling.k8s.io/v1beta1\nkind: PodGroup\nmetadata: {name: pair}\nspec: {schedulingPolicy: "
+         "{gang: "
+         "{minCount: 2}}}\n",
+         0, "podgroup.scheduling.k8s.io/pair created", "="},
+        {"for i in $(seq 600); do rctl get pg -o wide | grep 'of 2' && break; done", NULL, 0, "1 of 2 members exist",
+         "="},
+        {"rctl get podgroups | tr -s ' '", NULL, 0, "NAME POLICY MIN-COUNT SCHEDULED AGE\npair Gang 2 False"},
+        {"rctl describe pg pair", NULL, 0,
+         "Policy:       Gang\nMin count:    2\nScheduled:    False\nWhy:          1 of 2 members exist\nEvents:"},
+        {"rctl create -f -", MEMBER("pair-b"), 0, "pod/pair-b created", "="},
+        {"rctl wait --for=condition=PodGroupScheduled pg/pair --timeout=60s", NULL, 0, "condition met"},
+        {"rctl get pods -o jsonpath='{range .items[*]}{.metadata.name} {.spec.nodeName} {end}'", NULL, 0,
+         "pair-a hollow-0 pair-b hollow-0"},
+        {"rctl get events --field-selector involvedObject.kind=PodGroup", NULL, 0,
+         "2 members have a node, 2 are needed"},
+        {"rctl patch pod pair-a -p '{\"spec\":{\"schedulingGroup\":{\"podGroupName\":\"other\"}}}'", NULL, 1, "=",
+         "pod updates may not change fields other than"},
+        {"rctl create -f -",
+         "apiVersion: scheduling.k8s.io/v1alpha2\nkind: PodGroup\nmetadata: {name: bad}\nspec: {schedulingPolicy: "
+         "{gang: "
+         "{minCount: 0}}}\n",
+         1, "=", "spec.schedulingPolicy.gang.minCount: Invalid value: 0"},
+        {"rctl create -f -", "apiVersion: scheduling.k8s.io/v1alpha1\nkind: Workload\nmetadata: {name: w}\n", 1, "=",
+         "Workload is not there yet"},
+        {"rctl explain podgroup.spec.schedulingPolicy.gang.minCount", NULL, 0,
+         "So many of the pods get nodes at the same"},
+        {"rctl explain pod.spec.schedulingGroup", NULL, 0, "podGroupName"},
+        {"rctl delete pg pair", NULL, 0, "podgroup.scheduling.k8s.io \"pair\" deleted"},
+    };
+    RUN(rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(classes_are_made_and_shown),
-        cmocka_unit_test(pods_get_the_priority_of_their_class),
-        cmocka_unit_test(controllers_pods_get_it_too),
-        cmocka_unit_test(a_pod_without_room_pushes_others_out),
+        cmocka_unit_test(classes_are_made_and_shown),          cmocka_unit_test(pods_get_the_priority_of_their_class),
+        cmocka_unit_test(controllers_pods_get_it_too),         cmocka_unit_test(a_pod_without_room_pushes_others_out),
+        cmocka_unit_test(pods_of_a_group_wait_for_each_other),
     };
     return cmocka_run_group_tests(tests, set_up, habits_tear_down);
 }

@@ -13,7 +13,7 @@
  *   show KIND...              one line an object
  *   explain POD
  *   resync
- *   stats [preemptions] [retries] */
+ *   stats [preemptions] [retries] [gangs] */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -226,6 +226,15 @@ static void do_stats(struct fixture *f, const struct script_step *step, struct b
     if (script_word(step, "preemptions") != NULL) {
         buf_printf(out, ", nominees %u, preemptions %llu, victims %llu", s.nominees, (unsigned long long)s.preemptions,
                    (unsigned long long)s.victims);
+    }
+    if (script_word(step, "gangs") != NULL) {
+        buf_printf(out, ", %u in %u groups wait, %u gangs; bound %llu, attempts %llu, preemptions %llu", s.ganged,
+                   s.gangs, s.gangs_waiting, (unsigned long long)s.gangs_bound, (unsigned long long)s.gang_attempts,
+                   (unsigned long long)s.gang_preemptions);
+    }
+    CLEANUP_BUF struct buf why = BUF_INIT;
+    if (!scheduler_audit(f->scheduler, &why)) {
+        buf_printf(out, ", %s", buf_cstr(&why));
     }
     if (s.violations > 0) { /* never expected: a node was chosen that the pod may not have */
         buf_printf(out, ", violations %llu", (unsigned long long)s.violations);
