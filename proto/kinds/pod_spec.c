@@ -129,7 +129,7 @@ SCHEMA(schema_pod_spec, "PodSpec", "What the pod is to be.",
     OBJECT("resources", schema_resources, "What all containers together need and may use at most: cpu, memory, huge "
            "pages. What it says stands in place of the sum of the containers."),
     OBJECT("schedulingGroup", scheduling_group, "The group with which the pod is placed, all of it or none. Cannot "
-           "change.", SINCE(RELEASE_LEVEL_CARRIED), NO_NUMBER));
+           "change.", SINCE(RELEASE_LEVEL_CARRIED), NUMBER(43)));
 
 SCHEMA(schema_pod_template, "PodTemplateSpec", "The pods to be made.",
     OBJECT("metadata", schema_object_meta, "Labels and annotations of the pods.", ZERO),

@@ -13,7 +13,7 @@
  *   end                           what was made last goes: until the nodes have heard of all
  *   run:NAME:COMMAND              a command of the shell beside: how long it took
  * TEMPLATE: plain; spread (over zones, a skew of 1 at most); apart (no two of a Deployment on one node); together (all
- * of a Deployment in one zone). */
+ * of a Deployment in one zone); gangs (all of a Deployment placed together, or none: a PodGroup for each). */
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -56,6 +56,7 @@ static const char *template_spec(const char *name)
                   "kubernetes.io/hostname, labelSelector: {matchLabels: {app: d%u}}}]}}, "},
         {"together", "affinity: {podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: "
                      "topology.kubernetes.io/zone, labelSelector: {matchLabels: {app: d%u}}}]}}, "},
+        {"gangs", "schedulingGroup: {podGroupName: d%u}, "},
     };
     for (unsigned i = 0; i < ARRAY_SIZE(templates); i++) {
         if (strcmp(templates[i].name, name) == 0) {
@@ -187,17 +188,23 @@ static void on_written(const struct rpc_result *r, void *data)
 
 static void write_next(struct scale *s)
 {
-    char spec[400];
+    char spec[400], group[300] = "";
     while (s->inflight < APPLY_AT_ONCE && s->next < s->deployments) {
         unsigned i = s->next++, replicas = MIN(s->replicas, s->pods - i * s->replicas);
         snprintf(spec, sizeof spec, template_spec(s->template), i);
+        if (strcmp(s->template, "gangs") == 0) {
+            snprintf(group, sizeof group,
+                     "{apiVersion: scheduling.k8s.io/v1alpha2, kind: PodGroup, metadata: {name: d%u, namespace: "
+                     "scale%u}, spec: {schedulingPolicy: {gang: {minCount: %u}}}}, ",
+                     i, s->round, replicas);
+        }
         s->inflight++;
         bench_call(s->kit.sessions[i % s->kit.sessions_count], "apply", on_written, s,
-                   "{objects: [{apiVersion: apps/v1, kind: Deployment, metadata: {name: d%u, namespace: scale%u}, "
+                   "{objects: [%s{apiVersion: apps/v1, kind: Deployment, metadata: {name: d%u, namespace: scale%u}, "
                    "spec: {replicas: %u, selector: {matchLabels: {app: d%u}}, template: {metadata: {labels: {app: "
                    "d%u}}, spec: {%scontainers: [{name: c, image: 'busybox:1.%u', resources: {requests: {cpu: "
                    "10m}}}]}}}}]}",
-                   i, s->round, replicas, i, i, spec, s->version);
+                   group, i, s->round, replicas, i, i, spec, s->version);
     }
 }
 

@@ -25,7 +25,7 @@ void autoscalers_draw(struct cluster *c)
 {
     c->growing = rng_apart(c->seed, SALT);
     c->swarm.autoscalers = rng_below(&c->growing, 2) == 0 && c->swarm.workloads && !c->swarm.upgrades &&
-                           !c->swarm.priorities && !c->swarm.dead;
+                           !c->swarm.priorities && !c->swarm.gangs && !c->swarm.dead;
 }
 
 void autoscalers_first(struct cluster *c, struct txn *t)

@@ -176,7 +176,7 @@ static bool at_rest(struct cluster *c, char why[256])
     }
     if (!upgrade_settled(c, why) || !services_settled(c, why) || !storage_settled(c, why) || !sets_settled(c, why) ||
         !runs_settled(c, why) || !budgets_settled(c, why) || !quotas_settled(c, why) || !priorities_settled(c, why) ||
-        !autoscalers_settled(c, why)) {
+        !troupes_settled(c, why) || !autoscalers_settled(c, why)) {
         return false;
     }
     snprintf(why, 256, "something is written for ever");
@@ -236,6 +236,7 @@ void cluster_run(struct cluster *c, uint64_t seed, bool tracing)
     budgets_draw(c);
     quotas_draw(c);
     priorities_draw(c);
+    troupes_draw(c);
     autoscalers_draw(c);
     ledger_open(c);
     witness_open(c);

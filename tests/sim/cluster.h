@@ -10,7 +10,7 @@
  * services.c is both: Services that clients ask for, and what must hold of their addresses and endpoints.
  * storage.c is both as well: claims, volumes and pods that use them; sets.c: StatefulSets, DaemonSets and Jobs; and
  * budgets.c: disruption budgets and evictions; and quotas.c: quotas and what they count.
- * priorities.c: pods that are pushed out.
+ * priorities.c: pods that are pushed out; gangs.c: pods that are placed together.
  * And witness.c keeps what clients saw, without any of that, for the checkers of tests/check.
  *
  * How it judges: revisions order all transactions. The ledger is the history as the first master to commit each
@@ -73,6 +73,7 @@ struct swarm {
     bool budgets;          /* and disruption budgets, and evict pods: budgets.c */
     bool quotas;           /* and quotas: quotas.c */
     bool priorities;       /* and pods of lower priority: priorities.c */
+    bool gangs;            /* and gangs: gangs.c */
     uint64_t events_bytes; /* the bound of events, where it is reached: events.c; 0: as masters have it */
 };
 
@@ -179,6 +180,7 @@ enum op_kind {
     OP_BUDGETS,  /* something of disruption budgets, or an eviction: budgets.c */
     OP_QUOTAS,   /* something of quotas and what they count: quotas.c */
     OP_RANK,     /* a pod of low priority: priorities.c */
+    OP_GANGS,    /* a group or a member of one: gangs.c */
     OP_SETTLE,   /* good image, few replicas: before the end */
     OP_KINDS,
 };
@@ -245,6 +247,7 @@ struct cluster {
     struct rng setting;  /* of StatefulSets and others: sets_draw */
     struct rng holding;  /* of quotas: quotas_draw */
     struct rng ranking;  /* of priorities: priorities_draw */
+    struct rng ganging;  /* of gangs: troupes_draw */
     struct rng gossip;   /* of events: events_draw */
     struct rng sparing;  /* of budgets: budgets_draw */
     struct rng growing;  /* of autoscalers: autoscalers_draw */
@@ -458,6 +461,21 @@ void priorities_judge(struct cluster *c, const struct view *before, const struct
                       const struct history_txn *t);
 uint64_t priorities_pods(const struct cluster *c, bool bound); /* its own, as rollout_pods counts */
 bool priorities_settled(struct cluster *c, char why[256]);
+/* What of a node's cpu and pods those that stay on it leave, of the given priority and above. */
+struct left {
+    int64_t milli, pods;
+};
+struct left room_left_on(const struct view *v, const struct object *node, int64_t from_priority);
+bool room_takes(struct left l, const struct object *pod);
+int64_t room_cpu_of(const struct object *pod);
+
+/* ---- gangs.c: only where swarm.gangs ---- */
+void troupes_draw(struct cluster *c);
+bool troupes_next(struct cluster *c);
+int troupes_build(struct life *life, int64_t at, struct txn *t, struct error *err); /* as op_build */
+void troupes_judge(struct cluster *c, const struct view *after, const struct history_txn *t);
+uint64_t troupes_pods(const struct cluster *c, bool bound); /* its own, as rollout_pods counts */
+bool troupes_settled(struct cluster *c, char why[256]);
 
 /* ---- autoscalers.c: only where swarm.autoscalers ---- */
 void autoscalers_draw(struct cluster *c);

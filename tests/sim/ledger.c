@@ -274,6 +274,7 @@ static void ledger_append(struct cluster *c, const struct history_txn *t)
     autoscalers_judge(c, t);
     quotas_judge(c, before, l->model, t);
     priorities_judge(c, before, l->model, t);
+    troupes_judge(c, l->model, t);
     events_judge(c, before, l->model, t);
     upgrade_judge(c, t);
     view_unref(before);
@@ -324,7 +325,7 @@ static bool leaves_trace(enum op_kind kind)
 {
     return !op_reads(kind) && kind != OP_UNDEPLOY && kind != OP_KILL_POD && kind != OP_UNSERVE && kind != OP_STORE &&
            kind != OP_SETS && kind != OP_RUNS && kind != OP_BUDGETS && kind != OP_QUOTAS && kind != OP_RANK &&
-           kind != OP_TOUCH;
+           kind != OP_GANGS && kind != OP_TOUCH;
 }
 
 /* Which transactions a follower remembers is what it will answer repeats by when it leads. */
@@ -479,8 +480,8 @@ static void answer_done(struct cluster *c, int64_t at, const struct txn_result *
     struct op *op = &c->ops[at];
     bool marked = op->kind != OP_UNDEPLOY && op->kind != OP_KILL_POD && op->kind != OP_UNSERVE &&
                   op->kind != OP_STORE && op->kind != OP_SETS && op->kind != OP_RUNS && op->kind != OP_BUDGETS &&
-                  op->kind != OP_QUOTAS &&
-                  op->kind != OP_RANK; /* deletes leave no trace of who made them, nor do storage.c and the like */
+                  op->kind != OP_QUOTAS && op->kind != OP_RANK &&
+                  op->kind != OP_GANGS; /* deletes leave no trace of who made them, nor do storage.c and the like */
     if (r->revision > c->ledger.count) {
         cluster_violate(c, "operation %lld was answered with revision %llu before it was committed", (long long)at,
                         (unsigned long long)r->revision);

@@ -74,7 +74,7 @@ static struct str nominated(const struct object *pod)
                : mp_str(mp_get(object_status(pod), "nominatedNodeName"));
 }
 
-static int64_t cpu_of(const struct object *pod)
+int64_t room_cpu_of(const struct object *pod)
 {
     int64_t sum = 0, milli;
     for (struct mp_iter it = mp_iter(mp_get(object_spec(pod), "containers")); mp_next(&it);) {
@@ -89,11 +89,7 @@ static bool is_victim(const struct object *pod)
     return condition_is(condition, "True") && str_is(mp_str(mp_get(condition, "reason")), "PreemptionByScheduler");
 }
 
-/* What of a node's cpu and pods those that stay on it leave, of the given priority and above. */
-struct left {
-    int64_t milli, pods;
-};
-static struct left left_on(const struct view *v, const struct object *node, int64_t from_priority)
+struct left room_left_on(const struct view *v, const struct object *node, int64_t from_priority)
 {
     struct left l = {0};
     struct view_iter it;
@@ -103,16 +99,16 @@ static struct left left_on(const struct view *v, const struct object *node, int6
     VIEW_FOR(pod, &it)
     {
         if (!pod_finished(pod) && !pod->deleting && priority_of(pod) >= from_priority) {
-            l.milli -= cpu_of(pod);
+            l.milli -= room_cpu_of(pod);
             l.pods--;
         }
     }
     return l;
 }
 
-static bool takes(struct left l, const struct object *pod)
+bool room_takes(struct left l, const struct object *pod)
 {
-    return l.pods >= 1 && l.milli >= cpu_of(pod);
+    return l.pods >= 1 && l.milli >= room_cpu_of(pod);
 }
 
 /* ---- Behind each transaction ---- */
@@ -168,7 +164,8 @@ static void judge_nominees(struct cluster *c, const struct view *before, const s
         if (node == NULL || was == NULL || !str_eq(nominated(was), name) || !binds_lower(t, name, priority_of(pod))) {
             continue;
         }
-        if (takes(left_on(before, node, INT64_MIN), pod) && !takes(left_on(after, node, INT64_MIN), pod)) {
+        if (room_takes(room_left_on(before, node, INT64_MIN), pod) &&
+            !room_takes(room_left_on(after, node, INT64_MIN), pod)) {
             cluster_violate(c, "the room of pod %.*s on %.*s was given to pods of lower priority at revision %llu",
                             STR_ARG(pod->name), STR_ARG(name), (unsigned long long)t->revision);
         }
@@ -231,7 +228,7 @@ bool priorities_settled(struct cluster *c, char why[256])
         VIEW_FOR(node, &nodes)
         {
             bool tainted = mp_count(mp_path(object_mp(node), "spec.taints")) > 0;
-            if (!tainted && takes(left_on(v, node, priority_of(pod)), pod)) {
+            if (!tainted && room_takes(room_left_on(v, node, priority_of(pod)), pod)) {
                 snprintf(why, 256, "pod %.*s waits, and node %.*s would have room without those of lower priority",
                          STR_ARG(pod->name), STR_ARG(node->name));
                 return false;

@@ -240,6 +240,8 @@ int op_build(struct life *life, int64_t at, struct txn *t, struct error *err)
         return quotas_build(life, at, t, err);
     case OP_RANK:
         return priorities_build(life, at, t, err);
+    case OP_GANGS:
+        return troupes_build(life, at, t, err);
     case OP_SCALE:
     case OP_IMAGE:
     case OP_UNDEPLOY:
@@ -309,6 +311,9 @@ static enum op_kind draw_kind(struct cluster *c)
     }
     if (priorities_next(c)) {
         return OP_RANK;
+    }
+    if (troupes_next(c)) {
+        return OP_GANGS;
     }
     if (services_next(c, &kind)) {
         return kind;

@@ -259,7 +259,7 @@ uint64_t rollout_pods(struct cluster *c)
     {
         n += !on_dead_node(c, pod);
     }
-    n -= storage_pods(c, false) + sets_pods(c, false) + priorities_pods(c, false);
+    n -= storage_pods(c, false) + sets_pods(c, false) + priorities_pods(c, false) + troupes_pods(c, false);
     return n;
 }
 
@@ -302,7 +302,7 @@ bool rollout_settled(struct cluster *c, char why[256])
         }
         wanted += spec_int(d, "spec.replicas");
     }
-    wanted += (int64_t)(storage_pods(c, true) + sets_pods(c, true) + priorities_pods(c, true));
+    wanted += (int64_t)(storage_pods(c, true) + sets_pods(c, true) + priorities_pods(c, true) + troupes_pods(c, true));
     int64_t pods = (int64_t)rollout_pods(c);
     if (pods != wanted) {
         snprintf(why, 256, "%lld pods, but %lld wanted in all", (long long)pods, (long long)wanted);

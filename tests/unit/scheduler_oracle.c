@@ -4,7 +4,8 @@
  * before: deletions, pods that end, new labels of pods, nodes and namespaces, taints, cordons, nodes that go and come
  * back. In some clusters pods have priorities: then nobody may wait for whom others could go, together with all other
  * constraints, those who go must be of lower priority than one for whom their node is kept, and what is kept for one is
- * given to no other. The scheduler counts its own numbers anew now and then (scheduler_audit).
+ * given to no other. In others pods are of gangs, whose groups come, change and go: a transaction that binds members
+ * leaves enough of them with a node, and no gang of like members waits that would all fit. The scheduler counts its own numbers anew now and then (scheduler_audit).
  *
  * ORACLE_SEEDS=N build/tests/unit/scheduler_oracle: more of them; ORACLE_FIRST=N: from this one on. */
 #include <setjmp.h>
@@ -18,195 +19,7 @@
 
 #include "scheduler/scheduler.h"
 #include "tests/script/stage.h"
-#include "tests/unit/kit/placement.h"
-
-/* ---- As text ---- */
-
-static const char *const pod_labels[] = {"app", "tier", "hash", "apps.kubernetes.io/pod-index"};
-static const char *const node_labels[] = {"zone", "kubernetes.io/hostname", "disk", "rank"};
-static const char *const ns_labels[] = {"team"};
-static const char *const op_names[] = {"In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"};
-
-static void write_labels(struct buf *b, const char *const *names, const unsigned *labels, unsigned count)
-{
-    buf_puts(b, "{");
-    for (unsigned i = 0, n = 0; i < count; i++) {
-        if (labels[i] == 0) {
-            continue;
-        }
-        bool number = names == node_labels && i == L_RANK;
-        buf_printf(b, "%s%s: '%s%u'", n++ > 0 ? ", " : "", names[i], number ? "" : "v", labels[i]);
-    }
-    buf_puts(b, "}");
-}
-
-static void write_requirements(struct buf *b, const char *const *names, const struct selector_model *s)
-{
-    buf_puts(b, "[");
-    for (unsigned i = 0; i < s->count; i++) {
-        const struct requirement *r = &s->r[i];
-        buf_printf(b, "%s{key: %s, operator: %s", i > 0 ? ", " : "", names[r->key], op_names[r->op]);
-        if (r->op == GREATER || r->op == LESS) {
-            buf_printf(b, ", values: ['%u']", r->values);
-        } else if (r->op == IN || r->op == NOT_IN) {
-            buf_puts(b, ", values: [");
-            for (unsigned v = 1, n = 0; v < 10; v++) {
-                if (r->values >> v & 1) {
-                    buf_printf(b, "%sv%u", n++ > 0 ? ", " : "", v);
-                }
-            }
-            buf_puts(b, "]");
-        }
-        buf_puts(b, "}");
-    }
-    buf_puts(b, "]");
-}
-
-static void write_selector(struct buf *b, const char *field, const char *const *names, const struct selector_model *s)
-{
-    if (!s->present) {
-        return;
-    }
-    buf_printf(b, ", %s: {", field);
-    const struct requirement *r = &s->r[0];
-    if (s->count == 1 && r->op == IN && __builtin_popcount(r->values) == 1) {
-        buf_printf(b, "matchLabels: {%s: v%d}", names[r->key], __builtin_ctz(r->values));
-    } else if (s->count > 0) {
-        buf_puts(b, "matchExpressions: ");
-        write_requirements(b, names, s);
-    }
-    buf_puts(b, "}");
-}
-
-static void write_keys(struct buf *b, const char *field, unsigned keys)
-{
-    if (keys != 0) {
-        buf_printf(b, ", %s: [", field);
-        for (unsigned k = 0, n = 0; k < POD_LABELS; k++) {
-            if (keys >> k & 1) {
-                buf_printf(b, "%s%s", n++ > 0 ? ", " : "", pod_labels[k]);
-            }
-        }
-        buf_puts(b, "]");
-    }
-}
-
-static void write_term(struct buf *b, const struct term *t)
-{
-    buf_printf(b, "{topologyKey: %s", node_labels[t->topology]);
-    write_selector(b, "labelSelector", pod_labels, &t->pods);
-    write_selector(b, "namespaceSelector", ns_labels, &t->of_namespaces);
-    if (t->namespaces != 0) {
-        buf_puts(b, ", namespaces: [");
-        for (unsigned i = 0, n = 0; i < NAMESPACES; i++) {
-            if (t->namespaces >> i & 1) {
-                buf_printf(b, "%sns%u", n++ > 0 ? ", " : "", i);
-            }
-        }
-        buf_puts(b, "]");
-    }
-    write_keys(b, "matchLabelKeys", t->match_keys);
-    write_keys(b, "mismatchLabelKeys", t->mismatch_keys);
-    buf_puts(b, "}");
-}
-
-static void write_terms(struct buf *b, const char *name, const struct term *hard, unsigned hard_count,
-                        const struct term *soft, unsigned soft_count)
-{
-    buf_printf(b, ", %s: {requiredDuringSchedulingIgnoredDuringExecution: [", name);
-    for (unsigned i = 0; i < hard_count; i++) {
-        buf_puts(b, i > 0 ? ", " : "");
-        write_term(b, &hard[i]);
-    }
-    buf_puts(b, "], preferredDuringSchedulingIgnoredDuringExecution: [");
-    for (unsigned i = 0; i < soft_count; i++) {
-        buf_printf(b, "%s{weight: %u, podAffinityTerm: ", i > 0 ? ", " : "", 1 + i * 70);
-        write_term(b, &soft[i]);
-        buf_puts(b, "}");
-    }
-    buf_puts(b, "]}");
-}
-
-static void write_affinity(struct buf *b, const struct template *t)
-{
-    buf_puts(b, ", affinity: {nodeAffinity: {");
-    if (t->node_terms_count > 0) {
-        buf_puts(b, "requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [");
-        for (unsigned i = 0; i < t->node_terms_count; i++) {
-            buf_printf(b, "%s{matchExpressions: ", i > 0 ? ", " : "");
-            write_requirements(b, node_labels, &t->node_terms[i]);
-            if (i == 0 && t->field_not_node != 0) {
-                buf_printf(b, ", matchFields: [{key: metadata.name, operator: NotIn, values: [n%u]}]",
-                           t->field_not_node - 1);
-            }
-            buf_puts(b, "}");
-        }
-        buf_puts(b, "]}");
-    }
-    buf_puts(b, "}");
-    write_terms(b, "podAffinity", t->near, t->near_count, t->like, t->like_count);
-    write_terms(b, "podAntiAffinity", t->away, t->away_count, t->like + 1, t->like_count / 2);
-    buf_puts(b, "}");
-}
-
-static void write_spread(struct buf *b, const struct template *t)
-{
-    buf_puts(b, ", topologySpreadConstraints: [");
-    for (unsigned i = 0; i < t->spread_count; i++) {
-        const struct spread *c = &t->spread[i];
-        buf_printf(b, "%s{topologyKey: %s, maxSkew: %u, whenUnsatisfiable: %s", i > 0 ? ", " : "",
-                   node_labels[c->topology], c->max_skew, c->hard ? "DoNotSchedule" : "ScheduleAnyway");
-        write_selector(b, "labelSelector", pod_labels, &c->pods);
-        if (c->min_domains > 0) {
-            buf_printf(b, ", minDomains: %u", c->min_domains);
-        }
-        write_keys(b, "matchLabelKeys", c->match_keys);
-        buf_puts(b, c->ignore_affinity ? ", nodeAffinityPolicy: Ignore" : "");
-        buf_puts(b, c->honor_taints ? ", nodeTaintsPolicy: Honor}" : "}");
-    }
-    buf_puts(b, "]");
-}
-
-static void write_pod(struct buf *b, const struct model *m, unsigned i)
-{
-    const struct pod *p = &m->pods[i];
-    const struct template *t = p->t;
-    buf_printf(b, "apiVersion: v1\nkind: Pod\nmetadata: {name: p%u, namespace: ns%u, labels: ", i, t->ns);
-    write_labels(b, pod_labels, p->labels, POD_LABELS);
-    buf_printf(b, "}\nspec: {containers: [{name: c, image: i, resources: {requests: {cpu: %um", t->cpu * 100);
-    buf_printf(b, t->gpu > 0 ? ", example.com/gpu: %u}, limits: {example.com/gpu: %u}}" : "}}", t->gpu, t->gpu);
-    if (t->port != 0) {
-        buf_printf(b, ", ports: [{containerPort: %u, hostPort: %u}]", t->port, t->port);
-    }
-    buf_puts(b, "}], tolerations: [");
-    buf_puts(b, t->tolerates & 1 ? "{key: red, operator: Exists}" : "{key: other, operator: Exists}");
-    buf_puts(b, t->tolerates & 2 ? ", {key: blue, operator: Equal, value: z, effect: NoExecute}" : "");
-    buf_puts(b, t->tolerates & 4 ? ", {operator: Exists}]" : "]");
-    if (t->selector_disk != 0) {
-        buf_printf(b, ", nodeSelector: {disk: v%u}", t->selector_disk);
-    }
-    write_affinity(b, t);
-    write_spread(b, t);
-    if (t->priority > 0) {
-        buf_printf(b, ", priority: %u", t->priority);
-    }
-    if (p->node >= 0) {
-        buf_printf(b, ", nodeName: n%d", p->node);
-    }
-    buf_puts(b, "}\nstatus: {phase: Pending}\n");
-}
-
-static void write_node(struct buf *b, const struct node *n, unsigned i)
-{
-    static const char *const taints[] = {"", "{key: red, value: z, effect: NoSchedule}",
-                                         "{key: blue, value: z, effect: NoExecute}",
-                                         "{key: red, value: z, effect: PreferNoSchedule}"};
-    buf_printf(b, "apiVersion: v1\nkind: Node\nmetadata: {name: n%u, labels: ", i);
-    write_labels(b, node_labels, n->labels, NODE_LABELS);
-    buf_printf(b, "}\nspec: {unschedulable: %s, taints: [%s]}\n", n->cordoned ? "true" : "false", taints[n->taint]);
-    buf_printf(b, "status: {allocatable: {cpu: %um, memory: 8Gi, pods: '%u', example.com/gpu: '%u'}}\n", n->cpu * 100,
-               n->pods, n->gpu);
-}
+#include "tests/unit/kit/placement_text.h"
 
 /* ---- Chance ---- */
 
@@ -221,6 +34,9 @@ struct trial {
     bool deciding;
     unsigned bound, waited, pushed_out;
     bool victims[PODS]; /* of this transaction */
+    bool gangs;
+    struct rng more; /* of gangs: clusters without them have the course that they had before there were any */
+    unsigned gangs_bound, gangs_judged;
 };
 
 static unsigned below(struct trial *t, unsigned n)
@@ -375,7 +191,7 @@ static void fail_at(struct trial *t, unsigned pod, int node, const char *what)
     struct buf b = BUF_INIT;
     for (unsigned i = 0; i < NODES; i++) {
         if (t->m.nodes[i].exists) {
-            write_node(&b, &t->m.nodes[i], i);
+            placement_write_node(&b, &t->m.nodes[i], i);
         }
     }
     for (unsigned i = 0; i < PODS; i++) {
@@ -390,7 +206,7 @@ static void fail_at(struct trial *t, unsigned pod, int node, const char *what)
     for (unsigned i = 0; i < NAMESPACES; i++) {
         buf_printf(&b, "# ns%u: team %u\n", i, t->m.ns[i][L_TEAM]);
     }
-    write_pod(&b, &t->m, pod);
+    placement_write_pod(&b, &t->m, pod);
     struct scheduler_stats stats;
     scheduler_stats(t->scheduler, &stats);
     buf_printf(&b, "# the scheduler: %llu violations, %u active, %u parked; it says: ",
@@ -400,9 +216,24 @@ static void fail_at(struct trial *t, unsigned pod, int node, const char *what)
     fail_msg("seed %llu: p%u, n%d: %s", (unsigned long long)t->seed, pod, node, what);
 }
 
+/* Behind a transaction that has bound it. */
+static void judge_gang(struct trial *t, unsigned pod)
+{
+    const struct pod *p = &t->m.pods[pod];
+    const struct group *g = placement_group_of(&t->m, p->t);
+    if (g == NULL) {
+        return;
+    }
+    if (!g->exists || placement_gang_has(&t->m, p->t) < g->min) {
+        fail_at(t, pod, p->node, "half a gang was placed");
+    }
+    t->gangs_bound++;
+}
+
 static void observe(void *data, const struct change *changes, unsigned count)
 {
     struct trial *t = data;
+    unsigned bound[PODS], bound_count = 0;
     scheduler_observe(t->scheduler, changes, count);
     for (unsigned i = 0; i < count; i++) {
         const struct object *old = changes[i].old, *now = changes[i].new;
@@ -430,6 +261,10 @@ static void observe(void *data, const struct change *changes, unsigned count)
         }
         t->m.pods[pod].node = node;
         t->bound++;
+        bound[bound_count++] = pod;
+    }
+    for (unsigned i = 0; i < bound_count; i++) {
+        judge_gang(t, bound[i]);
     }
 }
 
@@ -510,10 +345,53 @@ static bool somebody_leaves(const struct trial *t, unsigned node)
     return false;
 }
 
+/* All that wait are alike and want nothing of each other: then it does not matter who is put where. */
+static bool is_simple_gang(const struct trial *t, const struct pod *p)
+{
+    bool simple = p->t->near_count == 0 && p->t->away_count == 0;
+    for (unsigned i = 0; i < p->t->spread_count; i++) {
+        simple = simple && !p->t->spread[i].hard;
+    }
+    for (unsigned i = 0; i < PODS && simple; i++) {
+        const struct pod *o = &t->m.pods[i];
+        bool member = waits(o) && placement_same_group(o->t, p->t);
+        simple = !member || (o->t == p->t && memcmp(o->labels, p->labels, sizeof o->labels) == 0);
+    }
+    return simple;
+}
+
+static void a_gang_waits_that_does_not_fit(struct trial *t, unsigned pod)
+{
+    struct model *m = &t->m;
+    const struct pod *p = &m->pods[pod];
+    const struct group *g = placement_group_of(m, p->t);
+    if (placement_gang_waits(m, p) || !is_simple_gang(t, p)) {
+        return;
+    }
+    const struct model before = *m;
+    for (unsigned i = 0; i < PODS; i++) {
+        for (int n = 0; waits(&m->pods[i]) && placement_same_group(m->pods[i].t, p->t) && n < (int)NODES; n++) {
+            m->pods[i].node = placement_lets_in(m, &m->pods[i], n) ? n : -1;
+        }
+    }
+    bool fits = placement_gang_has(m, p->t) >= g->min;
+    *m = before;
+    t->gangs_judged++;
+    if (fits) {
+        fail_at(t, pod, -1, "its gang waits, and the rules let all of it in");
+    }
+}
+
 static void nobody_waits_who_could_be_placed(struct trial *t)
 {
     for (unsigned i = 0; i < PODS; i++) {
         const struct pod *p = &t->m.pods[i];
+        const struct group *g = waits(p) ? placement_group_of(&t->m, p->t) : NULL;
+        if (g != NULL && (!g->exists || placement_gang_has(&t->m, p->t) < g->min)) {
+            a_gang_waits_that_does_not_fit(t, i);
+            t->waited++;
+            continue;
+        }
         for (unsigned n = 0; waits(p) && n < NODES; n++) {
             if (is_kept_from(t, p, n)) {
                 continue;
@@ -542,7 +420,7 @@ static void apply(struct trial *t, struct buf *yaml)
 static void put_node(struct trial *t, unsigned i)
 {
     struct buf b = BUF_INIT;
-    write_node(&b, &t->m.nodes[i], i);
+    placement_write_node(&b, &t->m.nodes[i], i);
     apply(t, &b);
 }
 
@@ -550,8 +428,31 @@ static void put_namespace(struct trial *t, unsigned i)
 {
     struct buf b = BUF_INIT;
     buf_printf(&b, "apiVersion: v1\nkind: Namespace\nmetadata: {name: ns%u, labels: ", i);
-    write_labels(&b, ns_labels, t->m.ns[i], NS_LABELS);
+    placement_write_labels(&b, placement_ns_labels, t->m.ns[i], NS_LABELS);
     buf_puts(&b, "}\nstatus: {phase: Active}\n");
+    apply(t, &b);
+}
+
+static void group_event(struct trial *t)
+{
+    unsigned ns = (unsigned)rng_below(&t->more, NAMESPACES), i = (unsigned)rng_below(&t->more, GROUPS);
+    unsigned min = (unsigned)rng_below(&t->more, 6);
+    struct group *g = &t->m.groups[ns][i];
+    char ns_name[8], name[8];
+    snprintf(ns_name, sizeof ns_name, "ns%u", ns);
+    snprintf(name, sizeof name, "g%u", i);
+    if (g->exists && (rng_below(&t->more, 2) == 0 || (g->min == 0) != (min == 0))) {
+        stage_remove(&t->stage, stage_get(&t->stage, KIND_PODGROUP, ns_name, name));
+        g->exists = false;
+        return;
+    }
+    *g = (struct group){.exists = true, .min = min};
+    struct buf b = BUF_INIT;
+    buf_printf(&b, "apiVersion: scheduling.k8s.io/v1alpha2\nkind: PodGroup\nmetadata: {name: g%u, namespace: ns%u}\n",
+               i, ns);
+    buf_printf(
+        &b, min == 0 ? "spec: {schedulingPolicy: {basic: {}}}\n" : "spec: {schedulingPolicy: {gang: {minCount: %u}}}\n",
+        min);
     apply(t, &b);
 }
 
@@ -569,7 +470,7 @@ static void make_pod(struct trial *t)
         p->node = (int)below(t, NODES); /* by hand, whether it fits or not */
     }
     struct buf b = BUF_INIT;
-    write_pod(&b, &t->m, i);
+    placement_write_pod(&b, &t->m, i);
     apply(t, &b);
 }
 
@@ -588,7 +489,7 @@ static void pod_event(struct trial *t)
         stage_patch_part(&t->stage, pod_object(t, i), buf_cstr(&b), TXN_PART_ALL);
         buf_reset(&b);
         buf_puts(&b, "metadata: {labels: ");
-        write_labels(&b, pod_labels, p->labels, POD_LABELS);
+        placement_write_labels(&b, placement_pod_labels, p->labels, POD_LABELS);
         buf_puts(&b, "}\n");
         stage_patch_part(&t->stage, pod_object(t, i), buf_cstr(&b), TXN_PART_ALL);
         break;
@@ -650,6 +551,9 @@ static void node_event(struct trial *t)
 
 static void random_event(struct trial *t)
 {
+    if (t->gangs && rng_below(&t->more, 8) == 0) {
+        group_event(t);
+    }
     unsigned what = below(t, 100);
     if (what < 50) {
         make_pod(t);
@@ -694,7 +598,7 @@ static void let_them_go(struct trial *t)
     }
 }
 
-static void trial_run(uint64_t seed, unsigned events, uint64_t sums[3])
+static void trial_run(uint64_t seed, unsigned events, uint64_t sums[5])
 {
     struct trial *t = xcalloc(1, sizeof *t);
     t->seed = seed;
@@ -710,8 +614,20 @@ static void trial_run(uint64_t seed, unsigned events, uint64_t sums[3])
         t->m.ns[i][L_TEAM] = below(t, 3);
         put_namespace(t, i);
     }
+    t->gangs = seed % 3 == 1;
+    t->more.state = seed * 104729 + 7;
     for (unsigned i = 0; i < TEMPLATES; i++) {
         random_template(t, &t->m.templates[i]);
+        if (t->gangs && rng_below(&t->more, 3) > 0) {
+            struct template *of = &t->m.templates[i];
+            of->group = 1 + (unsigned)rng_below(&t->more, GROUPS);
+            if (rng_below(&t->more, 2) == 0) { /* of such gangs it can be said whether they fit */
+                of->near_count = of->away_count = of->spread_count = 0;
+            }
+        }
+    }
+    for (unsigned i = 0; i < 2 * GROUPS && t->gangs; i++) {
+        group_event(t);
     }
     for (unsigned i = 0; i < NODES; i++) {
         if (!one_in(t, 4)) {
@@ -736,6 +652,8 @@ static void trial_run(uint64_t seed, unsigned events, uint64_t sums[3])
     sums[2] += t->pushed_out;
     sums[0] += t->bound;
     sums[1] += t->waited;
+    sums[3] += t->gangs_bound;
+    sums[4] += t->gangs_judged;
     scheduler_free(t->scheduler);
     stage_close(&t->stage);
     free(t);
@@ -754,17 +672,20 @@ static void what_is_placed_is_allowed_and_what_waits_must_wait(void **state)
 {
     (void)state;
     unsigned first = number_of("ORACLE_FIRST", 1), seeds = number_of("ORACLE_SEEDS", 500);
-    uint64_t sums[3] = {0};
+    uint64_t sums[5] = {0};
     for (unsigned i = 0; i < seeds; i++) {
         trial_run(first + i, 80, sums);
     }
     for (unsigned i = 0; i < ARRAY_SIZE(found); i++) {
         trial_run(found[i], 80, sums);
     }
-    print_message("%u clusters: %llu pods placed, %llu times one waited, %llu pods pushed out\n", seeds,
-                  (unsigned long long)sums[0], (unsigned long long)sums[1], (unsigned long long)sums[2]);
+    print_message("%u clusters: %llu pods placed, %llu times one waited, %llu pods pushed out; of gangs "
+                  "%llu pods placed, %llu times some waited that are alike\n",
+                  seeds, (unsigned long long)sums[0], (unsigned long long)sums[1], (unsigned long long)sums[2],
+                  (unsigned long long)sums[3], (unsigned long long)sums[4]);
     /* all of it happens, and often */
-    assert_true(seeds < 100 || (sums[0] > seeds * 5ull && sums[1] > seeds && sums[2] > seeds / 10));
+    assert_true(seeds < 100 || (sums[0] > seeds * 5ull && sums[1] > seeds && sums[2] > seeds / 10 &&
+                                sums[3] > seeds / 2 && sums[4] > seeds / 20));
 }
 
 int main(void)

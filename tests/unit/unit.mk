@@ -11,4 +11,4 @@ $(BUILD)/tests/unit/agent_limits_watches: LDFLAGS_ALL += -Wl,--wrap=uv_fs_event_
 $(BUILD)/tests/unit/base_limits_programs: | $(BUILD)/reeve-master $(BUILD)/reeve-agent $(BUILD)/rctl
 
 # What the scheduler may do, written once more.
-$(BUILD)/tests/unit/scheduler_oracle: $(BUILD)/tests/unit/kit/placement.o
+$(BUILD)/tests/unit/scheduler_oracle: $(BUILD)/tests/unit/kit/placement.o $(BUILD)/tests/unit/kit/placement_text.o

@@ -1,5 +1,6 @@
 #include "tests/unit/kit/placement.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 static bool requirement_holds(const struct requirement *r, const unsigned *labels)
@@ -264,4 +265,37 @@ bool placement_could_push_out(const struct model *m, const struct pod *p, int at
         }
     }
     return any && placement_lets_in(&without, &without.pods[p - m->pods], at);
+}
+
+/* ---- Gangs ---- */
+
+const struct group *placement_group_of(const struct model *m, const struct template *t)
+{
+    return t->group == 0 ? NULL : &m->groups[t->ns][t->group - 1];
+}
+
+bool placement_same_group(const struct template *a, const struct template *b)
+{
+    return a->group != 0 && a->group == b->group && a->ns == b->ns;
+}
+
+unsigned placement_gang_has(const struct model *m, const struct template *t)
+{
+    unsigned has = 0;
+    for (unsigned i = 0; i < PODS; i++) {
+        const struct pod *o = &m->pods[i];
+        has += o->exists && placement_same_group(o->t, t) && (o->finished || (o->node >= 0 && !o->deleting));
+    }
+    return has;
+}
+
+bool placement_gang_waits(const struct model *m, const struct pod *p)
+{
+    const struct group *g = placement_group_of(m, p->t);
+    unsigned wait = 0;
+    for (unsigned i = 0; i < PODS; i++) {
+        const struct pod *o = &m->pods[i];
+        wait += o->exists && placement_same_group(o->t, p->t) && !o->finished && !o->deleting && o->node < 0;
+    }
+    return g != NULL && (!g->exists || placement_gang_has(m, p->t) + wait < g->min);
 }

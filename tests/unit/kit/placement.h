@@ -46,11 +46,13 @@ struct template
     unsigned near_count, away_count, like_count;
     struct spread spread[3];
     unsigned spread_count;
+    unsigned group; /* its pods are of this PodGroup of its namespace, from 1 */
 };
 #define NAMESPACES 3u
 #define NODES      7u
 #define PODS       48u
 #define TEMPLATES  6u
+#define GROUPS     3u
 struct node {
     bool exists, cordoned;
     unsigned labels[NODE_LABELS], cpu, gpu, pods;
@@ -63,7 +65,12 @@ struct pod {
     int node;           /* -1: none */
     unsigned nominated; /* 0: to no node; 1: to the first */
 };
+struct group {
+    bool exists;
+    unsigned min; /* 0: the policy basic */
+};
 struct model {
+    struct group groups[NAMESPACES][GROUPS];
     unsigned ns[NAMESPACES][NS_LABELS];
     struct node nodes[NODES];
     struct pod pods[PODS];
@@ -77,5 +84,13 @@ bool placement_lets_in(const struct model *m, const struct pod *p, int at);
 bool placement_keeps_room(const struct model *m, const struct pod *p, int at);
 /* Would it be let in if all pods of lower priority on the node were gone, and there are some? Changes nothing. */
 bool placement_could_push_out(const struct model *m, const struct pod *p, int at);
+
+/* Gangs (KEP-4671). NULL: the pods of the template are of none. */
+const struct group *placement_group_of(const struct model *m, const struct template *t);
+bool placement_same_group(const struct template *a, const struct template *b);
+/* Members that have a node and stay, and those that have succeeded. */
+unsigned placement_gang_has(const struct model *m, const struct template *t);
+/* Must the pod wait for its gang, whatever the nodes? */
+bool placement_gang_waits(const struct model *m, const struct pod *p);
 
 #endif
