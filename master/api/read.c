@@ -92,14 +92,15 @@ static void pages_pin(struct list_pages *p, const struct view *v, int64_t now_ms
 }
 
 /* Token: base64 of msgpack [master id, revision, namespace, name, objects of the pages so far]. */
-static void token_write(struct buf *out, uint64_t master, uint64_t revision, const struct object *last, uint64_t told)
+static void token_write(struct buf *out, uint64_t master, uint64_t revision, struct str ns, struct str name,
+                        uint64_t told)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
     mp_write_array(&b, 5);
     mp_write_uint(&b, master);
     mp_write_uint(&b, revision);
-    mp_write_str(&b, last->ns);
-    mp_write_str(&b, last->name);
+    mp_write_str(&b, ns);
+    mp_write_str(&b, name);
     mp_write_uint(&b, told);
     base64_write(out, b.data, b.size);
 }
@@ -120,6 +121,18 @@ static bool token_read(struct arena *a, struct str text, struct list_token *t)
     uint32_t count;
     return mp_read_array(&m, &count) && count == 5 && mp_read_uint(&m, &t->master) && mp_read_uint(&m, &t->revision) &&
            mp_read_str(&m, &t->ns) && mp_read_str(&m, &t->name) && mp_read_uint(&m, &t->told);
+}
+
+bool list_token_anew(struct api_call *c, struct str token, struct buf *out)
+{
+    struct list_token t;
+    const struct view *v = store_committed(replica_store(c->m->replica));
+    if (!token_read(c->arena, token, &t)) {
+        return false;
+    }
+    pages_pin(c->m->pages, v, env_now_ms(c->m->env));
+    token_write(out, c->m->config.id, view_revision(v), t.ns, t.name, t.told);
+    return true;
 }
 
 /* ---- list ---- */
@@ -178,7 +191,7 @@ static void list_answer(struct api_call *c)
         .revision = view_revision(l->view), .more = l->more, .remaining = l->more ? remaining(l) : 0};
     if (l->more) {
         pages_pin(m->pages, l->view, env_now_ms(m->env));
-        token_write(&token, m->config.id, listed.revision, l->last, l->told + l->count);
+        token_write(&token, m->config.id, listed.revision, l->last->ns, l->last->name, l->told + l->count);
         listed.token = buf_str(&token);
     }
     list_let_go(c);

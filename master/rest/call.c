@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "master/api/read.h"
 #include "master/front/requests.h"
 #include "master/front/typed.h"
 #include "master/rest/rest.h"
@@ -238,7 +239,11 @@ static void fail(struct errand *e, const struct error *err)
     if (s.retry_after_s > 0) {
         buf_printf(&head, "Retry-After: %u\r\n", s.retry_after_s);
     }
-    rest_write_status(&body, err);
+    CLEANUP_BUF struct buf token = BUF_INIT;
+    if (c->what == REST_DO_LIST && err->code == ERR_EXPIRED && c->o.token.n > 0) {
+        list_token_anew(&c->e.api, c->o.token, &token);
+    }
+    rest_write_expired(&body, err, buf_str(&token));
     send_whole(c, &head, buf_str(&body));
 }
 

@@ -81,20 +81,27 @@ static void put_causes(struct buf *out, const struct error *err, bool *first)
     }
 }
 
-static void put_head(struct buf *out, struct str message, const char *reason)
+static void put_head(struct buf *out, struct str token, struct str message, const char *reason)
 {
-    bool first = true;
-    buf_puts(out, "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",");
+    bool first = true, first_of_metadata = true;
+    buf_puts(out, "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{");
+    put_text(out, "continue", token, &first_of_metadata);
+    buf_puts(out, "},\"status\":\"Failure\",");
     put_text(out, "message", message, &first);
     put_text(out, "reason", str_of(reason), &first);
 }
 
 void rest_write_status(struct buf *out, const struct error *err)
 {
+    rest_write_expired(out, err, STR_NONE);
+}
+
+void rest_write_expired(struct buf *out, const struct error *err, struct str token)
+{
     struct rest_status s = rest_status_of(err);
     struct str group, kind, name;
     bool first = true;
-    put_head(out, str_of(err->message), s.reason);
+    put_head(out, token, str_of(err->message), s.reason);
     CLEANUP_BUF struct buf details = BUF_INIT;
     if (error_about(err, &group, &kind, &name)) {
         put_text(&details, "name", name, &first);
@@ -115,7 +122,7 @@ void rest_write_status(struct buf *out, const struct error *err)
 
 void rest_write_failure(struct buf *out, unsigned code, const char *reason, struct str message)
 {
-    put_head(out, message, reason);
+    put_head(out, STR_NONE, message, reason);
     buf_printf(out, ",\"code\":%u}", code);
 }
 

@@ -17,6 +17,8 @@ struct rest_status {
 struct rest_status rest_status_of(const struct error *err);
 /* The document. */
 void rest_write_status(struct buf *out, const struct error *err);
+/* The same of a list that cannot go on where it was begun; token: with which it can go on in another version. */
+void rest_write_expired(struct buf *out, const struct error *err, struct str token);
 /* Of an HTTP status that no error of ours stands for (405, 406, 415 ...), or whose reason is another. */
 void rest_write_failure(struct buf *out, unsigned code, const char *reason, struct str message);
 const char *rest_reason_of(unsigned code); /* "MethodNotAllowed" */

@@ -6,6 +6,7 @@
  *                 where there is none; it stays (without: one for this request alone). Shows the status, the headers
  *                 that matter, and the answer's body, or what stands at the paths in it ("items.metadata.name": of
  *                 every item; "#items": how many there are; "#lines")
+ *                 $TOKEN in it: what the last list said that it goes on with
  *   bytes NAME    body: what is sent as it stands, with \r and \n written so
  *   events NAME   what has come on it since
  *   apply         body: objects in YAML, created
@@ -45,6 +46,7 @@ struct world {
     struct cluster c;
     struct master *m;
     struct wire wires[CONNS_MAX];
+    char token[512]; /* the last "continue", as it stands in a query */
 };
 
 /* ---- The wire ---- */
@@ -185,6 +187,7 @@ static void run_ms(struct world *w, int64_t ms)
         if (w->c.sim.now_ms >= tick) {
             tick += 500;
             rest_tick(w->m);
+            list_pages_expire(w->m->pages, w->c.sim.now_ms);
         }
     }
 }
@@ -269,6 +272,17 @@ static bool take_chunks(struct str text, size_t *at, struct buf *out)
     }
 }
 
+/* What a list, or its end, says that it goes on with. */
+static void keep_token(struct world *w, struct str body)
+{
+    static const char key[] = "\"continue\":\"";
+    const char *at = body.n == 0 ? NULL : memmem(body.p, body.n, key, sizeof key - 1);
+    size_t n = 0;
+    for (const char *p = at == NULL ? "\"" : at + sizeof key - 1; *p != '"' && n < sizeof w->token - 4; p++) {
+        n += (size_t)snprintf(w->token + n, 4, *p == '+' ? "%%2B" : "%c", *p);
+    }
+}
+
 /* What has come and was not shown. */
 static void show(struct wire *w, const char *paths, struct buf *out)
 {
@@ -301,9 +315,11 @@ static void show(struct wire *w, const char *paths, struct buf *out)
         }
         if (chunked) {
             bool last = take_chunks(all, &w->shown, &body);
+            keep_token(w->world, buf_str(&body));
             show_body(out, buf_str(&body), paths);
             buf_puts(out, last ? "(end)\n" : "");
         } else {
+            keep_token(w->world, (struct str){all.p + w->shown, length});
             show_body(out, (struct str){all.p + w->shown, length}, paths);
             w->shown += length;
         }
@@ -321,7 +337,7 @@ static void feed(struct wire *w, struct str text, const char *pieces)
 }
 
 /* "GET /x\nA: b\n\nbody\n" as HTTP. */
-static void write_request(struct buf *out, const char *text)
+static void write_request(const struct world *w, struct buf *out, const char *text)
 {
     const char *empty = strstr(text, "\n\n"), *body = empty == NULL ? "" : empty + 2;
     const char *end = empty == NULL ? text + strlen(text) - 1 : empty;
@@ -331,7 +347,12 @@ static void write_request(struct buf *out, const char *text)
     for (const char *p = text; p < end; first = false) {
         const char *stop = memchr(p, '\n', (size_t)(end - p));
         stop = stop == NULL ? end : stop;
-        buf_append(out, p, (size_t)(stop - p));
+        const char *token = memmem(p, (size_t)(stop - p), "$TOKEN", 6);
+        buf_append(out, p, (size_t)((token == NULL ? stop : token) - p));
+        if (token != NULL) {
+            buf_puts(out, w->token);
+            buf_append(out, token + 6, (size_t)(stop - token) - 6);
+        }
         buf_puts(out, first ? " HTTP/1.1\r\nHost: reeve\r\n" : "\r\n");
         p = stop + 1;
     }
@@ -359,7 +380,7 @@ static void do_ask(struct world *w, const struct script_step *s, struct buf *out
     const char *name = s->words_count > 0 && strchr(s->words[0], '=') == NULL ? s->words[0] : NULL;
     struct wire *wire = wire_named(w, name, script_word(s, "as"));
     CLEANUP_BUF struct buf text = BUF_INIT;
-    write_request(&text, s->body);
+    write_request(w, &text, s->body);
     feed(wire, buf_str(&text), script_word(s, "pieces"));
     wait_for_answer(w, wire, strstr(s->body, "watch") != NULL);
     if (strstr(s->body, "watch") != NULL) {
