@@ -625,6 +625,8 @@ static void free_master(struct master *m)
     core_free(m->core);
     zones_free(m->zones);
     openapi_free(m->openapi);
+    object_unref(m->https_event.object);
+    buf_close(&m->https_event.json);
     turns_free(m->turns);
     watch_table_free(m->watches);
     node_feeds_free(m->feeds);

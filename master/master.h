@@ -106,7 +106,12 @@ struct master {
     struct list strangers;   /* struct session.stranger_link */
     struct openapi *openapi; /* rest/openapi.c: documents, made when first asked for; of the level... */
     unsigned openapi_level;  /* ...of the cluster then */
-    struct list https;       /* rest/conn.h: connections that speak HTTP */
+    struct {
+        struct object *object; /* a reference; NULL: none */
+        uint64_t revision;
+        struct buf json;
+    } https_event;     /* rest/watch.c: the event that was written last: watches are told the same one after another */
+    struct list https; /* rest/conn.h: connections that speak HTTP */
     struct list https_ended; /* rest/call.h: streams of theirs that are over */
     struct list asked;       /* ask.c */
     struct list parked;      /* parked.c */

@@ -582,6 +582,8 @@ static void world_close(struct world *w)
     revoked_free(m->revoked);
     departed_free(m->departed);
     openapi_free(m->openapi);
+    object_unref(m->https_event.object);
+    buf_close(&m->https_event.json);
     list_pages_free(m->pages);
     node_feeds_free(m->feeds);
     watch_table_free(m->watches);
