@@ -60,7 +60,9 @@
     X(NO_ROOM, "cannot make more: %s")                                                                                 \
     X(COUNTS_ON, "counts on")                                                                                          \
     X(BEGINS_RUN, "begins %s")                                                                                         \
-    X(RUN_GOES_ON, "%s has not ended: no other is begun")
+    X(RUN_GOES_ON, "%s has not ended: no other is begun")                                                              \
+    X(MAKES_ACCOUNT, "makes its default account")                                                                      \
+    X(GATHERS_RULES, "gathers %n rules")
 
 enum reason {
 #define X(name, text) REASON_##name,

@@ -34,7 +34,9 @@
     X(quota)                                                                                                           \
     X(pod_garbage)                                                                                                     \
     X(event_ttl)                                                                                                       \
-    X(tokens)
+    X(tokens)                                                                                                          \
+    X(accounts)                                                                                                        \
+    X(roles)
 
 #define CONTROLLER_DECLARE(name) extern const struct controller controller_##name;
 CONTROLLERS(CONTROLLER_DECLARE)

@@ -27,7 +27,7 @@ void master_config_path(const struct master_config *c, const char *file, char *o
 
 int64_t master_config_cert_life_s(const struct master_config *c, enum pki_role role)
 {
-    if (role == PKI_ROLE_ADMIN) {
+    if (role == PKI_ROLE_ADMIN || role == PKI_ROLE_USER) {
         return c->admin_cert_life_s > 0 ? c->admin_cert_life_s : PKI_ADMIN_CERT_VALID_S;
     }
     return c->cert_life_s > 0 ? c->cert_life_s : PKI_CERT_VALID_S;

@@ -8,6 +8,7 @@
 #define MASTER_COUNTERS(X)                                                                                             \
     X(requests, "requests", "calls that came in, from clients, nodes and other masters")                               \
     X(refused, "refused", "calls that were answered with an error")                                                    \
+    X(forbidden, "forbidden", "calls that no role allowed")                                                            \
     X(forwarded, "forwarded", "calls that were handed to the leader")                                                  \
     X(watch_events, "watchEvents", "events that watches were sent")                                                    \
     X(heartbeats, "heartbeats", "heartbeats of nodes")                                                                 \

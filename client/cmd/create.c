@@ -57,6 +57,10 @@ struct value *create_document(struct rctl *r, const char *api_version, const cha
     return doc;
 }
 
+#define KNOWN                                                                                                          \
+    "configmap, secret, namespace, deployment, job, cronjob, quota, service, poddisruptionbudget, priorityclass, "     \
+    "serviceaccount, role, clusterrole, rolebinding and clusterrolebinding"
+
 /* ---- create -f ---- */
 
 static int unknown_word(struct rctl *r, const char *word)
@@ -66,10 +70,7 @@ static int unknown_word(struct rctl *r, const char *word)
         return rctl_usage(r, "autoscale makes one: rctl autoscale TYPE/NAME --max=N --cpu=80%%");
     }
     return rctl_usage(
-        r,
-        "create from the command line knows configmap, secret, namespace, deployment, job, cronjob, quota, service, "
-        "poddisruptionbudget and priorityclass, not "
-        "\"%s\"; everything else comes from a manifest: -f FILE",
+        r, "create from the command line knows " KNOWN ", not \"%s\"; everything else comes from a manifest: -f FILE",
         word);
 }
 
@@ -300,9 +301,7 @@ static const struct command create_deployment = {
 
 /* ---- What Kubernetes makes and Reeve has not yet ---- */
 
-#define LATER                                                                                                          \
-    "role,rolebinding,clusterrole,clusterrolebinding,serviceaccount,sa,ingress,ing,"                                   \
-    "token"
+#define LATER "ingress,ing,token"
 
 static int run_later(struct rctl *r)
 {
@@ -315,11 +314,8 @@ static int run_later(struct rctl *r)
         }
     }
     struct error err = {0};
-    error_set(
-        &err, ERR_UNSUPPORTED,
-        "%s is not there yet; create makes configmap, secret, namespace, deployment, job, cronjob, quota, service, "
-        "poddisruptionbudget and priorityclass, and everything else from manifests: -f FILE",
-        name);
+    error_set(&err, ERR_UNSUPPORTED,
+              "%s is not there yet; create makes " KNOWN ", and everything else from manifests: -f FILE", name);
     return rctl_fail_here(r, &err);
 }
 
@@ -327,8 +323,8 @@ static const struct command create_later = {
     .name = "later",
     .alias = LATER,
     .usage = "...",
-    .summary = "role, serviceaccount, ingress, ...: not there yet",
-    .examples = "  rctl create serviceaccount robot\n",
+    .summary = "ingress, token: not there yet",
+    .examples = "  rctl create ingress web\n",
     .run = run_later,
     .raw = true,
 };
@@ -339,14 +335,29 @@ static const struct option_row create_options[] = {
     {"edit", 0, OPTION_FLAG, NULL, NULL, NULL, "edit the objects before they are created"},
     OPTION_ROWS_CREATE,
 };
-static const struct command *const create_subs[] = {
-    &create_configmap, &create_secret, &create_namespace, &create_deployment,    &create_service, &create_job,
-    &create_cronjob,   &create_budget, &create_quota,     &create_priorityclass, &create_later,   NULL};
+static const struct command *const create_subs[] = {&create_configmap,
+                                                    &create_secret,
+                                                    &create_namespace,
+                                                    &create_deployment,
+                                                    &create_service,
+                                                    &create_job,
+                                                    &create_cronjob,
+                                                    &create_budget,
+                                                    &create_quota,
+                                                    &create_priorityclass,
+                                                    &create_account,
+                                                    &create_role,
+                                                    &create_clusterrole,
+                                                    &create_rolebinding,
+                                                    &create_clusterrolebinding,
+                                                    &create_later,
+                                                    NULL};
 const struct command command_create = {
     .name = "create",
     .usage = "-f FILE... | configmap NAME ... | secret generic|tls|docker-registry NAME ... | namespace NAME | "
              "deployment NAME ... | job NAME ... | cronjob NAME ... | service TYPE NAME ... | "
-             "poddisruptionbudget NAME ... | priorityclass NAME ... | quota NAME ...",
+             "poddisruptionbudget NAME ... | priorityclass NAME ... | quota NAME ... | serviceaccount NAME | "
+             "role NAME ... | clusterrole NAME ... | rolebinding NAME ... | clusterrolebinding NAME ...",
     .summary = "Create objects from manifests or from the command line",
     .examples = "  rctl create -f pod.yaml\n"
                 "  # all manifests of a directory, checked by the cluster but not stored\n"

@@ -225,6 +225,17 @@ void rctl_print_options(FILE *f)
     print_options(f, global_rows, ARRAY_SIZE(global_rows));
 }
 
+/* A command that has an option --user of its own (create rolebinding) means somebody else by it. */
+static bool means_another(const struct rctl *r, const char *name)
+{
+    for (unsigned i = 0; i < r->tables[0].count; i++) {
+        if (strcmp(r->tables[0].rows[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int load_config(struct rctl *r, struct error *err)
 {
     if (r->config_loaded) {
@@ -232,7 +243,7 @@ static int load_config(struct rctl *r, struct error *err)
     }
     struct config_choice choice = {.context = opt(r, "context"),
                                    .cluster = opt(r, "cluster"),
-                                   .user = opt(r, "user"),
+                                   .user = means_another(r, "user") ? NULL : opt(r, "user"),
                                    .servers = opt(r, "server")};
     int rc = config_load(&r->arena, rctl_config_path(r), &r->config, err);
     if (rc == 0) {

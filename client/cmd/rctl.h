@@ -127,6 +127,7 @@ void rctl_print_help(struct rctl *r);
     X(cluster)                                                                                                         \
     X(cluster_info)                                                                                                    \
     X(auth)                                                                                                            \
+    X(user)                                                                                                            \
     X(top)                                                                                                             \
     X(master)                                                                                                          \
     X(token)                                                                                                           \

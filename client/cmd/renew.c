@@ -9,7 +9,7 @@
 static int ask(struct rctl *r, const char *csr, const char *key, int64_t *until_s, struct error *err)
 {
     CLEANUP_REPLY struct api_reply reply = {0};
-    struct pki_identity who;
+    struct pki_identity who, was;
     struct value *params = value_map(&r->arena);
     value_set(&r->arena, params, "csr", value_cstr(&r->arena, csr));
     int rc = api_read(r->api, "cert.renew", params, &reply, err);
@@ -19,7 +19,8 @@ static int ask(struct rctl *r, const char *csr, const char *key, int64_t *until_
     struct str cert = mp_str(mp_get(reply.result, "certificate"));
     const char *cert_pem = arena_strndup(&r->arena, cert.n == 0 ? "" : cert.p, cert.n);
     rc = pki_cert_info(cert_pem, &who, NULL, until_s, err);
-    if (rc == 0 && (who.role != PKI_ROLE_ADMIN || !pki_pair_fits(cert_pem, key))) {
+    rc = rc != 0 ? rc : pki_cert_info(r->target.cert_pem, &was, NULL, NULL, err);
+    if (rc == 0 && (who.role != was.role || strcmp(who.name, was.name) != 0 || !pki_pair_fits(cert_pem, key))) {
         rc = error_set(err, ERR_PROTOCOL, "the master certified something else than it was asked for");
     }
     struct str ca = mp_str(mp_get(reply.result, "ca")); /* an older master says nothing */

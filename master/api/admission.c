@@ -191,7 +191,11 @@ static const struct {
 } RULES[] = {{KIND_CLUSTERCONFIGURATION, admit_cluster_config},
              {KIND_PERSISTENTVOLUMECLAIM, admit_claim_size},
              {KIND_PRIORITYCLASS, admit_priority_class},
-             {KIND_CRONJOB, admit_time_zone}};
+             {KIND_CRONJOB, admit_time_zone},
+             {KIND_ROLE, admit_grant},
+             {KIND_CLUSTERROLE, admit_grant},
+             {KIND_ROLEBINDING, admit_grant},
+             {KIND_CLUSTERROLEBINDING, admit_grant}};
 
 /* What the state gives. Adding one is one row. */
 static const struct {

@@ -4,6 +4,7 @@
 
 #include "base/env.h"
 #include "controllers/services/allocate.h"
+#include "master/auth/principal.h"
 #include "proto/schema/kind.h"
 #include "raft-store/store/txn.h"
 #include "raft-store/store/view.h"
@@ -17,6 +18,7 @@ struct admission {
     const struct env *env;
     unsigned level; /* the cluster's feature level */
     bool lenient;
+    const struct principal *who; /* NULL: the system itself */
     const struct txn *same_txn;
     const struct txn
         *names_from;  /* its id, if it has one, decides generated names, so that a repetition generates the same */
@@ -67,6 +69,9 @@ int admit_priority_class(const struct admission *ad, const struct object *old, c
                          struct error *err);
 /* One of the two classes that are always there: it cannot be deleted. */
 bool priority_is_builtin(const struct object *o);
+
+/* Nobody gives more by a role or a binding than he has (auth/access.h); ERR_FORBIDDEN. */
+int admit_grant(const struct admission *ad, const struct object *old, const struct object *now, struct error *err);
 
 /* The time zone that a CronJob names is one of this machine's (cronjob.c); ERR_INVALID. */
 int admit_time_zone(const struct admission *ad, const struct object *old, const struct object *now, struct error *err);

@@ -86,6 +86,12 @@ void api_do(struct api_call *c, const struct api_request *q)
     case API_CERT_STATUS:
         verb_cert_status(c);
         break;
+    case API_ACCESS:
+        verb_access(c, &q->access);
+        break;
+    case API_RULES:
+        verb_rules(c, &q->rules);
+        break;
     }
 }
 

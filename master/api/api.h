@@ -22,6 +22,7 @@
 #include "base/mem.h"
 #include "controllers/deletion.h"
 #include "master/auth/principal.h"
+#include "proto/facts/access.h"
 #include "proto/patch/patch.h"
 #include "proto/schema/object.h"
 #include "raft-store/store/txn.h"
@@ -153,6 +154,22 @@ struct api_metrics {
     struct str token;        /* that the page before ended with; empty: the first page */
 };
 
+/* May somebody do something? Kubernetes' SelfSubjectAccessReview, or, of another one, SubjectAccessReview and
+ * LocalSubjectAccessReview. Its document has allowed and reason, and what allows it (proto/rpc/api.h). */
+#define API_ACCESS_GROUPS_MAX 32u
+struct api_access {
+    struct access what;
+    bool other; /* of `user` with `groups`; else of who asks */
+    struct str user;
+    struct str groups[API_ACCESS_GROUPS_MAX];
+    unsigned groups_count;
+};
+/* All that who asks may do in a namespace: Kubernetes' SelfSubjectRulesReview. Its document has `rules` as roles have
+ * them, and `incomplete`. */
+struct api_rules {
+    struct str ns;
+};
+
 enum api_verb {
     API_GET,
     API_LIST,
@@ -171,8 +188,10 @@ enum api_verb {
     API_METRICS,
     API_CLUSTER,     /* what the master that was asked knows of the cluster */
     API_CERT_STATUS, /* and of certificates */
+    API_ACCESS,
+    API_RULES,
 };
-#define API_VERBS (API_CERT_STATUS + 1u)
+#define API_VERBS (API_RULES + 1u)
 /* Any of them. */
 struct api_request {
     enum api_verb verb;
@@ -190,6 +209,8 @@ struct api_request {
         struct api_txn txn;
         struct api_token token;
         struct api_metrics metrics;
+        struct api_access access;
+        struct api_rules rules;
     };
 };
 
@@ -284,9 +305,11 @@ void verb_txn(struct api_call *c, const struct api_txn *q);
 void verb_token(struct api_call *c, const struct api_token *q); /* auth/tokens.c */
 void verb_whoami(struct api_call *c);                           /* auth/whoami.c */
 void verb_metrics(struct api_call *c, const struct api_metrics *q);
-void verb_cluster(struct api_call *c);                        /* members/members.c */
-void verb_cert_status(struct api_call *c);                    /* auth/certs.c */
-void api_do(struct api_call *c, const struct api_request *q); /* the one that it is */
+void verb_cluster(struct api_call *c);                            /* members/members.c */
+void verb_cert_status(struct api_call *c);                        /* auth/certs.c */
+void verb_access(struct api_call *c, const struct api_access *q); /* auth/review.c */
+void verb_rules(struct api_call *c, const struct api_rules *q);   /* auth/review.c */
+void api_do(struct api_call *c, const struct api_request *q);     /* the one that it is */
 
 bool api_goes_on(const struct api_call *c);     /* it was begun, and api_go_on does the next piece of it */
 void api_go_on(struct api_call *c);             /* the next piece of a list, or of a deletion of many objects */

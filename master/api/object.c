@@ -11,6 +11,7 @@ struct admission api_admission(struct api_call *c, const struct api_write *how)
         .env = c->m->env,
         .level = store_level(replica_store(c->m->replica)),
         .lenient = how->lenient,
+        .who = c->who,
         .warnings = &c->warnings,
         .zones = c->m->zones,
     };

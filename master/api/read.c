@@ -16,10 +16,6 @@
 
 void verb_get(struct api_call *c, const struct api_target *of)
 {
-    if (c->who->role == PKI_ROLE_NODE && !(of->kind->id == KIND_NODE && str_is(of->name, c->who->name))) {
-        api_fail(c, ERR_FORBIDDEN, "node \"%s\" may read its own Node only", c->who->name);
-        return;
-    }
     const struct view *v = store_committed(replica_store(c->m->replica));
     const struct object *o = view_get(v, of->kind, of->ns, of->name);
     if (o == NULL) {

@@ -257,8 +257,18 @@ int authority_can_sign(struct master *m, enum pki_role role, struct error *err)
 int authority_sign(struct master *m, const struct pki_identity *who, const char *csr_pem, const char *sans,
                    char **cert_pem, struct error *err)
 {
+    return authority_sign_groups(m, who, "", csr_pem, sans, cert_pem, err);
+}
+
+int authority_sign_groups(struct master *m, const struct pki_identity *who, const char *groups, const char *csr_pem,
+                          const char *sans, char **cert_pem, struct error *err)
+{
     const char *ca, *key = signer(m, who->role, &ca);
     *cert_pem = NULL;
+    if (key != NULL && who->role == PKI_ROLE_USER) {
+        return pki_sign_user(ca, key, csr_pem, who->name, groups, master_config_cert_life_s(&m->config, who->role),
+                             revoked_stamp(m, who), cert_pem, err);
+    }
     return key == NULL ? not_at_hand(m, err)
                        : pki_sign_request(ca, key, csr_pem, who, sans == NULL || sans[0] == '\0' ? NULL : sans,
                                           master_config_cert_life_s(&m->config, who->role), revoked_stamp(m, who),

@@ -55,7 +55,9 @@ static void sign(struct call *c)
     char *cert = NULL;
     int64_t until_s = 0;
     const struct pki_identity *who = &c->e.who->identity;
-    int rv = authority_sign(m, who, arena_strndup(&c->e.arena, csr.p, csr.n), NULL, &cert, &err);
+    char groups[PRINCIPAL_GROUPS_BYTES + 1];
+    principal_own_groups(c->e.who, groups);
+    int rv = authority_sign_groups(m, who, groups, arena_strndup(&c->e.arena, csr.p, csr.n), NULL, &cert, &err);
     if (rv == 0) {
         rv = pki_cert_info(cert, NULL, NULL, &until_s, &err);
     }
@@ -67,7 +69,10 @@ static void sign(struct call *c)
     char date[TIMEFMT_SIZE];
     timefmt_rfc3339(until_s * 1000, date);
     log_info(&m->log, "certs", "certificate of %s %s renewed, valid until %s",
-             c->e.who->role == PKI_ROLE_NODE ? "node" : "admin", c->e.who->name, date);
+             c->e.who->role == PKI_ROLE_NODE   ? "node"
+             : c->e.who->role == PKI_ROLE_USER ? "user"
+                                               : "admin",
+             c->e.who->name, date);
     if (call_session(c) != NULL) {
         certs_note_renewed(call_session(c), cert);
     }
@@ -125,7 +130,7 @@ static void method_cert_renew(struct call *c)
     if (!call_str(c, "csr", &csr, true)) {
         return;
     }
-    if (c->e.who->role != PKI_ROLE_NODE && c->e.who->role != PKI_ROLE_ADMIN) {
+    if (c->e.who->role == PKI_ROLE_MASTER) {
         call_failf(c, ERR_FORBIDDEN, "cert.renew: masters renew their certificates themselves");
         return;
     }
@@ -135,8 +140,8 @@ static void method_cert_renew(struct call *c)
     }
 }
 
-const struct method request_cert_renew = {"cert.renew", method_cert_renew, METHOD_NODE | METHOD_LATE | METHOD_AGAIN,
-                                          "csr"};
+const struct method request_cert_renew = {"cert.renew", method_cert_renew,
+                                          METHOD_NODE | METHOD_LATE | METHOD_AGAIN | METHOD_OPEN, "csr"};
 
 /* ---- cert.status ---- */
 

@@ -24,10 +24,17 @@ static const char *group_of(enum pki_role role)
         return "reeve:nodes";
     case PKI_ROLE_ADMIN:
         return "reeve:admins";
+    case PKI_ROLE_USER:
     case PKI_ROLE_NONE:
         break;
     }
     return NULL;
+}
+
+/* What the same is in Kubernetes' words. */
+static const char *known_group_of(enum pki_role role)
+{
+    return role == PKI_ROLE_ADMIN ? "system:masters" : role == PKI_ROLE_NODE ? "system:nodes" : NULL;
 }
 
 static size_t groups_size(const struct principal *p)
@@ -57,11 +64,12 @@ int principal_add_group(struct principal *p, struct str group, struct error *err
 
 static void add_groups_of_certificate(struct principal *p)
 {
-    const char *group = group_of(p->role);
+    const char *group = group_of(p->role), *known = known_group_of(p->role);
+    bool stranger = p->role == PKI_ROLE_NONE;
     int rv = group == NULL ? 0 : principal_add_group(p, str_of(group), NULL);
+    rv = rv != 0 || known == NULL ? rv : principal_add_group(p, str_of(known), NULL);
     rv = rv != 0 ? rv
-                 : principal_add_group(p, group == NULL ? STR("system:unauthenticated") : STR("system:authenticated"),
-                                       NULL);
+                 : principal_add_group(p, stranger ? STR("system:unauthenticated") : STR("system:authenticated"), NULL);
     assert(rv == 0);
     (void)rv;
 }
@@ -75,6 +83,23 @@ void principal_of_certificate(struct principal *p, const struct pki_identity *wh
         p->facts = facts == NULL ? p->facts : *facts;
     }
     add_groups_of_certificate(p);
+}
+
+static_assert(PKI_GROUPS_SIZE + sizeof "system:authenticated" <= PRINCIPAL_GROUPS_BYTES &&
+                  PKI_GROUPS_MAX < PRINCIPAL_GROUPS_MAX,
+              "those of a certificate fit");
+
+void principal_of_user(struct principal *p, const struct pki_identity *who, const struct pki_facts *facts,
+                       const char *groups)
+{
+    principal_of_certificate(p, who, facts);
+    if (who->role == PKI_ROLE_USER) {
+        p->groups_count = 0;
+        for (const char *g = groups; *g != '\0'; g += strlen(g) + 1) {
+            principal_add_group(p, str_of(g), NULL);
+        }
+        add_groups_of_certificate(p);
+    }
 }
 
 struct principal *principal_share(const struct principal *p)
@@ -108,6 +133,18 @@ bool principal_next_group(const struct principal *p, struct str *group)
     }
     *group = str_of(next);
     return true;
+}
+
+void principal_own_groups(const struct principal *p, char out[PRINCIPAL_GROUPS_BYTES + 1])
+{
+    size_t used = 0;
+    memset(out, 0, PRINCIPAL_GROUPS_BYTES + 1);
+    for (struct str g = STR_NONE; p->role == PKI_ROLE_USER && principal_next_group(p, &g);) {
+        if (!str_is(g, "system:authenticated")) {
+            memcpy(out + used, g.p, g.n);
+            used += g.n + 1;
+        }
+    }
 }
 
 /* ---- Between masters ---- */
@@ -149,7 +186,7 @@ int principal_read(struct mp m, uint64_t forwarded_by, struct principal *p, stru
     int64_t role = mp_int(mp_get(m, "role"), -1);
     struct mp groups = mp_get(m, "groups"), proof = mp_get(m, "proof");
     *p = (struct principal){.forwarded_by = forwarded_by, .facts.issued_ms = mp_int(mp_get(m, "issuedMs"), 0)};
-    bool good = role >= PKI_ROLE_NONE && role <= PKI_ROLE_ADMIN &&
+    bool good = role >= PKI_ROLE_NONE && role <= PKI_ROLE_USER &&
                 take_text(p->name, sizeof p->name, mp_str(mp_get(m, "name"))) &&
                 take_text(p->facts.serial, sizeof p->facts.serial, mp_str(mp_get(m, "serial"))) &&
                 take_text(p->facts.ca, sizeof p->facts.ca, mp_str(mp_get(m, "ca")));

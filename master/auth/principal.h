@@ -1,9 +1,10 @@
-/* Who asks: a user with groups, and how it was proven. Rights are decided by it, today by the role, with roles of the
- * API by user and groups; the audit names it. A master that forwards a request carries it whole and vouches for it; the
- * leader believes other masters, as it believes their certificates.
+/* Who asks: a user with groups, and how it was proven. What somebody may do is decided by it (access.h). A master that
+ * forwards a request carries it whole and vouches for it; the leader believes other masters, as it believes their
+ * certificates.
  *
- * Groups of a certificate are its organisation and system:authenticated; whoever has proven nothing is in
- * system:unauthenticated. Source: Kubernetes' user.Info. */
+ * Groups of a certificate are its organisations and system:authenticated; an administrator's is system:masters beside
+ * its own, a node's system:nodes. Whoever has proven nothing is in system:unauthenticated. Source: Kubernetes'
+ * user.Info. */
 #ifndef MASTER_AUTH_PRINCIPAL_H
 #define MASTER_AUTH_PRINCIPAL_H
 
@@ -35,14 +36,19 @@ struct principal {
     char groups[PRINCIPAL_GROUPS_BYTES]; /* one behind the other */
 };
 
-/* Of a connection with this certificate, or without one (PKI_ROLE_NONE; facts may be NULL). */
+/* Of a connection with this certificate, or without one (PKI_ROLE_NONE; facts may be NULL). groups: of a user's, as
+ * pki_sign_user takes them. */
 void principal_of_certificate(struct principal *p, const struct pki_identity *who, const struct pki_facts *facts);
+void principal_of_user(struct principal *p, const struct pki_identity *who, const struct pki_facts *facts,
+                       const char *groups);
 /* All requests of a connection have one: a copy that is shared, with one reference; it changes no more. */
 struct principal *principal_share(const struct principal *p);
 struct principal *principal_ref(struct principal *p);
 void principal_unref(struct principal *p); /* NULL is fine */
 /* ERR_LIMIT: no room for it. */
 int principal_add_group(struct principal *p, struct str group, struct error *err);
+/* Those that a certificate of the same user has: all but system:authenticated, as pki_sign_user takes them. */
+void principal_own_groups(const struct principal *p, char out[PRINCIPAL_GROUPS_BYTES + 1]);
 /* for (struct str g = STR_NONE; principal_next_group(p, &g);) its groups, in their order. */
 bool principal_next_group(const struct principal *p, struct str *group);
 

@@ -20,7 +20,8 @@ bool rate_takes(struct errand *e)
 {
     struct master *m = e->api.m;
     bool node = e->who->role == PKI_ROLE_NODE;
-    struct allowance *a = node ? m->node_rate : e->who->role == PKI_ROLE_ADMIN ? m->user_rate : NULL;
+    bool user = e->who->role == PKI_ROLE_ADMIN || e->who->role == PKI_ROLE_USER;
+    struct allowance *a = node ? m->node_rate : user ? m->user_rate : NULL;
     int64_t wait_ms = a == NULL ? 0 : allowance_take(a, str_of(e->who->name), 1, env_now_ms(m->env));
     if (wait_ms == 0) {
         return true;

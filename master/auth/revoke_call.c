@@ -53,16 +53,21 @@ static void revoked(const struct txn_result *result, const struct error *error, 
     free(r);
 }
 
-/* Administrators are objects nowhere: those who are connected here are known, and who asks. */
+static bool is_user(enum pki_role role)
+{
+    return role == PKI_ROLE_ADMIN || role == PKI_ROLE_USER;
+}
+
+/* Users are objects nowhere: those who are connected here are known, and who asks. */
 static bool admin_known(const struct call *c, struct str name)
 {
-    if (c->e.who->role == PKI_ROLE_ADMIN && str_is(name, c->e.who->name)) {
+    if (is_user(c->e.who->role) && str_is(name, c->e.who->name)) {
         return true;
     }
     LIST_FOR(it, &c->m->sessions)
     {
         const struct session *s = LIST_ENTRY(it, struct session, link);
-        if (s->who.role == PKI_ROLE_ADMIN && str_is(name, s->who.name)) {
+        if (is_user(s->who.role) && str_is(name, s->who.name)) {
             return true;
         }
     }
@@ -132,8 +137,9 @@ static bool read_target(struct call *c, struct revocation *r, bool *own)
         return false;
     }
     snprintf(r->name, sizeof r->name, "%.*s", STR_ARG(name.n > 0 ? name : serial));
-    *own =
-        name.n > 0 ? c->e.who->role == r->role && str_is(name, c->e.who->name) : str_is(serial, c->e.who->facts.serial);
+    *own = name.n > 0
+               ? (is_user(c->e.who->role) ? PKI_ROLE_ADMIN : c->e.who->role) == r->role && str_is(name, c->e.who->name)
+               : str_is(serial, c->e.who->facts.serial);
     return true;
 }
 

@@ -144,7 +144,7 @@ static const struct line_at *find(const struct master *m, const char *kind, cons
 
 static const char *kind_of(enum pki_role role)
 {
-    return role == PKI_ROLE_NODE ? "node" : role == PKI_ROLE_ADMIN ? "admin" : NULL;
+    return role == PKI_ROLE_NODE ? "node" : role == PKI_ROLE_ADMIN || role == PKI_ROLE_USER ? "admin" : NULL;
 }
 
 unsigned revoked_count(const struct master *m)
@@ -185,6 +185,7 @@ static const char *advice(enum pki_role role)
     return role == PKI_ROLE_NODE    ? "join the node anew with a token (rctl token create, reeve-agent join)"
            : role == PKI_ROLE_ADMIN ? "`reeve-master admin --dir DIR` on a master's machine writes a new client "
                                       "configuration"
+           : role == PKI_ROLE_USER  ? "an administrator can make a new one (rctl user add)"
                                     : "start that master anew after removing master.crt and master.key";
 }
 
@@ -193,7 +194,7 @@ static bool tell(struct error *err, const struct pki_identity *who, int64_t at_m
     char date[TIMEFMT_SIZE];
     timefmt_rfc3339(at_ms, date);
     if (err != NULL) {
-        const char *word = who->role == PKI_ROLE_NODE ? "node" : who->role == PKI_ROLE_ADMIN ? "user" : "master";
+        const char *word = who->role == PKI_ROLE_NODE ? "node" : who->role == PKI_ROLE_MASTER ? "master" : "user";
         error_set_field(err, ERR_UNAUTHORIZED, "certificate", "the certificate of %s \"%s\" %s %s; %s", word, who->name,
                         what, date, advice(who->role));
     }
@@ -213,9 +214,9 @@ bool revoked_has(const struct master *m, const struct pki_identity *who, const s
                 err, ERR_UNAUTHORIZED, "certificate",
                 "the certificate of %s \"%s\" is of a CA that was replaced, and counts no more. If there is a newer "
                 "one, it is used from now on; if not, %s",
-                who->role == PKI_ROLE_NODE    ? "node"
-                : who->role == PKI_ROLE_ADMIN ? "user"
-                                              : "master",
+                who->role == PKI_ROLE_NODE     ? "node"
+                : who->role == PKI_ROLE_MASTER ? "master"
+                                               : "user",
                 who->name, advice(who->role));
         }
         return true;

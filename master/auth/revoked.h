@@ -2,9 +2,9 @@
  *
  * The list is ConfigMap kube-system/reeve-revoked, an object like any other, so replicated, in snapshots, backed up.
  * Its data:
- *   list    a line each: "node BEFORE UNTIL NAME", "admin BEFORE UNTIL NAME" (what was issued before that moment, in ms
- *           since the epoch, counts no more) or "serial AT UNTIL HEX" (this one certificate). UNTIL, in s: when all
- *           that the line means have ended; the leader then takes it away
+ *   list    a line each: "node BEFORE UNTIL NAME", "admin BEFORE UNTIL NAME" (all of a user's, administrator or not:
+ *           what was issued before that moment, in ms since the epoch, counts no more) or "serial AT UNTIL HEX" (this
+ *           one certificate). UNTIL, in s: when all that the line means have ended; the leader then takes it away
  *   floor   ms: node certificates issued before count only while their Node exists. Set when the list is full: it
  *           stands for the lines of nodes that had to go. Absent = 0
  *

@@ -246,7 +246,29 @@ static void relay(struct errand *e, uint64_t leader, struct str params)
     }
 }
 
+/* Requests that are about parts of pods. All others that are not typed have paths of their own. */
+static const char *access_of(struct errand *e, struct str *ns, struct str *name)
+{
+    static const struct {
+        const struct method *row;
+        const char *access;
+    } rows[] = {{&request_logs, "get pods/log"},
+                {&request_exec, "create pods/exec"},
+                {&request_attach, "create pods/attach"},
+                {&request_portforward, "create pods/portforward"}};
+    struct call *c = call_of(e);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (c->row == rows[i].row) {
+            *ns = mp_str(call_param(c, "namespace"));
+            *name = mp_str(call_param(c, "name"));
+            return rows[i].access;
+        }
+    }
+    return NULL;
+}
+
 static const struct errand_front call_front = {
+    .access = access_of,
     .find_again = find_again,
     .gone = gone,
     .session = session_of,

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "master/auth/access.h"
 #include "master/front/ask.h"
 #include "master/front/forward.h"
 #include "master/front/parked.h"
@@ -224,6 +225,14 @@ void errands_on_session_closed(struct session *s)
 
 /* ---- Where it is done ---- */
 
+/* Here, if whoever asks may. What is typed is asked when it has been read (errand_do). */
+static void do_here(struct errand *e)
+{
+    if (errand_allowed(e, NULL)) {
+        e->front->handle(e);
+    }
+}
+
 static void handle(struct errand *e)
 {
     bool leading = replica_leading(e->api.m->replica);
@@ -231,21 +240,24 @@ static void handle(struct errand *e)
     bool serves = (e->flags & METHOD_SERVED) && !e->forwarded && lease_held(e->api.m);
     if ((e->flags & METHOD_LEADER) && !leading && !serves) {
         errand_not_leader(e);
-    } else if ((e->flags & METHOD_RELAY) && !leading && !e->forwarded && e->front->relay_here(e)) {
+    } else if ((e->flags & METHOD_RELAY) && !leading && !e->forwarded && access_is_master(e->who) &&
+               e->front->relay_here(e)) { /* others are judged by the leader: the newest roles count */
         return;
     } else if ((e->flags & (METHOD_WRITE | METHOD_STREAM)) && !here) {
         errand_forward(e);
     } else if (e->newest) {
-        errand_read(e, e->front->handle);
+        errand_read(e, do_here);
+    } else if (!leading && !access_is_master(e->who) && !(e->flags & (METHOD_OPEN | METHOD_ANON | METHOD_NODE))) {
+        errand_read(e, do_here); /* the newest roles count */
     } else {
-        e->front->handle(e);
+        do_here(e);
     }
 }
 
 void errand_do(struct errand *e)
 {
     struct api_request q;
-    if (e->front->typed(e, &q)) {
+    if (e->front->typed(e, &q) && errand_allowed(e, &q)) {
         api_do(&e->api, &q);
     }
 }
@@ -253,7 +265,7 @@ void errand_do(struct errand *e)
 void errand_to_leader(struct errand *e)
 {
     if (replica_leading(e->api.m->replica)) {
-        e->front->handle(e); /* meanwhile it is us */
+        do_here(e); /* meanwhile it is us */
     } else {
         errand_forward(e);
     }

@@ -45,6 +45,8 @@ enum method_flags {
     METHOD_MOVES_LEADER = 1 << 12, /* an election may be what it wanted: not handled anew after one */
     METHOD_REMOVED = 1 << 13,      /* also for a master that was removed */
     METHOD_SERVED = 1 << 14,       /* with METHOD_LEADER: or a master that serves the agent (nodes/lease.h) */
+    METHOD_TYPED = 1 << 16,        /* a typed request: access_request knows what it asks */
+    METHOD_OPEN = 1 << 17,         /* for everybody with a certificate, whatever his roles: about himself */
     METHOD_NEWEST = 1 << 15,       /* reads what is newest: any master does it once the leader has confirmed the read */
 };
 
@@ -66,6 +68,9 @@ struct errand_front {
     void (*relay)(struct errand *e, uint64_t leader, struct str params);
     /* The request, made anew in the errand's arena (typed.h). False: it has been failed. NULL: the front has others. */
     bool (*typed)(struct errand *e, struct api_request *q);
+    /* Of requests that are not typed: what it is in the terms of roles, "create pods/exec" or "get /version", and of
+     * which object; NULL: a path of its own (auth/access.h). The function NULL: all are typed. */
+    const char *(*access)(struct errand *e, struct str *ns, struct str *name);
 };
 
 struct errand {
@@ -104,6 +109,9 @@ void errand_close(struct errand *e); /* ended */
 bool errand_revoked(struct errand *e);
 /* May whoever asks ask for this? Name and flags are set. */
 bool errand_may(struct errand *e);
+/* May whoever asks do it, as his roles are where it is done, now? Of a typed request q is given; of another one
+ * NULL. */
+bool errand_allowed(struct errand *e, struct api_request *q);
 /* Not too often, and not too much at a time: bytes are what it holds while it waits. */
 bool errand_take_in(struct errand *e, size_t bytes);
 /* The second half of it: onto the account of its connection, and of this master. */

@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "master/api/write.h"
+#include "master/auth/access.h"
 #include "master/auth/rate.h"
 #include "master/auth/revoked.h"
 #include "master/front/errand.h"
@@ -33,6 +35,7 @@ static bool role_may(const struct errand *e)
     switch (e->who->role) {
     case PKI_ROLE_MASTER:
     case PKI_ROLE_ADMIN:
+    case PKI_ROLE_USER: /* roles say the rest: errand_allowed */
         return true;
     case PKI_ROLE_NODE:
         return (e->flags & METHOD_NODE) != 0;
@@ -77,6 +80,42 @@ bool errand_may(struct errand *e)
         return false;
     }
     return true;
+}
+
+/* A write is judged on the tip that it changes, and refused by what is on it when that is committed. */
+static void refuse(struct errand *e, bool on_tip, const struct error *err)
+{
+    e->api.m->stats.forbidden++;
+    if (on_tip && (e->flags & METHOD_TYPED)) {
+        api_refuse(&e->api, err);
+    } else {
+        errand_fail(e, err);
+    }
+}
+
+bool errand_allowed(struct errand *e, struct api_request *q)
+{
+    const struct master *m = e->api.m;
+    if (access_is_master(e->who) || (q == NULL && (e->flags & (METHOD_OPEN | METHOD_ANON | METHOD_TYPED))) ||
+        (q == NULL && e->who->role == PKI_ROLE_NODE)) { /* an agent's own requests, each of which asks whose it is */
+        return true;
+    }
+    const struct store *store = replica_store(m->replica);
+    bool on_tip = (e->flags & METHOD_WRITE) && replica_leading(m->replica) && store_tip(store) != NULL;
+    const struct view *v = on_tip ? store_tip(store) : store_committed(store);
+    struct error err = {0};
+    int rv;
+    if (q != NULL) {
+        rv = access_request(&e->api, v, q, &err);
+    } else {
+        struct str ns = STR_NONE, name = STR_NONE;
+        const char *access = e->front->access == NULL ? NULL : e->front->access(e, &ns, &name);
+        rv = access_other(v, e->who, e->name, access, (e->flags & (METHOD_WRITE | METHOD_STREAM)) != 0, ns, name, &err);
+    }
+    if (rv != 0) {
+        refuse(e, on_tip, &err);
+    }
+    return rv == 0;
 }
 
 bool errand_count(struct errand *e, size_t n)

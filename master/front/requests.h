@@ -1,7 +1,8 @@
 /* The requests that a master answers over msgpack-RPC. A request is a row, `const struct method request_NAME`, and a
  * line in the list here.
  *
- * Typed (master/api/api.h), so that every front has them: get to metrics, cluster, whoami, cert.status, token; their
+ * Typed (master/api/api.h), so that every front has them: get to metrics, cluster, whoami, access, rules, cert.status,
+ * token; their
  * rows stand in verbs.c. The others read parameters in their own functions, each row beside its function:
  *  - hello, join, rejoin, cert.renew, cert.admin and node.*: agents', masters' and newcomers' own protocol
  *  - the other cert.* and master.*: what rctl alone asks for
@@ -48,6 +49,9 @@ struct method {
     X(imageremove)                                                                                                     \
     X(cluster)                                                                                                         \
     X(whoami)                                                                                                          \
+    X(access)                                                                                                          \
+    X(rules)                                                                                                           \
+    X(user)                                                                                                            \
     X(cert_renew)                                                                                                      \
     X(cert_status)                                                                                                     \
     X(cert_admin)                                                                                                      \

@@ -126,7 +126,7 @@ static struct session *session_new(struct master *m, struct net_conn *c)
     s->facts = *net_conn_peer_facts(c);
     memcpy(s->cert_ca, s->facts.ca, sizeof s->cert_ca);
     struct principal principal;
-    principal_of_certificate(&principal, &s->who, &s->facts);
+    principal_of_user(&principal, &s->who, &s->facts, net_conn_peer_groups(c));
     s->principal = principal_share(&principal);
     s->expired = net_conn_peer_expired(c);
     if (revoked_has(m, &s->who, &s->facts, NULL)) {

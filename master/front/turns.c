@@ -58,10 +58,9 @@ static const struct {
     enum turn_class class;
     const char *word;
 } classes[] = {
-    [PKI_ROLE_NONE] = {TURN_STRANGERS, "stranger"},
-    [PKI_ROLE_MASTER] = {TURN_MASTERS, "master"},
-    [PKI_ROLE_NODE] = {TURN_NODES, "node"},
-    [PKI_ROLE_ADMIN] = {TURN_USERS, "user"},
+    [PKI_ROLE_NONE] = {TURN_STRANGERS, "stranger"}, [PKI_ROLE_MASTER] = {TURN_MASTERS, "master"},
+    [PKI_ROLE_NODE] = {TURN_NODES, "node"},         [PKI_ROLE_ADMIN] = {TURN_USERS, "user"},
+    [PKI_ROLE_USER] = {TURN_USERS, "client"},
 };
 
 void lane_init(struct lane *lane, struct subject *s)

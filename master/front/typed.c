@@ -13,6 +13,8 @@ static const struct api_write *write_of(const struct api_request *q)
     case API_METRICS:
     case API_CLUSTER:
     case API_CERT_STATUS:
+    case API_ACCESS:
+    case API_RULES:
         break;
     case API_CREATE:
         return &q->create.how;

@@ -576,6 +576,64 @@ static void write_metrics(struct writer *w, const struct api_request *q)
     put_text(w, "continue", q->metrics.token);
 }
 
+static int read_access(const struct reader *r, struct api_request *q)
+{
+    struct access *a = &q->access.what;
+    struct mp groups = get(r, "groups");
+    int rv = text(r, "verb", &a->verb, true);
+    rv = rv != 0 ? rv : text(r, "group", &a->group, false);
+    rv = rv != 0 ? rv : text(r, "resource", &a->resource, false);
+    rv = rv != 0 ? rv : text(r, "subresource", &a->sub, false);
+    rv = rv != 0 ? rv : text(r, "namespace", &a->ns, false);
+    rv = rv != 0 ? rv : text(r, "name", &a->name, false);
+    rv = rv != 0 ? rv : text(r, "path", &a->path, false);
+    rv = rv != 0 ? rv : text(r, "user", &q->access.user, false);
+    if (rv != 0) {
+        return rv;
+    }
+    for (struct mp_iter it = mp_iter(groups); mp_next(&it);) {
+        if (q->access.groups_count == API_ACCESS_GROUPS_MAX || mp_type(it.value) != MP_STR) {
+            return error_set(r->err, ERR_USAGE, "access: groups must be a list of at most %u names",
+                             API_ACCESS_GROUPS_MAX);
+        }
+        q->access.groups[q->access.groups_count++] = mp_str(it.value);
+    }
+    q->access.other = q->access.user.n > 0 || q->access.groups_count > 0;
+    return (a->resource.n > 0) != (a->path.n > 0)
+               ? 0
+               : error_set(r->err, ERR_USAGE, "access: either a resource or a path must be given");
+}
+
+static void write_access(struct writer *w, const struct api_request *q)
+{
+    const struct access *a = &q->access.what;
+    put_text(w, "verb", a->verb);
+    put_text(w, "group", a->group);
+    put_text(w, "resource", a->resource);
+    put_text(w, "subresource", a->sub);
+    put_text(w, "namespace", a->ns);
+    put_text(w, "name", a->name);
+    put_text(w, "path", a->path);
+    put_text(w, "user", q->access.user);
+    if (q->access.groups_count > 0) {
+        put_key(w, "groups");
+        mp_write_array(w->b, q->access.groups_count);
+        for (unsigned i = 0; i < q->access.groups_count; i++) {
+            mp_write_str(w->b, q->access.groups[i]);
+        }
+    }
+}
+
+static int read_rules(const struct reader *r, struct api_request *q)
+{
+    return text(r, "namespace", &q->rules.ns, false);
+}
+
+static void write_rules(struct writer *w, const struct api_request *q)
+{
+    put_text(w, "namespace", q->rules.ns);
+}
+
 static int read_nothing(const struct reader *r, struct api_request *q)
 {
     (void)r;
@@ -596,33 +654,37 @@ static void verb(struct call *c)
     errand_do(&c->e);
 }
 
-const struct method request_get = {"get", verb, METHOD_NEWEST | METHOD_NODE | METHOD_ANY_KIND,
+const struct method request_get = {"get", verb, METHOD_TYPED | METHOD_NEWEST | METHOD_NODE | METHOD_ANY_KIND,
                                    "kind namespace name stale"};
-const struct method request_list = {"list", verb, METHOD_NEWEST | METHOD_ANY_KIND,
+const struct method request_list = {"list", verb, METHOD_TYPED | METHOD_NEWEST | METHOD_ANY_KIND,
                                     "kind namespace labelSelector fieldSelector limit continue stale"};
-const struct method request_watch = {"watch", verb, METHOD_NEWEST | METHOD_ANY_KIND,
+const struct method request_watch = {"watch", verb, METHOD_TYPED | METHOD_NEWEST | METHOD_ANY_KIND,
                                      "kind namespace labelSelector fieldSelector revision"};
-const struct method request_create = {"create", verb, METHOD_WRITE, "object validate id dryRun"};
-const struct method request_update = {"update", verb, METHOD_WRITE, "object part validate id dryRun"};
-const struct method request_patch = {"patch", verb, METHOD_WRITE,
+const struct method request_create = {"create", verb, METHOD_TYPED | METHOD_WRITE, "object validate id dryRun"};
+const struct method request_update = {"update", verb, METHOD_TYPED | METHOD_WRITE, "object part validate id dryRun"};
+const struct method request_patch = {"patch", verb, METHOD_TYPED | METHOD_WRITE,
                                      "kind namespace name type patch part uid revision validate id dryRun"};
-const struct method request_apply = {"apply", verb, METHOD_WRITE, "objects validate serverSide id dryRun"};
+const struct method request_apply = {"apply", verb, METHOD_TYPED | METHOD_WRITE,
+                                     "objects validate serverSide id dryRun"};
 const struct method request_delete = {
-    "delete", verb, METHOD_WRITE | METHOD_DELETES | METHOD_ANY_KIND,
+    "delete", verb, METHOD_TYPED | METHOD_WRITE | METHOD_DELETES | METHOD_ANY_KIND,
     "kind namespace name gracePeriodSeconds propagationPolicy uid revision id dryRun"};
 const struct method request_deletecollection = {
-    "deletecollection", verb, METHOD_WRITE | METHOD_DELETES | METHOD_ANY_KIND,
+    "deletecollection", verb, METHOD_TYPED | METHOD_WRITE | METHOD_DELETES | METHOD_ANY_KIND,
     "kind namespace labelSelector fieldSelector gracePeriodSeconds propagationPolicy id dryRun"};
-const struct method request_evict = {"evict", verb, METHOD_WRITE | METHOD_DELETES,
+const struct method request_evict = {"evict", verb, METHOD_TYPED | METHOD_WRITE | METHOD_DELETES,
                                      "namespace name gracePeriodSeconds propagationPolicy uid revision id dryRun"};
-const struct method request_txn = {"txn", verb, METHOD_WRITE, "ops validate id dryRun"};
-const struct method request_token = {"token", verb, METHOD_WRITE | METHOD_AGAIN,
+const struct method request_txn = {"txn", verb, METHOD_TYPED | METHOD_WRITE, "ops validate id dryRun"};
+const struct method request_token = {"token", verb, METHOD_TYPED | METHOD_WRITE | METHOD_AGAIN,
                                      "role ttlSeconds uses nodeName replaces evenReachable"};
-const struct method request_whoami = {"whoami", verb, METHOD_NODE | METHOD_WRITE | METHOD_AGAIN, ""};
-const struct method request_metrics = {"metrics", verb, METHOD_WRITE | METHOD_AGAIN,
+const struct method request_whoami = {"whoami", verb, METHOD_TYPED | METHOD_NODE | METHOD_WRITE | METHOD_AGAIN, ""};
+const struct method request_metrics = {"metrics", verb, METHOD_TYPED | METHOD_WRITE | METHOD_AGAIN,
                                        "kind namespace name labelSelector fieldSelector limit continue"};
-const struct method request_cluster = {"cluster", verb, 0, ""};
-const struct method request_cert_status = {"cert.status", verb, 0, ""};
+const struct method request_cluster = {"cluster", verb, METHOD_TYPED, ""};
+const struct method request_cert_status = {"cert.status", verb, METHOD_TYPED, ""};
+const struct method request_access = {"access", verb, METHOD_TYPED | METHOD_NEWEST | METHOD_NODE,
+                                      "verb group resource subresource namespace name path user groups stale"};
+const struct method request_rules = {"rules", verb, METHOD_TYPED | METHOD_NEWEST | METHOD_NODE, "namespace stale"};
 
 static const struct {
     const struct method *row;
@@ -645,6 +707,8 @@ static const struct {
     [API_METRICS] = {&request_metrics, read_metrics, write_metrics},
     [API_CLUSTER] = {&request_cluster, read_nothing, write_nothing},
     [API_CERT_STATUS] = {&request_cert_status, read_nothing, write_nothing},
+    [API_ACCESS] = {&request_access, read_access, write_access},
+    [API_RULES] = {&request_rules, read_rules, write_rules},
 };
 
 const struct method *verbs_row(enum api_verb verb)

@@ -13,6 +13,7 @@
 
 #include "master/api/watch.h"
 #include "master/auth/certs.h"
+#include "master/auth/policy.h"
 #include "master/auth/revoked.h"
 #include "master/auth/rotate.h"
 #include "master/auth/tokens.h"
@@ -172,6 +173,16 @@ static void create_priority_classes(struct master *m, struct arena *a, struct tx
     }
 }
 
+/* The same for the roles that are always there. */
+static void create_roles(struct master *m, struct txn *t)
+{
+    struct error err = {0};
+    if (store_level(replica_store(m->replica)) >= kind_by_id(KIND_CLUSTERROLE)->since &&
+        policy_reconcile(tip_of(m), t, &err) != 0) {
+        log_error(&m->log, "members", "the cluster's own roles can't be made: %s", err.message);
+    }
+}
+
 /* A new cluster has one voter, this program: it begins with all that it can, and its first objects may be of any
  * kind. */
 static void begin_level(struct master *m, struct value *record, struct arena *a)
@@ -204,6 +215,7 @@ void members_bootstrap(struct master *m)
         create_storage_class(&a, &t);
     }
     create_priority_classes(m, &a, &t);
+    create_roles(m, &t);
     create_cluster_config(m, &a, &t);
     revoked_bootstrap(m, &t);
     read_tokens(m, &t);
@@ -439,7 +451,7 @@ static void method_hello(struct call *c)
     struct buf b = BUF_INIT;
     unsigned up, voters = members_voters(m, &up);
     nodes_on_hello(c);
-    bool certified = agent || c->e.who->role == PKI_ROLE_ADMIN;
+    bool certified = agent || c->e.who->role == PKI_ROLE_ADMIN || c->e.who->role == PKI_ROLE_USER;
     CLEANUP_BUF struct buf refused = BUF_INIT;
     revoked_write_masters(m, &refused);
     mp_write_map(&b, 10 + 2 * agent + 2 * certified);
@@ -465,7 +477,7 @@ static void method_hello(struct call *c)
     buf_close(&b);
 }
 
-const struct method request_hello = {"hello", method_hello, METHOD_ANON | METHOD_NODE,
+const struct method request_hello = {"hello", method_hello, METHOD_ANON | METHOD_NODE | METHOD_OPEN,
                                      "version name instance certFrom certUntil standing"};
 
 static void write_members(struct master *m, struct buf *b, uint64_t leader, const struct replica_stats *stats)

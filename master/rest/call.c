@@ -311,7 +311,32 @@ static void relay(struct errand *e, uint64_t leader, struct str params)
     rest_log_relay(rest_call_of(e), leader, params);
 }
 
+/* What is told of the API itself is a path, as roles have them. */
+static const char *access_of(struct errand *e, struct str *ns, struct str *name)
+{
+    static const char *const paths[] = {[REST_ROOT] = "get /api",
+                                        [REST_CORE_VERSIONS] = "get /api",
+                                        [REST_GROUPS] = "get /apis",
+                                        [REST_GROUP] = "get /apis/",
+                                        [REST_RESOURCES] = "get /apis/",
+                                        [REST_VERSION] = "get /version",
+                                        [REST_OPENAPI_2] = "get /openapi/v2",
+                                        [REST_OPENAPI_3] = "get /openapi/v3"};
+    const struct rest_call *c = rest_call_of(e);
+    const struct rest_path *p = &c->path;
+    if (c->what == REST_DO_LOG) {
+        *ns = p->ns;
+        *name = p->name;
+        return "get pods/log";
+    }
+    if (p->place == REST_HEALTH) {
+        return arena_printf(&e->arena, "get /%s", p->health);
+    }
+    return (size_t)p->place < ARRAY_SIZE(paths) ? paths[p->place] : NULL;
+}
+
 static const struct errand_front rest_front = {
+    .access = access_of,
     .gone = gone,
     .session = session_of,
     .unread = unread,

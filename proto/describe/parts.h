@@ -17,6 +17,11 @@ void describe_time(struct buf *out, unsigned level, unsigned width, const char *
 void describe_conditions(struct buf *out, struct mp conditions, bool with_reason);
 void describe_indented(struct buf *out, const char *text); /* every line by one level */
 void describe_events(struct buf *out, const struct describe_context *c);
+/* Lists of rules of roles as a table: a row for each kind and name, with its verbs. What is more than
+ * DESCRIBE_RULES_MAX rows is left out and said. dashes: below the titles; without titles if bare. */
+#define DESCRIBE_RULES_MAX 2000u
+enum describe_titles { DESCRIBE_BARE, DESCRIBE_TITLES, DESCRIBE_DASHES };
+void describe_role_rules(struct buf *out, const struct mp *lists, unsigned count, enum describe_titles titles);
 void describe_value(struct buf *out, struct mp v, unsigned level); /* any document, as indented text */
 /* "lastTransitionTime" -> "Last Transition Time" */
 void describe_title(struct buf *out, struct str name);

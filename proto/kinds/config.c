@@ -1,5 +1,6 @@
 /* ConfigMap and Secret: maps of files and settings for pods. */
 #include "proto/describe/parts.h"
+#include "proto/facts/account.h"
 #include "proto/kinds/kinds.h"
 #include "proto/schema/object.h"
 #include "proto/text/text.h"
@@ -139,11 +140,10 @@ static void check_secret_type(const struct value *obj, struct errlist *l)
             bad_required(l, data, FPATH_KEY(FPATH("data"), str_of(any[1])));
         }
     }
-    if (str_is(type, "kubernetes.io/service-account-token") &&
-        value_to_str(value_get(value_at(obj, "metadata", "annotations", NULL), "kubernetes.io/service-account.name"))
-                .n == 0) {
+    if (str_is(type, SECRET_TOKEN_TYPE) &&
+        value_to_str(value_get(value_at(obj, "metadata", "annotations", NULL), SECRET_TOKEN_ACCOUNT)).n == 0) {
         bad_required(l, value_get(obj, "metadata"),
-                     FPATH_KEY(FPATH("metadata.annotations"), STR("kubernetes.io/service-account.name")));
+                     FPATH_KEY(FPATH("metadata.annotations"), STR(SECRET_TOKEN_ACCOUNT)));
     }
 }
 
@@ -156,6 +156,18 @@ static void secret_validate(const struct value *obj, const struct value *old, st
         check_immutable(l, value_get(obj, "type"), value_get(old, "type"), FPATH("type"));
     }
     check_frozen(obj, old, frozen, ARRAY_SIZE(frozen), l);
+}
+
+/* A token in a Secret is one of an account. */
+static void secret_references(const struct object *o, kind_reference_cb *cb, void *data)
+{
+    struct str account = str_is(mp_str(mp_get(object_mp(o), "type")), SECRET_TOKEN_TYPE)
+                             ? object_annotation(o, SECRET_TOKEN_ACCOUNT)
+                             : STR_NONE;
+    if (name_is_key(account)) {
+        cb(data, &(struct kind_reference){
+                     .kind = kind_by_id(KIND_SERVICEACCOUNT), .ns = o->ns, .name = account, .use = REFERENCE_TARGET});
+    }
 }
 
 /* ---- Columns ---- */
@@ -256,6 +268,7 @@ const struct kind kind_secret = {
     .validate = secret_validate,
     .fill = secret_fill,
     .doubt = secret_doubt,
+    .references = secret_references,
     .describe = describe_secret,
     .is_pruned = true,
 };

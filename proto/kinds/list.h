@@ -33,6 +33,11 @@
     X(networkpolicy, NETWORKPOLICY, 30)                                                                                \
     X(priorityclass, PRIORITYCLASS, 31)                                                                                \
     X(podgroup, PODGROUP, 32)                                                                                          \
-    X(lease, LEASE, 33)
+    X(lease, LEASE, 33)                                                                                                \
+    X(serviceaccount, SERVICEACCOUNT, 34)                                                                              \
+    X(role, ROLE, 35)                                                                                                  \
+    X(clusterrole, CLUSTERROLE, 36)                                                                                    \
+    X(rolebinding, ROLEBINDING, 37)                                                                                    \
+    X(clusterrolebinding, CLUSTERROLEBINDING, 38)
 
 #endif

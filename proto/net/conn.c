@@ -83,6 +83,7 @@ void net_conn_on_handle_closed(uv_handle_t *h)
     buf_close(&c->stash);
     free(c->peer);
     free(c->peer_facts);
+    free(c->peer_groups);
     free(c->alpn);
     free(c->addr);
     free(c->why);
@@ -363,6 +364,10 @@ static bool check_peer(struct net_conn *c)
         pki_x509_identity(cert, c->peer);
         c->peer_facts = xcalloc(1, sizeof *c->peer_facts);
         pki_x509_facts(cert, c->peer_facts);
+        if (c->peer->role == PKI_ROLE_USER) {
+            c->peer_groups = xcalloc(1, PKI_GROUPS_SIZE);
+            pki_x509_groups(cert, c->peer_groups);
+        }
         net_tls_note_ca(c);
     }
     if (!c->server && net_conn_peer(c)->role != PKI_ROLE_MASTER) {
@@ -709,6 +714,11 @@ bool net_conn_peer_life(const struct net_conn *c, int64_t *not_before_s, int64_t
     *not_before_s = facts->from_s;
     *not_after_s = facts->until_s;
     return c->peer != NULL;
+}
+
+const char *net_conn_peer_groups(const struct net_conn *c)
+{
+    return c->peer_groups != NULL ? c->peer_groups : "";
 }
 
 const struct pki_facts *net_conn_peer_facts(const struct net_conn *c)

@@ -49,6 +49,8 @@ enum net_class net_class_of(enum pki_role role)
         return NET_CLASS_NODE;
     case PKI_ROLE_ADMIN:
         return NET_CLASS_ADMIN;
+    case PKI_ROLE_USER:
+        return NET_CLASS_USER;
     case PKI_ROLE_NONE:
         break;
     }
@@ -72,6 +74,7 @@ void net_gate_share(unsigned descriptors, struct net_gate_config *out)
     c.max[NET_CLASS_STRANGER] = clamp(n / 16, 16, 256);
     c.max[NET_CLASS_MASTER] = clamp(n / 16, 16, 128);
     c.max[NET_CLASS_ADMIN] = n / 4;
+    c.max[NET_CLASS_USER] = n / 8;
     c.max[NET_CLASS_NODE] = n;
     for (int i = 0; i < NET_CLASSES; i++) {
         c.max[NET_CLASS_NODE] -= i == NET_CLASS_NODE ? 0 : c.max[i];
@@ -81,6 +84,7 @@ void net_gate_share(unsigned descriptors, struct net_gate_config *out)
     c.each[NET_CLASS_NODE] = 8; /* one, and those whose end has not been noticed yet */
     c.each[NET_CLASS_MASTER] = 16;
     c.each[NET_CLASS_ADMIN] = MAX(c.max[NET_CLASS_ADMIN] / 2, 16u);
+    c.each[NET_CLASS_USER] = MAX(c.max[NET_CLASS_USER] / 4, 8u);
     *out = c;
 }
 

@@ -24,6 +24,7 @@
     X(STRANGER, "peers without a certificate")                                                                         \
     X(NODE, "nodes")                                                                                                   \
     X(ADMIN, "administrators")                                                                                         \
+    X(USER, "other users")                                                                                             \
     X(MASTER, "masters")
 enum net_class {
 #define X(name, word) NET_CLASS_##name,

@@ -89,6 +89,8 @@ const struct pki_identity *net_conn_peer(const struct net_conn *c); /* role NONE
 bool net_conn_peer_life(const struct net_conn *c, int64_t *not_before_s, int64_t *not_after_s);
 /* Serial number, CA, life and time of issue of the peer's certificate; serial "" without. */
 const struct pki_facts *net_conn_peer_facts(const struct net_conn *c);
+/* The groups of a user's certificate, as pki_sign_user takes them; "" for others. */
+const char *net_conn_peer_groups(const struct net_conn *c);
 bool net_conn_peer_expired(
     const struct net_conn *c); /* when the connection was made it was outside its time: net_tls_set_grace */
 const char *net_conn_alpn(const struct net_conn *c);

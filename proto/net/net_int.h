@@ -106,6 +106,7 @@ struct net_conn {
     void *data;
     struct pki_identity *peer;
     struct pki_facts *peer_facts; /* of its certificate */
+    char *peer_groups;            /* of a user's (pki.h); NULL: none */
     bool peer_expired;
     char *alpn; /* wanted (client), agreed (open) */
     char *addr; /* the peer's: as asked for (client), numeric (server) */

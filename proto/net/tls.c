@@ -129,6 +129,8 @@ static const char *expired_advice(const X509 *cert)
         return "join the node anew with a token (rctl token create, reeve-agent join)";
     case PKI_ROLE_ADMIN:
         return "`reeve-master admin --dir DIR` on a master's machine writes a new client configuration";
+    case PKI_ROLE_USER:
+        return "an administrator can make a new one (rctl user add)";
     case PKI_ROLE_NONE:
         break;
     }

@@ -68,9 +68,14 @@ static bool add_to_name(X509_NAME *name, int nid, const char *text)
     return ok;
 }
 
-static bool fill_name(X509_NAME *name, const char *organization, const char *common_name)
+/* groups: of a user, as pki_sign_user takes them. */
+static bool fill_name(X509_NAME *name, const char *organization, const char *groups, const char *common_name)
 {
-    return add_to_name(name, NID_organizationName, organization) && add_to_name(name, NID_commonName, common_name);
+    bool ok = organization == NULL || add_to_name(name, NID_organizationName, organization);
+    for (const char *g = groups == NULL ? "" : groups; ok && *g != '\0'; g += strlen(g) + 1) {
+        ok = add_to_name(name, NID_organizationName, g);
+    }
+    return ok && add_to_name(name, NID_commonName, common_name);
 }
 
 static int check_name(const char *name, const char *what, struct error *err)
@@ -89,7 +94,7 @@ static int check_name(const char *name, const char *what, struct error *err)
 
 static int check_identity(const struct pki_identity *who, struct error *err)
 {
-    if (pki_role_organization(who->role) == NULL) {
+    if (pki_role_organization(who->role) == NULL && who->role != PKI_ROLE_USER) {
         return error_set(err, ERR_INVALID, "a certificate needs a role: master, node or admin");
     }
     return check_name(who->name, "the name in a certificate", err);
@@ -196,7 +201,7 @@ int pki_make_ca(const char *cluster_name, char **cert_pem, char **key_pem, struc
     int64_t now = (int64_t)time(NULL);
     bool ok = cert != NULL && X509_set_version(cert, X509_VERSION_3) == 1 && set_serial(cert, now * 1000) &&
               set_validity(cert, now - BACKDATE_S, now + CA_VALID_S) &&
-              fill_name(X509_get_subject_name(cert), "reeve:ca", cluster_name) &&
+              fill_name(X509_get_subject_name(cert), "reeve:ca", NULL, cluster_name) &&
               X509_set_issuer_name(cert, X509_get_subject_name(cert)) == 1 && X509_set_pubkey(cert, key) == 1 &&
               add_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
               add_extension(cert, cert, NID_key_usage, "critical,keyCertSign,cRLSign") &&
@@ -227,7 +232,8 @@ static const char *key_uses(enum pki_role role)
 }
 
 static int sign_cert(X509 *ca, EVP_PKEY *ca_key, EVP_PKEY *subject_key, const struct pki_identity *who,
-                     const char *sans, int64_t valid_s, int64_t issued_ms, char **cert_pem, struct error *err)
+                     const char *groups, const char *sans, int64_t valid_s, int64_t issued_ms, char **cert_pem,
+                     struct error *err)
 {
     X509 *cert = X509_new();
     int64_t now = (int64_t)time(NULL);
@@ -237,7 +243,7 @@ static int sign_cert(X509 *ca, EVP_PKEY *ca_key, EVP_PKEY *subject_key, const st
     bool ok = cert != NULL && X509_set_version(cert, X509_VERSION_3) == 1 &&
               set_serial(cert, issued_ms > 0 ? issued_ms : now_ms()) &&
               set_validity(cert, MIN(now, until) - backdate, until) &&
-              fill_name(X509_get_subject_name(cert), pki_role_organization(who->role), who->name) &&
+              fill_name(X509_get_subject_name(cert), pki_role_organization(who->role), groups, who->name) &&
               X509_set_issuer_name(cert, X509_get_subject_name(ca)) == 1 && X509_set_pubkey(cert, subject_key) == 1 &&
               add_extension(cert, ca, NID_basic_constraints, "critical,CA:FALSE") &&
               add_extension(cert, ca, NID_key_usage, "critical,digitalSignature") &&
@@ -294,7 +300,7 @@ int pki_issue(const char *ca_cert_pem, const char *ca_key_pem, const struct pki_
         return rv;
     }
     EVP_PKEY *key = make_key(err);
-    rv = key == NULL ? ERR_INTERNAL : sign_cert(ca, ca_key, key, who, sans, valid_s, 0, cert_pem, err);
+    rv = key == NULL ? ERR_INTERNAL : sign_cert(ca, ca_key, key, who, NULL, sans, valid_s, 0, cert_pem, err);
     if (rv == 0 && (*key_pem = key_text(key)) == NULL) {
         rv = openssl_error(err, "write a key");
         free(TAKE_PTR(*cert_pem));
@@ -320,7 +326,7 @@ int pki_make_request(const struct pki_identity *who, char **csr_pem, char **key_
     X509_REQ *req = X509_REQ_new();
     BIO *bio = BIO_new(BIO_s_mem());
     bool ok = req != NULL && bio != NULL && X509_REQ_set_version(req, X509_REQ_VERSION_1) == 1 &&
-              fill_name(X509_REQ_get_subject_name(req), pki_role_organization(who->role), who->name) &&
+              fill_name(X509_REQ_get_subject_name(req), pki_role_organization(who->role), NULL, who->name) &&
               X509_REQ_set_pubkey(req, key) == 1 && X509_REQ_sign(req, key, EVP_sha256()) > 0 &&
               PEM_write_bio_X509_REQ(bio, req) == 1 && (*key_pem = key_text(key)) != NULL;
     if (ok) {
@@ -357,10 +363,9 @@ static X509_REQ *parse_request(const char *pem, struct error *err)
     return NULL;
 }
 
-/* The request's subject is not looked at: the certificate's is `who`, which the caller has authenticated. */
-int pki_sign_request(const char *ca_cert_pem, const char *ca_key_pem, const char *csr_pem,
-                     const struct pki_identity *who, const char *sans, int64_t valid_s, int64_t issued_ms,
-                     char **cert_pem, struct error *err)
+static int sign_request(const char *ca_cert_pem, const char *ca_key_pem, const char *csr_pem,
+                        const struct pki_identity *who, const char *groups, const char *sans, int64_t valid_s,
+                        int64_t issued_ms, char **cert_pem, struct error *err)
 {
     assert(ca_cert_pem != NULL && ca_key_pem != NULL && csr_pem != NULL && who != NULL && cert_pem != NULL);
     *cert_pem = NULL;
@@ -376,12 +381,71 @@ int pki_sign_request(const char *ca_cert_pem, const char *ca_key_pem, const char
     EVP_PKEY *ca_key;
     rv = load_ca(ca_cert_pem, ca_key_pem, &ca, &ca_key, err);
     if (rv == 0) {
-        rv = sign_cert(ca, ca_key, X509_REQ_get0_pubkey(req), who, sans, valid_s, issued_ms, cert_pem, err);
+        rv = sign_cert(ca, ca_key, X509_REQ_get0_pubkey(req), who, groups, sans, valid_s, issued_ms, cert_pem, err);
         EVP_PKEY_free(ca_key);
         X509_free(ca);
     }
     X509_REQ_free(req);
     return rv;
+}
+
+/* The request's subject is not looked at: the certificate's is `who`, which the caller has authenticated. */
+int pki_sign_request(const char *ca_cert_pem, const char *ca_key_pem, const char *csr_pem,
+                     const struct pki_identity *who, const char *sans, int64_t valid_s, int64_t issued_ms,
+                     char **cert_pem, struct error *err)
+{
+    return sign_request(ca_cert_pem, ca_key_pem, csr_pem, who, NULL, sans, valid_s, issued_ms, cert_pem, err);
+}
+
+static int check_groups(const char *groups, struct error *err)
+{
+    unsigned count = 0;
+    size_t size = 1;
+    for (const char *g = groups; *g != '\0'; g += strlen(g) + 1) {
+        int rv = check_name(g, "a group in a certificate", err);
+        if (rv == 0 && strncmp(g, PKI_OWN_PREFIX, strlen(PKI_OWN_PREFIX)) == 0) {
+            rv = error_set(err, ERR_INVALID, "group \"%s\": names with " PKI_OWN_PREFIX " are the cluster's own", g);
+        }
+        size += strlen(g) + 1;
+        if (rv == 0 && (++count > PKI_GROUPS_MAX || size > PKI_GROUPS_SIZE)) {
+            rv = error_set(err, ERR_INVALID, "too many groups: a certificate takes %u with %u bytes in all",
+                           PKI_GROUPS_MAX, PKI_GROUPS_SIZE);
+        }
+        if (rv != 0) {
+            return rv;
+        }
+    }
+    return 0;
+}
+
+int pki_sign_user(const char *ca_cert_pem, const char *ca_key_pem, const char *csr_pem, const char *name,
+                  const char *groups, int64_t valid_s, int64_t issued_ms, char **cert_pem, struct error *err)
+{
+    struct pki_identity who = {.role = PKI_ROLE_USER};
+    *cert_pem = NULL;
+    int rv = check_name(name, "the name of a user", err);
+    rv = rv != 0 ? rv : check_groups(groups, err);
+    if (rv != 0) {
+        return rv;
+    }
+    memcpy(who.name, name, strlen(name));
+    return sign_request(ca_cert_pem, ca_key_pem, csr_pem, &who, groups, NULL, valid_s, issued_ms, cert_pem, err);
+}
+
+int pki_cert_groups(const char *cert_pem, char out[PKI_GROUPS_SIZE], struct error *err)
+{
+    struct pki_identity who;
+    X509 *cert = pki_x509_parse(cert_pem, err);
+    memset(out, 0, PKI_GROUPS_SIZE);
+    if (cert == NULL) {
+        return ERR_INVALID;
+    }
+    pki_x509_identity(cert, &who);
+    if (who.role == PKI_ROLE_USER) {
+        pki_x509_groups(cert, out);
+    }
+    X509_free(cert);
+    return 0;
 }
 
 int pki_request_fingerprint(const char *csr_pem, char out[33], struct error *err)

@@ -3,7 +3,8 @@
  * Every cluster has one CA (ECDSA P-256, self-signed, 20 years). Identity is the subject: CN = name, O = role.
  *   O=reeve:masters CN=<master id as decimal>     servers; may do all, forward on behalf of others
  *   O=reeve:nodes   CN=<node name>                agents: their own node and its pods
- *   O=reeve:admins  CN=<user>                     rctl
+ *   O=reeve:admins  CN=<user>                     rctl: administrators, who may do all
+ *   O=<group>...    CN=<user>                     everybody else: what roles give to the user and his groups
  * A newcomer without a certificate joins with a token: `<id 6>.<secret 16>@<first 16 bytes of SHA-256 of the CA
  * certificate, hex>`; the client checks the server's CA against the hash, so joining is safe against a man in the
  * middle (kubeadm's idea). */
@@ -15,7 +16,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum pki_role { PKI_ROLE_NONE, PKI_ROLE_MASTER, PKI_ROLE_NODE, PKI_ROLE_ADMIN };
+enum pki_role { PKI_ROLE_NONE, PKI_ROLE_MASTER, PKI_ROLE_NODE, PKI_ROLE_ADMIN, PKI_ROLE_USER };
 #define PKI_NAME_MAX 253
 struct pki_identity {
     enum pki_role role;
@@ -38,6 +39,15 @@ int pki_make_request(const struct pki_identity *who, char **csr_pem, char **key_
 int pki_sign_request(const char *ca_cert_pem, const char *ca_key_pem, const char *csr_pem,
                      const struct pki_identity *who, const char *sans, int64_t valid_s, int64_t issued_ms,
                      char **cert_pem, struct error *err);
+/* The same for a user (PKI_ROLE_USER) with groups: one name behind the other, each with its NUL, an empty one at the
+ * end. ERR_INVALID: names with control characters, or that only Reeve's own certificates bear ("reeve:..."); more than
+ * PKI_GROUPS_SIZE bytes or PKI_GROUPS_MAX of them. */
+#define PKI_GROUPS_MAX  24u
+#define PKI_GROUPS_SIZE 448u
+int pki_sign_user(const char *ca_cert_pem, const char *ca_key_pem, const char *csr_pem, const char *name,
+                  const char *groups, int64_t valid_s, int64_t issued_ms, char **cert_pem, struct error *err);
+/* The groups of a user's certificate in that form; of another one: none. ERR_INVALID. */
+int pki_cert_groups(const char *cert_pem, char out[PKI_GROUPS_SIZE], struct error *err);
 /* Hex of the first 16 bytes of SHA-256 over the public key of a request (its SubjectPublicKeyInfo in DER), and NUL:
  * the same as often as one applicant asks, and another for another applicant. ERR_INVALID: it is no request, or not
  * signed by its own key. */

@@ -74,13 +74,9 @@ EVP_PKEY *pki_key_parse(const char *pem, struct error *err)
     return key;
 }
 
-/* The one value of an attribute; false if there is none, several, or one that is not plain text of a fitting length. */
-static bool subject_text(const X509_NAME *subject, int nid, char *out, size_t size)
+/* False: it is not plain text of a fitting length. */
+static bool entry_text(const X509_NAME *subject, int at, char *out, size_t size)
 {
-    int at = X509_NAME_get_index_by_NID((X509_NAME *)subject, nid, -1);
-    if (at < 0 || X509_NAME_get_index_by_NID((X509_NAME *)subject, nid, at) >= 0) {
-        return false;
-    }
     unsigned char *utf8 = NULL;
     int n = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
     bool ok = n > 0 && (size_t)n < size;
@@ -95,6 +91,14 @@ static bool subject_text(const X509_NAME *subject, int nid, char *out, size_t si
     return ok;
 }
 
+/* The one value of an attribute; false if there is none, or several. */
+static bool subject_text(const X509_NAME *subject, int nid, char *out, size_t size)
+{
+    int at = X509_NAME_get_index_by_NID((X509_NAME *)subject, nid, -1);
+    return at >= 0 && X509_NAME_get_index_by_NID((X509_NAME *)subject, nid, at) < 0 &&
+           entry_text(subject, at, out, size);
+}
+
 static const struct {
     enum pki_role role;
     const char *organization, *word;
@@ -102,6 +106,7 @@ static const struct {
     {PKI_ROLE_MASTER, "reeve:masters", "master"},
     {PKI_ROLE_NODE, "reeve:nodes", "node"},
     {PKI_ROLE_ADMIN, "reeve:admins", "admin"},
+    {PKI_ROLE_USER, NULL, "user"},
 };
 
 const char *pki_role_organization(enum pki_role role)
@@ -124,20 +129,49 @@ const char *pki_role_word(enum pki_role role)
     return "nobody";
 }
 
+bool pki_x509_groups(const X509 *cert, char out[PKI_GROUPS_SIZE])
+{
+    const X509_NAME *subject = X509_get_subject_name(cert);
+    size_t used = 0;
+    unsigned count = 0;
+    memset(out, 0, PKI_GROUPS_SIZE);
+    for (int at = -1;;) {
+        at = X509_NAME_get_index_by_NID((X509_NAME *)subject, NID_organizationName, at);
+        if (at < 0) {
+            return true;
+        }
+        size_t room = PKI_GROUPS_SIZE - 1 - used;
+        if (count++ == PKI_GROUPS_MAX || room < 2 || !entry_text(subject, at, out + used, room)) {
+            memset(out, 0, PKI_GROUPS_SIZE);
+            return false;
+        }
+        used += strlen(out + used) + 1;
+    }
+}
+
+/* One organisation of Reeve's own says a role. Beside others, or unknown, it makes the certificate nobody's: no group
+ * of a user can be taken for a role. */
 void pki_x509_identity(const X509 *cert, struct pki_identity *who)
 {
     memset(who, 0, sizeof *who);
     const X509_NAME *subject = X509_get_subject_name(cert);
-    char organization[64];
-    if (!subject_text(subject, NID_commonName, who->name, sizeof who->name) ||
-        !subject_text(subject, NID_organizationName, organization, sizeof organization)) {
+    char organization[64], groups[PKI_GROUPS_SIZE];
+    if (!subject_text(subject, NID_commonName, who->name, sizeof who->name)) {
         return;
     }
-    for (size_t i = 0; i < ARRAY_SIZE(roles); i++) {
-        if (strcmp(roles[i].organization, organization) == 0) {
-            who->role = roles[i].role;
+    if (subject_text(subject, NID_organizationName, organization, sizeof organization)) {
+        for (size_t i = 0; i < ARRAY_SIZE(roles); i++) {
+            if (roles[i].organization != NULL && strcmp(roles[i].organization, organization) == 0) {
+                who->role = roles[i].role;
+                return;
+            }
         }
     }
+    bool user = pki_x509_groups(cert, groups) && X509_check_ca((X509 *)cert) == 0;
+    for (const char *g = groups; user && *g != '\0'; g += strlen(g) + 1) {
+        user = strncmp(g, PKI_OWN_PREFIX, strlen(PKI_OWN_PREFIX)) != 0;
+    }
+    who->role = user ? PKI_ROLE_USER : PKI_ROLE_NONE;
 }
 
 void pki_x509_describe(const X509 *cert, char out[PKI_WHO_SIZE])

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "proto/pki/pki.h"
 
+#define PKI_OWN_PREFIX        "reeve:" /* of organisations that say a role */
 #define PKI_FINGERPRINT_SIZE  16
 #define PKI_DATE_SIZE         32
 #define PKI_SERIAL_BYTES      17
@@ -20,10 +21,13 @@
 X509 *pki_x509_parse(const char *pem, struct error *err);
 EVP_PKEY *pki_key_parse(const char *pem, struct error *err);
 
-const char *pki_role_organization(enum pki_role role); /* "reeve:masters"; NULL for PKI_ROLE_NONE */
+const char *pki_role_organization(enum pki_role role); /* "reeve:masters"; NULL for users, and for nobody */
 const char *pki_role_word(enum pki_role role);         /* "master" */
-/* Role and name by the subject. A subject of no known role gives PKI_ROLE_NONE with the name, if it has one. */
+/* Role and name by the subject. A name and organisations that are not Reeve's own are a user's; a subject that is
+ * neither gives PKI_ROLE_NONE with the name, if it has one. */
 void pki_x509_identity(const X509 *cert, struct pki_identity *who);
+/* The groups of a user (pki.h). False: they do not fit, or have control characters. */
+bool pki_x509_groups(const X509 *cert, char out[PKI_GROUPS_SIZE]);
 /* "master 1", "node n1", "admin kate", "CA reeve" for messages. */
 void pki_x509_describe(const X509 *cert, char out[PKI_WHO_SIZE]);
 /* But for ca. */

@@ -16,17 +16,20 @@
 
 /* VIEW_BY_NAME, and its row: index_name. */
 #define VIEW_INDEXES(X)                                                                                                \
-    X(OWNER, owner)                 /* uid of an owner */                                                              \
-    X(REFERENCE, reference)         /* index_reference_key of what it names, neither owner nor node */                 \
-    X(CLAIM, claim)                 /* what it has for itself alone (proto/facts/claim.h) */                           \
-    X(NODE, node)                   /* spec.nodeName of a pod that is bound */                                         \
-    X(LABEL, label)                 /* "namespace/key=value" of a pod */                                               \
-    X(SELECTOR, selector)           /* "namespace/key=value" of the first that a Service selects by */                 \
-    X(BUDGET, budget)               /* the same, of a PodDisruptionBudget; "namespace/=": by none */                   \
-    X(CHOOSER, chooser)             /* index_chooser_key of a workload (proto/facts/chooser.h) */                      \
-    X(INVOLVED, involved)           /* "name=NAME" and "uid=UID" of an Event's involvedObject */                       \
-    X(VOLUME, volume)               /* index_volume_*_key of a PersistentVolume */                                     \
-    X(WAITING_CLAIM, waiting_claim) /* index_waiting_claim_key of a claim without a volume */
+    X(OWNER, owner)                     /* uid of an owner */                                                          \
+    X(REFERENCE, reference)             /* index_reference_key of what it names, neither owner nor node */             \
+    X(CLAIM, claim)                     /* what it has for itself alone (proto/facts/claim.h) */                       \
+    X(NODE, node)                       /* spec.nodeName of a pod that is bound */                                     \
+    X(LABEL, label)                     /* "namespace/key=value" of a pod */                                           \
+    X(SELECTOR, selector)               /* "namespace/key=value" of the first that a Service selects by */             \
+    X(BUDGET, budget)                   /* the same, of a PodDisruptionBudget; "namespace/=": by none */               \
+    X(CHOOSER, chooser)                 /* index_chooser_key of a workload (proto/facts/chooser.h) */                  \
+    X(INVOLVED, involved)               /* "name=NAME" and "uid=UID" of an Event's involvedObject */                   \
+    X(VOLUME, volume)                   /* index_volume_*_key of a PersistentVolume */                                 \
+    X(WAITING_CLAIM, waiting_claim)     /* index_waiting_claim_key of a claim without a volume */                      \
+    X(SUBJECT, subject)                 /* index_subject_key of whom a RoleBinding names */                            \
+    X(CLUSTER_SUBJECT, cluster_subject) /* the same, of a ClusterRoleBinding */                                        \
+    X(ROLE, role)                       /* "/key=value" of a ClusterRole; INDEX_ROLE_GATHERS: it is made of others */
 
 #define VIEW_INDEX_ENUM(NAME, name) VIEW_BY_##NAME,
 enum view_index { VIEW_INDEXES(VIEW_INDEX_ENUM) VIEW_INDEX_COUNT };
@@ -54,6 +57,8 @@ struct index_row {
 VIEW_INDEXES(VIEW_INDEX_DECLARE)
 extern const struct index_row *const index_rows[VIEW_INDEX_COUNT];
 
+#define INDEX_ROLE_GATHERS "gathers" /* no label's key: those have a slash in front */
+
 /* Keys, appended. */
 void index_reference_key(struct buf *out, const struct kind *k, struct str ns, struct str name);
 void index_label_key(struct buf *out, struct str ns, struct str key, struct str value);
@@ -62,5 +67,6 @@ void index_chooser_key(struct buf *out, bool labels, struct str ns, struct str k
 void index_waiting_claim_key(struct buf *out, struct str class); /* its class, or none (empty) */
 void index_volume_free_key(struct buf *out, struct str class);   /* without a claimRef, of a class or of none (empty) */
 void index_volume_node_key(struct buf *out, struct str node);    /* with the label STORAGE_LABEL_NODE */
+void index_subject_key(struct buf *out, bool group, struct str name); /* of at most ACCESS_USER_MAX bytes */
 
 #endif

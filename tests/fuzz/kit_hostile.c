@@ -45,6 +45,12 @@ static const struct {
     {KIND_CONFIGMAP,
      {"{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {k: v}}",
       "{apiVersion: v1, kind: ConfigMap, metadata: {name: b}, data: {k: w}}"}},
+    {KIND_SERVICEACCOUNT, {"{apiVersion: v1, kind: ServiceAccount, metadata: {name: default}, secrets: [{name: s}]}"}},
+    {KIND_CLUSTERROLE,
+     {"{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: c, labels: {app: x}}, rules: "
+      "[{verbs: [get], apiGroups: [''], resources: [pods]}]}",
+      "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: m, labels: {app: x}}, "
+      "aggregationRule: {clusterRoleSelectors: [{matchLabels: {app: x}}, {}]}}"}},
     {KIND_SECRET, {"{apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {p: hidden}}"}},
     {KIND_REPLICASET,
      {"{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: r, labels: {app: x}}, spec: {replicas: 2, " TEMPLATE

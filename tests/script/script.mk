@@ -13,3 +13,9 @@ $(call STAGE_UNITS,controllers) $(call STAGE_UNITS,scheduler) $(BUILD)/tests/uni
 	@mkdir -p $(@D)
 	@echo "  LINK  $(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(CMOCKA) $(LDLIBS_ALL)
+
+# What the masters decide on a state, without masters.
+$(BUILD)/tests/unit/access_rbac: %: %.o $(STAGE_LIB) $(call libs_of,master)
+	@mkdir -p $(@D)
+	@echo "  LINK  $(@F)"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(CMOCKA) $(LDLIBS_ALL)

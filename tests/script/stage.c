@@ -94,6 +94,12 @@ static void alias_add(struct stage *w, struct str raw, const char *prefix, unsig
     snprintf(a->shown, sizeof a->shown, "%s%u", prefix, number);
 }
 
+/* Each namespace has it, whatever a script is about. */
+static bool is_quiet(const struct stage *w, const struct object *o)
+{
+    return !w->tells_accounts && o->kind->id == KIND_SERVICEACCOUNT && str_is(o->name, "default");
+}
+
 static void alias_learn(struct stage *w, const struct object *o)
 {
     if (o->kind->id == KIND_REPLICASET) {
@@ -172,7 +178,9 @@ int stage_submit(struct stage *w, const struct txn *t, struct error *err)
         if (changes[i].new != NULL) {
             alias_learn(w, changes[i].new);
         }
-        stage_write_change(w, &w->trace, changes[i].old, changes[i].new);
+        if (!is_quiet(w, changes[i].new != NULL ? changes[i].new : changes[i].old)) {
+            stage_write_change(w, &w->trace, changes[i].old, changes[i].new);
+        }
     }
     if (w->hooks.observe != NULL && count > 0) {
         w->hooks.observe(w->hooks.data, changes, count);
@@ -206,6 +214,26 @@ static void keep_system_fields(struct arena *a, struct value *doc, const struct 
     }
 }
 
+/* What its controller would make next; by chances of its own, so that nothing else in a script depends on it. */
+static int add_account(struct stage *w, struct arena *a, struct str ns, struct error *err)
+{
+    const struct kind *k = kind_by_id(KIND_SERVICEACCOUNT);
+    struct value *doc = value_map(a), *metadata = value_ensure_map(a, doc, "metadata");
+    struct rng kept = w->rng;
+    struct txn t;
+    value_set(a, doc, "apiVersion", value_cstr(a, k->api_version));
+    value_set(a, doc, "kind", value_cstr(a, k->name));
+    value_set(a, metadata, "name", value_cstr(a, "default"));
+    value_set(a, metadata, "namespace", value_str(a, ns));
+    txn_init(&t, "test");
+    w->rng.state ^= 0x5a5a5a5a5a5a5a5a;
+    int rv = txn_create_value(&t, k, doc, err);
+    rv = rv != 0 ? rv : stage_submit(w, &t, err);
+    w->rng = kept;
+    txn_close(&t);
+    return rv;
+}
+
 static int apply_document(struct stage *w, struct arena *a, struct value *doc, struct error *err)
 {
     const struct kind *k = kind_of_document(a, doc, err);
@@ -235,7 +263,8 @@ static int apply_document(struct stage *w, struct arena *a, struct value *doc, s
         rv = stage_submit(w, &t, err);
     }
     txn_close(&t);
-    return rv;
+    bool fresh = rv == 0 && old == NULL && k->id == KIND_NAMESPACE && !w->tells_accounts;
+    return fresh ? add_account(w, a, value_path_str(metadata, "name"), err) : rv;
 }
 
 int stage_apply_yaml(struct stage *w, const char *yaml, struct error *err)

@@ -51,7 +51,8 @@ struct stage {
     struct zone *zones[3]; /* stage_zone */
     char bad_image[64];    /* pods with it never get ready */
     bool agents_off;
-    bool agents_date; /* pods' starts */
+    bool agents_date;    /* pods' starts */
+    bool tells_accounts; /* default ones are in the trace, and made by their controller */
     struct stage_usage usage[32];
     unsigned usage_count;
 };

@@ -160,6 +160,24 @@ static struct value *any_documents(struct world *w)
     return list;
 }
 
+static struct api_access any_access(struct world *w)
+{
+    struct api_access q = {.what = {.verb = any_text(w), .ns = text_or_none(w), .name = text_or_none(w)}};
+    if (chance(w, 3) == 0) {
+        q.what.path = any_text(w);
+    } else {
+        q.what.resource = any_text(w);
+        q.what.group = text_or_none(w);
+        q.what.sub = text_or_none(w);
+    }
+    q.user = text_or_none(w);
+    for (uint64_t n = chance(w, 3); n > 0; n--) {
+        q.groups[q.groups_count++] = any_text(w);
+    }
+    q.other = q.user.n > 0 || q.groups_count > 0;
+    return q;
+}
+
 static struct api_request any_request(struct world *w, enum api_verb verb)
 {
     struct api_request q = {.verb = verb};
@@ -219,6 +237,12 @@ static struct api_request any_request(struct world *w, enum api_verb verb)
                                          .name = text_or_none(w),
                                          .limit = 1 + (int64_t)chance(w, 499),
                                          .token = text_or_none(w)};
+        break;
+    case API_ACCESS:
+        q.access = any_access(w);
+        break;
+    case API_RULES:
+        q.rules = (struct api_rules){text_or_none(w)};
         break;
     case API_WHOAMI:
     case API_CLUSTER:
@@ -358,6 +382,24 @@ static void same_request(const struct api_request *a, const struct api_request *
         same_text(a->metrics.name, b->metrics.name);
         same_text(a->metrics.token, b->metrics.token);
         assert_int_equal(a->metrics.limit, b->metrics.limit);
+        break;
+    case API_ACCESS:
+        same_text(a->access.what.verb, b->access.what.verb);
+        same_text(a->access.what.group, b->access.what.group);
+        same_text(a->access.what.resource, b->access.what.resource);
+        same_text(a->access.what.sub, b->access.what.sub);
+        same_text(a->access.what.ns, b->access.what.ns);
+        same_text(a->access.what.name, b->access.what.name);
+        same_text(a->access.what.path, b->access.what.path);
+        same_text(a->access.user, b->access.user);
+        assert_int_equal(a->access.other, b->access.other);
+        assert_int_equal(a->access.groups_count, b->access.groups_count);
+        for (unsigned i = 0; i < a->access.groups_count; i++) {
+            same_text(a->access.groups[i], b->access.groups[i]);
+        }
+        break;
+    case API_RULES:
+        same_text(a->rules.ns, b->rules.ns);
         break;
     case API_WHOAMI:
     case API_CLUSTER:

@@ -72,8 +72,7 @@ static void creating(void **state)
          NULL, 0, "=cronjob.batch/old created\n", "="},
         {"rctl create cronjob c2 --image=a --schedule='0 0 31 2 *' --dry-run=server", NULL, 0, NULL,
          "Warning: spec.schedule: \"0 0 31 2 *\" never comes"},
-        {"rctl create role r --verb=get --resource=pods", NULL, 1, "=", "Role is not there yet"},
-        {"rctl create sa x", NULL, 1, "=", "ServiceAccount is not there yet"},
+        {"rctl create ingress i --rule=a/b=c:80", NULL, 1, "=", "Ingress is not there yet"},
         {"rctl create quota q --hard=pods=3,requests.cpu=2 --hard requests.memory=1Gi --scopes=NotBestEffort -n "
          "default",
          NULL, 0, "resourcequota/q created"},
@@ -82,7 +81,7 @@ static void creating(void **state)
         {"rctl create quota q2 --hard=sheep=1", NULL, 1, "=",
          "spec.hard[sheep]: Invalid value: \"sheep\": must be a standard resource"},
         {"rctl delete quota q", NULL, 0, "deleted"},
-        {"rctl create nonsense x", NULL, 2, "=", "poddisruptionbudget and priorityclass"},
+        {"rctl create nonsense x", NULL, 2, "=", "rolebinding and clusterrolebinding"},
         {"EDITOR='sed -i s/old/new/' rctl create -f cm.yaml --edit", NULL, 0, "=configmap/ed created\n"},
         {"rctl get cm ed -o jsonpath={.data.k}", NULL, 0, "=new"},
         {"rctl delete cm ed && EDITOR=true rctl create -f cm.yaml --edit --save-config", NULL, 0,

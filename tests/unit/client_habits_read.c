@@ -52,8 +52,8 @@ static void what_kubernetes_has_and_reeve_has_not_yet_is_named(void **state)
         {"rctl get ingressclass", NULL, 2, "=", "IngressClass is not there yet"},
         {"rctl apply -f -", "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: x}\n", 1, NULL,
          "Ingress is not there yet"},
-        {"rctl apply -f -", "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: x}\n", 1, NULL,
-         "Role is not there yet\n!Node"},
+        {"rctl apply -f -", "apiVersion: node.k8s.io/v1\nkind: RuntimeClass\nmetadata: {name: x}\n", 1, NULL,
+         "RuntimeClass is not there yet\n!Node"},
         {"rctl get xyz", NULL, 2, "=", "no resource type \"xyz\"\n!did you mean"},
         {"rctl get pdos", NULL, 2, "=", "did you mean \"pods\""},
         {"rctl fly", NULL, 2, "=", "unknown command \"fly\"\n!did you mean"},
@@ -69,15 +69,16 @@ static void types_and_versions(void **state)
 {
     static const struct habit rows[] = {
         {"rctl api-resources", NULL, 0,
-         "NAME                       SHORTNAMES   APIVERSION               NAMESPACED   KIND\n"
-         "pods                       po           v1                       true         Pod\n",
+         "NAME                       SHORTNAMES   APIVERSION                     NAMESPACED   KIND\n"
+         "pods                       po           v1                             true         Pod\n",
          "="},
         {"rctl api-resources -o wide", NULL, 0,
          "VERBS\nCATEGORIES\ncreate,delete,deletecollection,get,list,patch,update,watch   all\n", "="},
         {"rctl api-resources -o name", NULL, 0,
          "pods\ncontrollerrevisions.apps\ndaemonsets.apps\ndeployments.apps\nreplicasets.apps\n", "="},
         {"rctl api-resources --namespaced=false -o name", NULL, 0,
-         "=clusterconfigurations.reeve.io\nnamespaces\nnodes\npersistentvolumes\npriorityclasses.scheduling.k8s.io\n"
+         "=clusterconfigurations.reeve.io\nclusterrolebindings.rbac.authorization.k8s.io\nclusterroles.rbac."
+         "authorization.k8s.io\nnamespaces\nnodes\npersistentvolumes\npriorityclasses.scheduling.k8s.io\n"
          "storageclasses.storage.k8s.io\n",
          "="},
         {"rctl api-resources --namespaced --no-headers", NULL, 0, "configmaps \n!NAME\n!namespaces", "="},
@@ -87,12 +88,12 @@ static void types_and_versions(void **state)
         {"rctl api-resources --api-group= --categories=all -o name --cached", NULL, 0,
          "=pods\nreplicationcontrollers\nservices\n", "="},
         {"rctl api-resources --sort-by=kind -o name | head -2", NULL, 0,
-         "=clusterconfigurations.reeve.io\nconfigmaps\n", "="},
+         "=clusterconfigurations.reeve.io\nclusterroles.rbac.authorization.k8s.io\n", "="},
         {"rctl api-resources --sort-by=age", NULL, 2, "=", "--sort-by is name or kind"},
         {"rctl api-resources -o xml", NULL, 2, "=", "--output is wide or name"},
         {"rctl api-versions", NULL, 0,
          "=apps/v1\nautoscaling/v2\nbatch/v1\ncoordination.k8s.io/v1\ndiscovery.k8s.io/v1\nnetworking.k8s.io/v1\n"
-         "policy/v1\nreeve.io/v1\nscheduling.k8s.io/v1\nscheduling.k8s.io/v1alpha2\n"
+         "policy/v1\nrbac.authorization.k8s.io/v1\nreeve.io/v1\nscheduling.k8s.io/v1\nscheduling.k8s.io/v1alpha2\n"
          "storage.k8s.io/v1\nv1\n",
          "="},
         {"rctl version", NULL, 0, "Client Version: 0.\nServer Version: 0.", "="},
@@ -124,7 +125,8 @@ static void about_the_cluster_and_oneself(void **state)
         {"rctl cluster-info dump --namespaces=../x", NULL, 2, NULL, "no name of a namespace"},
         {"rctl cluster-info dump --output-directory=/proc/none", NULL, HABIT_ANY, "=", "write /proc/none/nodes.json"},
         {"rctl cluster-info dump -o xml", NULL, 2, "=", "--output is json or yaml"},
-        {"rctl auth whoami", NULL, 0, "ATTRIBUTE   VALUE\nUsername    admin\nGroups      [admins]", "="},
+        {"rctl auth whoami", NULL, 0,
+         "ATTRIBUTE   VALUE\nUsername    admin\nGroups      [reeve:admins system:masters system:authenticated]", "="},
         {"rctl auth whoami -o json", NULL, 0, "\"username\": \"admin\"\nSelfSubjectReview", "="},
         {"rctl auth can-i create deployments.apps", NULL, 0, "=yes\n", "="},
         {"rctl auth can-i '*' '*' -A", NULL, 0, "=yes\n", "="},

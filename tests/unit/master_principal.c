@@ -37,9 +37,9 @@ static void test_a_certificate_proves_a_user_and_its_group(void **state)
     struct principal p = admin_of("ann");
     struct pki_identity nobody = {.role = PKI_ROLE_NONE}, node = {PKI_ROLE_NODE, "n1"};
     assert_int_equal(p.proof, PROOF_CERTIFICATE);
-    assert_groups(&p, "reeve:admins system:authenticated");
+    assert_groups(&p, "reeve:admins system:masters system:authenticated");
     principal_of_certificate(&p, &node, NULL);
-    assert_groups(&p, "reeve:nodes system:authenticated");
+    assert_groups(&p, "reeve:nodes system:nodes system:authenticated");
     principal_of_certificate(&p, &nobody, NULL);
     assert_int_equal(p.proof, PROOF_NONE);
     assert_groups(&p, "system:unauthenticated");
@@ -61,7 +61,7 @@ static void test_all_of_it_is_carried_from_master_to_master(void **state)
     assert_string_equal(q.facts.ca, "c0ffee");
     assert_int_equal(q.facts.issued_ms, 7);
     assert_int_equal(q.forwarded_by, 3);
-    assert_groups(&q, "reeve:admins system:authenticated ops");
+    assert_groups(&q, "reeve:admins system:masters system:authenticated ops");
 }
 
 /* Their maps, word for word. */
@@ -78,7 +78,7 @@ static void test_what_older_masters_tell_is_understood(void **state)
     assert_string_equal(p.name, "ann");
     assert_string_equal(p.facts.serial, "");
     assert_int_equal(p.proof, PROOF_CERTIFICATE);
-    assert_groups(&p, "reeve:admins system:authenticated");
+    assert_groups(&p, "reeve:admins system:masters system:authenticated");
     buf_reset(&b);
     mp_write_map(&b, 5);
     mp_write_key_int(&b, "role", PKI_ROLE_NONE);
@@ -144,7 +144,7 @@ static void test_malformed_identities_are_refused(void **state)
     refuse(&b);
     buf_reset(&b);
     mp_write_map(&b, 1);
-    mp_write_key_int(&b, "role", PKI_ROLE_ADMIN + 1);
+    mp_write_key_int(&b, "role", PKI_ROLE_USER + 1);
     refuse(&b);
     buf_reset(&b);
     mp_write_map(&b, 2);
@@ -214,9 +214,10 @@ static void test_the_leader_sees_the_same_caller_through_every_master(void **sta
         must(c, "whoami", "{}");
         const struct value *groups = value_get(c->result, "groups");
         assert_string_equal(text_at(c, "user"), "ann");
-        assert_int_equal(value_count(groups), 2);
+        assert_int_equal(value_count(groups), 3);
         assert_true(str_is(value_to_str(value_item(groups, 0)), "reeve:admins"));
-        assert_true(str_is(value_to_str(value_item(groups, 1)), "system:authenticated"));
+        assert_true(str_is(value_to_str(value_item(groups, 1)), "system:masters"));
+        assert_true(str_is(value_to_str(value_item(groups, 2)), "system:authenticated"));
         assert_string_equal(text_at(c, "certificate.serial"), serial);
         assert_int_equal(strlen(text_at(c, "certificate.ca")), 32);
         forwarded += value_get(c->result, "forwardedBy") != NULL;

@@ -602,8 +602,9 @@ static void test_what_admins_nodes_and_strangers_may(void **state)
     refused(node, ERR_FORBIDDEN, NULL, "watch", "{kind: Secret}");
     refused(node, ERR_FORBIDDEN, NULL, "create", "{object: {}}");
     refused(node, ERR_FORBIDDEN, NULL, "token", "{role: node}");
-    refused(node, ERR_FORBIDDEN, "its own Node only", "get", "{kind: Secret, name: x}");
-    refused(node, ERR_FORBIDDEN, "its own Node only", "get", "{kind: Node, name: n2}");
+    refused(node, ERR_FORBIDDEN, "secrets \"x\" is forbidden: User \"system:node:n1\" cannot get resource \"secrets\"",
+            "get", "{kind: Secret, name: x}");
+    refused(node, ERR_FORBIDDEN, "nodes \"n2\" is forbidden", "get", "{kind: Node, name: n2}");
     refused(node, ERR_NOT_FOUND, NULL, "get", "{kind: Node, name: n1}");
     client_close(stranger);
     client_close(node);

@@ -1,5 +1,5 @@
 /* Each name is a file beside this one. */
-SCRIPT("adoption"), SCRIPT("api_service"), SCRIPT("autoscaler"), SCRIPT("autoscaler_behavior"),
+SCRIPT("accounts"), SCRIPT("adoption"), SCRIPT("api_service"), SCRIPT("autoscaler"), SCRIPT("autoscaler_behavior"),
     SCRIPT("autoscaler_leader"), SCRIPT("autoscaler_pods"), SCRIPT("autoscaler_rc"), SCRIPT("autoscaler_refuses"),
     SCRIPT("autoscaler_surge"), SCRIPT("claims"), SCRIPT("claims_ephemeral"), SCRIPT("claims_expand"),
     SCRIPT("claims_foreign"), SCRIPT("claims_lost"), SCRIPT("claims_namespace"), SCRIPT("claims_protected"),
@@ -18,6 +18,7 @@ SCRIPT("adoption"), SCRIPT("api_service"), SCRIPT("autoscaler"), SCRIPT("autosca
     SCRIPT("owners_in_a_circle"), SCRIPT("pod_garbage"), SCRIPT("pod_security"), SCRIPT("pod_resources"),
     SCRIPT("priority"), SCRIPT("quota"), SCRIPT("quota_others"), SCRIPT("quota_unasked"), SCRIPT("references"),
     SCRIPT("replicaset_deletion_order"), SCRIPT("replicaset_failed_pods"), SCRIPT("replicaset_deletion_age"),
-    SCRIPT("replicationcontroller"), SCRIPT("rivals"), SCRIPT("service_repair"), SCRIPT("revisions_forged"),
-    SCRIPT("statefulset_claims"), SCRIPT("statefulset_closed"), SCRIPT("statefulset_rollout"),
-    SCRIPT("statefulset_scale"), SCRIPT("statefulset_stuck"), SCRIPT("taint_eviction"), SCRIPT("upgrade"),
+    SCRIPT("replicationcontroller"), SCRIPT("rivals"), SCRIPT("roles"), SCRIPT("service_repair"),
+    SCRIPT("revisions_forged"), SCRIPT("statefulset_claims"), SCRIPT("statefulset_closed"),
+    SCRIPT("statefulset_rollout"), SCRIPT("statefulset_scale"), SCRIPT("statefulset_stuck"), SCRIPT("taint_eviction"),
+    SCRIPT("upgrade"),
