@@ -63,6 +63,11 @@ void master_counters(struct master *m, const struct replica_stats *s, struct cou
     counters_add_level(out, "eventsBytes", "bytes of all events", view_events_bytes(store_committed(store)));
     counters_add(out, "eventsFallenOff", "events dropped because there were too many of their namespace, or in all",
                  store_events_dropped(store));
+    struct pack_stats packs;
+    store_pack_stats(store, &packs);
+    counters_add(out, "packed", "objects of which what differs from another one is kept", packs.packed);
+    counters_add(out, "packedAgain", "of these, again, since they had been read", packs.repacked);
+    counters_add(out, "packBases", "objects that were kept whole for others to differ from", packs.bases);
     counters_add_level(out, "connections", "connections that are open", net.open);
     counters_add(out, "connectionsAccepted", "connections that were taken", net.accepted);
     counters_add(out, "connectionsRefused", "connections for which there was no place", gate_refused);

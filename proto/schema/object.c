@@ -29,7 +29,7 @@ static void read_owner(struct object *o, struct mp references)
 
 static uint32_t place_of(const struct object *o, struct mp part)
 {
-    return (uint32_t)(part.p - o->body) & (OBJECT_PLACES - 1);
+    return (uint32_t)(part.p - o->bytes) & (OBJECT_PLACES - 1);
 }
 
 static uint32_t size_of(struct mp part)
@@ -109,7 +109,7 @@ static int read_header(struct object *o, int code, struct error *err)
         return error_set_field(err, code, "metadata.resourceVersion", "%s \"%.*s\": the body carries a resourceVersion",
                                o->kind->name, STR_ARG(o->name));
     }
-    o->hash = XXH3_64bits(o->body, o->body_size);
+    o->hash = XXH3_64bits(o->bytes, o->body_size);
     return 0;
 }
 
@@ -125,9 +125,10 @@ static int new_object(const struct kind *k, const void *body, size_t n, uint64_t
     o->refs = 1;
     o->kind = k;
     o->revision = revision;
-    o->body_size = (uint32_t)n & INT32_MAX; /* OBJECT_SIZE_MAX is far below */
+    o->body_size = (uint32_t)n & (OBJECT_PLACES - 1); /* OBJECT_SIZE_MAX is below */
+    o->body_there = o->bytes;
     if (n > 0) {
-        memcpy(o->body, body, n);
+        memcpy(o->bytes, body, n);
     }
     int rc = read_header(o, code, err);
     if (rc != 0) {
@@ -168,13 +169,19 @@ static struct str rebase(struct str s, const uint8_t *from, const uint8_t *to)
 
 struct object *object_with_revision(const struct object *o, uint64_t revision)
 {
+    if (o->packed) {
+        struct object *plain = object_unpack(o);
+        plain->revision = revision;
+        return plain;
+    }
     struct object *c = xmemdup(o, sizeof *o + o->body_size);
     c->refs = 1;
     c->revision = revision;
-    c->ns = rebase(o->ns, o->body, c->body);
-    c->name = rebase(o->name, o->body, c->body);
-    c->uid = rebase(o->uid, o->body, c->body);
-    c->owner_uid = rebase(o->owner_uid, o->body, c->body);
+    c->body_there = c->bytes;
+    c->ns = rebase(o->ns, o->bytes, c->bytes);
+    c->name = rebase(o->name, o->bytes, c->bytes);
+    c->uid = rebase(o->uid, o->bytes, c->bytes);
+    c->owner_uid = rebase(o->owner_uid, o->bytes, c->bytes);
     return c;
 }
 
@@ -192,8 +199,17 @@ struct object *object_with_name(const struct object *o, struct str name)
     assert(name.n == o->name.n && name.n > 0);
     struct object *c = object_with_revision(o, o->revision);
     memcpy((char *)c->name.p, name.p, name.n);
-    c->hash = XXH3_64bits(c->body, c->body_size);
+    c->hash = XXH3_64bits(c->bytes, c->body_size);
     return c;
+}
+
+struct object *object_unpack(const struct object *o)
+{
+    struct object *plain = NULL;
+    int rc = new_object(o->kind, object_body(o), o->body_size, o->revision, ERR_CORRUPT, &plain, NULL);
+    assert(rc == 0 && plain->hash == o->hash);
+    (void)rc;
+    return plain;
 }
 
 /* Counting is the one thing that changes in an object. */
@@ -211,7 +227,11 @@ void object_unref(struct object *o)
     }
     if (refs_drop(&o->refs)) {
         if (o->kind->secret) {
-            mem_wipe(o->body, o->body_size);
+            mem_wipe(o->bytes, o->body_size); /* never packed */
+        }
+        if (o->packed) {
+            free((uint8_t *)o->body_there);
+            object_unref(((struct object_packed *)o->bytes)->base); /* which is plain: no deeper */
         }
         free(o);
     }
@@ -271,14 +291,14 @@ static bool same_bytes(const uint8_t *a, size_t a_size, const uint8_t *b, size_t
 
 bool object_same_spec(const struct object *a, const struct object *b)
 {
-    return same_bytes(a->body + a->spec_at, a->spec_size, b->body + b->spec_at, b->spec_size);
+    return same_bytes(object_body(a) + a->spec_at, a->spec_size, object_body(b) + b->spec_at, b->spec_size);
 }
 
 /* A first status comes behind all else, and makes the head of the map
  * another one. */
 bool object_same_but_status(const struct object *o, const struct object *old)
 {
-    const uint8_t *a = o->body, *b = old->body;
+    const uint8_t *a = object_body(o), *b = object_body(old);
     if (o->status_size > 0 && old->status_size > 0) {
         size_t a_end = o->status_at + o->status_size, b_end = old->status_at + old->status_size;
         return same_bytes(a, o->status_at, b, old->status_at) &&

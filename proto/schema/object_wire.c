@@ -12,15 +12,21 @@
 
 void object_write_wire(struct buf *out, const struct object *o)
 {
-    struct mp body = object_mp(o), metadata = mp_get(body, "metadata"), members = metadata;
+    CLEANUP_BUF struct buf copy = BUF_INIT; /* a list of all pods must not leave them put together */
+    const uint8_t *p = __atomic_load_n(&o->body_there, __ATOMIC_ACQUIRE);
+    if (p == NULL) {
+        object_append_body(&copy, o);
+        p = copy.data;
+    }
+    struct mp body = mp_of(p, o->body_size), metadata = mp_get(body, "metadata"), members = metadata;
     uint32_t count;
     if (o->revision == 0 || !mp_read_map(&members, &count)) {
-        buf_append(out, o->body, o->body_size);
+        buf_append(out, p, o->body_size);
         return;
     }
     char text[24];
     snprintf(text, sizeof text, "%llu", (unsigned long long)o->revision);
-    buf_append(out, o->body, (size_t)(metadata.p - o->body));
+    buf_append(out, p, (size_t)(metadata.p - p));
     mp_write_map(out, count + 1);
     mp_write_key_str(out, "resourceVersion", str_of(text));
     buf_append(out, members.p, (size_t)(body.end - members.p));

@@ -581,6 +581,7 @@ bool replica_turn(struct replica *n)
         replica_pace_turn(n);
         did = tell_leader(n) || did;
         did = tell_committed(n) || did;
+        store_pack(n->store);
         did = replica_writes_propose(n) || did;
         assert(n->inflight <= REPLICA_INFLIGHT_MAX && (n->inflight == 0) == list_empty(&n->proposals));
         did = replica_reads_turn(n) || did;

@@ -77,10 +77,11 @@ static void slots_write(struct buf *out, struct slots *s)
 
 static void replace_status(struct buf *out, const struct object *base, struct mp status)
 {
+    const uint8_t *body = object_body(base);
     size_t end = base->status_at + base->status_size;
-    buf_append(out, base->body, base->status_at);
+    buf_append(out, body, base->status_at);
     buf_append(out, status.p, (size_t)(status.end - status.p));
-    buf_append(out, base->body + end, base->body_size - end);
+    buf_append(out, body + end, base->body_size - end);
 }
 
 /* Bodies that are in the order of our tables, as nearly all are. False: this one is not. */

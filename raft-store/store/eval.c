@@ -15,7 +15,7 @@ static void write_effect(struct store *s, const struct change *c)
     const struct object *key = c->new != NULL ? c->new : c->old;
     struct effect effect = {.type = EFFECT_DELETE, .kind_id = key->kind->id, .ns = key->ns, .name = key->name};
     if (c->new != NULL) {
-        struct str body = {(const char *)c->new->body, c->new->body_size};
+        struct str body = {(const char *)object_body(c->new), c->new->body_size};
         effect.type = EFFECT_PUT;
         effect.bytes = body;
         if (store_seals(s, key->kind->id)) {
@@ -29,7 +29,7 @@ static void write_effect(struct store *s, const struct change *c)
             effect.bytes = buf_str(&s->sealed);
         } else if (c->old != NULL) {
             size_t at, tail;
-            body_common_ends(c->old->body, c->old->body_size, body.p, body.n, &at, &tail);
+            body_common_ends(object_body(c->old), c->old->body_size, body.p, body.n, &at, &tail);
             assert(at + tail <= MIN(c->old->body_size, body.n));
             if (at + tail >= SPLICE_GAIN_MIN) {
                 effect.type = EFFECT_SPLICE;

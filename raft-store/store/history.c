@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/refs.h"
 #include "raft-store/store/store_int.h"
 
 /* ---- Changes and records ---- */
@@ -109,6 +110,9 @@ static void pop_oldest(struct history *h)
     assert(h->bytes >= record_bytes(r) && r->txn.revision > h->oldest);
     h->bytes -= record_bytes(r);
     h->oldest = r->txn.revision;
+    for (unsigned i = 0; i < r->txn.count; i++) {
+        h->left += r->txn.changes[i].new != NULL && !refs_is_only(&r->txn.changes[i].new->refs);
+    }
     record_free(r);
 }
 

@@ -82,7 +82,6 @@ static void write_object(struct writer *w, const struct object *o, const uint8_t
     bool seal = key != NULL && o->kind->secret;
     assert(o->body_size > 0 && o->body_size <= OBJECT_SIZE_MAX);
     assert((unsigned)o->kind->id <= KIND_ID_MAX && o->revision <= w->newest_max); /* the trailer's is not below */
-    struct str body = {(const char *)o->body, o->body_size};
     buf_put_u8(&w->raw, RECORD_OBJECT);
     varint_write(&w->raw, o->kind->id);
     buf_put_u8(&w->raw, seal);
@@ -93,12 +92,15 @@ static void write_object(struct writer *w, const struct object *o, const uint8_t
         buf_reset(&w->aad);
         buf_reset(&w->sealed);
         entry_write_aad(&w->aad, o->kind->id, o->ns, o->name);
+        struct str body = {(const char *)object_body(o), o->body_size};
         int rc = pki_seal(key, buf_str(&w->aad), body, &w->sealed);
         assert(rc == 0);
         (void)rc;
-        body = buf_str(&w->sealed);
+        varint_write_str(&w->raw, buf_str(&w->sealed));
+    } else {
+        varint_write(&w->raw, o->body_size);
+        object_append_body(&w->raw, o);
     }
-    varint_write_str(&w->raw, body);
 }
 
 /* What the events behind it must be. */
@@ -194,6 +196,7 @@ struct reader {
     bool events_told;
     uint64_t events; /* as told */
     struct view_hash events_hash;
+    struct pack *pack;
     struct error *err;
     struct buf raw, aad, opened, marks;
 };
@@ -430,15 +433,21 @@ static int read_all(struct reader *r, const struct pki_ring *keys, struct view *
         }
         r->raw.size = raw_size;
         rc = read_records(r, keys, v, ids, &ids_count);
+        if (r->pack != NULL) {
+            pack_rest(r->pack, v);
+        }
     }
     return rc;
 }
 
-int snapshot_read(const void *p, size_t n, const struct pki_ring *seal_keys, struct view **out, struct txnids *ids,
-                  struct error *err)
+int snapshot_read(const void *p, size_t n, const struct pki_ring *seal_keys, struct pack *pack, struct view **out,
+                  struct txnids *ids, struct error *err)
 {
-    struct reader r = {.p = p, .end = (const uint8_t *)p + n, .err = err};
+    struct reader r = {.p = p, .end = (const uint8_t *)p + n, .pack = pack, .err = err};
     struct view *v = view_new();
+    if (pack != NULL) {
+        pack_anew(pack);
+    }
     int rc = read_all(&r, seal_keys, v, ids);
     buf_close(&r.raw);
     buf_close(&r.aad);
@@ -565,7 +574,7 @@ int store_restore(struct store *s, const void *p, size_t n, uint64_t index, stru
     struct txnids ids;
     struct view *v;
     txnids_init(&ids, (unsigned)s->ids.max);
-    int rc = snapshot_read(p, n, &s->keys, &v, &ids, err);
+    int rc = snapshot_read(p, n, &s->keys, &s->pack, &v, &ids, err);
     if (rc != 0) {
         txnids_close(&ids);
         return rc;

@@ -22,6 +22,7 @@
 #define RAFT_STORE_STORE_SNAPSHOT_H
 
 #include "proto/pki/ring.h"
+#include "raft-store/store/pack.h"
 #include "raft-store/store/txnids.h"
 #include "raft-store/store/view.h"
 
@@ -37,10 +38,12 @@ struct snapshot_source {
 };
 /* 0, or what the sink returned. */
 int snapshot_write(const struct snapshot_source *from, int (*sink)(void *data, const void *p, size_t n), void *data);
-/* seal_keys: NULL = none, what is sealed is ERR_CORRUPT. A new view (one ref) and the ids (added to `ids`, which
- * must be empty). ERR_CORRUPT, ERR_UNSUPPORTED; then *out is NULL and ids are undefined. */
-int snapshot_read(const void *p, size_t n, const struct pki_ring *seal_keys, struct view **out, struct txnids *ids,
-                  struct error *err);
+/* seal_keys: NULL = none, what is sealed is ERR_CORRUPT. pack: packs what has been read, now and then, so that a state
+ * of packed objects does not need the room of a plain one on its way in; NULL: nothing is packed. A new view (one ref)
+ * and the ids (added to `ids`, which must be empty). ERR_CORRUPT, ERR_UNSUPPORTED; then *out is NULL and ids are
+ * undefined. */
+int snapshot_read(const void *p, size_t n, const struct pki_ring *seal_keys, struct pack *pack, struct view **out,
+                  struct txnids *ids, struct error *err);
 /* Form and checksums only: before a snapshot from elsewhere is allowed to replace anything. */
 int snapshot_check(const void *p, size_t n, struct error *err);
 /* What the trailer says of the state, from the last SNAPSHOT_END_SIZE bytes alone, which may be all there is at p. Its

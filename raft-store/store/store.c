@@ -18,6 +18,13 @@
 #define TXN_IDS_DEFAULT       65536u
 #define EVENTS_BYTES_DEFAULT  (64u << 20)
 
+/* So many objects are visited for each that the history is done with: where all change now and then, few are left as
+ * they were for long. */
+#define PACK_VISITS_EACH  8u
+#define PACK_VISITS_MAX   4096u /* in a turn: some 100 ns each */
+#define PACK_TRIES_MAX    256u  /* in a turn: some microseconds each */
+#define PACK_VISITS_EARLY 32u   /* for each revision, in tests */
+
 struct store *store_new(const struct store_config *config)
 {
     struct store *s = xcalloc(1, sizeof *s);
@@ -30,6 +37,7 @@ struct store *store_new(const struct store_config *config)
     }
     s->committed = view_new();
     txnids_init(&s->ids, config->txn_ids_max == 0 ? TXN_IDS_DEFAULT : config->txn_ids_max);
+    s->pack_early = config->pack_early;
     history_init(&s->history, config->history_bytes_max == 0 ? HISTORY_BYTES_DEFAULT : config->history_bytes_max);
     list_init(&s->flights);
     return s;
@@ -44,6 +52,7 @@ void store_free(struct store *s)
     view_unref(s->committed);
     history_close(&s->history);
     txnids_close(&s->ids);
+    pack_close(&s->pack);
     changes_clear(&s->changes);
     free(s->changes.items);
     buf_close(&s->batch.payload);
@@ -227,6 +236,7 @@ void store_tip_open(struct store *s, uint64_t term)
     assert(s->tip == NULL && !s->broken && list_empty(&s->flights));
     s->tip = world_new(s->committed, s->env, s->level);
     world_bound_events(s->tip, s->events_bytes_max);
+    s->history.left += view_count(s->committed, NULL) / PACK_VISITS_EACH; /* who begins to lead reads all of them */
     s->term = term;
 }
 
@@ -347,10 +357,11 @@ static int effect_body(struct store *s, const struct effect *e, const struct obj
         if (old == NULL || e->at > old->body_size || e->removed > old->body_size - e->at) {
             return error_set(err, ERR_CORRUPT, "log entry: a splice does not fit what it changes");
         }
+        const uint8_t *was = object_body(old);
         buf_reset(&s->body);
-        buf_append(&s->body, old->body, e->at);
+        buf_append(&s->body, was, e->at);
         buf_append_str(&s->body, e->bytes);
-        buf_append(&s->body, old->body + e->at + e->removed, old->body_size - e->at - e->removed);
+        buf_append(&s->body, was + e->at + e->removed, old->body_size - e->at - e->removed);
         *body = buf_str(&s->body);
     }
     return 0;
@@ -512,4 +523,52 @@ void store_apply_empty(struct store *s, uint64_t index)
 {
     assert(index >= s->applied_index);
     s->applied_index = index;
+}
+
+/* ---- Packing ---- */
+
+/* What there is cause for now, and which objects are meant. */
+static struct pack_turn pack_cause(struct store *s, uint64_t *until)
+{
+    *until = s->pack_early ? UINT64_MAX : s->history.oldest;
+    if (s->pack_early) {
+        uint64_t now = view_revision(newest(s));
+        bool moved = now != s->packed_at;
+        s->packed_at = now;
+        return (struct pack_turn){moved ? PACK_VISITS_EARLY : 0, PACK_VISITS_EARLY};
+    }
+    uint64_t left = MIN(s->history.left, PACK_VISITS_MAX / PACK_VISITS_EACH);
+    return (struct pack_turn){(unsigned)left * PACK_VISITS_EACH, PACK_TRIES_MAX};
+}
+
+void store_pack(struct store *s)
+{
+    uint64_t until;
+    struct pack_turn turn = pack_cause(s, &until);
+    unsigned visits = turn.visits;
+    if (visits == 0 || s->broken) {
+        return;
+    }
+    struct view *v;
+    if (s->tip == NULL) {
+        v = view_fork(s->committed);
+    } else {
+        world_own_view(s->tip);
+        v = s->tip->view;
+    }
+    pack_some(&s->pack, v, until, &turn);
+    s->history.left -= MIN(s->history.left, (visits - turn.visits + PACK_VISITS_EACH - 1) / PACK_VISITS_EACH);
+    if (s->tip == NULL) {
+        view_unref(s->committed);
+        s->committed = v;
+    } else if (list_empty(&s->flights) && store_batch_empty(s)) { /* else the next entry brings it */
+        assert(view_revision(s->committed) == view_revision(v));
+        view_unref(s->committed);
+        s->committed = view_ref(v);
+    }
+}
+
+void store_pack_stats(const struct store *s, struct pack_stats *out)
+{
+    *out = s->pack.stats;
 }

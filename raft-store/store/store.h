@@ -20,6 +20,7 @@
 #include "base/env.h"
 #include "base/log.h"
 #include "proto/pki/ring.h"
+#include "raft-store/store/pack.h"
 #include "raft-store/store/txn.h"
 #include "raft-store/store/view.h"
 
@@ -32,6 +33,7 @@ struct store_config {
     size_t history_bytes_max;         /* 0 = 64 MiB: what watches can resume from */
     unsigned txn_ids_max;             /* 0 = 65536: remembered transaction ids */
     uint64_t events_bytes_max;        /* 0 = 64 MiB: leader only: what all events may weigh (event_ring.h) */
+    bool pack_early;                  /* tests: objects are packed at once, not when the history is done with them */
     const struct release *release;    /* what entries are written as; NULL = this program's (others: tests only) */
 };
 struct store *store_new(const struct store_config *config);
@@ -74,6 +76,12 @@ void store_batch_take(struct store *s, struct buf *entry);
 int store_apply(struct store *s, uint64_t index, const void *entry, size_t n, struct error *err);
 /* Entries that are not ours (barriers, configuration) also move the index. */
 void store_apply_empty(struct store *s, uint64_t index);
+
+/* Objects that have been left alone are packed (pack.h), as many as there is cause for and a turn of the loop has time
+ * for. What was borrowed from the tip and from committed is not valid any more: the owner calls it between two turns,
+ * when nobody has anything. No version that is held sees it. */
+void store_pack(struct store *s);
+void store_pack_stats(const struct store *s, struct pack_stats *out);
 
 /* ---- Retried transactions ---- */
 /* Looks on the tip if open, else in committed. False if the id is not remembered. */

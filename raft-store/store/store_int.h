@@ -8,6 +8,7 @@
 #include "proto/pki/ring.h"
 #include "proto/schema/release.h"
 #include "raft-store/store/entry.h"
+#include "raft-store/store/pack.h"
 #include "raft-store/store/store.h"
 #include "raft-store/store/txnids.h"
 #include "raft-store/store/view_edit.h"
@@ -19,6 +20,7 @@ struct history {
     size_t cap, first, count; /* cap: power of two or 0 */
     size_t bytes, bytes_max;
     uint64_t oldest;
+    uint64_t left; /* objects that went out of it and are still there, so far */
 };
 void history_init(struct history *h, size_t bytes_max);
 void history_close(struct history *h);
@@ -45,6 +47,9 @@ struct store {
     bool broken; /* diverged or met a damaged entry: applies nothing more */
     struct txnids ids;
     struct history history;
+    struct pack pack;
+    bool pack_early;
+    uint64_t packed_at; /* the revision, in tests */
 
     /* Leader */
     const struct release *release;

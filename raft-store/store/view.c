@@ -276,6 +276,15 @@ struct object *view_remove(struct view *v, const struct kind *k, struct str ns, 
     return old;
 }
 
+void view_exchange(struct view *v, const struct object *o)
+{
+    struct view_key key = key_of(o);
+    assert(!view_is_shared(v) && !event_ring_holds(o->kind));
+    struct object *old = ptree_put(&v->objects, &key, object_ref(o));
+    assert(old != NULL && old->revision == o->revision && old->hash == o->hash && old->body_size == o->body_size);
+    object_unref(old);
+}
+
 /* ---- Reading ---- */
 
 const struct object *view_get(const struct view *v, const struct kind *k, struct str ns, struct str name)

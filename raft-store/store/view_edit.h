@@ -13,6 +13,9 @@ void view_set_revision(struct view *v, uint64_t revision);
 struct object *view_put(struct view *v, const struct object *o);
 /* The removed object, its ref taken by the caller, or NULL if absent. */
 struct object *view_remove(struct view *v, const struct kind *k, struct str ns, struct str name);
+/* Requires a view that is not shared. o takes the place of the same object (its key, revision and body), which is kept
+ * in another form: nothing else changes. A ref on o is taken. Not for events. */
+void view_exchange(struct view *v, const struct object *o);
 /* Its ring of events, for who decides what falls off (event_ring.h). Borrowed from the version. */
 struct event_ring;
 const struct event_ring *view_events(const struct view *v);

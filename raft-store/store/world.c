@@ -256,7 +256,8 @@ static int make_updated(struct eval *e, const struct txn_op *op, const struct ob
     buf_reset(body);
     *out = NULL;
     if (is_complete(op, old)) {
-        bool same = op->object->body_size == old->body_size && memcmp(op->object->body, old->body, old->body_size) == 0;
+        bool same = op->object->body_size == old->body_size &&
+                    memcmp(object_body(op->object), object_body(old), old->body_size) == 0;
         *out = same ? NULL : object_give_revision(op->object, revision_of(e, e->at));
         return 0;
     }
@@ -267,7 +268,7 @@ static int make_updated(struct eval *e, const struct txn_op *op, const struct ob
     } else {
         return error_set(e->err, ERR_USAGE, "%s has no status", op_text(op, name));
     }
-    if (body->size == old->body_size && memcmp(body->data, old->body, body->size) == 0) {
+    if (body->size == old->body_size && memcmp(body->data, object_body(old), body->size) == 0) {
         return 0;
     }
     return take_body(e, op, out);
@@ -463,8 +464,7 @@ const struct view *world_view(const struct world *w)
     return w->view;
 }
 
-/* The version to change is nobody else's. */
-static void own_view(struct world *w)
+void world_own_view(struct world *w)
 {
     if (view_is_shared(w->view)) {
         struct view *mine = view_fork(w->view);
@@ -531,7 +531,7 @@ int world_eval(struct world *w, const struct txn *t, struct txn_result *result, 
                          "the transaction has %u operations and %zu bytes; the limits are %u and %u", t->count,
                          t->size_bytes, TXN_OPS_MAX, TXN_SIZE_MAX);
     }
-    own_view(w);
+    world_own_view(w);
     struct view_hash hash = view_state_hash(w->view), after;
     struct eval e = {.w = w, .base = result->revision, .wall_ms = env_wall_ms(w->env), .err = err};
     int rc = eval_ops(&e, t);

@@ -56,6 +56,8 @@ struct quota_writes {
 };
 int world_quotas(struct world *w, const struct txn *t, uint64_t base, struct quota_writes *out, struct error *err);
 void quota_writes_close(struct quota_writes *l);
+/* Its version may be edited: it is nobody else's, or becomes one that is not. */
+void world_own_view(struct world *w);
 /* The open batch is closed: its records go to the flight (out is initialised by it). */
 void world_take_records(struct world *w, struct records *out);
 

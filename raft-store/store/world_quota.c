@@ -274,7 +274,8 @@ static int kept_write(struct book *b, struct kept *k, struct quota_writes *out, 
     counting_write(a, doc, k);
     status_write(a, doc, k);
     int rv = object_from_value(k->q.object->kind, doc, 0, &o, err);
-    if (rv != 0 || (o->body_size == k->q.object->body_size && memcmp(o->body, k->q.object->body, o->body_size) == 0)) {
+    if (rv != 0 || (o->body_size == k->q.object->body_size &&
+                    memcmp(object_body(o), object_body(k->q.object), o->body_size) == 0)) {
         return rv;
     }
     out->items = xrealloc(out->items, (out->count + 1) * sizeof *out->items);

@@ -1,7 +1,7 @@
 # Benchmarks. Included by tests/tests.mk.
 
 BENCH_CLUSTER := $(addprefix $(BUILD)/tests/bench/,bench_cluster.o bench_load.o bench_state.o bench_pods.o bench_feeds.o bench_nodes.o bench_kit.o)
-BENCH_PROGRAMS := $(addprefix $(BUILD)/tests/bench/,bench_cluster bench_events bench_scale bench_scheduler bench_services disk_probe)
+BENCH_PROGRAMS := $(addprefix $(BUILD)/tests/bench/,bench_cluster bench_events bench_memory bench_scale bench_scheduler bench_services disk_probe)
 
 $(BUILD)/tests/bench/bench_cluster: $(BENCH_CLUSTER) $(call libs_of,client)
 	@mkdir -p $(@D)
@@ -12,6 +12,9 @@ $(BUILD)/tests/bench/bench_scale: $(addprefix $(BUILD)/tests/bench/,bench_scale.
 	@echo "  LINK  $(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
 $(BUILD)/tests/bench/bench_scheduler: $(BUILD)/tests/bench/bench_scheduler.o $(call libs_of,scheduler)
+	@echo "  LINK  $(@F)"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
+$(BUILD)/tests/bench/bench_memory: $(BUILD)/tests/bench/bench_memory.o $(call libs_of,scheduler)
 	@echo "  LINK  $(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
 $(BUILD)/tests/bench/bench_events: $(BUILD)/tests/bench/bench_events.o $(call libs_of,controllers)

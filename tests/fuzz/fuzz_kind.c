@@ -31,7 +31,7 @@ static void check_accepted(const struct kind *k, struct arena *a, struct value *
         return; /* a prefix alone: the masters complete it first */
     }
     CHECK(object_from_value(k, doc, 5, &o, &err) == 0);
-    CHECK(o->body_size == one.size && memcmp(o->body, one.data, one.size) == 0);
+    CHECK(o->body_size == one.size && memcmp(object_body(o), one.data, one.size) == 0);
     struct value *back = object_to_value(a, o);
     encode(k, back, &two);
     CHECK(same(&one, &two));

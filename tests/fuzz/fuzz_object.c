@@ -26,7 +26,7 @@ static void check_wire(const struct object *o)
     }
     CHECK(rc == 0);
     CHECK(back->kind == o->kind && back->revision == o->revision && back->hash == o->hash);
-    CHECK(back->body_size == o->body_size && memcmp(back->body, o->body, o->body_size) == 0);
+    CHECK(back->body_size == o->body_size && memcmp(object_body(back), object_body(o), o->body_size) == 0);
     CHECK(str_eq(back->name, o->name) && str_eq(back->ns, o->ns) && str_eq(back->uid, o->uid));
     CHECK(back->deleting == o->deleting && back->generation == o->generation);
 }
@@ -55,6 +55,71 @@ static void check_document(const struct object *o)
     }
 }
 
+/* The value with some of its members and elements left out, as the bits of `which` say. */
+static void write_thinned(struct buf *out, struct mp m, uint64_t *which)
+{
+    enum mp_type type = mp_type(m);
+    if (type != MP_MAP && type != MP_ARRAY) {
+        buf_append(out, m.p, (size_t)(m.end - m.p));
+        return;
+    }
+    CLEANUP_BUF struct buf items = BUF_INIT;
+    uint32_t count = 0;
+    for (struct mp_iter it = mp_iter(m); mp_next(&it);) {
+        *which = *which * 6364136223846793005u + 1442695040888963407u;
+        if (*which >> 61 == 0) {
+            continue;
+        }
+        if (it.is_map) {
+            mp_write_str(&items, it.key);
+        }
+        write_thinned(&items, it.value, which);
+        count++;
+    }
+    if (type == MP_MAP) {
+        mp_write_map(out, count);
+    } else {
+        mp_write_array(out, count);
+    }
+    buf_append(out, items.data, items.size);
+}
+
+static void check_packed(const struct object *o, const struct object *base)
+{
+    struct object_packer scratch = {0};
+    CLEANUP_BUF struct buf body = BUF_INIT;
+    CLEANUP_OBJECT struct object *packed = object_pack(o, base, &scratch);
+    object_packer_close(&scratch);
+    if (packed == NULL) {
+        return;
+    }
+    CLEANUP_OBJECT struct object *again = object_pack_again(packed);
+    CLEANUP_OBJECT struct object *plain = object_unpack(again);
+    object_append_body(&body, packed);
+    CHECK(body.size == o->body_size && memcmp(body.data, object_body(o), body.size) == 0);
+    CHECK(memcmp(object_body(packed), object_body(o), body.size) == 0 && plain->hash == o->hash);
+    CHECK(str_eq(again->name, o->name) && str_eq(again->ns, o->ns) && str_eq(again->uid, o->uid));
+    CHECK(str_eq(again->owner_uid, o->owner_uid) && again->deleting == o->deleting);
+    CHECK(object_kept_bytes(again) < object_kept_bytes(o));
+}
+
+/* Against itself, and against what resembles it, both ways. */
+static void check_packing(const struct object *o)
+{
+    uint64_t which = o->hash;
+    CLEANUP_OBJECT struct object *same = object_with_revision(o, 3);
+    check_packed(o, same);
+    for (unsigned i = 0; i < 3; i++) {
+        CLEANUP_BUF struct buf body = BUF_INIT;
+        CLEANUP_OBJECT struct object *base = NULL;
+        write_thinned(&body, object_mp(o), &which);
+        if (object_from_body(o->kind, body.data, body.size, 9, &base, NULL) == 0) {
+            check_packed(o, base);
+            check_packed(base, o);
+        }
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input f = fuzz_input(data, size);
@@ -73,6 +138,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     object_annotation(o, "a");
     object_created_ms(o);
     check_cells(o);
+    check_packing(o);
     if ((head & 1) == 0) { /* a body from the log is not looked at more closely than its form */
         check_wire(o);
         check_document(o);

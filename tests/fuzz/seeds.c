@@ -46,7 +46,7 @@ static void put_objects(void)
         object_write_wire(&wire, o);
         put("object", o->kind->name, 0, buf_str(&wire));
         CLEANUP_FREE char *body = xasprintf("body-%s", o->kind->name);
-        put("object", body, 2 * (o->kind->id - 1) + 1, (struct str){(const char *)o->body, o->body_size});
+        put("object", body, 2 * (o->kind->id - 1) + 1, (struct str){(const char *)object_body(o), o->body_size});
         put("msgpack", o->kind->name, NO_HEAD, buf_str(&wire));
     }
     store_free(s);
@@ -132,7 +132,7 @@ static void put_entries(bool sealed)
         varint_write(&records, o->kind->id);
         buf_put_u8(&records, 0);
         varint_write(&records, o->revision);
-        varint_write_str(&records, (struct str){(const char *)o->body, o->body_size});
+        varint_write_str(&records, (struct str){(const char *)object_body(o), o->body_size});
     }
     buf_put_u8(&records, 2);
     buf_append(&records, "0123456789abcdef", TXN_ID_SIZE);

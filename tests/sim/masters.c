@@ -218,6 +218,7 @@ static struct replica_config node_config_of(struct life *life, const char *addre
                   .history_bytes_max = s->history_bytes,
                   .txn_ids_max = 4096,
                   .events_bytes_max = s->events_bytes,
+                  .pack_early = life->id % 2 == 1, /* with one that packs nothing it must agree */
                   .release = life->release},
         .events = {.data = life, .on_leading = on_leading, .on_tip = on_tip, .on_fatal = on_fatal},
         .peers = {.data = life, .ask_term = ask_term, .reachable = reachable, .ended = s->patient ? ended : NULL},

@@ -639,7 +639,7 @@ static void events_in_the_midst_of_a_former_snapshot_come_to_the_ring(void **sta
                 varint_write(&records, o->kind->id);
                 buf_put_u8(&records, 0);
                 varint_write(&records, o->revision);
-                varint_write_str(&records, (struct str){(const char *)o->body, o->body_size});
+                varint_write_str(&records, (struct str){(const char *)object_body(o), o->body_size});
             }
         }
     }

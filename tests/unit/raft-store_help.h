@@ -167,7 +167,7 @@ static inline void assert_views_equal(const struct view *a, const struct view *b
         assert_int_equal(object_key_cmp(x, y), 0);
         assert_int_equal(x->revision, y->revision);
         assert_int_equal(x->body_size, y->body_size);
-        assert_memory_equal(x->body, y->body, x->body_size);
+        assert_memory_equal(object_body(x), object_body(y), x->body_size);
     }
 }
 

@@ -168,7 +168,7 @@ static void make_entry(const struct pair *p, struct buf *payload, struct str ext
                        .kind_id = KIND_CONFIGMAP,
                        .ns = o->ns,
                        .name = o->name,
-                       .bytes = {(const char *)o->body, o->body_size}};
+                       .bytes = {(const char *)object_body(o), o->body_size}};
     entry_write_txn(payload, &t);
     entry_write_effect(payload, &e);
 }

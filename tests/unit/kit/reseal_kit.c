@@ -83,12 +83,12 @@ static int look_at_snapshot(void *data, const void *p, size_t n, struct error *e
     struct view *v = NULL;
     (void)err;
     txnids_init(&ids, 65536);
-    if (snapshot_read(p, n, t->former, &v, &ids, NULL) != ERR_CORRUPT) {
+    if (snapshot_read(p, n, t->former, NULL, &v, &ids, NULL) != ERR_CORRUPT) {
         fail_msg("%s: the former key opens it", t->file);
     }
     txnids_close(&ids);
     txnids_init(&ids, 65536);
-    if (snapshot_read(p, n, t->now, &v, &ids, NULL) != 0) {
+    if (snapshot_read(p, n, t->now, NULL, &v, &ids, NULL) != 0) {
         fail_msg("%s: the present key does not open it", t->file);
     }
     txnids_close(&ids);
