@@ -315,7 +315,9 @@ static void check_holding(const struct view *v, const struct rbac_subject *who, 
             }
         }
     }
-    assert_false(holds && lacks);
+    if (holds && lacks) {
+        fail_msg("%.*s gives what \"%.*s\" could not do before", STR_ARG(role->name), STR_ARG(who->user));
+    }
     assert_true(holds || lacks || star || !any);
 }
 
