@@ -414,7 +414,7 @@ static void edit_map(struct fuzz_input *f, struct arena *a, const struct schema 
                      const struct view *v, unsigned depth)
 {
     unsigned at = fuzz_byte(f);
-    if (at == 255) { /* a member that no table has */
+    if (at == 255 || s->count == 0) { /* a member that no table has */
         value_set(a, map, "unknown", hostile_value(f, a, v));
         return;
     }
