@@ -178,7 +178,7 @@ static void test_dry_run_writes_nothing_but_checks_everything(void **state)
 static void test_what_is_not_carried_out_is_told_in_the_answer_and_by_an_event(void **state)
 {
     struct client *c = client_of(state);
-    const char *text = "spec.serviceAccountName: not carried out yet: there are no service accounts; a name that "
+    const char *text = "spec.serviceAccountName: not carried out yet: pods do not act as accounts yet; a name that "
                        "Kubernetes would refuse is taken, and the pod gets no token";
     must(c, "create", "{object: " POD "}", "quiet");
     assert_string_equal(text_at(c, "warnings"), "");

@@ -282,6 +282,9 @@ static const struct {
     {"ScopedResourceSelectorRequirement", NULL, "quotas choose pods by it: proto/facts/quota.c"},
     {"LimitRangeItem", NULL, "pods and claims are held to it: proto/facts/limits.c"},
     {"LeaseSpec", NULL, "kept and shown: for who holds leases"},
+    {"PodGroupTemplateReference", NULL, "kept and shown"},
+    {"WorkloadPodGroupTemplateReference", NULL, "kept and shown"},
+    {"PodGroupSpec", "podGroupTemplateRef", "kept and shown"},
 };
 
 static bool is_done_elsewhere(const struct schema *s, const struct field *f)
@@ -331,6 +334,7 @@ static void a_field_that_nobody_reads_is_not_called_done(void **state)
     read_words(&l.words, "proto/facts/storage.c");
     read_words(&l.words, "proto/facts/netpol.c");
     read_words(&l.words, "proto/facts/disruption.c");
+    read_words(&l.words, "proto/facts/gang.c");
     read_words(&l.words, "proto/schema/selector.c");
     walk_all(audit_place, &l);
     strmap_close(&l.words);
@@ -405,7 +409,7 @@ static void what_matters_less_is_warned_of(void **state)
                     "");
     expect_warnings(f, POD("securityContext: {appArmorProfile: {type: Unconfined}},"), "");
     expect_warnings(f, POD("serviceAccountName: robot,"),
-                    "spec.serviceAccountName: not carried out yet: there are no service accounts; a name that "
+                    "spec.serviceAccountName: not carried out yet: pods do not act as accounts yet; a name that "
                     "Kubernetes would refuse is taken, and the pod gets no token\n");
     expect_warnings(f, POD("dnsPolicy: None, dnsConfig: {nameservers: [9.9.9.9]},"), "");
     expect_warnings(f, POD("dnsConfig: {nameservers: [9.9.9.9]},"), "");
