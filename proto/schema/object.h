@@ -38,6 +38,7 @@ struct object {
     int64_t memo_ms;
     uint32_t memo;
     uint16_t owner_kind; /* number of the kind of that owner; 0: none, or of a kind that is not known here */
+    uint8_t restless; /* how often it was changed when it had just been packed; of the store alone (pack.h), atomic */
     /* Where parts of the body stand, which nobody looks for again: metadata.labels, spec, status; size 0: none. */
     uint64_t labels_at : 21, labels_size : 21, spec_at : 21;
     uint64_t owned_otherwise : 1; /* it has ownerReferences beside the controlling one */

@@ -428,6 +428,7 @@ static struct object *packed_new(const struct parts *w)
         .labels_size = o->labels_size,
         .spec_at = o->spec_at,
         .owner_kind = o->owner_kind,
+        .restless = __atomic_load_n(&o->restless, __ATOMIC_RELAXED),
         .owned_otherwise = o->owned_otherwise,
         .spec_size = o->spec_size,
         .status_at = o->status_at,

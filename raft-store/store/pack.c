@@ -138,6 +138,36 @@ static void remember(struct pack *p, const struct object *last)
 void pack_anew(struct pack *p)
 {
     p->kind_id = 0;
+    p->round++;
+}
+
+#define RESTLESS_MAX 5u
+
+static unsigned restless(const struct object *o)
+{
+    return __atomic_load_n(&o->restless, __ATOMIC_RELAXED);
+}
+
+void pack_replaced(const struct object *old, struct object *o)
+{
+    unsigned n = MIN(restless(old) + old->packed, RESTLESS_MAX);
+    if (n != restless(o)) {
+        __atomic_store_n(&o->restless, (uint8_t)n, __ATOMIC_RELAXED);
+    }
+}
+
+static bool has_its_round(const struct pack *p, const struct object *o)
+{
+    return (p->round & ((1u << restless(o)) - 1)) == 0;
+}
+
+/* A packed one that nobody has read since it was packed. */
+static void calm(const struct object *o)
+{
+    unsigned n = restless(o);
+    if (n > 0 && __atomic_load_n(&o->body_there, __ATOMIC_RELAXED) == NULL) {
+        __atomic_store_n(&((struct object *)o)->restless, (uint8_t)(n - 1), __ATOMIC_RELAXED);
+    }
 }
 
 /* Objects of one kind, from where it stopped on. What came of them is put into the version when all have been looked
@@ -154,7 +184,10 @@ static void pack_kind(struct pack *p, struct view *v, const struct kind *k, uint
     }
     for (const struct object *o; turn->visits > 0 && turn->tries > 0 && (o = view_next(&it)) != NULL; turn->visits--) {
         last = o;
-        bool plain = !o->packed && o->revision <= until;
+        bool plain = !o->packed && o->revision <= until && (until == UINT64_MAX || has_its_round(p, o));
+        if (o->packed) {
+            calm(o);
+        }
         struct object *other = o->packed ? pack_again(p, o) : plain ? pack_one(p, o) : NULL;
         turn->tries -= plain || other != NULL;
         if (other != NULL) {

@@ -5,6 +5,9 @@
  * plain ones that the window of history has let go of (until then it would keep them beside their packed form), and
  * those again that somebody has read and which therefore are put together.
  *
+ * Packing one that is changed soon afterwards is work for nothing, and reading it is more work. So each time that this
+ * happens the object is left out for twice as many rounds, 32 at most; a round in which it is left alone halves that.
+ *
  * Bases: for each kind, namespace and owner the last two objects that did not resemble the two before, in a table of
  * PACK_ROWS rows, which holds a ref on each. A base stays plain. It may be an object that has been replaced since: what
  * is packed against it keeps it, until nobody else does; then that one becomes plain again, and a base if need be. So
@@ -39,6 +42,7 @@ struct pack {
     struct object_packer scratch;
     struct buf ns, name; /* where to go on; of kind_id */
     unsigned kind_id;    /* 0: at the beginning */
+    unsigned round;      /* times that the row has begun anew */
     struct pack_stats stats;
 };
 void pack_close(struct pack *p);
@@ -46,6 +50,8 @@ void pack_close(struct pack *p);
 struct pack_turn {
     unsigned visits, tries;
 };
+/* o takes the place of old in a version, for the first time. */
+void pack_replaced(const struct object *old, struct object *o);
 /* Visits the next objects of a version that is not shared, and packs those of revisions up to `until`. */
 void pack_some(struct pack *p, struct view *v, uint64_t until, struct pack_turn *turn);
 /* Of a version that is being read in the order of keys: what has come since the last call. */

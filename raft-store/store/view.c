@@ -12,6 +12,7 @@
 #include "base/refs.h"
 #include "raft-store/store/event_ring.h"
 #include "raft-store/store/index_tree.h"
+#include "raft-store/store/pack.h"
 #include "raft-store/store/view_edit.h"
 
 struct view {
@@ -245,6 +246,9 @@ struct object *view_put(struct view *v, const struct object *o)
         old = ptree_put(&v->objects, &key, object_ref(o));
         assert(old == NULL || (str_eq(old->name, o->name) && str_eq(old->ns, o->ns)));
         indexes_put(&v->indexes, o, old);
+        if (old != NULL) {
+            pack_replaced(old, (struct object *)o);
+        }
     }
     sums_put(&v->sums, o, old);
     totals_add(v, o);
