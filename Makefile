@@ -38,6 +38,9 @@ CFLAGS_ALL += -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1
 LDFLAGS_ALL += -fsanitize=address,undefined
 endif
 
+# Masters live on malloc: jemalloc takes less of a core and leaves fewer holes. Sanitizers bring their own.
+MASTER_LDLIBS := $(if $(filter 1,$(SAN)),,-ljemalloc)
+
 # A module is a folder; its library holds all its .c files but those with main().
 MODULES := base proto raft-store controllers scheduler master agent client
 MAINS := master/main.c agent/main.c client/main.c
@@ -86,7 +89,7 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 
 $(BUILD)/reeve-master: $(BUILD)/master/main.o $(call libs_of,master)
 	@echo "  LINK  $(@F)"
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(MASTER_LDLIBS) $(LDLIBS_ALL)
 $(BUILD)/reeve-agent: $(BUILD)/agent/main.o $(call libs_of,agent)
 	@echo "  LINK  $(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)

@@ -20,6 +20,11 @@
 
 #define JOIN_TIMEOUT_MS 60000
 
+/* Read by jemalloc at the start: a master's loop and its workers need few arenas, and what is not used for a second goes
+ * back to the system. Without jemalloc nobody reads it. */
+extern const char *malloc_conf;
+const char *malloc_conf = "narenas:2,dirty_decay_ms:1000,muzzy_decay_ms:0";
+
 struct arguments;
 struct command {
     const char *name;
