@@ -173,8 +173,8 @@ struct master {
     bool announced, announcing; /* our addresses are in the cluster's list; are on their way */
 };
 
-/* What can be done with a connection, whatever it speaks. addr: "HOST:PORT". held: bytes of memory. close: what was sent
- * goes out. shed: it goes at once, and `why` is logged. */
+/* What can be done with a connection, whatever it speaks. addr: "HOST:PORT". held: bytes of memory. close: what was
+ * sent goes out. shed: it goes at once, and `why` is logged. */
 struct session_way {
     bool (*is_open)(const struct session *s);
     void (*close)(struct session *s);

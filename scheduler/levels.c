@@ -1,6 +1,6 @@
 /* What the pods of a node ask for, summed by their priority: tells at once whether anybody's going could help a pod,
- * and up to which priority they would have to go. Sums of cpu, memory and scratch alone: a port, a device or another pod
- * that is in the way shows when it is tried (preempt.c). */
+ * and up to which priority they would have to go. Sums of cpu, memory and scratch alone: a port, a device or another
+ * pod that is in the way shows when it is tried (preempt.c). */
 #include <assert.h>
 #include <stdlib.h>
 

@@ -1,8 +1,9 @@
 /* Who is next. Pods of one namespace and one priority stand in one lane: in it classes by the age of their first pod,
- * pods of a class by age. Lanes of a higher priority go first; those of one priority by the age of their first pod, too,
- * but whoever was served TURN_MAX times in a row, a lane in front of the others or a class in front of its lane, goes
- * behind all that wait by then. So 100,000 pods of a namespace, also if none of them fits anywhere and whether they are
- * one class or as many as there are pods, keep a pod of another one waiting for TURN_MAX decisions, not for theirs.
+ * pods of a class by age. Lanes of a higher priority go first; those of one priority by the age of their first pod,
+ * too, but whoever was served TURN_MAX times in a row, a lane in front of the others or a class in front of its lane,
+ * goes behind all that wait by then. So 100,000 pods of a namespace, also if none of them fits anywhere and whether
+ * they are one class or as many as there are pods, keep a pod of another one waiting for TURN_MAX decisions, not for
+ * theirs.
  *
  * Unschedulable pods are parked under their class. */
 #include <assert.h>

@@ -173,7 +173,8 @@ static void carry(struct class_places *p, struct topo_counter *k)
 }
 
 /* NULL: there are too many keys. What is required is not judged then, and the pod waits; a wish is left out for as long
- * as there are pods of the class: it is about a key that no node has, or there are hundreds of others that some have. */
+ * as there are pods of the class: it is about a key that no node has, or there are hundreds of others that some
+ * have. */
 static struct topo_key *key_of(const struct reading *r, struct mp term, bool required)
 {
     struct class_places *p = r->c->places;

@@ -31,10 +31,10 @@ bool admit_pod(const struct podspec *pod, const struct admit_node *node, const s
 
 /* Is it one of the system's (system-node-critical, system-cluster-critical), which takes its room from others? */
 bool admit_is_critical(const struct podspec *pod);
-/* A critical pod was refused for want of room: who of the others has to go (goes[i], at the index in others), so that it
- * is taken? Those that may be asked (may_go[i]) and are not critical: as few as need be, BestEffort before Burstable
- * before Guaranteed, and among these the lower priority first. Source: the kubelet's preemption. False: their going does
- * not help, and nobody goes. */
+/* A critical pod was refused for want of room: who of the others has to go (goes[i], at the index in others), so that
+ * it is taken? Those that may be asked (may_go[i]) and are not critical: as few as need be, BestEffort before Burstable
+ * before Guaranteed, and among these the lower priority first. Source: the kubelet's preemption. False: their going
+ * does not help, and nobody goes. */
 bool admit_victims(const struct podspec *pod, const struct admit_node *node, const struct podspec *const *others,
                    const bool *may_go, unsigned count, bool *goes);
 

@@ -1,6 +1,6 @@
-/* Controllers that would take each other's pods (controllers/rivals.h): an event says so about the younger one, when one
- * of them comes, or changes what it chooses or labels, and with each new leader. Nothing else is done: each goes on with
- * the pods that it owns. */
+/* Controllers that would take each other's pods (controllers/rivals.h): an event says so about the younger one, when
+ * one of them comes, or changes what it chooses or labels, and with each new leader. Nothing else is done: each goes on
+ * with the pods that it owns. */
 #include "controllers/rivals.h"
 #include "controllers/registry.h"
 

@@ -1,4 +1,4 @@
-/* Certificates of others: renewing those of nodes and administrators, and telling who has which.
+/* Certificates of others: renewing those of nodes and users, and telling who has which.
  *
  * The leader signs, for exactly the identity that the connection's certificate proves; what else stands in the
  * request is not looked at. Any master takes the request, and hands it on. A node that comes with an expired

@@ -2,10 +2,10 @@
  * limited as well.
  *
  * A node has MASTER_NODE_RATE_DEFAULT a second (nodeRequestsPerSecond in master.yaml), a user as many as
- * userRequestsPerSecond says, without it any number: every user is an administrator today. Masters are free, and so are
- * strangers, who may do next to nothing. Unused seconds are kept, up to RATE_BURST_S of them. Each master counts what
- * it is asked itself; the leader also what others forward to it, on whom they speak for, so that who asks all
- * masters at once gets no more writes than who asks one. Heartbeats are no requests. */
+ * userRequestsPerSecond says, administrators too; without it any number. Masters are free, and so are strangers, who
+ * may do next to nothing. Unused seconds are kept, up to RATE_BURST_S of them. Each master counts what it is asked
+ * itself; the leader also what others forward to it, on whom they speak for, so that who asks all masters at once
+ * gets no more writes than who asks one. Heartbeats are no requests. */
 #ifndef MASTER_AUTH_RATE_H
 #define MASTER_AUTH_RATE_H
 

@@ -11,8 +11,8 @@
  *   chunks: u32 size of the text | BACKUP_FINAL on the last one, AES-256-GCM ciphertext, 16 bytes tag
  * Integers are little-endian. All chunks but the last have the full size. Nonce: u64 number of the chunk, u32 1 on the
  * last and else 0; the key belongs to this file alone (the salt is random), so no nonce comes twice, and cut,
- * reordered, repeated or foreign chunks do not open (the STREAM construction of Hoang, Reyhanitabar, Rogaway and Vizár,
- * 2015). The first chunk's additional data is the header.
+ * reordered, repeated or foreign chunks do not open (the STREAM construction of Hoang, Reyhanitabar, Rogaway and
+ * Vizár, 2015). The first chunk's additional data is the header.
  *
  * Key: scrypt(passphrase, salt), N = 2^17, r = 8, p = 1: 128 MiB and about half a second a guess (OWASP's advice for
  * 2023).
@@ -20,7 +20,7 @@
  * Who encrypts: rctl, on the administrator's machine. The passphrase, and what is derived from it, never leaves that
  * machine, and no master spends 128 MiB on a stranger's wish. The CA's key and the key of Secrets travel to rctl inside
  * TLS 1.3; that gives an administrator nothing new: with `rctl token create --role master` he can have a master that is
- * handed the same keys. Nobody but administrators may call `backup`. */
+ * handed the same keys. Whom a role lets post /rpc/backup (master/auth/access.h) has the cluster. */
 #ifndef PROTO_BACKUP_FILE_H
 #define PROTO_BACKUP_FILE_H
 

@@ -3,8 +3,8 @@
  * A pod belongs to the PodGroup of its namespace that spec.schedulingGroup.podGroupName names, from its creation on.
  * The policy `gang` of the group asks for so many members at the same time (minCount); with the policy `basic` its pods
  * are placed one by one, as all others.
- * Source: KEP-4671, as of Kubernetes v1.36 (scheduling.k8s.io/v1alpha2 PodGroup, core/v1 PodSchedulingGroup). In v1.35 a
- * group was an entry of a Workload, and pods named both (workloadRef); there is no Workload here: it is a template of
+ * Source: KEP-4671, as of Kubernetes v1.36 (scheduling.k8s.io/v1alpha2 PodGroup, core/v1 PodSchedulingGroup). In v1.35
+ * a group was an entry of a Workload, and pods named both (workloadRef); there is no Workload here: it is a template of
  * groups, for controllers, and places nothing. Pure. */
 #ifndef PROTO_FACTS_GANG_H
 #define PROTO_FACTS_GANG_H

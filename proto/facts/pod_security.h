@@ -23,8 +23,8 @@ struct pod_security {
 /* labels: of the Namespace, msgpack; none: `fallback` for both. */
 struct pod_security pod_security_of(struct mp labels, struct pod_security fallback);
 
-/* How a pod goes against a level, in Kubernetes' words ("privileged (container \"a\" must not set ...), ..."), at the end
- * of out; nothing: it keeps to it. pod: a Pod's document, or a template of one: metadata and spec. */
+/* How a pod goes against a level, in Kubernetes' words ("privileged (container \"a\" must not set ...), ..."), at the
+ * end of out; nothing: it keeps to it. pod: a Pod's document, or a template of one: metadata and spec. */
 void pod_security_breaks(struct buf *out, const struct value *pod, enum pod_security_level level);
 
 #endif

@@ -72,8 +72,8 @@ void pod_volumes_check(const struct value *volumes, struct str pod_name, const s
 void pod_resources_check(const struct value *spec, const struct fpath *p, struct errlist *l);
 /* May a pod as a whole ask for it? cpu, memory, huge pages. */
 bool pod_resource_is_whole(struct str name);
-/* What its containers request of one resource, in thousandths: those beside each other, sidecars among them, or one init
- * container with the sidecars before it. False: more than can be counted. */
+/* What its containers request of one resource, in thousandths: those beside each other, sidecars among them, or one
+ * init container with the sidecars before it. False: more than can be counted. */
 bool pod_requests_sum(const struct value *spec, struct str name, int64_t *milli);
 void pod_security_check(const struct value *spec, const struct fpath *p, struct errlist *l);
 void container_security_check(const struct value *sc, const struct fpath *p, struct errlist *l);

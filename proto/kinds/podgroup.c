@@ -1,12 +1,13 @@
 /* PodGroup: pods that get nodes all together or not at all.
  *
- * What was decided, and why. A group is an object of its own and pods name it, as KEP-4671 has it since v1.36: who waits
- * for whom can be read off the pods, and replicas of a group are as many groups, each placed for itself. There is no
- * timeout: it was to free the room of half a gang, and here half a gang holds none (scheduler/gang.h). minCount may be
- * changed, as in v1beta1, so that a gang that is too large can be let go; basic and gang cannot replace each other.
- * minCount has a bound (GANG_MEMBERS_MAX), since a gang is placed in one transaction. What the KEP has of topology and of
- * devices for groups (schedulingConstraints, resourceClaims) is refused: pods have affinity, and there are no devices.
- * Source: Kubernetes scheduling.k8s.io/v1alpha2 PodGroup; v1alpha3 and v1beta1 are taken as far as they are the same. */
+ * What was decided, and why. A group is an object of its own and pods name it, as KEP-4671 has it since v1.36: who
+ * waits for whom can be read off the pods, and replicas of a group are as many groups, each placed for itself. There is
+ * no timeout: it was to free the room of half a gang, and here half a gang holds none (scheduler/gang.h). minCount may
+ * be changed, as in v1beta1, so that a gang that is too large can be let go; basic and gang cannot replace each other.
+ * minCount has a bound (GANG_MEMBERS_MAX), since a gang is placed in one transaction. What the KEP has of topology and
+ * of devices for groups (schedulingConstraints, resourceClaims) is refused: pods have affinity, and there are no
+ * devices. Source: Kubernetes scheduling.k8s.io/v1alpha2 PodGroup; v1alpha3 and v1beta1 are taken as far as they are
+ * the same. */
 #include <inttypes.h>
 
 #include "proto/describe/parts.h"

@@ -31,8 +31,8 @@ struct openapi_document {
 
 struct openapi;
 /* level: the cluster's feature level (schema/release.h); kinds and fields of later ones are left out. A cluster that
- * reaches the next one needs a new one. version: for info.version, "v1.33.0"; copied. serves: whether the caller takes a
- * request that is never stored (kind_requests_at), so that nothing is told that is not there; NULL: all of them. */
+ * reaches the next one needs a new one. version: for info.version, "v1.33.0"; copied. serves: whether the caller takes
+ * a request that is never stored (kind_requests_at), so that nothing is told that is not there; NULL: all of them. */
 typedef bool openapi_serves(const struct kind *request);
 struct openapi *openapi_new(unsigned level, const char *version, openapi_serves *serves);
 void openapi_free(struct openapi *o); /* NULL is fine */

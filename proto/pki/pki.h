@@ -105,7 +105,7 @@ bool pki_refused_has(struct str refused, const struct pki_identity *who, const c
 
 /* ---- The life of a certificate (pki/life.c) ----
  *
- * Masters and nodes live 90 days, administrators a year, the CA 20 years. Everybody renews by himself when two thirds
+ * Masters and nodes live 90 days, users a year, the CA 20 years. Everybody renews by himself when two thirds
  * of the life have passed, so that masters which are away for a month harm nobody; the alarm goes off when less than
  * three tenths of it are left, or 30 days. A node that was switched off for longer is let in with its expired
  * certificate to renew it, and for nothing else, for PKI_EXPIRED_GRACE_S. The CA is not replaced by itself: it ends

@@ -3,7 +3,8 @@
  *
  * Params is always one map. Objects travel as documents with metadata.resourceVersion as text (object_write_wire).
  * Optional members are marked ?. Every failure is an error map (proto/rpc/rpc.h) whose reason is one of err_reason().
- * Unknown members of params are refused.
+ * Unknown members of params are refused. Roles say which user may call what (master/auth/access.h). "admins only": of
+ * the roles that are always there cluster-admin alone has it; another one may name its path, /rpc/METHOD.
  *
  * ---- Any master, for clients (and agents within their rights) ----
  * hello          {version, ?name, ?instance, ?certFrom, ?certUntil, ?standing}  -> {version, cluster, id, leader,
@@ -44,7 +45,8 @@
  *                -> {kind: PodMetricsList|NodeMetricsList, apiVersion, metadata: {?continue}, items: [{kind,
  *                apiVersion, metadata, timestamp, window, usage: {cpu, memory} or containers: [{name, usage}]}],
  *                missing, missingNames: [texts], periodMs}     what agents have measured last, as
- *                metrics.k8s.io/v1beta1 has it; missing: how many match, and no sample is known of them; the first of them by name
+ *                metrics.k8s.io/v1beta1 has it; missing: how many match, and no sample is known of them; the first of
+ *                them by name
  * access         {verb, ?group, ?resource, ?subresource, ?namespace, ?name, ?path, ?user, ?groups, ?stale}
  *                -> {allowed, user, reason, ?binding: {kind, ?namespace, name}, ?role: the same, ?subject, ?rule}
  *                either resource or path; user and groups: of another one; binding to rule: what allows it
@@ -94,11 +96,10 @@
  * master.remove  {id, ?force}                           -> {id}          admins only; force: even if no other master
  *                can be lost then
  * master.transfer {?id, ?from}                          -> {leader}      admins only; id: to whom (else the best);
- * from: who led when it was asked for,
- *                                                          so that a repetition does not give it on
+ *                from: who led when it was asked for, so that a repetition does not give it on
  * whoami         {} -> {user, groups: [texts], ?certificate: {serial, ca, issuedMs}, ?forwardedBy}     the caller as
  *                the leader sees it; forwardedBy: id of the master that was asked
- * cert.renew     {csr}                                  -> {certificate, notAfter}       nodes and admins, for the
+ * cert.renew     {csr}                                  -> {certificate, notAfter}       nodes and users, for the
  *                identity of their connection; a node whose certificate has expired may call nothing else
  * cert.status    {} -> {id, ca: LIFE, own: LIFE + {renewBy, ?failures, ?error}, members: [{id, address}], ?nodes:
  *                [{name, subject, ?LIFE + {renewBy}}]} LIFE: subject, notBefore, notAfter, state: ok|renewing
@@ -106,8 +107,7 @@
  *                caKey: where the CA's key is: {atHand, clear, ?generation, ?threshold, ?error, ?parts: [{id, ?has}]}
  *                (master/auth/authority.h); parts: of the leader
  * cert.admin     {csr, name} -> {certificate, ca}        masters only: an administrator's certificate, for
- * `reeve-master
- *                admin`
+ *                `reeve-master admin`
  *
  * cert.rotate    {?replaces, ?hold, ?finish} -> {ca, begun, ?rotation}     admins only: another CA for the cluster
  *                (master/auth/rotate.h); replaces: the fingerprint of the one that is meant, so that a repetition

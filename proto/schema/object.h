@@ -58,8 +58,8 @@ int object_from_body(const struct kind *k, const void *body, size_t n, uint64_t 
                      struct error *err);
 /* A copy under another revision (the store gives it when a transaction is evaluated). */
 struct object *object_with_revision(const struct object *o, uint64_t revision);
-/* The object itself where the caller has the only ref (a transaction's, that nobody has seen), else a copy. One more ref
- * of it, or the copy's. */
+/* The object itself where the caller has the only ref (a transaction's, that nobody has seen), else a copy. One more
+ * ref of it, or the copy's. */
 struct object *object_give_revision(struct object *o, uint64_t revision);
 /* A copy under another name of as many bytes: who makes many objects of one template encodes it once. */
 struct object *object_with_name(const struct object *o, struct str name);

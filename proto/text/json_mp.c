@@ -1,8 +1,8 @@
 /* msgpack to JSON without a document between them: what is stored goes out as it lies there. The bytes have passed
  * mp_valid once; still nothing outside of them is read.
  *
- * Lists of thousands of objects are written so, so the heads of what is frequent (short texts, maps, lists, numbers) are
- * read here; what is rare goes through the readers of proto/model. */
+ * Lists of thousands of objects are written so, so the heads of what is frequent (short texts, maps, lists, numbers)
+ * are read here; what is rare goes through the readers of proto/model. */
 #include <inttypes.h>
 #include <string.h>
 

@@ -6,8 +6,9 @@
 #include "proto/schema/edit.h"
 #include "proto/schema/object.h"
 
-/* Write to out the body of `base` with the members of metadata edited (in the schema's order) and, if status_of is another object, with that one's status
- * in place of its own. Both are of one kind. The result is canonical if the parts are. */
+/* Write to out the body of `base` with the members of metadata edited (in the schema's order) and, if status_of is
+ * another object, with that one's status in place of its own. Both are of one kind. The result is canonical if the
+ * parts are. */
 void body_merge(struct buf *out, const struct object *base, const struct object *status_of,
                 const struct schema_edit *edits, unsigned count);
 /* Everything but apiVersion, kind, metadata and status is the same. */

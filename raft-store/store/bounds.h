@@ -1,6 +1,6 @@
-/* What a namespace allows: its level of pod security, its LimitRanges and its ResourceQuotas, asked of a view. The evaluation of transactions asks
- * (world.c), so whoever makes a pod is held to them; a controller asks how many it may make, so that it makes those
- * and no more. Pure.
+/* What a namespace allows: its level of pod security, its LimitRanges and its ResourceQuotas, asked of a view. The
+ * evaluation of transactions asks (world.c), so whoever makes a pod is held to them; a controller asks how many it may
+ * make, so that it makes those and no more. Pure.
  *
  * Without quotas and ranges in the state an answer costs nothing; with some it costs what those of the one namespace
  * do. */
@@ -11,8 +11,8 @@
 #include "proto/facts/quota.h"
 #include "raft-store/store/view.h"
 
-/* A pod that is to be made, or gets other containers or images (`old`), held to the level that its namespace enforces, or
- * else the cluster (ClusterConfiguration). ERR_FORBIDDEN: it goes against it, in Kubernetes' words. */
+/* A pod that is to be made, or gets other containers or images (`old`), held to the level that its namespace enforces,
+ * or else the cluster (ClusterConfiguration). ERR_FORBIDDEN: it goes against it, in Kubernetes' words. */
 int bounds_secure(const struct view *v, const struct object *o, const struct object *old, struct error *err);
 /* What the namespace `ns` asks of its pods; what the cluster does where it says nothing. */
 struct pod_security bounds_security(const struct view *v, struct str ns);

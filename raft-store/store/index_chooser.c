@@ -1,5 +1,5 @@
-/* Workloads by what they select and by what they label: whoever comes new looks for those that would choose its pods, or
- * whose pods it would choose (controllers/rivals.h). */
+/* Workloads by what they select and by what they label: whoever comes new looks for those that would choose its pods,
+ * or whose pods it would choose (controllers/rivals.h). */
 #include "proto/facts/chooser.h"
 #include "raft-store/store/index.h"
 

@@ -70,7 +70,8 @@ static void write_name(struct buf *b, const struct fake_pod *p, unsigned members
 }
 
 /* One report in ten, but no first one, says the opposite of what was said before of the pod's readiness: however few
- * pods there are, its ReplicaSet and Deployment have work with that one. Its message is the time, which watchers read. */
+ * pods there are, its ReplicaSet and Deployment have work with that one. Its message is the time, which watchers
+ * read. */
 static void write_pod(struct buf *b, struct fake_pod *p, uint64_t serial)
 {
     char now[24];

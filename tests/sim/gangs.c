@@ -1,6 +1,6 @@
-/* Gangs among the others: groups that clients make, change and delete, and their members, one by one and several at once,
- * of lower priority than the pods of Deployments, which push them out; and gangs push out each other. Behind every
- * transaction:
+/* Gangs among the others: groups that clients make, change and delete, and their members, one by one and several at
+ * once, of lower priority than the pods of Deployments, which push them out; and gangs push out each other. Behind
+ * every transaction:
  *
  *  Gangs are whole. Where it gives members of a gang their node, the group is there and has minCount members that have
  *  a node and stay (or have succeeded), whatever fails and whoever leads.

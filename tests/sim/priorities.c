@@ -1,5 +1,6 @@
 /* Priorities among the others: pods of lower priority than those of Deployments, which clients make and delete. There
- * is hardly ever room for all of them, so that Deployments push them out, and they each other. Behind every transaction:
+ * is hardly ever room for all of them, so that Deployments push them out, and they each other. Behind every
+ * transaction:
  *
  *  1. Nobody is pushed out for a pod of equal or lower priority: whoever gets the condition of a victim is on the node
  *     for which a pod of higher priority is nominated then.

@@ -18,7 +18,8 @@
 #include <unistd.h>
 
 /* The machine's own hierarchies, and, where they are of version 1, the cgroup2 beside them (which has no controllers
- * then: making, killing and removing can be tried, limits cannot); for limits a directory with the files of version 2. */
+ * then: making, killing and removing can be tried, limits cannot); for limits a directory with the files of version
+ * 2. */
 
 #define UID_1 "aaaaaaaa-1"
 

@@ -378,7 +378,7 @@ static void what_a_pod_says_as_a_whole_stands_in_place_of_its_containers(void **
     assert_int_equal(pod.memory_bytes, 2ll << 30);
     assert_int_equal(pod.cpu_quota_us, 200000);
     assert_int_equal(pod.cpu_shares, 1024);
-    /* A container without a limit has none of its own, and half of what the pod requests keeps it from the OOM killer. */
+    /* A container without a limit has none of its own, and half of what the pod requests guards it from OOM kills. */
     podspec_container_resources(s, &s->containers[1], 4ll << 30, &r);
     assert_int_equal(r.memory_bytes, 0);
     assert_int_equal(r.oom_score_adj, 875);

@@ -1,5 +1,5 @@
-/* Pod security: which level a namespace asks for, and how pods go against it. Every rule of the standard stands here with
- * a pod that breaks it and one that just does not. */
+/* Pod security: which level a namespace asks for, and how pods go against it. Every rule of the standard stands here
+ * with a pod that breaks it and one that just does not. */
 #include <stdlib.h>
 
 #include "proto/facts/cluster.h"

@@ -197,8 +197,8 @@ static void a_gang_that_is_never_whole_costs_nothing(void **state)
 
 /* ---- Back-fill ---- */
 
-/* Three pods fit beside the node's own; small gangs come without an end, and each second the oldest of them ends, so that
- * the next takes its room. How many have ended. */
+/* Three pods fit beside the node's own; small gangs come without an end, and each second the oldest of them ends, so
+ * that the next takes its room. How many have ended. */
 static unsigned small_ones_pass(struct fixture *f, unsigned large_needs, unsigned most)
 {
     unsigned first = 0;

@@ -5,7 +5,8 @@
  * back. In some clusters pods have priorities: then nobody may wait for whom others could go, together with all other
  * constraints, those who go must be of lower priority than one for whom their node is kept, and what is kept for one is
  * given to no other. In others pods are of gangs, whose groups come, change and go: a transaction that binds members
- * leaves enough of them with a node, and no gang of like members waits that would all fit. The scheduler counts its own numbers anew now and then (scheduler_audit).
+ * leaves enough of them with a node, and no gang of like members waits that would all fit. The scheduler counts its own
+ * numbers anew now and then (scheduler_audit).
  *
  * ORACLE_SEEDS=N build/tests/unit/scheduler_oracle: more of them; ORACLE_FIRST=N: from this one on. */
 #include <setjmp.h>

@@ -146,7 +146,8 @@ int call_value(struct client *c, const char *method, const struct value *params)
 /* Must succeed; the result. Repeats while there is no leader. */
 struct value *must(struct client *c, const char *method, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 struct value *must_value(struct client *c, const char *method, const struct value *params);
-/* For requests of which several are on their way: rpc_call(c->rpc, ..., take_answer, &a), then kit_until(k, &a.done, ...).
+/* For requests of which several are on their way: rpc_call(c->rpc, ..., take_answer, &a), then
+ * kit_until(k, &a.done, ...).
  */
 struct answer {
     bool done;
