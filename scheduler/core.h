@@ -121,6 +121,8 @@ struct round {
 };
 /* Asked before each decision: now and then it looks at the clock. */
 bool round_full(struct round *r);
+/* Takes the operations behind the first `count` out of a transaction, which had `bytes` with those. */
+void round_cut(struct txn *t, unsigned count, size_t bytes);
 bool bound_event_take(struct scheduler *s); /* may one more event be written of a pod that was bound? */
 
 /* ---- core.c ---- */

@@ -164,6 +164,21 @@ static void ask_others(struct round *r, struct arena *a, struct sched_pod *p, co
     r->left = 0; /* whoever is next sees what has been asked */
 }
 
+void round_cut(struct txn *t, unsigned count, size_t bytes)
+{
+    while (t->count > count) {
+        object_unref(t->ops[--t->count].object);
+    }
+    t->size_bytes = bytes;
+}
+
+/* A pod's claims are written with it, and may be large: what is above the bound of a transaction would be refused as a
+ * whole, with the pods of others. */
+static bool is_too_large(const struct txn *t)
+{
+    return t->count > TXN_OPS_MAX || t->size_bytes > TXN_SIZE_MAX - TXN_SIZE_MAX / 16;
+}
+
 static void pod_bind(struct round *r, struct sched_pod *p, struct sched_node *n)
 {
     struct arena a;
@@ -182,6 +197,7 @@ static void pod_bind(struct round *r, struct sched_pod *p, struct sched_node *n)
     }
     arena_init(&a);
     unsigned before = r->t->count;
+    size_t bytes = r->t->size_bytes;
     if (claims != NULL && claims_need_others(claims, &placing)) {
         ask_others(r, &a, p, n, &placing);
         arena_close(&a);
@@ -189,6 +205,18 @@ static void pod_bind(struct round *r, struct sched_pod *p, struct sched_node *n)
     }
     int rv = claims == NULL ? 0 : claims_write(r->t, &a, r->tip, claims, n, &placing, r->wall_ms, &err);
     rv = rv != 0 ? rv : binding_write(r->t, &a, r->tip, p->obj, n->name, bound_event_take(r->s), r->wall_ms, &err);
+    bool large = rv == 0 && is_too_large(r->t);
+    if (large) {
+        rv = error_set(&err, ERR_TOO_LARGE, "its claims are too large for one transaction");
+    }
+    if (rv != 0) {
+        round_cut(r->t, before, bytes);
+    }
+    if (large && before > 0) { /* the next transaction begins with it */
+        r->left = 0;
+        arena_close(&a);
+        return;
+    }
     if (rv == 0) {
         pod_assume(r->s, p, n);
         r->s->stats.bound++;

@@ -56,6 +56,9 @@ void attempt_close(struct attempt *x)
             class_resolve(x->s, c, x->r->tip);
         }
     }
+    for (unsigned i = 0; i < x->taken_count; i++) {
+        object_unref((struct object *)x->taken[i].object);
+    }
     free(x->taken);
     arena_close(&x->arena);
 }
@@ -113,7 +116,9 @@ static void take(struct attempt *x, const struct object *o, const struct sched_n
         x->taken_cap = MAX(16u, x->taken_cap * 2);
         x->taken = xrealloc(x->taken, x->taken_cap * sizeof *x->taken);
     }
-    x->taken[x->taken_count++] = (struct taken){o, n};
+    /* A ref of its own: the class lets go of what it has no choice of (claims_avoid), and the tip may have the object in
+     * another form by now. */
+    x->taken[x->taken_count++] = (struct taken){object_ref((struct object *)o), n};
 }
 
 static int64_t kib_of(const struct object *claim)

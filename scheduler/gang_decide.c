@@ -67,14 +67,6 @@ static char *reasons_of(struct attempt *x)
 
 /* ---- Bound ---- */
 
-static void cut(struct txn *t, unsigned count, size_t bytes)
-{
-    while (t->count > count) {
-        object_unref(t->ops[--t->count].object);
-    }
-    t->size_bytes = bytes;
-}
-
 /* The first `count` of those that were assumed wait again; nothing of the gang is another than before. */
 static void unassume(struct attempt *x, unsigned count)
 {
@@ -170,7 +162,7 @@ static void commit(struct attempt *x)
         return;
     }
     if (write_bindings(x, nodes, bound, &err) != 0) {
-        cut(r->t, ops, bytes);
+        round_cut(r->t, ops, bytes);
         unassume(x, bound);
         log_warn(s->config.log, "scheduler", "gang %s cannot be bound: %s", g->key, err.message);
         wait_for(x, xstrdup(err.message));
@@ -193,7 +185,11 @@ static void commit(struct attempt *x)
     gang_was_bound(s, g);
     gang_rest(s, g);
     g->lack = GANG_OPEN;
-    r->left = x->binds_claims ? 0 : r->left - MIN(r->left, bound); /* the next one sees who uses which claim */
+    bool claims = false;
+    for (unsigned i = 0; i < bound; i++) {
+        claims = claims || x->seats[x->order[i]].pod->class->claims != NULL;
+    }
+    r->left = claims ? 0 : r->left - MIN(r->left, bound); /* the next one sees who uses which claim */
 }
 
 /* ---- Not bound ---- */

@@ -192,6 +192,8 @@ static const struct {
              {KIND_PERSISTENTVOLUMECLAIM, admit_claim_size},
              {KIND_PRIORITYCLASS, admit_priority_class},
              {KIND_CRONJOB, admit_time_zone},
+             {KIND_CONFIGMAP, admit_record},
+             {KIND_SECRET, admit_record},
              {KIND_ROLE, admit_grant},
              {KIND_CLUSTERROLE, admit_grant},
              {KIND_ROLEBINDING, admit_grant},

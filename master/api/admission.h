@@ -76,6 +76,10 @@ int admit_grant(const struct admission *ad, const struct object *old, const stru
 /* The time zone that a CronJob names is one of this machine's (cronjob.c); ERR_INVALID. */
 int admit_time_zone(const struct admission *ad, const struct object *old, const struct object *now, struct error *err);
 
+/* What masters keep of the cluster (kube-system/reeve-...: its CA, what is revoked, who its masters are) is written by
+ * them and by administrators alone, whatever roles say: who writes it owns the cluster (roles.c). ERR_FORBIDDEN. */
+int admit_record(const struct admission *ad, const struct object *old, const struct object *now, struct error *err);
+
 /* The cluster's configuration (cluster.c): ERR_FORBIDDEN for what cannot change while nodes hold ranges of pods'
  * addresses. */
 int admit_cluster_config(const struct admission *ad, const struct object *old, const struct object *now,

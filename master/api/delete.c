@@ -20,6 +20,16 @@ static bool is_protected(const struct object *o)
            priority_is_builtin(o);
 }
 
+bool delete_is_refused(const struct object *o, struct error *err)
+{
+    if (is_protected(o)) {
+        error_set(err, ERR_FORBIDDEN, "%s \"%.*s\" can't be deleted: the cluster needs it", o->kind->singular,
+                  STR_ARG(o->name));
+        return true;
+    }
+    return false;
+}
+
 static int request_deletion(struct api_call *c, struct txn *t, const struct object *o,
                             const struct deletion_options *options, struct error *err)
 {
@@ -36,10 +46,7 @@ void verb_delete(struct api_call *c, const struct api_delete *q)
     const struct object *o = repeat ? NULL : view_get(api_tip(c), of->kind, of->ns, of->name);
     if (!repeat && o == NULL) {
         error_not_found(&err, of->kind, of->name);
-    } else if (!repeat && is_protected(o)) {
-        error_set(&err, ERR_FORBIDDEN, "%s \"%.*s\" can't be deleted: the cluster needs it", of->kind->singular,
-                  STR_ARG(of->name));
-    } else if (!repeat && admit_cluster_config_delete(api_tip(c), o, &err) == 0) {
+    } else if (!repeat && !delete_is_refused(o, &err) && admit_cluster_config_delete(api_tip(c), o, &err) == 0) {
         request_deletion(c, &t, o, &q->options, &err);
     }
     if (err.code != 0) {

@@ -111,6 +111,26 @@ int update_to(const struct admission *ad, struct txn *t, struct value *doc, cons
     return rv;
 }
 
+/* The document of an update. Of a part that is one member of the spec, that member alone counts: who may write the part
+ * may not write the rest. */
+static struct value *update_document(struct api_call *c, const struct api_update *q, const struct object *old)
+{
+    const char *only = q->part->only;
+    if (only == NULL) {
+        return q->object;
+    }
+    struct value *doc = object_to_value(c->arena, old), *spec = value_ensure_map(c->arena, doc, "spec");
+    struct value *asked = value_get(value_get(q->object, "spec"), only), *uid = value_path(q->object, "metadata.uid");
+    value_remove(spec, only);
+    if (asked != NULL) {
+        value_set(c->arena, spec, only, asked);
+    }
+    if (uid != NULL) {
+        value_set(c->arena, value_ensure_map(c->arena, doc, "metadata"), "uid", uid);
+    }
+    return doc;
+}
+
 void verb_update(struct api_call *c, const struct api_update *q)
 {
     struct admission ad = api_admission(c, &q->how);
@@ -131,7 +151,7 @@ void verb_update(struct api_call *c, const struct api_update *q)
         old = view_get(ad.tip, of.kind, of.ns, of.name);
         int rv = old == NULL ? error_not_found(&err, of.kind, of.name)
                              : admit_version(q->object, of.kind, &if_revision, &err);
-        rv = rv != 0 ? rv : update_to(&ad, &t, q->object, old, NULL, q->part->part, if_revision, &err);
+        rv = rv != 0 ? rv : update_to(&ad, &t, update_document(c, q, old), old, NULL, q->part->part, if_revision, &err);
         if (rv != 0) {
             api_refuse_of(c, &of, &err);
             txn_close(&t);

@@ -1,4 +1,5 @@
 /* txn: several operations of the user's own making, all or nothing. */
+#include "master/api/delete.h"
 #include "master/api/write.h"
 #include "master/master.h"
 
@@ -28,6 +29,9 @@ static int add_change(const struct admission *ad, struct txn *t, const struct ap
     if (k->in_steps || mp_count(mp_path(object_mp(old), "metadata.finalizers"))) {
         return error_set(err, ERR_UNSUPPORTED, "txn: %s \"%.*s\" is deleted in steps; use delete", k->singular,
                          STR_ARG(old->name));
+    }
+    if (delete_is_refused(old, err)) {
+        return ERR_FORBIDDEN;
     }
     txn_delete(t, old)->if_revision = op->if_revision;
     return 0;

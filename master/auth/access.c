@@ -294,8 +294,12 @@ static int may_write_role(const struct view *v, const struct access_who *who, co
                           const struct object *now, struct error *err)
 {
     struct mp all = mp_get(object_mp(now), "aggregationRule");
-    bool gathers = mp_type(all) == MP_MAP && !same(old, now, "aggregationRule");
-    if ((same(old, now, "rules") && !gathers) || holds_verb(v, who, "escalate", now->kind, now->ns, now->name)) {
+    bool gathers =
+        mp_type(all) == MP_MAP || (old != NULL && mp_type(mp_get(object_mp(old), "aggregationRule")) == MP_MAP);
+    /* Labels count too: by them another role gathers this one's rules. */
+    bool unchanged = same(old, now, "rules") && same(old, now, "aggregationRule") &&
+                     mp_equal(object_labels(old), object_labels(now));
+    if (unchanged || holds_verb(v, who, "escalate", now->kind, now->ns, now->name)) {
         return 0;
     }
     if (gathers) { /* what it will be made of, nobody knows: who may make it may do everything */

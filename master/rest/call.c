@@ -356,6 +356,9 @@ static void start(struct rest_call *c)
     struct errand *e = &c->e;
     struct api_request q;
     if (rest_is_typed(c)) {
+        if (e->who->role == PKI_ROLE_NONE && !errand_may(e)) {
+            return; /* before the body of a stranger is read */
+        }
         if (!rest_typed(e, &q)) {
             return;
         }
@@ -367,7 +370,7 @@ static void start(struct rest_call *c)
         e->name = STR("discovery");
         e->flags = METHOD_NODE | (c->path.place == REST_HEALTH || c->path.place == REST_VERSION ? METHOD_ANON : 0);
     }
-    bool reads = c->what == REST_DO_GET || c->what == REST_DO_LIST || c->what == REST_DO_WATCH;
+    bool reads = c->what == REST_DO_GET || c->what == REST_DO_LIST; /* a watch is judged once, so by what holds now */
     uint64_t here = view_revision(store_committed(replica_store(e->api.m->replica)));
     e->stale = reads && c->o.has_version && c->o.version <= here && c->o.match != REST_MATCH_EXACT;
     if (errand_may(e) && errand_take_in(e, c->body.size + CALL_BYTES)) {

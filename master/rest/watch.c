@@ -11,6 +11,7 @@
 #include "master/rest/status.h"
 
 #define BOOKMARK_MS 60000
+#define LIFE_MAX_S  86400
 #define LIFE_MIN_MS 1800000    /* of a watch that says no timeoutSeconds: from half an hour to a whole one */
 #define BATCH_MAX   (8u << 20) /* more, of deletions, is told by identity alone */
 
@@ -155,7 +156,7 @@ struct api_stream *rest_watch_open(struct api_call *api, struct watch *w)
         rest_call_free(c);
         return NULL;
     }
-    int64_t now_ms = env_now_ms(m->env), life_ms = c->o.timeout_s * 1000;
+    int64_t now_ms = env_now_ms(m->env), life_ms = MIN(c->o.timeout_s, LIFE_MAX_S) * 1000;
     if (life_ms == 0) {
         uint32_t random;
         env_random(m->env, &random, sizeof random);
