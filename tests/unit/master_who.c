@@ -141,6 +141,57 @@ static void test_nobody_gives_more_than_he_has(void **state)
     client_close(admin);
 }
 
+/* Rights to write some objects are no way to what masters keep in such objects, to the rest of an object of which a part
+ * may be written, or to rules that a role gathers by labels. */
+static void test_rights_lead_no_further_than_they_say(void **state)
+{
+    struct kit *k = *state;
+    struct client *admin = client_admin(k, 0);
+    struct user eve;
+    user_new(k, &eve, "eve", "");
+    struct client *c = eve.at[0];
+    apply(admin,
+          "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: eve}, rules: [{verbs: "
+          "['*'], apiGroups: [''], resources: [configmaps, secrets]}, {verbs: [update, patch], apiGroups: [apps], "
+          "resources: [deployments/scale]}, {verbs: [get, patch], apiGroups: [rbac.authorization.k8s.io], "
+          "resources: [clusterroles]}]}, "
+          "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: eve}, "
+          "roleRef: {kind: ClusterRole, name: eve}, subjects: [{kind: User, name: eve}]}, "
+          "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 0, selector: "
+          "{matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: "
+          "i}]}}}}");
+    static const char own[] = "are the masters' own in kube-system";
+    static const char *const names[] = {"reeve-ca", "reeve-revoked", "reeve-masters", "reeve-anything"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        refused(c, ERR_FORBIDDEN, own, "apply",
+                "{objects: [{apiVersion: v1, kind: ConfigMap, metadata: {name: %s, namespace: kube-system}, data: "
+                "{phase: trust}}]}",
+                names[i]);
+        refused(c, ERR_FORBIDDEN, own, "apply",
+                "{objects: [{apiVersion: v1, kind: Secret, metadata: {name: %s, namespace: kube-system}}]}", names[i]);
+    }
+    must(c, "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: reeve-ca}}}"); /* its own */
+    refused(admin, ERR_FORBIDDEN, "the cluster needs it", "txn",
+            "{ops: [{op: delete, kind: Secret, namespace: kube-system, name: reeve-ca}]}");
+
+    must(c, "update",
+         "{part: scale, object: {apiVersion: apps/v1, kind: Deployment, metadata: {name: web, labels: {x: y}}, spec: "
+         "{replicas: 2, selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {hostNetwork: "
+         "true, containers: [{name: c, image: other}]}}}}}");
+    must(admin, "get", "{kind: Deployment, name: web}");
+    assert_int_equal(int_at(admin, "object.spec.replicas"), 2);
+    assert_null(value_path(admin->result, "object.metadata.labels"));
+    assert_null(value_path(admin->result, "object.spec.template.spec.hostNetwork"));
+
+    refused(c, ERR_FORBIDDEN, "not currently held", "patch",
+            "{kind: ClusterRole, name: cluster-admin, type: merge, patch: {metadata: {labels: "
+            "{rbac.authorization.k8s.io/aggregate-to-view: 'true'}}}}");
+    must(c, "patch",
+         "{kind: ClusterRole, name: cluster-admin, type: merge, patch: {metadata: {annotations: {note: seen}}}}");
+    user_close(&eve);
+    client_close(admin);
+}
+
 /* Every request is refused to somebody without any role, but for what everybody may. */
 static void test_without_a_role_nothing_may_be_asked(void **state)
 {
@@ -339,6 +390,7 @@ int main(void)
         cmocka_unit_test(test_each_namespace_has_its_account_and_the_roles_are_there),
         cmocka_unit_test(test_a_user_may_what_roles_give_at_once_on_all_masters),
         cmocka_unit_test(test_nobody_gives_more_than_he_has),
+        cmocka_unit_test(test_rights_lead_no_further_than_they_say),
         cmocka_unit_test(test_without_a_role_nothing_may_be_asked),
         cmocka_unit_test(test_certificates_are_for_who_may_be_somebody),
         cmocka_unit_test(test_a_revoked_user_is_let_in_nowhere_from_then_on),
