@@ -1,4 +1,3 @@
-#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -94,7 +93,6 @@ int disk_files_list(const char *dir, struct disk_files *s, struct error *err)
         rv = error_set_errno(err, -errno, "read directory %s", dir);
     }
     closedir(d);
-    assert((s->snapshots_count == 0) == (s->snapshots == NULL) && (s->segments_count == 0) == (s->segments == NULL));
     if (s->snapshots_count > 0) {
         qsort(s->snapshots, s->snapshots_count, sizeof *s->snapshots, by_age);
     }

@@ -1,8 +1,6 @@
 #include "raft-store/disk/prune.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -12,7 +10,6 @@
 static int remove_file(const char *dir, const char *name, const char *suffix, struct error *err)
 {
     CLEANUP_FREE char *path = xasprintf("%s/%s%s", dir, name, suffix);
-    assert(name[0] != '\0' && strchr(name, '/') == NULL);
     if (unlink(path) != 0 && errno != ENOENT) {
         return error_set_errno(err, -errno, "remove %s", path);
     }
@@ -37,7 +34,6 @@ static int prune(const char *dir, const struct disk_files *files, struct disk_pr
         return 0;
     }
     int rv = 0;
-    assert(newest <= files->snapshots_count);
     out->snapshot_index = files->snapshots[newest - 1].index;
     for (unsigned i = 0; i + 1 < newest && rv == 0; i++) {
         rv = remove_snapshot(dir, &files->snapshots[i], err);
@@ -60,6 +56,5 @@ int disk_prune(const char *dir, struct disk_pruned *out, struct error *err)
     int rv = disk_files_list(dir, &files, err);
     rv = rv == 0 ? prune(dir, &files, out, err) : rv;
     disk_files_close(&files);
-    assert(rv != 0 || out->first_entry == 0 || out->snapshot_index > 0);
     return rv;
 }

@@ -1,7 +1,5 @@
 #include "raft-store/disk/replay.h"
 
-#include <assert.h>
-
 #include "base/env.h"
 #include "base/mem.h"
 #include "raft-store/store/entry.h"
@@ -11,7 +9,6 @@ static const struct log silent = {.name = "replay", .level = LOG_LEVEL_OFF};
 static int on_snapshot(void *data, const void *p, size_t n, struct error *err)
 {
     struct disk_replay *r = data;
-    assert(r->store != NULL && store_applied_index(r->store) == 0); /* before any entry */
     return store_restore(r->store, p, n, 0, err);
 }
 
@@ -48,7 +45,6 @@ int disk_replay(const char *dir, const struct pki_ring *seal_keys, struct disk_r
     if (rv != 0) {
         store_free(TAKE_PTR(out->store));
     }
-    assert((rv == 0) == (out->store != NULL));
     return rv;
 }
 

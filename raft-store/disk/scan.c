@@ -60,7 +60,6 @@ int disk_read_into(const char *dir, const char *name, uint8_t *p, size_t size, s
         }
         *n += got > 0 ? (size_t)got : 0;
     }
-    assert(*n <= size);
     return fd < 0 ? fd : 0;
 }
 
@@ -79,7 +78,6 @@ int disk_read_file(const char *dir, const char *name, uint64_t limit, struct buf
     uint8_t *to = buf_reserve(out, (size_t)st.st_size + 1);
     int rv = disk_read_into(dir, name, to, (size_t)st.st_size, &n, err);
     out->size += rv == 0 ? n : 0;
-    assert(out->size <= limit);
     return rv;
 }
 
@@ -98,7 +96,6 @@ static void damaged(struct scan *s, const char *fmt, ...)
 static void take_configuration(struct scan *s, uint64_t index, struct str bytes)
 {
     struct raft_configuration c;
-    assert(index > s->report->configuration_index);
     if (disk_configuration_read(bytes, &c)) {
         raft_configuration_close(&s->report->configuration);
         s->report->configuration = c;
@@ -139,7 +136,6 @@ static int read_data(struct scan *s, const struct disk_snapshot_file *f)
     CLEANUP_BUF struct buf b = BUF_INIT;
     struct snapfile_map state = {0};
     bool quick = s->events == NULL;
-    assert(f->data && f->meta && f->size > 0);
     if (quick && f->size != SNAPFILE_REF_SIZE) {
         return 0;
     }
@@ -200,7 +196,6 @@ static int take_entry(void *data, struct disk_entry *e)
 {
     struct scan *s = data;
     struct disk_report *r = s->report;
-    assert(r->last_index < s->next || s->next <= r->snapshot_index);
     e->index = s->next;
     if ((e->index > r->snapshot_index && e->term < r->last_term) ||
         (e->type != RAFT_COMMAND && e->type != RAFT_BARRIER && e->type != RAFT_CHANGE)) {
@@ -232,7 +227,6 @@ static int take_entry(void *data, struct disk_entry *e)
         take_configuration(s, e->index, (struct str){e->data, e->size});
     }
     s->next++;
-    assert(s->next == e->index + 1);
     return 0;
 }
 
@@ -253,7 +247,6 @@ static int read_segment(struct scan *s, const struct disk_segment_file *f)
     disk_sequence_begin(&s->sequence, f->open);
     enum disk_segment_end end = disk_segment_walk(&seg, take_entry, s, &rv);
     disk_sequence_end(&s->sequence);
-    assert(s->next - first == seg.count && seg.at <= b.size);
     if (rv != 0 && rv != ERR_CORRUPT) {
         return rv;
     }
@@ -305,7 +298,6 @@ static unsigned first_segment(const struct scan *s)
     }
     for (i = closed; i > 1 && s->files.segments[i - 2].last + 1 == s->files.segments[i - 1].first; i--) {
     }
-    assert(closed <= s->files.segments_count && (closed == 0 || (i > 0 && i <= closed)));
     return closed == 0 ? 0 : i - 1;
 }
 

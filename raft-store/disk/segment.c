@@ -27,12 +27,10 @@ void disk_crc_init(struct disk_crc *c)
             c->table[k][i] = v << 8 ^ c->table[0][v >> 24];
         }
     }
-    assert(c->table[0][1] == 0x04c11db7u && c->table[7][0] == 0);
 }
 
 uint32_t disk_crc(const struct disk_crc *c, const uint8_t *p, size_t n, uint32_t crc)
 {
-    assert(p != NULL || n == 0);
     for (; n >= 8; n -= 8, p += 8) {
         crc ^= (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
         crc = c->table[7][crc >> 24] ^ c->table[6][crc >> 16 & 255] ^ c->table[5][crc >> 8 & 255] ^
@@ -53,7 +51,6 @@ static bool zeros(struct str s, size_t from, size_t to)
  * before it was there already. */
 static bool has_zero_sector(struct str s, size_t from, size_t to)
 {
-    assert(to <= s.n);
     while (from < to) {
         size_t end = (from / DISK_SECTOR + 1) * DISK_SECTOR;
         if (zeros(s, from, end < s.n ? end : s.n)) {
@@ -69,7 +66,6 @@ static bool has_zero_sector(struct str s, size_t from, size_t to)
 static bool count_was_altered(const struct disk_segment *s, const uint8_t *p, uint64_t n)
 {
     size_t left = s->bytes.n - s->at;
-    assert(left >= BATCH_PREFIX && n > 0);
     for (int bit = 0; bit < 19; bit++) {
         uint64_t m = n ^ (uint64_t)1 << bit;
         if (m == 0 || m > (left - BATCH_PREFIX) / ENTRY_HEAD) {
@@ -88,7 +84,6 @@ static bool count_was_altered(const struct disk_segment *s, const uint8_t *p, ui
  * each trusts what the ones before it have found whole. */
 static enum disk_segment_end judge(struct disk_segment *s, size_t head, size_t size)
 {
-    assert(s->bytes.n - s->at >= BATCH_PREFIX && (head > 0 || size == 0) && head + size <= s->bytes.n - s->at);
     const uint8_t *p = (const uint8_t *)s->bytes.p + s->at;
     uint64_t n = le_load_u64(p + 8);
     size_t to = s->at + BATCH_PREFIX;
@@ -118,7 +113,6 @@ static int walk_batch(struct disk_segment *s, int (*each)(void *data, struct dis
 {
     const uint8_t *p = (const uint8_t *)s->bytes.p + s->at;
     size_t left = s->bytes.n - s->at, size = 0;
-    assert(s->at >= 8 && s->at < s->bytes.n);
     *end = DISK_SEGMENT_DAMAGED;
     if (left < BATCH_PREFIX) { /* libraft does not read on either, be it zeros */
         s->damage = "the file is cut short";

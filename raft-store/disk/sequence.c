@@ -1,6 +1,5 @@
 #include "raft-store/disk/sequence.h"
 
-#include <assert.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,7 +17,6 @@
 static bool read_snapshot(const struct disk_sequence *q, uint64_t *revision, struct view_hash *hash)
 {
     uint8_t bytes[SNAPFILE_REF_SIZE];
-    assert(q->dir != NULL && q->snapshot != NULL);
     CLEANUP_FREE char *path = xasprintf("%s/%s", q->dir, q->snapshot);
     CLEANUP_CLOSE int fd = spare_open(path, O_RDONLY | O_CLOEXEC, 0);
     struct stat st;
@@ -42,7 +40,6 @@ static int follows_snapshot(const struct disk_sequence *q, const struct disk_ent
     uint64_t revision = 0;
     struct entry_span span;
     struct view_hash hash;
-    assert(q->behind && e->type == RAFT_COMMAND);
     if (!entry_read_span(e->data, e->size, &span) || (q->snapshot != NULL && !read_snapshot(q, &revision, &hash))) {
         return 0;
     }
@@ -65,7 +62,6 @@ static int follows_snapshot(const struct disk_sequence *q, const struct disk_ent
 static int follows_command(const struct disk_sequence *q, const struct disk_entry *e, struct error *err)
 {
     struct entry_span span;
-    assert(q->known && e->type == RAFT_COMMAND);
     if (!entry_read_span(e->data, e->size, &span) || span.first == q->revision + 1) {
         return 0;
     }
@@ -100,7 +96,6 @@ void disk_sequence_end(struct disk_sequence *q)
 {
     struct entry_span span;
     if (q->in_segment) {
-        assert(q->last.type == RAFT_COMMAND);
         q->known = entry_read_span(q->last.data, q->last.size, &span);
         q->revision = q->known ? span.last : 0;
     }

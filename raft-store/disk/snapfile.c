@@ -125,7 +125,7 @@ static int write_all(struct snapfile_writer *w, uint64_t offset, const uint8_t *
 
 int snapfile_write(struct snapfile_writer *w, const void *p, size_t n, struct error *err)
 {
-    assert(!w->parts && w->flushing <= w->size);
+    assert(!w->parts);
     int rv = write_all(w, w->size, p, n, err);
     if (rv == 0) {
         XXH3_64bits_update(w->hash, p, n);
@@ -138,7 +138,6 @@ int snapfile_write(struct snapfile_writer *w, const void *p, size_t n, struct er
 int snapfile_write_at(struct snapfile_writer *w, uint64_t offset, const void *p, size_t n, struct error *err)
 {
     assert(w->parts || w->size == 0);
-    assert(offset + n >= offset);
     w->parts = true;
     int rv = write_all(w, offset, p, n, err);
     if (rv == 0) {
@@ -182,7 +181,6 @@ static int hash_parts(struct snapfile_writer *w, struct error *err)
 int snapfile_finish(struct snapfile_writer *w, uint8_t ref[SNAPFILE_REF_SIZE], struct error *err)
 {
     char from[600], to[600];
-    assert(w->fd >= 0 && w->flushed <= w->size && w->name[0] != '\0');
     path_of(w->dir, w->name, ".part", from);
     path_of(w->dir, w->name, ".rvs", to);
     int rv = hash_parts(w, err);
@@ -350,7 +348,6 @@ static void add_ref(struct names *l, const uint8_t *ref, size_t n)
     char name[SNAPFILE_NAME_SIZE];
     uint64_t size;
     if (read_ref(ref, n, name, &size, NULL) == 0) {
-        assert(strchr(name, '/') == NULL);
         l->items = xrealloc(l->items, (l->count + 1) * sizeof *l->items);
         memcpy(l->items[l->count++], name, sizeof name);
     }
@@ -382,7 +379,6 @@ uint64_t snapfile_number(const void *snapshot, size_t n)
 static bool is_rubbish(const struct names *l, const char *file, bool parts, const atomic_uint_least64_t *spared)
 {
     const char *dot = strrchr(file, '.');
-    assert(l->count == 0 || l->items != NULL);
     if (strncmp(file, PREFIX, strlen(PREFIX)) != 0 || dot == NULL) {
         return false;
     }

@@ -44,7 +44,6 @@ void replica_answer(struct replica *n, struct waiter *w, const struct error *err
         free(w->error);
         w->error = xmemdup(error, sizeof *error);
     }
-    assert((w->write_cb != NULL) + (w->read_cb != NULL) + (w->index_cb != NULL) <= 1);
     list_remove(&w->link);
     list_push_back(&n->ready, &w->link);
 }
@@ -71,7 +70,6 @@ void replica_die(struct replica *n, int code, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    assert(code != 0);
     n->dead = true;
     error_set(&n->fatal, code, "%s", text);
     log_error(n->config.log, "node", "%s", text);
@@ -157,7 +155,6 @@ static int fsm_restore(struct raft_fsm *fsm, struct raft_buffer *buf)
 {
     struct replica *n = fsm->data;
     struct error err = {0};
-    assert(store_tip(n->store) == NULL || !replica_is_leader_of(n, n->term)); /* who leads installs nothing */
     /* The index is put right by the next turn: libraft sets its own only behind this call. */
     int rc = replica_snapshot_restore(n, buf, &err);
     if (rc != 0) {
@@ -234,14 +231,12 @@ int replica_new(const struct replica_config *config, struct replica **out, struc
     set_up_raft(n);
     replica_io_wrap(n);
     n->raft.now = replica_pace_time(n); /* what it has is by the clock of the raft_io */
-    assert(n->raft.data == n && n->raft.fsm == &n->fsm);
     *out = n;
     return 0;
 }
 
 int replica_bootstrap(struct replica *n, struct error *err)
 {
-    assert(n->initialised && !n->started);
     struct raft_configuration conf;
     raft_configuration_init(&conf);
     int rv = raft_configuration_add(&conf, n->config.id, n->address, RAFT_VOTER);
@@ -254,7 +249,7 @@ int replica_bootstrap(struct replica *n, struct error *err)
 
 int replica_start(struct replica *n, struct error *err)
 {
-    assert(n->initialised && !n->started && !n->closing);
+    assert(!n->started);
     int rv = raft_start(&n->raft);
     if (n->dead) {
         if (err != NULL) {
@@ -331,8 +326,7 @@ void replica_free(struct replica *n)
     if (n == NULL) {
         return;
     }
-    assert(!n->initialised || (n->closed && list_empty(&n->proposals)));
-    assert(!n->snapshot.writing && !n->snapshot.sweeping);
+    assert(!n->initialised || n->closed);
     free_waiters(&n->batch);
     free_waiters(&n->ready);
     store_fork_free(n->snapshot.fork);
@@ -384,7 +378,6 @@ uint64_t replica_durable_index(const struct replica *n)
 
 void replica_set_disk(struct replica *n, enum replica_disk disk)
 {
-    assert(disk == REPLICA_DISK_ENOUGH || disk == REPLICA_DISK_LOW || disk == REPLICA_DISK_LAST);
     n->disk = disk;
 }
 
@@ -583,7 +576,6 @@ bool replica_turn(struct replica *n)
         did = tell_committed(n) || did;
         store_pack(n->store);
         did = replica_writes_propose(n) || did;
-        assert(n->inflight <= REPLICA_INFLIGHT_MAX && (n->inflight == 0) == list_empty(&n->proposals));
         did = replica_reads_turn(n) || did;
         did = replica_members_turn(n) || did;
         replica_snapshot_turn(n);

@@ -4,7 +4,6 @@
  *
  * Only what cannot be, whatever was lost, doubled or late on its way, is refused here; what is merely out of date is
  * raft/replica_io.c's. */
-#include <assert.h>
 #include <string.h>
 
 #include "raft-store/raft/replica_int.h"
@@ -68,7 +67,6 @@ static const char *absurd_append(const struct replica *n, const struct raft_appe
     if (leads_in(n, a->term)) {
         return "entries of another leader of our term";
     }
-    assert(a->n_entries == 0 || a->entries != NULL); /* as raft_codec_read leaves it */
     for (unsigned i = 0; i < a->n_entries; i++) {
         const char *why = absurd_entry(&a->entries[i]);
         if (why != NULL) {
@@ -99,7 +97,6 @@ const char *replica_absurd(const struct replica *n, const struct raft_message *m
     const struct raft_request_vote *v = &m->request_vote;
     const struct raft_append_entries_result *r = &m->append_entries_result;
     const struct raft_timeout_now *t = &m->timeout_now;
-    assert(m->server_id != 0 && m->server_id != n->config.id);
     switch (m->type) {
     case RAFT_APPEND_ENTRIES:
         return absurd_append(n, &m->append_entries);

@@ -110,7 +110,6 @@ static uint64_t term_at(const struct raft_trail *t, uint64_t index)
         return t->snapshot.term;
     }
     for (unsigned i = t->front; index > t->offset && i != t->back; i = (i + 1) % t->size) {
-        assert(t->size > 0 && i < t->size);
         if (index <= t->records[i].index) { /* the last index of its term */
             return t->records[i].term;
         }
@@ -128,7 +127,6 @@ static bool cut_committed(struct replica *n, struct raft_message *m)
         return true;
     }
     uint64_t known = commit - a->prev_log_index;
-    assert(known <= commit && (a->n_entries == 0 || a->entries != NULL));
     if (a->n_entries >= known) {
         uint64_t theirs = known == 0 ? a->prev_log_term : a->entries[known - 1].term;
         if (theirs != term) {
@@ -150,7 +148,6 @@ static bool cut_committed(struct replica *n, struct raft_message *m)
         memmove(a->entries, a->entries + cut, (a->n_entries - cut) * sizeof *a->entries);
     }
     a->n_entries -= cut;
-    assert((a->n_entries == 0 || a->entries != NULL) && a->prev_log_index <= commit);
     a->prev_log_index = commit;
     a->prev_log_term = term;
     return true;
@@ -218,7 +215,6 @@ static void note_disk(struct replica *n, uint64_t id, bool low)
     if (i == n->disks_count) {
         i = i == ARRAY_SIZE(n->disks) ? 0 : n->disks_count++; /* more than ever were members: the oldest goes */
     }
-    assert(id != 0 && i < n->disks_count && n->disks_count <= ARRAY_SIZE(n->disks));
     n->disks[i].id = id;
     n->disks[i].low = low;
 }
@@ -236,7 +232,6 @@ static void drop_held(struct replica *n)
 static void hold(struct replica *n, struct raft_message *m)
 {
     const struct raft_buffer *data = &m->install_snapshot.data;
-    assert(m->type == RAFT_INSTALL_SNAPSHOT && n->snapshot.sweeping);
     drop_held(n);
     n->io.held = *m;
     atomic_store(&n->snapshot.spared, snapfile_number(data->base, data->len));
@@ -366,7 +361,6 @@ struct stuck {
 static void stick(struct replica *n, struct stuck what)
 {
     struct stuck *s = xmemdup(&what, sizeof what);
-    assert((what.append != NULL) + (what.send != NULL) + (what.put != NULL) == 1);
     list_push_back(&n->io.stuck, &s->link);
 }
 
@@ -468,7 +462,6 @@ struct appending {
 static void append_done(struct raft_io_append *append, int status)
 {
     struct appending *a = CONTAINER_OF(append, struct appending, append);
-    assert(a->replica != NULL && a->req->cb != NULL);
     if (status != 0 && status != RAFT_CANCELED) {
         die_of_disk(a->replica, "append to the log", status);
     }
@@ -481,7 +474,6 @@ static int io_append(struct raft_io *io, struct raft_io_append *req, const struc
 {
     struct replica *n = replica_of(io);
     struct appending *a = xcalloc(1, sizeof *a);
-    assert(count > 0 && entries != NULL && cb != NULL);
     a->replica = n;
     a->req = req;
     req->cb = cb;
@@ -497,7 +489,6 @@ static int io_append(struct raft_io *io, struct raft_io_append *req, const struc
 static int io_truncate(struct raft_io *io, raft_index index)
 {
     struct replica *n = replica_of(io);
-    assert(index > 0);
     int rv = n->dead ? 0 : n->io.original.truncate(io, index);
     if (rv != 0) {
         die_of_disk(n, "truncate the log", rv);
@@ -553,7 +544,6 @@ static int io_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io
         return replica_snapshot_put(n, trailing, req, snapshot, cb);
     }
     struct install_put *p = xcalloc(1, sizeof *p);
-    assert(snapshot->index > 0 && snapshot->n_bufs == 1);
     p->replica = n;
     p->req = req;
     req->cb = cb;
@@ -637,7 +627,6 @@ static void snapshot_got(struct raft_io_snapshot_get *get, struct raft_snapshot 
         snapshot_give(g, NULL);
         return;
     }
-    assert(snapshot->n_bufs == 1);
     n->io.loaded_index = snapshot->index;
     n->io.loaded_term = snapshot->term;
     g->snapshot = snapshot;
@@ -674,7 +663,6 @@ static int io_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *req,
 static void io_closed(struct raft_io *io)
 {
     struct replica *n = replica_of(io);
-    assert(!n->snapshot.writing && !n->snapshot.sweeping && n->io.verifying == 0 && n->io.close_cb != NULL);
     LIST_FOR_SAFE(it, &n->io.stuck)
     {
         struct stuck *s = LIST_ENTRY(it, struct stuck, link);
@@ -707,7 +695,6 @@ void replica_io_close(struct raft_io *io, raft_io_close_cb cb)
 void replica_io_wrap(struct replica *n)
 {
     struct raft_io *io = n->config.io;
-    assert(io->send != io_send); /* not twice: it would call itself */
     n->io.original = *io;
     io->load = io_load;
     io->start = io_start;
@@ -726,7 +713,6 @@ void replica_io_unwrap(struct replica *n)
 {
     struct raft_io *io = n->config.io;
     const struct raft_io *o = &n->io.original;
-    assert(io->send == io_send && list_empty(&n->io.stuck));
     io->load = o->load;
     io->start = o->start;
     io->time = o->time;

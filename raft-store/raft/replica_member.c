@@ -43,7 +43,6 @@ static bool reachable(const struct replica *n, uint64_t id)
 uint64_t replica_match_index(const struct replica *n, uint64_t id)
 {
     raft_index match = 0;
-    assert(id != 0);
     bool known = replica_leading(n) && raft_match_index(&n->raft, id, &match) == 0;
     return known ? match : 0;
 }
@@ -118,7 +117,6 @@ static int assign(struct replica *n, uint64_t id, int role, struct error *err)
 static struct waiter *waiter_for(replica_read_cb *cb, void *data)
 {
     struct waiter *w = replica_waiter_new(data);
-    assert(cb != NULL);
     w->read_cb = cb;
     return w;
 }
@@ -250,7 +248,6 @@ static void end(struct replica *n, const struct error *err)
     }
     n->change.kind = CHANGE_NONE;
     n->change.waiter = NULL;
-    assert(w == NULL || list_empty(&w->link));
     if (w != NULL) {
         replica_answer(n, w, err);
     }
@@ -271,7 +268,6 @@ static bool watch_transfer(struct replica *n)
         return false;
     }
     uint64_t leader = replica_leader(n, NULL);
-    assert(n->change.kind == CHANGE_TRANSFER);
     if (leader == 0 && replica_now(n) < n->change.deadline_ms) {
         return false;
     }
@@ -302,7 +298,6 @@ static bool watch_change(struct replica *n)
         return false;
     }
     const struct raft_server *s = replica_server(n, n->change.id);
-    assert(n->change.id != 0 && n->change.kind != CHANGE_NONE);
     bool done = n->change.kind == CHANGE_REMOVE ? s == NULL
                 : n->change.kind == CHANGE_ADD  ? s != NULL
                                                 : s != NULL && s->role == n->change.role;
@@ -335,7 +330,6 @@ static bool move_newcomers(struct replica *n)
         }
         struct error err = {0};
         uint64_t id = s->id;
-        assert(id != n->config.id && s->role != RAFT_VOTER); /* who leads votes */
         begin(n, CHANGE_PROMOTE, id, NULL);
         log_info(n->config.log, "node", "master %llu becomes %s", (unsigned long long)id,
                  role == RAFT_VOTER ? "voter" : "standby");

@@ -13,8 +13,6 @@
  * A leader whose process has ended is not waited for. libraft has no call for that. So its election timer is set to the
  * near future, and a member that is asked for a vote before that lets go of the leader first. Members stand for
  * election one after another, by their rank among the members. */
-#include <assert.h>
-
 #include "raft-store/raft/replica_int.h"
 
 #define RANK_HEARTBEATS 2 /* between the candidacies of two members for a leader that has ended */
@@ -98,14 +96,12 @@ static unsigned rank(const struct replica *n, uint64_t leader)
         const struct raft_server *s = &n->raft.configuration.servers[i];
         before += s->role == RAFT_VOTER && s->id < n->config.id && s->id != leader;
     }
-    assert(before < n->raft.configuration.n || n->raft.configuration.n == 0);
     return before;
 }
 
 static void cut(struct replica *n, unsigned *drawn, unsigned base_ms)
 {
     unsigned spread = n->pace.config.floor_ms;
-    assert(spread > 0 && base_ms > 0);
     if (*drawn < base_ms || *drawn > base_ms + spread) {
         struct raft_io *io = n->config.io;
         *drawn = base_ms + (unsigned)io->random(io, 0, (int)spread);
@@ -119,7 +115,6 @@ void replica_pace_turn(struct replica *n)
     }
     struct raft *r = &n->raft;
     unsigned timeout_ms = replica_election_ms(n);
-    assert(timeout_ms >= n->pace.config.floor_ms && timeout_ms <= n->pace.config.ceiling_ms);
     r->election_timeout = timeout_ms; /* its setter would draw anew */
     if (r->state == RAFT_CANDIDATE) {
         cut(n, &r->candidate_state.randomized_election_timeout, MAX(n->pace.config.floor_ms, timeout_ms / 2));

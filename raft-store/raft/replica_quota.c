@@ -7,7 +7,6 @@
  * master's bound is. A transaction may pass the bound by its own size. Full is what a disk is that is low
  * (raft/replica_write.c): nothing new is made, and users make nothing larger; what exists goes on (status, leases,
  * bindings), and what takes away is always taken. What members need to be repaired and replaced is taken as well. */
-#include <assert.h>
 #include <inttypes.h>
 
 #include "raft-store/raft/replica_int.h"
@@ -24,7 +23,6 @@ void replica_state(const struct replica *n, struct replica_state *out)
         out->bytes_max == 0 ? 0 : out->bytes * 100 / out->bytes_max,
         out->objects_max == 0 ? 0 : out->objects * 100 / out->objects_max,
     };
-    assert(view_count(v, NULL) >= out->objects && view_bytes(v) >= view_events_bytes(v));
     out->percent = (unsigned)MIN(MAX(parts[0], parts[1]), 1000u);
     out->by_bytes = parts[0] >= parts[1];
 }
@@ -33,7 +31,6 @@ void replica_state(const struct replica *n, struct replica_state *out)
 static void growth(const struct replica *n, const struct txn *t, int64_t *objects, int64_t *bytes)
 {
     const struct view *tip = store_tip(n->store);
-    assert(tip != NULL);
     *objects = *bytes = 0;
     for (unsigned i = 0; i < t->count; i++) {
         const struct txn_op *op = &t->ops[i];

@@ -35,7 +35,6 @@ static bool said_yes(const struct replica *n, uint64_t id)
 
 static void ask_missing(struct replica *n)
 {
-    assert(n->reads.running && n->reads.round > 0);
     for (unsigned i = 0; i < n->raft.configuration.n; i++) {
         const struct raft_server *s = &n->raft.configuration.servers[i];
         if (s->role == RAFT_VOTER && !said_yes(n, s->id)) {
@@ -50,7 +49,6 @@ static void count_yes(struct replica *n, uint64_t id)
     if (n->reads.yes_count < ARRAY_SIZE(n->reads.yes) && !said_yes(n, id)) {
         n->reads.yes[n->reads.yes_count++] = id;
     }
-    assert(id != 0 && n->reads.yes_count <= ARRAY_SIZE(n->reads.yes));
 }
 
 static bool has_majority(const struct replica *n)
@@ -92,7 +90,6 @@ static void finish_round(struct replica *n)
     while (!list_empty(&n->reads.current)) {
         struct waiter *w = LIST_ENTRY(n->reads.current.next, struct waiter, link);
         list_remove(&w->link);
-        assert(w->index_cb != NULL || w->index <= n->reads.index || w->write_cb != NULL);
         if (w->index_cb != NULL) {
             w->index = n->reads.index;
             replica_answer(n, w, NULL); /* the other master waits until it has applied that far */
@@ -153,7 +150,6 @@ static bool expire_next(struct replica *n)
         }
     }
     bool did = !list_empty(&late);
-    assert(!n->reads.running);
     fail_list(n, &late, ERR_NO_QUORUM, "the new leader has not heard from a majority of the masters");
     return did;
 }
@@ -242,7 +238,6 @@ void replica_reads_fail(struct replica *n, int code, const char *why)
 void replica_confirm(struct replica *n, struct waiter *w)
 {
     w->deadline_ms = replica_now(n) + n->config.election_timeout_ms;
-    assert(list_empty(&w->link)); /* nobody else answers it */
     if (n->dead || n->closing || n->phase == REPLICA_FOLLOWING || !replica_is_leader_of(n, n->term)) {
         replica_answer_code(n, w, ERR_NOT_LEADER, "this master is not the leader");
         return;
@@ -261,7 +256,6 @@ void replica_read(struct replica *n, replica_read_cb *cb, void *data)
 void replica_read_index(struct replica *n, replica_index_cb *cb, void *data)
 {
     struct waiter *w = replica_waiter_new(data);
-    assert(cb != NULL);
     w->index_cb = cb;
     n->stats.reads++;
     replica_confirm(n, w);

@@ -49,7 +49,6 @@ static int fsm_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsign
     n->snapshot.begin_ms = replica_now(n);
     n->snapshot.former_index = n->snapshot.last_index;
     n->snapshot.former_bytes = n->snapshot.bytes;
-    assert(n->snapshot.last_index <= raft_last_applied(&n->raft));
     n->snapshot.last_index = raft_last_applied(&n->raft);
     n->snapshot.bytes = 0;
     *bufs = n->snapshot.placeholder;
@@ -94,7 +93,6 @@ bool replica_snapshot_is_ours(const struct replica *n, const struct raft_snapsho
 static int sink_buffers(void *data, const void *p, size_t size)
 {
     struct raft_snapshot *s = data;
-    assert(p != NULL || size == 0);
     if (s->n_bufs % 64 == 0) {
         s->bufs = xrealloc(s->bufs, (s->n_bufs + 64) * sizeof *s->bufs);
     }
@@ -113,7 +111,6 @@ static int write_file(struct replica *n, struct error *err)
 static void work(void *arg)
 {
     struct replica *n = arg;
-    assert(n->snapshot.fork != NULL && n->snapshot.filled.n_bufs == 0);
     n->snapshot.write_status = n->snapshot_dir != NULL
                                    ? write_file(n, &n->snapshot.write_error)
                                    : store_fork_write(n->snapshot.fork, sink_buffers, &n->snapshot.filled);
@@ -228,7 +225,6 @@ int replica_snapshot_check(const struct replica *n, const struct raft_buffer *da
 int replica_snapshot_restore(struct replica *n, const struct raft_buffer *data, struct error *err)
 {
     struct snapfile_map state;
-    assert(data->base != NULL && data->len > 0);
     int rv = snapfile_open(n->snapshot_dir, data->base, data->len, &state, err);
     if (rv == 0) {
         rv = store_restore(n->store, state.p, state.n, 0, err);
@@ -244,7 +240,6 @@ static void sweep(void *arg)
 {
     struct replica *n = arg;
     struct error *err = &n->snapshot.prune_error;
-    assert(n->snapshot_dir != NULL);
     if (n->snapshot.pruning) {
         n->snapshot.prune_status = failpoint(FAILPOINT_clean_before_prune)
                                        ? error_set(err, ERR_IO, "failed by a failpoint")
@@ -258,7 +253,6 @@ static void sweep(void *arg)
 static void prune_done(struct replica *n)
 {
     const struct disk_pruned *p = &n->snapshot.prune;
-    assert(n->snapshot.pruning && n->snapshot.clean_done <= n->snapshot.clean_wanted);
     n->snapshot.pruning = false;
     n->snapshot.pruned = n->snapshot.prune_status == 0;
     if (n->snapshot.prune_status != 0) {
@@ -365,7 +359,6 @@ void replica_snapshot_turn(struct replica *n)
     size_t trailing_bytes = MIN(MAX(state / 8, (size_t)TRAILING_BYTES_MIN), (size_t)TRAILING_BYTES_MAX);
     size_t average = entries == 0 ? 1 : n->snapshot.bytes / entries + 1;
     unsigned trailing = (unsigned)MIN(trailing_bytes / average, TRAILING_ENTRIES_MAX);
-    assert(trailing_bytes <= TRAILING_BYTES_MAX && log_max <= n->config.snapshot_bytes);
     raft_set_snapshot_trailing(&n->raft, MIN(MAX(trailing, 4u), n->config.snapshot_entries));
     raft_set_snapshot_threshold(&n->raft, 1); /* the library takes it at its next step */
 }

@@ -62,7 +62,6 @@ bool replica_writes_propose(struct replica *n)
 
 static void add_waiter(struct replica *n, struct list *to, struct waiter *w)
 {
-    assert(w->write_cb != NULL && list_empty(&w->link));
     n->queued++;
     list_push_back(to, &w->link);
 }
@@ -74,7 +73,6 @@ static void add_waiter(struct replica *n, struct list *to, struct waiter *w)
  * is confirmed by a round that starts now. */
 static void answer_when_tip_holds(struct replica *n, struct waiter *w)
 {
-    assert(n->phase == REPLICA_LEADING && store_tip(n->store) != NULL);
     n->queued++;
     if (!store_batch_empty(n->store)) {
         list_push_back(&n->batch, &w->link);
@@ -190,7 +188,6 @@ static enum share share_of(const struct txn *t)
 
 static bool has_share(const struct replica *n, enum share s)
 {
-    assert(s <= SHARE_REMOVAL && shares[s].batch_bytes <= REPLICA_BATCH_MAX && shares[s].queued <= REPLICA_QUEUE_MAX);
     return n->queued < shares[s].queued && store_batch_bytes(n->store) <= shares[s].batch_bytes;
 }
 

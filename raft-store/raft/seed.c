@@ -29,7 +29,6 @@ struct seeding {
 static void on_put(struct raft_io_snapshot_put *put, int status)
 {
     struct seeding *s = put->data;
-    assert(!s->put_over);
     s->status = status;
     s->put_over = true;
 }
@@ -41,7 +40,6 @@ static void on_closed(struct raft_io *io)
 
 static int failed(struct seeding *s, int rv, const char *dir, const char *what, struct error *err)
 {
-    assert(rv != 0);
     const char *detail = s->io.errmsg[0] != '\0' ? s->io.errmsg : raft_strerror(rv);
     int code = rv == RAFT_NOSPACE || strstr(detail, "no space left") != NULL ? ERR_NO_SPACE : ERR_IO;
     return error_set(err, code, "raft directory %s: %s: %s", dir, what, detail);

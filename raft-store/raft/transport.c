@@ -30,7 +30,6 @@ static void on_retry(uv_timer_t *timer);
 
 static bool link_open(struct link *l)
 {
-    assert(l->peer != NULL);
     if (l->rpc == NULL || !rpc_session_is_open(l->rpc)) {
         return false;
     }
@@ -80,7 +79,6 @@ void transport_maybe_closed(struct transport *t)
     }
     void (*closed)(void *) = t->closed;
     void *data = t->closed_data;
-    assert(t->receiver == NULL && t->replica == NULL);
     net_tls_unref(t->tls);
     free(t->snapshot_dir);
     free(t);
@@ -95,7 +93,7 @@ static void peer_maybe_free(struct peer *p)
         return;
     }
     struct transport *t = p->t;
-    assert(p->sending == NULL && p->out.rpc == NULL && p->in.rpc == NULL);
+    assert(p->sending == NULL);
     snapshot_in_free(p->receiving);
     list_remove(&p->list);
     free(p);
@@ -141,7 +139,6 @@ static void peer_is_bad(struct peer *p, const char *why)
     bool again = p->bad_ms != 0 && now - p->bad_ms < SHUT_FORGET_MS;
     p->shut_ms = again ? MIN(p->shut_ms * 2, SHUT_MAX_MS) : SHUT_MIN_MS;
     p->bad_ms = now;
-    assert(p->shut_ms >= SHUT_MIN_MS && p->shut_ms <= SHUT_MAX_MS);
     p->t->stats.bad++;
     log_warn(p->t->config.log, "transport",
              "closed the connection to master %" PRIu64 " for %u ms: it sent %s. Is it of another version, or damaged? "
@@ -251,7 +248,6 @@ static void on_request(struct rpc_session *s, struct rpc_request *r, struct str 
 static struct rpc_config link_config(struct peer *p, bool out)
 {
     struct link_ref *ref = xcalloc(1, sizeof *ref);
-    assert(!p->leaving && (out ? p->out.rpc : p->in.rpc) == NULL); /* one session a side */
     *ref = (struct link_ref){p, out};
     p->handles++;
     return (struct rpc_config){.inflight_max = TRANSPORT_INFLIGHT_MAX,
@@ -280,14 +276,12 @@ static void on_retry(uv_timer_t *timer)
 {
     struct peer *p = timer->data;
     p->backoff_ms = MIN(p->backoff_ms * 2, BACKOFF_MAX_MS);
-    assert(p->backoff_ms >= BACKOFF_MIN_MS);
     dial(p);
 }
 
 static struct peer *peer_add(struct transport *t, uint64_t id, const char *address)
 {
     struct peer *p = xcalloc(1, sizeof *p);
-    assert(id != 0 && !t->closing && peer_find(t, id) == NULL);
     p->t = t;
     p->id = id;
     p->out.peer = p->in.peer = p;
@@ -426,7 +420,6 @@ void transport_close(struct transport *t, void (*closed)(void *data), void *data
 void transport_set_tls(struct transport *t, struct net_tls *tls)
 {
     struct net_tls *old = t->tls;
-    assert(tls != NULL && old != NULL);
     t->tls = net_tls_ref(tls);
     net_tls_unref(old);
 }
@@ -453,7 +446,6 @@ void transport_set_node(struct transport *t, struct replica *n)
 
 void transport_set_receiver(struct transport *t, const struct transport_receiver *receiver)
 {
-    assert(receiver == NULL || (receiver->deliver != NULL && receiver->forget != NULL));
     t->receiver = receiver;
 }
 
@@ -509,7 +501,6 @@ void transport_call(struct transport *t, uint64_t peer_id, const char *method, s
                     rpc_result_cb *cb, void *data)
 {
     struct rpc_session *s = transport_session(t, peer_id);
-    assert(cb != NULL);
     if (s != NULL) {
         rpc_call(s, method, params, timeout_ms, cb, data);
         return;
@@ -595,7 +586,6 @@ void transport_ask_term(void *data, uint64_t id, uint64_t round, uint64_t term)
 
 static void note_append(struct peer *p, const struct raft_append_entries *a)
 {
-    assert(a->n_entries == 0 || (a->entries != NULL && a->entries[a->n_entries - 1].term <= a->term));
     p->appended.version = a->version;
     p->appended.term = a->term;
     p->appended.index = a->prev_log_index + a->n_entries;
@@ -620,7 +610,6 @@ void transport_hint_commit(struct transport *t, uint64_t term, uint64_t commit)
             .prev_log_term = p->appended.index_term,
             .leader_commit = commit,
         };
-        assert(p->appended.index_term <= term);
         transport_send(t, &m);
     }
 }

@@ -40,7 +40,6 @@ static void out_finish(struct snapshot_out *out)
     if (out->inflight > 0) {
         return;
     }
-    assert(p->sending == out && (out->failed || out->offset == out->message.install_snapshot.data.len));
     p->sending = NULL;
     p->t->stats.snapshots_sent += !out->failed;
     transport_send_done *done = out->done;
@@ -153,7 +152,6 @@ static bool find_bytes(struct transport *t, struct snapshot_out *out)
     }
     out->hash = out->map.mapped ? snapfile_hash(data->base) : XXH3_64bits(data->base, data->len);
     *data = (struct raft_buffer){.base = (void *)out->map.p, .len = out->map.n};
-    assert(data->base != NULL && data->len > 0);
     return true;
 }
 
@@ -171,7 +169,6 @@ void transport_send_snapshot(struct transport *t, const struct raft_message *m, 
         uv_timer_start(&f->timer, on_late, 0, 0);
         return;
     }
-    assert(p->sending == NULL && !p->leaving);
     p->sending = out;
     log_info(t->config.log, "transport", "sending a snapshot of %zu bytes (index %llu) to master %" PRIu64,
              out->message.install_snapshot.data.len, m->install_snapshot.last_index, p->id);
@@ -200,7 +197,6 @@ void snapshot_in_free(struct snapshot_in *in)
 static int in_open(struct transport *t, struct snapshot_in *in, struct error *err)
 {
     struct raft_buffer *data = &in->message.install_snapshot.data;
-    assert(data->base == NULL && data->len > 0 && in->file == NULL);
     if (t->config.snapshot_dir != NULL) {
         return snapfile_create(t->config.snapshot_dir, &in->file, err);
     }
@@ -240,7 +236,6 @@ static struct snapshot_in *in_begin(struct transport *t, struct mp params, uint6
 static int in_write(struct snapshot_in *in, uint64_t offset, struct str data, struct error *err)
 {
     const struct raft_buffer *whole = &in->message.install_snapshot.data;
-    assert(in->received <= whole->len && (in->file == NULL) == (whole->base != NULL));
     if (offset > whole->len || data.n > whole->len - offset || in->received + data.n > whole->len) {
         return error_set(err, ERR_PROTOCOL, "a part outside of its snapshot");
     }
@@ -276,7 +271,6 @@ static int in_part(struct peer *p, struct mp params, struct error *err)
         return err->code;
     }
     p->receiving->received += data.n;
-    assert(p->receiving->received <= p->receiving->message.install_snapshot.data.len);
     p->t->stats.bytes_received += data.n;
     return 0;
 }
@@ -299,7 +293,6 @@ static void make_durable(uv_work_t *work)
     struct snapshot_in *in = a->in;
     const struct raft_buffer *whole = &in->message.install_snapshot.data;
     uint64_t hash;
-    assert(in->received == whole->len);
     if (in->file != NULL) {
         struct snapfile_writer *file = in->file;
         in->file = NULL; /* finish frees it, whatever comes of it */

@@ -90,7 +90,6 @@ static void on_idle(uv_idle_t *idle)
     while (!list_empty(&due)) {
         struct sending *s = LIST_ENTRY(due.next, struct sending, link);
         list_remove(&s->link);
-        assert(s->u == u && s->cb != NULL);
         s->cb(s->req, s->status);
         free(s);
     }
@@ -113,7 +112,6 @@ static int io_send(struct raft_io *io, struct raft_io_send *req, const struct ra
 {
     struct uv_io *u = uv_io_of(io);
     struct sending *s = xcalloc(1, sizeof *s);
-    assert(req != NULL && cb != NULL && message->server_id != 0);
     *s = (struct sending){.u = u, .req = req, .cb = cb};
     list_init(&s->link);
     if (message->type == RAFT_INSTALL_SNAPSHOT) {
@@ -218,7 +216,6 @@ int __wrap_io_destroy(unsigned long context)
 static void tighten(struct raft_entry *entries, size_t count)
 {
     size_t size = 0;
-    assert(count > 0);
     for (size_t i = 0; i < count; i++) {
         size += (entries[i].buf.len + 7) & ~(size_t)7;
     }
@@ -251,7 +248,6 @@ static int io_load(struct raft_io *io, raft_term *term, raft_id *voted_for, stru
     for (size_t i = 0, end; i < *n_entries; i = end) {
         for (end = i + 1; end < *n_entries && (*entries)[end].batch == (*entries)[i].batch; end++) {
         }
-        assert(end <= *n_entries);
         tighten(&(*entries)[i], end - i);
     }
     raft_heap_drain(SIZE_MAX);
@@ -354,7 +350,6 @@ static int io_set_vote(struct raft_io *io, raft_id id)
 
 void uv_io_on_first_promise(struct uv_io *u, int (*cb)(void *data, struct error *err), void *data)
 {
-    assert(u->first_promise == NULL);
     u->first_promise = cb;
     u->first_promise_data = data;
 }
@@ -390,7 +385,6 @@ static void mark_worked(uv_work_t *work, int status)
 {
     (void)status;
     struct uv_io *u = work->data;
-    assert(u->mark.working);
     u->mark.working = false;
     if (u->close_cb != NULL) {
         maybe_closed(u);

@@ -130,7 +130,6 @@ int bounds_limit(const struct view *v, const struct object *o, const struct obje
     if (rv != 0) {
         object_unref_p(out);
     }
-    assert(rv == 0 || *out == NULL);
     return rv;
 }
 
@@ -203,7 +202,6 @@ static unsigned room_in(const struct quota *q, const struct object *o, unsigned 
     struct quota_want wants[QUOTA_RESOURCES_MAX];
     unsigned room = wanted, count = 0;
     bool counts = false;
-    assert(q->count <= QUOTA_RESOURCES_MAX);
     if (!quota_matches(q, o)) {
         return wanted;
     }
@@ -227,7 +225,6 @@ static unsigned room_in(const struct quota *q, const struct object *o, unsigned 
             wants[count++] = (struct quota_want){&q->rows[i], one, one * room};
         }
     }
-    assert(room <= wanted && count <= q->count);
     if (room < wanted) {
         bounds_exceeded(q, o, wants, count, err);
     }
@@ -261,6 +258,5 @@ unsigned bounds_room(const struct view *v, const struct object *o, unsigned want
         quota_read(&q, &a, object, object);
         room = room_in(&q, o, room, err);
     }
-    assert(room <= wanted);
     return room;
 }

@@ -52,7 +52,6 @@ bool varint_read(const uint8_t **p, const uint8_t *end, uint64_t *v)
 
 void varint_write_str(struct buf *b, struct str s)
 {
-    assert(s.p != NULL || s.n == 0);
     varint_write(b, s.n);
     if (s.n > 0) {
         buf_append(b, s.p, s.n);

@@ -1,6 +1,4 @@
 /* What falls off the rings of events behind a transaction that has written some: rules a and b of event_ring.h. */
-#include <assert.h>
-
 #include "raft-store/store/event_ring.h"
 #include "raft-store/store/world_int.h"
 
@@ -24,7 +22,6 @@ static bool drop_oldest(struct drops *d, struct str ns)
     if (d->left == 0 || o == NULL || o->revision > d->base) {
         return false;
     }
-    assert(event_ring_holds(o->kind) && str_eq(o->ns, ns));
     d->left--;
     d->w->events_dropped++;
     changes_push(&d->w->changes, view_remove(d->w->view, o->kind, o->ns, o->name), NULL);
@@ -39,7 +36,6 @@ void world_drop_events(struct world *w, uint64_t base)
     for (unsigned i = 0; i < made; i++) {
         written += writes_event(&c->items[i]) ? event_ring_weight(c->items[i].new) : 0;
     }
-    assert(made <= TXN_OPS_MAX);
     if (written == 0 || w->events_bytes_max == 0) {
         return;
     }
