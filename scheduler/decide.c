@@ -266,8 +266,8 @@ bool scheduler_run(struct scheduler *s, const struct view *tip, int64_t wall_ms,
     bool left = queue_wake(s, tip);
     gangs_wake(s);
     while (!round_full(&r)) {
+        struct gang *g = gangs_next(&r); /* first: what it parks may have been the top */
         struct sched_class *c = queue_top(s);
-        struct gang *g = gangs_next(&r);
         if (g != NULL && (c == NULL || gang_goes_before(g, c))) {
             gang_decide(&r, g);
         } else if (c != NULL) {
