@@ -23,6 +23,7 @@
 #define SCHEDULED_AT   "batch.kubernetes.io/cronjob-scheduled-timestamp"
 #define ACTIVE_MAX     1000u  /* of Jobs at once; with so many no other is begun */
 #define ZONE_RETRY_MS  600000 /* somebody may bring the zone */
+#define LOOK_MS        60000  /* somebody may set the calendar, which no timer notices */
 #define DELETED_TOLD   10u    /* of one reconcile */
 #define SUCCEEDED_KEPT 3
 #define FAILED_KEPT    1
@@ -308,7 +309,7 @@ static int run_due(struct cron *c, struct error *err)
     int64_t after = earliest_s(c, made_s), next = schedule_next(&schedule, zone, made_s, MAX(after, c->now_s));
     struct schedule_due due = schedule_due(&schedule, zone, made_s, after, c->now_s);
     if (next != SCHEDULE_NEVER) {
-        requeue_in(c->out, next * 1000 - c->in->wall_ms);
+        requeue_in(c->out, MIN(next * 1000 - c->in->wall_ms, (int64_t)LOOK_MS));
     }
     if (due.count > SCHEDULE_COUNT_MAX) {
         controller_event(c->out, c->in, c->obj, "Warning", "TooManyMissedTimes", COMPONENT,
