@@ -160,6 +160,7 @@ struct api_metrics {
 struct api_access {
     struct access what;
     bool other; /* of `user` with `groups`; else of who asks */
+    bool local; /* with other: in the namespace of `what` alone, whoever may ask there */
     struct str user;
     struct str groups[API_ACCESS_GROUPS_MAX];
     unsigned groups_count;

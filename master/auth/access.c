@@ -209,7 +209,9 @@ int access_request(const struct api_call *c, const struct view *v, struct api_re
     case API_METRICS:
         return check_metrics(&ch, &q->metrics);
     case API_ACCESS:
-        return check_review(&ch, q->access.other ? "subjectaccessreviews" : "selfsubjectaccessreviews", STR_NONE);
+        return q->access.local
+                   ? check_review(&ch, "localsubjectaccessreviews", q->access.what.ns)
+                   : check_review(&ch, q->access.other ? "subjectaccessreviews" : "selfsubjectaccessreviews", STR_NONE);
     case API_RULES:
         return check_review(&ch, "selfsubjectrulesreviews", STR_NONE);
     case API_TOKEN:

@@ -599,6 +599,10 @@ static int read_access(const struct reader *r, struct api_request *q)
         q->access.groups[q->access.groups_count++] = mp_str(it.value);
     }
     q->access.other = q->access.user.n > 0 || q->access.groups_count > 0;
+    q->access.local = mp_bool(get(r, "local"), false);
+    if (q->access.local && (!q->access.other || a->ns.n == 0 || a->resource.n == 0)) {
+        return error_set(r->err, ERR_USAGE, "access: local asks of somebody, and of a resource in a namespace");
+    }
     return (a->resource.n > 0) != (a->path.n > 0)
                ? 0
                : error_set(r->err, ERR_USAGE, "access: either a resource or a path must be given");
@@ -615,6 +619,7 @@ static void write_access(struct writer *w, const struct api_request *q)
     put_text(w, "name", a->name);
     put_text(w, "path", a->path);
     put_text(w, "user", q->access.user);
+    put_true(w, "local", q->access.local);
     if (q->access.groups_count > 0) {
         put_key(w, "groups");
         mp_write_array(w->b, q->access.groups_count);
@@ -683,7 +688,7 @@ const struct method request_metrics = {"metrics", verb, METHOD_TYPED | METHOD_WR
 const struct method request_cluster = {"cluster", verb, METHOD_TYPED, ""};
 const struct method request_cert_status = {"cert.status", verb, METHOD_TYPED, ""};
 const struct method request_access = {"access", verb, METHOD_TYPED | METHOD_NEWEST | METHOD_NODE,
-                                      "verb group resource subresource namespace name path user groups stale"};
+                                      "verb group resource subresource namespace name path user groups local stale"};
 const struct method request_rules = {"rules", verb, METHOD_TYPED | METHOD_NEWEST | METHOD_NODE, "namespace stale"};
 
 static const struct {

@@ -153,23 +153,12 @@ static void answer(struct api_call *api, const struct api_answer *a)
 
 /* ---- Documents ---- */
 
-static void write_review(struct rest_call *c, struct buf *out, struct mp m)
-{
-    struct mp groups = mp_get(m, "groups");
-    buf_printf(out, "{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":{},\"status\":{\"userInfo\":{",
-               c->path.extra->kind, c->path.extra->api_version);
-    put_pair(out, "username", mp_str(mp_get(m, "user")));
-    buf_puts(out, ",\"groups\":");
-    json_write_mp(out, &groups);
-    buf_puts(out, "}}}");
-}
-
 static void told(struct api_call *api, struct mp document)
 {
     struct rest_call *c = rest_call_of_api(api);
     CLEANUP_BUF struct buf body = BUF_INIT;
-    if (c->what == REST_DO_WHOAMI) {
-        write_review(c, &body, document);
+    if (c->what == REST_DO_WHOAMI || c->what == REST_DO_REVIEW) {
+        rest_write_review(c, &body, document);
         rest_answer(c, 201, NULL, &body);
         return;
     }

@@ -25,6 +25,7 @@ enum rest_do {
     REST_DO_FINALIZE,
     REST_DO_LOG,
     REST_DO_WHOAMI,
+    REST_DO_REVIEW, /* of rights (review.c) */
     REST_DO_METRICS,
     REST_DO_TELL, /* answered by this file's like: discovery, health */
 };
@@ -47,6 +48,7 @@ struct rest_call {
     uint8_t id[TXN_ID_SIZE];          /* of a write: a repetition behind an election does nothing twice */
     struct str accept, if_none_match; /* TELL: headers */
     bool keep_alive, chunks;          /* chunks: HTTP/1.1 */
+    struct value *spec;               /* of a review, for the answer; in the errand's arena */
     struct value *warnings;           /* of fields that are not known; in the errand's arena */
     /* An answer that is written piece by piece. */
     struct buf out; /* what has not left */
@@ -101,10 +103,13 @@ bool rest_typed(struct errand *e, struct api_request *q); /* request.c */
 bool rest_is_typed(const struct rest_call *c);
 bool rest_decide(struct rest_call *c, const struct http_request *r); /* dispatch.c. False: it has been answered */
 int rest_read_body(struct rest_call *c, struct arena *a, struct value **doc, struct error *err); /* request.c */
-void rest_tell(struct rest_call *c);                                                             /* discovery.c */
-void rest_tell_openapi(struct rest_call *c);                                                     /* openapi.c */
-void rest_tell_health(struct rest_call *c);                                                      /* health.c */
-struct api_stream *rest_watch_open(struct api_call *api, struct watch *w);                       /* watch.c */
+/* Reviews of rights: what is asked, and what every review is answered with (review.c). */
+int rest_make_review(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err);
+void rest_write_review(struct rest_call *c, struct buf *out, struct mp m);
+void rest_tell(struct rest_call *c);                                       /* discovery.c */
+void rest_tell_openapi(struct rest_call *c);                               /* openapi.c */
+void rest_tell_health(struct rest_call *c);                                /* health.c */
+struct api_stream *rest_watch_open(struct api_call *api, struct watch *w); /* watch.c */
 void rest_watch_tick(struct rest_call *c, int64_t now_ms);
 void rest_watch_lost(struct rest_call *c);
 /* Logs (log.c): as errand_front asks. */

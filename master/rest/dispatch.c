@@ -23,7 +23,9 @@ static enum rest_do do_of(const struct rest_call *c, struct str method)
 {
     const struct rest_path *p = &c->path;
     if (p->place == REST_REVIEW) {
-        return p->extra->verb == REST_EXTRA_WHOAMI ? REST_DO_WHOAMI : REST_DO_METRICS;
+        return p->extra->verb == REST_EXTRA_WHOAMI    ? REST_DO_WHOAMI
+               : p->extra->verb == REST_EXTRA_METRICS ? REST_DO_METRICS
+                                                      : REST_DO_REVIEW;
     }
     if (str_is(method, "GET")) {
         return do_of_get(c);
@@ -55,8 +57,12 @@ static bool method_fits(struct rest_call *c, struct str method)
         methods = part->methods;
     } else if (p->place == REST_OBJECTS) {
         methods = p->kind->namespaced && !p->has_ns ? "GET" : REST_LIST_METHODS;
-    } else if (p->place == REST_REVIEW && p->extra->verb == REST_EXTRA_WHOAMI) {
+    } else if (p->place == REST_REVIEW && rest_extra_is_review(p->extra)) {
         methods = "POST";
+        if (p->name.n > 0 || p->extra->namespaced != p->has_ns) {
+            rest_answer_failure(c, 404, "the server could not find the requested resource");
+            return false;
+        }
     }
     if (!rest_words_have(methods, method)) {
         rest_answer_failure(

@@ -4,13 +4,28 @@
 
 #include "proto/http/http.h"
 
+#define AUTHORIZATION "authorization.k8s.io/v1"
+
 const struct rest_extra rest_extras[] = {
+    {AUTHORIZATION, "SelfSubjectAccessReview", "selfsubjectaccessreviews", "selfsubjectaccessreview", "", false,
+     REST_EXTRA_SELF_ACCESS, 0, "create"},
+    {AUTHORIZATION, "SubjectAccessReview", "subjectaccessreviews", "subjectaccessreview", "", false, REST_EXTRA_ACCESS,
+     0, "create"},
+    {AUTHORIZATION, "LocalSubjectAccessReview", "localsubjectaccessreviews", "localsubjectaccessreview", "", true,
+     REST_EXTRA_LOCAL_ACCESS, 0, "create"},
+    {AUTHORIZATION, "SelfSubjectRulesReview", "selfsubjectrulesreviews", "selfsubjectrulesreview", "", false,
+     REST_EXTRA_RULES, 0, "create"},
     {"authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews", "selfsubjectreview", "", false,
      REST_EXTRA_WHOAMI, 0, "create"},
     {"metrics.k8s.io/v1beta1", "NodeMetrics", "nodes", "", "", false, REST_EXTRA_METRICS, KIND_NODE, "get list"},
     {"metrics.k8s.io/v1beta1", "PodMetrics", "pods", "", "", true, REST_EXTRA_METRICS, KIND_POD, "get list"},
 };
 const unsigned rest_extras_count = ARRAY_SIZE(rest_extras);
+
+bool rest_extra_is_review(const struct rest_extra *x)
+{
+    return strcmp(x->verbs, "create") == 0;
+}
 
 struct str rest_group_of(const char *api_version)
 {

@@ -41,7 +41,14 @@ struct rest_path {
 };
 
 /* Resources that are no kinds of the store. */
-enum rest_extra_verb { REST_EXTRA_WHOAMI, REST_EXTRA_METRICS };
+enum rest_extra_verb {
+    REST_EXTRA_WHOAMI,
+    REST_EXTRA_METRICS,
+    REST_EXTRA_SELF_ACCESS, /* review.c, as the next three */
+    REST_EXTRA_ACCESS,
+    REST_EXTRA_LOCAL_ACCESS,
+    REST_EXTRA_RULES,
+};
 struct rest_extra {
     const char *api_version, *kind, *plural, *singular, *short_names;
     bool namespaced;
@@ -51,6 +58,7 @@ struct rest_extra {
 };
 extern const struct rest_extra rest_extras[];
 extern const unsigned rest_extras_count;
+bool rest_extra_is_review(const struct rest_extra *x); /* a document that is sent, answered and never kept */
 
 /* path: as it came, encoded. Texts are put into the arena. False: malformed (an escape that is none, an empty segment
  * in the middle). What is well-formed and names nothing is REST_NOWHERE. */

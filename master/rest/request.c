@@ -379,7 +379,8 @@ static int (*const makers[])(struct rest_call *c, struct arena *a, struct api_re
     [REST_DO_CREATE] = make_create, [REST_DO_UPDATE] = make_update,     [REST_DO_PATCH] = make_patch,
     [REST_DO_APPLY] = make_apply,   [REST_DO_DELETE] = make_delete,     [REST_DO_CLEAR] = make_clear,
     [REST_DO_EVICT] = make_evict,   [REST_DO_FINALIZE] = make_finalize, [REST_DO_LOG] = NULL,
-    [REST_DO_WHOAMI] = make_whoami, [REST_DO_METRICS] = make_metrics,   [REST_DO_TELL] = NULL,
+    [REST_DO_WHOAMI] = make_whoami, [REST_DO_METRICS] = make_metrics,   [REST_DO_REVIEW] = rest_make_review,
+    [REST_DO_TELL] = NULL,
 };
 
 bool rest_is_typed(const struct rest_call *c)
@@ -392,7 +393,7 @@ bool rest_typed(struct errand *e, struct api_request *q)
     struct rest_call *c = rest_call_of(e);
     struct error err = {0};
     *q = (struct api_request){0};
-    c->warnings = NULL;
+    c->warnings = c->spec = NULL;
     if (makers[c->what](c, &e->arena, q, &err) != 0) {
         errand_fail(e, &err);
         return false;

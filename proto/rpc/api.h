@@ -47,9 +47,10 @@
  *                missing, missingNames: [texts], periodMs}     what agents have measured last, as
  *                metrics.k8s.io/v1beta1 has it; missing: how many match, and no sample is known of them; the first of
  *                them by name
- * access         {verb, ?group, ?resource, ?subresource, ?namespace, ?name, ?path, ?user, ?groups, ?stale}
+ * access         {verb, ?group, ?resource, ?subresource, ?namespace, ?name, ?path, ?user, ?groups, ?local, ?stale}
  *                -> {allowed, user, reason, ?binding: {kind, ?namespace, name}, ?role: the same, ?subject, ?rule}
- *                either resource or path; user and groups: of another one; binding to rule: what allows it
+ *                either resource or path; user and groups: of another one; local: who asks needs the right to review
+ *                others in this namespace alone; binding to rule: what allows it
  * rules          {?namespace, ?stale} -> {rules: [{verbs, ?apiGroups, ?resources, ?resourceNames, ?nonResourceURLs}],
  *                incomplete: bool}      all that who asks may do in a namespace, and in the whole cluster
  * user           {csr, name, ?groups: [texts]}          -> {certificate, ca, notAfter}

@@ -1,7 +1,7 @@
 /* Runs tests/script/rest/NAME.txt: requests over HTTP, bytes in and bytes out, and a store of one master on a simulated
  * disk behind them. No connection and no TLS: those are shown by client_habits_kubectl. Commands:
  *
- *   ask [NAME] [as=admin|node|none] [show=PATH,...] [pieces=N]
+ *   ask [NAME] [as=admin|node|none|USER] [show=PATH,...] [pieces=N]
  *                 body: "METHOD TARGET", headers, an empty line, the request's body. NAME: the connection, made anew
  *                 where there is none; it stays (without: one for this request alone). Shows the status, the headers
  *                 that matter, and the answer's body, or what stands at the paths in it ("items.metadata.name": of
@@ -107,7 +107,12 @@ static struct pki_identity who_of(const char *as)
     if (as != NULL && strcmp(as, "none") == 0) {
         return (struct pki_identity){PKI_ROLE_NONE, ""};
     }
-    return (struct pki_identity){PKI_ROLE_ADMIN, "ann"};
+    struct pki_identity who = {PKI_ROLE_ADMIN, "ann"};
+    if (as != NULL && strcmp(as, "admin") != 0) {
+        who.role = PKI_ROLE_USER;
+        snprintf(who.name, sizeof who.name, "%s", as);
+    }
+    return who;
 }
 
 static void wire_open(struct wire *w, const char *as)
@@ -613,8 +618,8 @@ static void test_script(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCRIPT(objects),   SCRIPT(lists), SCRIPT(watches),   SCRIPT(errors),      SCRIPT(forms),
-        SCRIPT(discovery), SCRIPT(parts), SCRIPT(deletions), SCRIPT(connections), SCRIPT(validation),
+        SCRIPT(objects), SCRIPT(lists),     SCRIPT(watches),     SCRIPT(errors),     SCRIPT(forms),   SCRIPT(discovery),
+        SCRIPT(parts),   SCRIPT(deletions), SCRIPT(connections), SCRIPT(validation), SCRIPT(reviews),
     };
     cmocka_set_test_filter(getenv("TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);

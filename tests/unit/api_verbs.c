@@ -175,6 +175,7 @@ static struct api_access any_access(struct world *w)
         q.groups[q.groups_count++] = any_text(w);
     }
     q.other = q.user.n > 0 || q.groups_count > 0;
+    q.local = q.other && q.what.ns.n > 0 && q.what.resource.n > 0 && chance(w, 2) == 0;
     return q;
 }
 
@@ -393,6 +394,7 @@ static void same_request(const struct api_request *a, const struct api_request *
         same_text(a->access.what.path, b->access.what.path);
         same_text(a->access.user, b->access.user);
         assert_int_equal(a->access.other, b->access.other);
+        assert_int_equal(a->access.local, b->access.local);
         assert_int_equal(a->access.groups_count, b->access.groups_count);
         for (unsigned i = 0; i < a->access.groups_count; i++) {
             same_text(a->access.groups[i], b->access.groups[i]);

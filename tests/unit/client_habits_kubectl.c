@@ -8,7 +8,8 @@ static int set_up(void **state)
 }
 
 /* kubectl, with the file that rctl wrote. */
-#define K "KUBECONFIG=kube ${KUBECTL:-kubectl} "
+#define K    "KUBECONFIG=kube ${KUBECTL:-kubectl} "
+#define KATE "KUBECONFIG=kate.kube ${KUBECTL:-kubectl} "
 
 static void kubectl_finds_its_way(void **state)
 {
@@ -22,6 +23,26 @@ static void kubectl_finds_its_way(void **state)
         {K "get ns default -o name", NULL, 0, "=namespace/default\n", "="},
         {K "get pods none", NULL, 1, "=", "=Error from server (NotFound): pods \"none\" not found\n"},
         {"rctl config kubeconfig | grep -c 'server: https://'", NULL, 0, "=1\n", "="},
+    };
+    RUN(rows);
+}
+
+static void rights_are_reviewed(void **state)
+{
+    static const struct habit rows[] = {
+        {K "auth can-i create pods", NULL, 0, "=yes\n", "="},
+        {K "auth can-i get /readyz", NULL, 0, "=yes\n", "="},
+        {K "auth can-i --list", NULL, 0, "*.*\n[*]", "="},
+        {"rctl user add kate && rctl create role look --verb=get,list --resource=pods && "
+         "rctl create rolebinding look --role=look --user=kate && "
+         "rctl --config kate.config config kubeconfig -f kate.kube",
+         NULL, 0, NULL, NULL},
+        {KATE "auth can-i list pods", NULL, 0, "=yes\n", "="},
+        {KATE "auth can-i list pods -n kube-system", NULL, 1, "=no\n", "="},
+        {KATE "auth can-i delete pods", NULL, 1, "=no\n", "="},
+        {KATE "auth can-i --list", NULL, 0, "pods\n[get list]\nselfsubjectaccessreviews.authorization.k8s.io", "="},
+        {KATE "get pods", NULL, 0, NULL, NULL},
+        {KATE "get secrets", NULL, 1, "=", "secrets is forbidden: User \"kate\" cannot list resource \"secrets\""},
     };
     RUN(rows);
 }
@@ -101,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kubectl_finds_its_way),
+        cmocka_unit_test(rights_are_reviewed),
         cmocka_unit_test(objects_are_made_changed_and_deleted),
         cmocka_unit_test(what_happens_is_seen),
     };
