@@ -35,9 +35,11 @@ static int make_name(const struct admission *ad, struct value *metadata, const s
     }
     struct str prefix = value_to_str(value_get(metadata, "generateName"));
     if (prefix.n == 0) {
-        return error_set_field(err, ERR_INVALID, "metadata.name",
-                               "%s is invalid: metadata.name: Required value: name or generateName is required",
-                               k->name);
+        error_set_field(err, ERR_INVALID, "metadata.name",
+                        "%s is invalid: metadata.name: Required value: name or generateName is required", k->name);
+        error_add_cause(err, ERROR_CAUSE_REQUIRED, STR("metadata.name"),
+                        STR("Required value: name or generateName is required"));
+        return ERR_INVALID;
     }
     struct rng rng;
     if (ad->names_from != NULL && ad->names_from->has_id) {

@@ -174,15 +174,29 @@ static bool read_coding(struct rest_call *c, const struct http_request *r)
 
 /* ---- Bounds that belong to the address ---- */
 
-/* The old way to watch one object: its name is a selector like others. */
-static void select_by_name(struct rest_call *c)
+/* One object is watched by its name, which is a selector like others. False: it has been answered. */
+static bool select_by_name(struct rest_call *c)
 {
-    if (c->path.name.n > 0 && c->what == REST_DO_WATCH) {
-        const char *more = c->o.fields.n > 0 ? "," : "";
-        const char *text =
-            arena_printf(&c->own, "metadata.name=%.*s%s%.*s", STR_ARG(c->path.name), more, STR_ARG(c->o.fields));
-        c->o.fields = str_of(text);
+    if (c->path.name.n == 0 || c->what != REST_DO_WATCH) {
+        return true;
     }
+    struct str rest = c->o.fields, part;
+    while (rest.n > 0) {
+        const char *comma = memchr(rest.p, ',', rest.n);
+        part = (struct str){rest.p, comma == NULL ? rest.n : (size_t)(comma - rest.p)};
+        rest = comma == NULL ? STR_NONE : (struct str){comma + 1, rest.n - part.n - 1};
+        size_t head = sizeof "metadata.name" - 1, equals = str_starts(part, STR("metadata.name==")) ? 2 : 1;
+        if (str_starts(part, STR("metadata.name=")) &&
+            !str_eq((struct str){part.p + head + equals, part.n - head - equals}, c->path.name)) {
+            rest_answer_failure(c, 400, "both a name in the path and another one in the field selector are given");
+            return false;
+        }
+    }
+    const char *more = c->o.fields.n > 0 ? "," : "";
+    const char *text =
+        arena_printf(&c->own, "metadata.name=%.*s%s%.*s", STR_ARG(c->path.name), more, STR_ARG(c->o.fields));
+    c->o.fields = str_of(text);
+    return true;
 }
 
 static bool read_options(struct rest_call *c, const struct http_request *r)
@@ -255,6 +269,5 @@ bool rest_decide(struct rest_call *c, const struct http_request *r)
         return false;
     }
     c->what = c->path.place == REST_OBJECTS || c->path.place == REST_REVIEW ? do_of(c, r->method) : REST_DO_TELL;
-    select_by_name(c);
-    return read_coding(c, r) && choose_form(c, r) && check_selectors(c);
+    return select_by_name(c) && read_coding(c, r) && choose_form(c, r) && check_selectors(c);
 }

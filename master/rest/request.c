@@ -115,19 +115,36 @@ static int fit_document(struct rest_call *c, struct arena *a, struct value *doc,
     return 0;
 }
 
-/* ---- fieldValidation ---- */
+/* ---- Types of fields, and fieldValidation ---- */
 
 static bool is_unknown_field(const struct errlist *l, unsigned i)
 {
     return str_starts(str_of(l->items[i].message), STR("unknown field"));
 }
 
-/* What the document has and the kind has not: an error, or warnings. The verb drops it then. */
+/* A text where a number belongs: the document is no object of its kind. Of patches the verb says so, as of what they
+ * make invalid. */
+static bool is_wrong_type(const struct errlist *l, unsigned i, unsigned flags)
+{
+    return !(flags & KIND_CHECK_PATCH) && l->items[i].reason == ERROR_CAUSE_INVALID && !is_unknown_field(l, i);
+}
+
+static int unreadable(struct rest_call *c, const struct errlist *l, unsigned i, struct error *err)
+{
+    const struct kind *k = c->path.kind;
+    error_set(err, ERR_USAGE, "%s in version \"%.*s\" cannot be handled as a %s: %s: %s", k->name,
+              STR_ARG(c->path.version), k->name, l->items[i].field, l->items[i].message);
+    error_add_cause(err, ERROR_CAUSE_INVALID, str_of(l->items[i].field), str_of(l->items[i].message));
+    return ERR_USAGE;
+}
+
+/* What cannot be read: an error. What the document has and the kind has not: an error, or warnings, and the verb drops
+ * it then. */
 static int check_fields(struct rest_call *c, struct arena *a, const struct value *doc, unsigned flags,
                         struct error *err)
 {
     const struct kind *k = c->path.kind;
-    if (c->o.validation == REST_VALIDATE_IGNORE || !value_is_map(doc)) {
+    if (!value_is_map(doc)) {
         return 0;
     }
     struct value *copy = value_copy(a, doc);
@@ -139,6 +156,9 @@ static int check_fields(struct rest_call *c, struct arena *a, const struct value
     kind_find_field_errors(k, a, copy, flags | KIND_CHECK_LEVEL(level), &found);
     CLEANUP_BUF struct buf text = BUF_INIT;
     for (unsigned i = 0; i < found.count; i++) {
+        if (is_wrong_type(&found, i, flags)) {
+            return unreadable(c, &found, i, err);
+        }
         if (!is_unknown_field(&found, i)) {
             continue;
         }
@@ -148,7 +168,7 @@ static int check_fields(struct rest_call *c, struct arena *a, const struct value
             value_append(a, c->warnings, value_cstr(a, found.items[i].message));
         }
     }
-    if (text.size == 0 || c->o.validation == REST_VALIDATE_WARN) {
+    if (text.size == 0 || c->o.validation != REST_VALIDATE_STRICT) {
         return 0;
     }
     return error_set(err, ERR_USAGE, "%s in version \"%.*s\" cannot be handled as a %s: strict decoding error: %s",

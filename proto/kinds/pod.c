@@ -41,7 +41,7 @@ const struct kind kind_pod = {
     .tells_undone = true, /* its spec hardly changes, so what is said at the start stays true */
     .schema = &pod,
     .selectable = "spec.nodeName spec.restartPolicy spec.schedulerName spec.serviceAccountName spec.hostNetwork "
-                  "status.phase status.podIP status.nominatedNodeName",
+                  "status.phase status.podIP status.podIPs=status.podIP status.nominatedNodeName",
     .columns = columns,
     .columns_count = ARRAY_SIZE(columns),
     .validate = pod_validate,

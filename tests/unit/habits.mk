@@ -5,3 +5,4 @@ $(HABITS_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/u
 	@mkdir -p $(@D)
 	@echo "  LINK  $(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(CMOCKA) $(LDLIBS_ALL)
+$(BUILD)/tests/unit/client_habits_manifests: $(BUILD)/tests/script/script.o
