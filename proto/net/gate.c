@@ -73,8 +73,8 @@ void net_gate_share(unsigned descriptors, struct net_gate_config *out)
     c.max[NET_CLASS_HANDSHAKE] = clamp(n / 8, 32, 2048);
     c.max[NET_CLASS_STRANGER] = clamp(n / 16, 16, 256);
     c.max[NET_CLASS_MASTER] = clamp(n / 16, 16, 128);
-    c.max[NET_CLASS_USER] = n / 8;
-    c.max[NET_CLASS_ADMIN] = n / 4 - c.max[NET_CLASS_USER] / 2;
+    c.max[NET_CLASS_USER] = MIN(n / 8, NET_GATE_USERS_MAX);
+    c.max[NET_CLASS_ADMIN] = MIN(n / 4 - n / 8 / 2, NET_GATE_USERS_MAX / 2);
     c.max[NET_CLASS_NODE] = n;
     for (int i = 0; i < NET_CLASSES; i++) {
         c.max[NET_CLASS_NODE] -= i == NET_CLASS_NODE ? 0 : c.max[i];

@@ -33,10 +33,11 @@ enum net_class {
         NET_CLASSES
 };
 
-#define NET_GATE_DESCRIPTORS_LEAST 192u   /* with fewer there is no sensible share */
-#define NET_GATE_CONNS_MAX         20000u /* of all classes, whatever the descriptors allow */
-#define NET_GATE_WAIT_MS           200    /* a crowd that comes at once waits so long for handshakes to be finished */
-#define NET_GATE_PATIENCE_MS       1000   /* a handshake may be cut for a newcomer's sake when it is older */
+#define NET_GATE_DESCRIPTORS_LEAST 192u    /* with fewer there is no sensible share */
+#define NET_GATE_CONNS_MAX         262144u /* of all classes, whatever the descriptors allow */
+#define NET_GATE_USERS_MAX         2048u   /* of them for users, and half as many for administrators */
+#define NET_GATE_WAIT_MS           200     /* a crowd that comes at once waits so long for handshakes to be finished */
+#define NET_GATE_PATIENCE_MS       1000    /* a handshake may be cut for a newcomer's sake when it is older */
 
 struct net_gate_config {
     unsigned max[NET_CLASSES];  /* places of each class */
@@ -63,7 +64,8 @@ struct net_place {
 };
 
 /* The shares of a server whose process may have so many descriptors (at least NET_GATE_DESCRIPTORS_LEAST): what is left
- * over is for everything that is no accepted connection. */
+ * over is for everything that is no accepted connection. With many descriptors only the places of nodes go on growing:
+ * each has a certificate, and few places by its name. */
 void net_gate_share(unsigned descriptors, struct net_gate_config *out);
 /* No distinction between peers: places for `total` connections. */
 void net_gate_plain(unsigned total, struct net_gate_config *out);

@@ -7,14 +7,14 @@ $(BUILD)/tests/bench/bench_cluster: $(BENCH_CLUSTER) $(call libs_of,client)
 	@mkdir -p $(@D)
 	@echo "  LINK  $(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
-$(BUILD)/tests/bench/bench_scale: $(addprefix $(BUILD)/tests/bench/,bench_scale.o bench_masters.o bench_load.o bench_nodes.o bench_kit.o) $(call libs_of,client)
+$(BUILD)/tests/bench/bench_scale: $(addprefix $(BUILD)/tests/bench/,bench_scale.o bench_masters.o bench_turns.o bench_load.o bench_nodes.o bench_kit.o) $(call libs_of,client)
 	@mkdir -p $(@D)
 	@echo "  LINK  $(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
-$(BUILD)/tests/bench/bench_scheduler: $(BUILD)/tests/bench/bench_scheduler.o $(call libs_of,scheduler)
+$(BUILD)/tests/bench/bench_scheduler: $(addprefix $(BUILD)/tests/bench/,bench_scheduler.o bench_store.o) $(call libs_of,scheduler)
 	@echo "  LINK  $(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
-$(BUILD)/tests/bench/bench_memory: $(BUILD)/tests/bench/bench_memory.o $(call libs_of,scheduler)
+$(BUILD)/tests/bench/bench_memory: $(addprefix $(BUILD)/tests/bench/,bench_memory.o bench_store.o) $(call libs_of,scheduler)
 	@echo "  LINK  $(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
 $(BUILD)/tests/bench/bench_events: $(BUILD)/tests/bench/bench_events.o $(call libs_of,controllers)
@@ -44,7 +44,7 @@ bench:
 bench-scale:
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
-	@BUILD=$(BUILD) $(if $(SCALE),SCALE="$(SCALE)") $(if $(NODES),NODES=$(NODES)) $(if $(PODS),PODS=$(PODS)) $(if $(LARGE),LARGE=$(LARGE)) $(if $(SCALE_SECONDS),SCALE_SECONDS=$(SCALE_SECONDS)) tests/bench/scale
+	@BUILD=$(BUILD) $(if $(SCALE),SCALE="$(SCALE)") $(if $(NODES),NODES=$(NODES)) $(if $(PODS),PODS=$(PODS)) $(if $(LARGE),LARGE=$(LARGE)) $(if $(MILLION),MILLION=$(MILLION)) $(if $(NODES100K),NODES100K=$(NODES100K)) $(if $(SCALE_SECONDS),SCALE_SECONDS=$(SCALE_SECONDS)) tests/bench/scale
 
 bench-etcd:
 	@.ci/deps build run bench

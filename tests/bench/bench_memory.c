@@ -19,16 +19,13 @@
 
 #include "proto/text/text.h"
 #include "raft-store/store/view_edit.h"
-#include "scheduler/scheduler.h"
+#include "tests/bench/bench_store.h"
 
 #define REPLICAS 300u
 #define TURN     256u /* changes that make an entry */
 
 struct bench {
-    struct store *store;
-    struct scheduler *scheduler;
-    uint64_t index;
-    bool plain;
+    struct bench_store in;
     unsigned pods;
 };
 
@@ -56,43 +53,17 @@ static void line(const struct bench *b, const char *what, double v, const char *
     printf("bench memory_%u_%s %.5g %s\n", b->pods, what, v, unit);
 }
 
-static void must(int rv, const struct error *err)
-{
-    if (rv != 0) {
-        fprintf(stderr, "%s\n", err->message);
-        exit(1);
-    }
-}
-
-/* A turn of a master's loop. */
-static void submit(struct bench *b, struct txn *t)
-{
-    struct txn_result result;
-    struct error err = {0};
-    unsigned count;
-    must(store_eval(b->store, t, &result, &err), &err);
-    const struct change *changes = store_last_changes(b->store, &count);
-    scheduler_observe(b->scheduler, changes, count);
-    if (!b->plain) {
-        store_pack(b->store);
-    }
-    struct buf entry = BUF_INIT;
-    store_batch_take(b->store, &entry);
-    must(store_apply(b->store, ++b->index, entry.data, entry.size, &err), &err);
-    buf_close(&entry);
-}
-
 static struct value *document(struct arena *a, const char *yaml, const struct kind **k)
 {
     struct value **docs;
     unsigned count;
     struct error err = {0};
-    must(yaml_read(a, str_of(yaml), NULL, &docs, &count, &err), &err);
+    bench_store_must(yaml_read(a, str_of(yaml), NULL, &docs, &count, &err), &err);
     *k = kind_of_document(a, docs[0], &err);
-    must(kind_check_fields(*k, a, docs[0], 0, &err), &err);
+    bench_store_must(kind_check_fields(*k, a, docs[0], 0, &err), &err);
     struct value *status = value_get(docs[0], "status");
     value_remove(docs[0], "status");
-    must(kind_check(*k, a, docs[0], NULL, 0, &err), &err);
+    bench_store_must(kind_check(*k, a, docs[0], NULL, 0, &err), &err);
     if (status != NULL) {
         value_set(a, docs[0], "status", status);
     }
@@ -115,9 +86,9 @@ static void create(struct bench *b, const char *yaml, const char *prefix, unsign
         snprintf(name, sizeof name, "%s-%05x", prefix, i * 2654435761u >> 12);
         struct value text = {.type = VALUE_STR, .str = str_of(name)};
         value_set(&a, metadata, "name", &text);
-        must(txn_create_value(&t, k, doc, &err), &err);
+        bench_store_must(txn_create_value(&t, k, doc, &err), &err);
         if (t.count == TURN || i + 1 == count) {
-            submit(b, &t);
+            bench_store_submit(&b->in, &t);
             txn_reset(&t);
         }
     }
@@ -151,9 +122,9 @@ static void bind_all(struct bench *b)
     while (more) {
         struct txn t;
         txn_init(&t, "scheduler");
-        more = scheduler_run(b->scheduler, store_tip(b->store), 1767225600000ll, TURN, &t);
+        more = scheduler_run(b->in.scheduler, store_tip(b->in.store), 1767225600000ll, TURN, &t);
         if (t.count > 0) {
-            submit(b, &t);
+            bench_store_submit(&b->in, &t);
         }
         txn_close(&t);
     }
@@ -184,11 +155,11 @@ static void run_pod(struct txn *t, struct arena *a, const struct object *o, unsi
     unsigned count;
     struct error err = {0};
     struct object *with = NULL;
-    must(yaml_read(a, str_of(yaml), NULL, &docs, &count, &err), &err);
+    bench_store_must(yaml_read(a, str_of(yaml), NULL, &docs, &count, &err), &err);
     value_set(a, doc, "status", docs[0]);
     value_remove(value_get(doc, "metadata"), "resourceVersion");
-    must(kind_check_fields(o->kind, a, doc, 0, &err), &err);
-    must(object_from_value(o->kind, doc, 0, &with, &err), &err);
+    bench_store_must(kind_check_fields(o->kind, a, doc, 0, &err), &err);
+    bench_store_must(object_from_value(o->kind, doc, 0, &with, &err), &err);
     txn_update(t, with, TXN_PART_STATUS, 0);
 }
 
@@ -200,7 +171,7 @@ static void run_all(struct bench *b)
         struct view_iter it;
         struct txn t;
         txn_init(&t, "bench");
-        view_iter_after(&it, store_tip(b->store), kind_by_id(KIND_POD), STR_NONE, buf_str(&ns), buf_str(&name));
+        view_iter_after(&it, store_tip(b->in.store), kind_by_id(KIND_POD), STR_NONE, buf_str(&ns), buf_str(&name));
         for (const struct object *o; t.count < TURN && (o = view_next(&it)) != NULL; n++) {
             CLEANUP_ARENA struct arena a;
             arena_init(&a);
@@ -210,7 +181,7 @@ static void run_all(struct bench *b)
             buf_append_str(&ns, o->ns);
             buf_append_str(&name, o->name);
         }
-        submit(b, &t);
+        bench_store_submit(&b->in, &t);
         txn_close(&t);
     }
 }
@@ -218,8 +189,8 @@ static void run_all(struct bench *b)
 /* Turns in which nothing comes: what is owed is packed. */
 static void rest(struct bench *b)
 {
-    for (unsigned i = 0; i < 4000 && !b->plain; i++) {
-        store_pack(b->store);
+    for (unsigned i = 0; i < 4000 && b->in.packs; i++) {
+        store_pack(b->in.store);
     }
 }
 
@@ -227,7 +198,7 @@ static void tell_memory(const struct bench *b, double rss)
 {
     uint64_t kept = 0, bodies = 0, packed = 0;
     struct view_iter it;
-    const struct view *v = store_committed(b->store);
+    const struct view *v = store_committed(b->in.store);
     view_iter(&it, v, kind_by_id(KIND_POD), STR_NONE);
     VIEW_FOR(o, &it)
     {
@@ -257,18 +228,18 @@ static void restart(struct bench *b)
     struct buf out = BUF_INIT;
     struct error err = {0};
     double start = core_s();
-    struct store_fork *f = store_fork_new(b->store);
-    must(store_fork_write(f, keep, &out), &err);
+    struct store_fork *f = store_fork_new(b->in.store);
+    bench_store_must(store_fork_write(f, keep, &out), &err);
     store_fork_free(f);
     line(b, "snapshot", core_s() - start, "s");
-    scheduler_free(b->scheduler);
-    store_free(b->store);
+    scheduler_free(b->in.scheduler);
+    store_free(b->in.store);
     malloc_trim(0);
     const struct store_config config = {.env = env_real()};
     struct store *s = store_new(&config);
     double before = rss_bytes();
     start = core_s();
-    must(store_restore(s, out.data, out.size, b->index, &err), &err);
+    bench_store_must(store_restore(s, out.data, out.size, b->in.index, &err), &err);
     line(b, "restore", core_s() - start, "s");
     line(b, "restored", (rss_bytes() - before) / 1e6, "MB");
     store_free(s);
@@ -278,16 +249,16 @@ static void restart(struct bench *b)
 int main(int argc, char **argv)
 {
     struct bench b = {.pods = argc > 1 ? (unsigned)atoi(argv[1]) : 150000,
-                      .plain = argc > 3 && strcmp(argv[3], "plain") == 0};
+                      .in.packs = !(argc > 3 && strcmp(argv[3], "plain") == 0)};
     unsigned nodes = argc > 2 ? (unsigned)atoi(argv[2]) : 5000;
     const struct store_config config = {.env = env_real()};
     const struct scheduler_config scheduler = {.env = env_real(), .seed = 1};
     double before = rss_bytes(), start = core_s();
-    b.store = store_new(&config);
-    b.scheduler = scheduler_new(&scheduler);
-    store_set_level(b.store, 1);
-    store_tip_open(b.store, 1);
-    scheduler_resync(b.scheduler, store_tip(b.store));
+    b.in.store = store_new(&config);
+    b.in.scheduler = scheduler_new(&scheduler);
+    store_set_level(b.in.store, 1);
+    store_tip_open(b.in.store, 1);
+    scheduler_resync(b.in.scheduler, store_tip(b.in.store));
     create(&b, "{apiVersion: v1, kind: Namespace, metadata: {name: default}}", "default", 1);
     create(&b,
            "{apiVersion: v1, kind: Node, metadata: {name: node, labels: {kubernetes.io/os: linux}}, spec: {}, status: "

@@ -193,6 +193,15 @@ static void report_due(struct fake *n)
     rpc_call(n->rpc, "node.status", buf_str(&b), 0, on_due, n);
 }
 
+unsigned fleet_registered(const struct fleet *f)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < f->count; i++) {
+        count += f->nodes[i].registered;
+    }
+    return count;
+}
+
 void fleet_release(struct fleet *f)
 {
     f->hold = false;
@@ -316,6 +325,9 @@ static void open_streams(struct fake *n)
     mp_write_map(&b, 1);
     mp_write_key_str(&b, "name", str_of(n->name));
     rpc_stream_open(n->rpc, "node.refs", buf_str(&b), &refs, n);
+    if (n->fleet->config.no_routes) {
+        return;
+    }
     buf_reset(&b);
     mp_write_map(&b, 1 + n->changes);
     mp_write_key_str(&b, "name", str_of(n->name));
@@ -454,7 +466,7 @@ static void join(struct fake *n, unsigned attempt)
     const struct fleet_config *c = &n->fleet->config;
     struct kit *k = c->kit;
     n->tls = n->tls != NULL ? n->tls : identity_of(n);
-    unsigned i = (unsigned)(n - n->fleet->nodes);
+    unsigned i = c->first + (unsigned)(n - n->fleet->nodes);
     unsigned pods = c->capacity == 0 ? 110 : c->capacity;
     uv_update_time(&k->loop);
     const char *server = k->target.servers[c->spread ? (i + attempt) % k->target.servers_count : 0];
@@ -464,9 +476,9 @@ static void join(struct fake *n, unsigned attempt)
         n->rpc, "node.register", on_registered, n,
         "{anyMaster: %s, node: {apiVersion: v1, kind: Node, metadata: {name: %s, labels: {kubernetes.io/hostname: "
         "%s}}, status: {capacity: {cpu: '64', memory: 256Gi, pods: '%u'}, allocatable: {cpu: '64', memory: "
-        "256Gi, pods: '%u'}, addresses: [{type: InternalIP, address: 10.%u.%u.1}], conditions: [{type: Ready, "
+        "256Gi, pods: '%u'}, addresses: [{type: InternalIP, address: 10.%u.%u.%u}], conditions: [{type: Ready, "
         "status: 'True'}]}}}",
-        c->spread ? "true" : "false", n->name, n->name, pods, pods, i / 250, i % 250);
+        c->spread ? "true" : "false", n->name, n->name, pods, pods, i / 250 % 250, i % 250, 1 + i / 62500);
 }
 
 static void join_next(struct fleet *f)
@@ -526,7 +538,7 @@ void fleet_open(struct fleet *f, const struct fleet_config *c)
     f->nodes = xcalloc(f->count, sizeof *f->nodes);
     for (unsigned i = 0; i < f->count; i++) {
         f->nodes[i].fleet = f;
-        snprintf(f->nodes[i].name, sizeof f->nodes[i].name, "node-%05u", i);
+        snprintf(f->nodes[i].name, sizeof f->nodes[i].name, "node-%05u", c->first + i);
     }
     uint64_t start = kit_now_us();
     uv_timer_init(&c->kit->loop, &f->beat);
@@ -546,6 +558,9 @@ void fleet_open(struct fleet *f, const struct fleet_config *c)
         if (f->nodes[i].registered) {
             open_streams(&f->nodes[i]);
         }
+    }
+    if (c->no_routes) {
+        return;
     }
     kit_run(c->kit, &f->done, NODES_WAIT_MS);
     fprintf(stderr, "# they have heard of all routes after %.1f s\n", (double)(kit_now_us() - start) / 1e6);

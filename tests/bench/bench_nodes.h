@@ -37,10 +37,12 @@ struct fake {
 struct fleet_config {
     struct kit *kit;
     unsigned nodes;
+    unsigned first;     /* number of the first one: other processes may have those before */
     unsigned zones;     /* nodes are of so many in turn (topology.kubernetes.io/zone); 0: of none. Else the kit is
                            connected to the leader */
     unsigned capacity;  /* pods of a node; 0: 110 */
     bool spread;        /* each master serves its part of the nodes; else all are the first one's */
+    bool no_routes;     /* they do not ask for the ways to other nodes */
     bool comes_back;    /* a node whose master goes away registers at another; else that ends the program */
     const char *ca_dir; /* with ca.crt and ca.key */
 };
@@ -65,11 +67,12 @@ struct fleet {
     uint64_t beat_us; /* and when one did last */
 };
 
-/* All are registered when it returns, follow what is theirs and have heard of all routes: half a megabyte for each of
- * 5,000 nodes, which would be sent meanwhile. Ends the program if that fails. */
+/* All are registered when it returns, follow what is theirs and have heard of all routes, if they ask for them: half a
+ * megabyte for each of 5,000 nodes, which would be sent meanwhile. Ends the program if that fails. */
 void fleet_open(struct fleet *f, const struct fleet_config *c);
 /* Reports what was held back. */
 void fleet_release(struct fleet *f);
+unsigned fleet_registered(const struct fleet *f); /* nodes that are at the moment */
 /* Ends the program. */
 void bench_die(const char *what, const char *why);
 /* One call with YAML parameters. */

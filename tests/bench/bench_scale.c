@@ -1,19 +1,27 @@
 /* Figures of a cluster that is large: thousands of nodes of one process, and what is made of phases given as arguments.
  *
  * usage: bench_scale [--config FILE] --ca DIR [--master PID,ADDRESS,DIR]... [--program REEVE-MASTER] --nodes N
- *                    [--zones Z] [--capacity PODS] [--seconds MOST] PHASE...
- *   make:TEMPLATE:PODS:REPLICAS   Deployments of so many replicas. Nodes say nothing until all pods have reached them:
+ *XX *   make:TEMPLATE:PODS:REPLICAS   Deployments of so many replicas. Nodes say nothing until all pods have reached them:
  *                                 pods scheduled a second, on the disks of a majority; then until all run
  *   live:TEMPLATE:PODS:REPLICAS   the same, but pods run as they come: from the first apply until all run
  *   roll                          a new image for what was made last: until all new pods run and all old ones are gone
  *   list                          all pods of what was made last: the first page, and all pages
- *   memory                        of each master, the leader first, and how long its newest snapshot took to write
+ *   memory                        of each master, the leader first, and of this program
+ *   snapshot                      ConfigMaps are written until each master has written one more snapshot: how long that
+ *                                 took
  *   failover                      the leader is killed: until another acknowledges a write, and, started again, until
- *                                 the former one answers a linearizable read
+ *                                 the former one answers a linearizable read, and all nodes have registered again
+ *   restart                       the same of a master that does not lead
+ *   beats:SECONDS                 nothing but heartbeats: what each costs
+ *   tell:FILE                     makes the file: all that stands before has been done
+ *   rest                          until the program is ended
  *   end                           what was made last goes: until the nodes have heard of all
  *   run:NAME:COMMAND              a command of the shell beside: how long it took
+ * What leads is asked how long the longest turn of its loop was in each phase (bench_turns.h).
  * TEMPLATE: plain; spread (over zones, a skew of 1 at most); apart (no two of a Deployment on one node); together (all
- * of a Deployment in one zone); gangs (all of a Deployment placed together, or none: a PodGroup for each). */
+ * of a Deployment in one zone); gangs (all of a Deployment placed together, or none: a PodGroup for each); fill (six of
+ * them leave no room for a seventh on a node of 64 cpus); over (likewise, of a higher priority: for each another one
+ * has to go where nodes are full). */
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -26,13 +34,21 @@
 #include "tests/bench/bench_load.h"
 #include "tests/bench/bench_masters.h"
 #include "tests/bench/bench_nodes.h"
+#include "tests/bench/bench_turns.h"
 
-#define APPLY_AT_ONCE 8u
+#define APPLY_AT_ONCE     8u
+#define SNAPSHOT_KEYS     200u
+#define SNAPSHOT_VALUE    65536u
+#define SNAPSHOT_WRITES   8u /* in flight */
+#define SNAPSHOT_WAIT_US  600000000u
+#define NODES_BACK_MAX_US 600000000u
 
 struct scale {
     struct kit kit;
     struct fleet fleet;
     struct masters masters;
+    struct turns turns;
+    unsigned total;      /* nodes of all processes */
     uint64_t own_cpu_us; /* when it was last looked at */
     unsigned round;      /* namespace of what was made last: "scaleROUND" */
     const char *template;
@@ -44,23 +60,34 @@ struct scale {
     bool done;
 };
 
-static const char *template_spec(const char *name)
+struct template
 {
-    static const struct {
-        const char *name, *spec;
-    } templates[] = {
-        {"plain", ""},
-        {"spread", "topologySpreadConstraints: [{maxSkew: 1, topologyKey: topology.kubernetes.io/zone, "
-                   "whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: d%u}}}], "},
-        {"apart", "affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: "
-                  "kubernetes.io/hostname, labelSelector: {matchLabels: {app: d%u}}}]}}, "},
-        {"together", "affinity: {podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: "
-                     "topology.kubernetes.io/zone, labelSelector: {matchLabels: {app: d%u}}}]}}, "},
-        {"gangs", "schedulingGroup: {podGroupName: d%u}, "},
+    const char *name, *spec, *cpu;
+};
+
+static const struct template *template_of(const char *name)
+{
+    static const struct template templates[] = {
+        {"plain", "", "10m"},
+        {"spread",
+         "topologySpreadConstraints: [{maxSkew: 1, topologyKey: topology.kubernetes.io/zone, "
+         "whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: d%u}}}], ",
+         "10m"},
+        {"apart",
+         "affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: "
+         "kubernetes.io/hostname, labelSelector: {matchLabels: {app: d%u}}}]}}, ",
+         "10m"},
+        {"together",
+         "affinity: {podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: "
+         "topology.kubernetes.io/zone, labelSelector: {matchLabels: {app: d%u}}}]}}, ",
+         "10m"},
+        {"gangs", "schedulingGroup: {podGroupName: d%u}, ", "10m"},
+        {"fill", "", "10"},
+        {"over", "priorityClassName: scale-over, ", "10"},
     };
     for (unsigned i = 0; i < ARRAY_SIZE(templates); i++) {
         if (strcmp(templates[i].name, name) == 0) {
-            return templates[i].spec;
+            return &templates[i];
         }
     }
     bench_die("no such template", name);
@@ -73,7 +100,7 @@ static const char *template_spec(const char *name)
 static void figure(const struct scale *s, const char *what, double value, const char *unit)
 {
     char name[100];
-    snprintf(name, sizeof name, "scale_%u_%u_%s_%s", s->fleet.count, s->pods, s->template, what);
+    snprintf(name, sizeof name, "scale_%u_%u_%s_%s", s->total, s->pods, s->template, what);
     kit_line(name, value, unit);
 }
 
@@ -88,13 +115,23 @@ static void reconnect(struct scale *s)
     kit_connect_leader(&s->kit);
 }
 
-static void tell_turn(struct scale *s)
+/* From here to end_turns; of the leader that the kit is connected to. */
+static void begin_turns(struct scale *s, bool with_past)
 {
-    CLEANUP_BUF struct buf out = BUF_INIT;
-    struct error err;
-    if (kit_call(&s->kit, s->kit.sessions[0], "cluster", NULL, &out, &err) == 0) {
-        struct mp stats = mp_get(mp_of(out.data, out.size), "stats");
-        figure(s, "turn", (double)mp_int(mp_get(stats, "turnLongestUs"), -1) / 1000, "ms");
+    turns_begin(&s->turns, &s->kit, rpc_session_peer_addr(s->kit.sessions[0]), with_past);
+}
+
+static void end_turns(struct scale *s, const char *what)
+{
+    char name[64];
+    bool at_most;
+    double ms = turns_end(&s->turns, &at_most);
+    if (ms >= 0) {
+        snprintf(name, sizeof name, at_most ? "%s_turn_at_most" : "%s_turn", what);
+        figure(s, name, ms, "ms");
+    }
+    if (!at_most) {
+        fprintf(stderr, "# the longest in ms: %s\n", s->turns.parts);
     }
 }
 
@@ -110,16 +147,11 @@ static void tell_memory(struct scale *s)
 {
     reconnect(s);
     for (unsigned i = 0; i < s->masters.count; i++) {
-        const struct bench_master *b = master_at(s, i);
         char what[32];
         snprintf(what, sizeof what, "rss_%u", i + 1);
-        figure(s, what, master_rss_mb(b), "MB");
-        int64_t snapshot_ms = master_counter(&s->masters, b, "snapshotMs");
-        if (snapshot_ms > 0) { /* else it has not taken one yet */
-            snprintf(what, sizeof what, "snapshot_%u", i + 1);
-            figure(s, what, (double)snapshot_ms / 1000, "s");
-        }
+        figure(s, what, master_rss_mb(master_at(s, i)), "MB");
     }
+    figure(s, "rss_nodes", master_rss_mb(&(struct bench_master){.pid = getpid()}), "MB");
 }
 
 static uint64_t own_cpu_us(void)
@@ -191,7 +223,8 @@ static void write_next(struct scale *s)
     char spec[400], group[300] = "";
     while (s->inflight < APPLY_AT_ONCE && s->next < s->deployments) {
         unsigned i = s->next++, replicas = MIN(s->replicas, s->pods - i * s->replicas);
-        snprintf(spec, sizeof spec, template_spec(s->template), i);
+        const struct template *t = template_of(s->template);
+        snprintf(spec, sizeof spec, t->spec, i);
         if (strcmp(s->template, "gangs") == 0) {
             snprintf(group, sizeof group,
                      "{apiVersion: scheduling.k8s.io/v1alpha2, kind: PodGroup, metadata: {name: d%u, namespace: "
@@ -203,8 +236,8 @@ static void write_next(struct scale *s)
                    "{objects: [%s{apiVersion: apps/v1, kind: Deployment, metadata: {name: d%u, namespace: scale%u}, "
                    "spec: {replicas: %u, selector: {matchLabels: {app: d%u}}, template: {metadata: {labels: {app: "
                    "d%u}}, spec: {%scontainers: [{name: c, image: 'busybox:1.%u', resources: {requests: {cpu: "
-                   "10m}}}]}}}}]}",
-                   group, i, s->round, replicas, i, i, spec, s->version);
+                   "%s}}}]}}}}]}",
+                   group, i, s->round, replicas, i, i, spec, s->version, t->cpu);
     }
 }
 
@@ -216,16 +249,36 @@ static void write_all(struct scale *s)
     kit_run(&s->kit, &s->done, NODES_WAIT_MS);
 }
 
+static void on_prioritized(const struct rpc_result *r, void *data)
+{
+    struct scale *s = data;
+    if (r->error != NULL && r->error->code != ERR_EXISTS) {
+        bench_die("a PriorityClass", r->error->message);
+    }
+    s->done = true;
+}
+
+static void make_priority(struct scale *s)
+{
+    s->done = false;
+    bench_call(s->kit.sessions[0], "create", on_prioritized, s,
+               "{object: {apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: scale-over}, value: "
+               "1000}}");
+    kit_run(&s->kit, &s->done, NODES_WAIT_MS);
+}
+
 static void make(struct scale *s, bool live)
 {
     char ns[24];
     snprintf(ns, sizeof ns, "scale%u", ++s->round);
     kit_disconnect(&s->kit);
     load_namespace(&s->kit, ns);
+    make_priority(s);
     s->version = 35;
     s->deployments = (s->pods + s->replicas - 1) / s->replicas;
     uint64_t ordered = s->fleet.ordered + s->pods, running = s->fleet.running + s->pods;
     s->fleet.hold = !live;
+    begin_turns(s, false);
     tell_cpu(s, NULL, 1);
     uint64_t start = kit_now_us();
     write_all(s);
@@ -233,30 +286,33 @@ static void make(struct scale *s, bool live)
     await(s, ordered, 0, 0);
     double took = seconds_since(start);
     figure(s, live ? "live_bound" : "bound", took, "s");
+    figure(s, live ? "live_rate" : "rate", s->pods / took, "1/s");
     if (!live) {
-        figure(s, "rate", s->pods / took, "1/s");
         tell_cpu(s, "bound", s->pods);
-        tell_turn(s);
+        end_turns(s, "bound");
+        begin_turns(s, false);
+        tell_cpu(s, NULL, 1);
         start = kit_now_us();
         fleet_release(&s->fleet);
     }
     await(s, ordered, running, 0);
     figure(s, live ? "live_running" : "reported", seconds_since(start), "s");
     tell_cpu(s, live ? "live" : "reported", s->pods);
-    tell_turn(s);
+    end_turns(s, live ? "live" : "reported");
 }
 
 static void roll(struct scale *s)
 {
     reconnect(s);
     s->version++;
+    begin_turns(s, false);
     tell_cpu(s, NULL, 1);
     uint64_t running = s->fleet.running + s->pods, gone = s->fleet.gone + s->pods, start = kit_now_us();
     write_all(s);
     await(s, 0, running, gone);
     figure(s, "rolled", seconds_since(start), "s");
     tell_cpu(s, "rolled", s->pods);
-    tell_turn(s);
+    end_turns(s, "rolled");
 }
 
 static void on_deleted(const struct rpc_result *r, void *data)
@@ -270,26 +326,145 @@ static void end(struct scale *s)
 {
     reconnect(s);
     uint64_t gone = s->fleet.gone + s->pods, start = kit_now_us();
+    begin_turns(s, false);
     s->done = false;
     bench_call(s->kit.sessions[0], "delete", on_deleted, s, "{kind: Namespace, name: scale%u}", s->round);
     kit_run(&s->kit, &s->done, NODES_WAIT_MS);
     await(s, 0, 0, gone);
     figure(s, "ended", seconds_since(start), "s");
-    tell_turn(s);
+    end_turns(s, "ended");
 }
 
-static void failover(struct scale *s)
+/* ---- Masters that end and come back ---- */
+
+static void on_tick(uv_timer_t *t)
 {
-    char ns[24];
+    (void)t; /* only lets the loop go round */
+}
+
+static void await_nodes(struct scale *s, const char *what)
+{
+    uv_timer_t tick;
+    uint64_t start = kit_now_us();
+    uv_timer_init(&s->kit.loop, &tick);
+    uv_timer_start(&tick, on_tick, 100, 100);
+    while (fleet_registered(&s->fleet) < s->fleet.count) {
+        uv_run(&s->kit.loop, UV_RUN_ONCE);
+        if (seconds_since(start) > NODES_BACK_MAX_US / 1e6) {
+            bench_die(what, "the nodes did not register again");
+        }
+    }
+    uv_close((uv_handle_t *)&tick, NULL);
+    uv_run(&s->kit.loop, UV_RUN_NOWAIT);
+}
+
+/* Kills the leader, or another one, and starts it again. */
+static void kill_one(struct scale *s, bool leads)
+{
+    char ns[24], name[40];
+    const char *what = leads ? "failover" : "restart";
     reconnect(s);
-    struct bench_master *leader = masters_connected(&s->masters);
-    if (leader == NULL || s->masters.program == NULL) {
-        bench_die("failover", "the leader is none of --master, or there is no --program");
+    if (masters_connected(&s->masters) == NULL || s->masters.program == NULL || s->masters.count < 2) {
+        bench_die(what, "the leader is none of --master, there is no other, or there is no --program");
+    }
+    struct bench_master *victim = master_at(s, leads ? 0 : 1);
+    kit_disconnect(&s->kit);
+    snprintf(ns, sizeof ns, "scale%u", s->round);
+    double write_s = master_kill_to_write(&s->masters, victim, ns);
+    if (leads) {
+        figure(s, "failover", write_s, "s");
+    }
+    uint64_t start = kit_now_us();
+    kit_connect_leader(&s->kit);
+    begin_turns(s, leads); /* its first turns as the leader lie behind it by now */
+    snprintf(name, sizeof name, "%s_to_read", what);
+    figure(s, leads ? name : "restart", master_start_to_read(&s->masters, victim, ns), "s");
+    await_nodes(s, what);
+    snprintf(name, sizeof name, "%s_nodes_back", what);
+    figure(s, name, seconds_since(start), "s");
+    end_turns(s, what);
+    snprintf(name, sizeof name, "%s_own_turn", what);
+    figure(s, name, (double)master_counter(&s->masters, victim, "turnLongestEverUs") / 1000, "ms");
+}
+
+static void snapshot(struct scale *s)
+{
+    int64_t before[MASTERS_MAX];
+    char ns[24], what[32];
+    unsigned left = s->masters.count;
+    uint64_t start = kit_now_us();
+    for (unsigned i = 0; i < s->masters.count; i++) {
+        before[i] = master_counter(&s->masters, &s->masters.items[i], "snapshots");
     }
     kit_disconnect(&s->kit);
     snprintf(ns, sizeof ns, "scale%u", s->round);
-    figure(s, "failover", master_kill_to_write(&s->masters, leader, ns), "s");
-    figure(s, "restart", master_start_to_read(&s->masters, leader, ns), "s");
+    load_prepare(&s->kit, ns, SNAPSHOT_KEYS, SNAPSHOT_VALUE);
+    begin_turns(s, false);
+    while (left > 0) {
+        struct load l = {.kit = &s->kit, .kind = load_find("writes"), .ns = ns, .keys = SNAPSHOT_KEYS};
+        l.value_bytes = SNAPSHOT_VALUE;
+        load_run(&l, SNAPSHOT_WRITES, 0.5);
+        samples_close(&l.samples);
+        left = 0;
+        for (unsigned i = 0; i < s->masters.count; i++) {
+            left += master_counter(&s->masters, &s->masters.items[i], "snapshots") <= before[i];
+        }
+        if (kit_now_us() - start > SNAPSHOT_WAIT_US) {
+            bench_die("snapshot", "not all masters have written one");
+        }
+    }
+    for (unsigned i = 0; i < s->masters.count; i++) {
+        const struct bench_master *b = master_at(s, i);
+        snprintf(what, sizeof what, "snapshot_%u", i + 1);
+        figure(s, what, (double)master_counter(&s->masters, b, "snapshotMs") / 1000, "s");
+    }
+    end_turns(s, "snapshot");
+}
+
+/* ---- Heartbeats ---- */
+
+static int64_t heartbeats(struct scale *s)
+{
+    int64_t sum = 0;
+    for (unsigned i = 0; i < s->masters.count; i++) {
+        sum += master_counter(&s->masters, &s->masters.items[i], "heartbeats");
+    }
+    return sum;
+}
+
+static void on_time(uv_timer_t *t)
+{
+    struct scale *s = t->data;
+    s->done = true;
+}
+
+static void beats(struct scale *s, unsigned seconds)
+{
+    uv_timer_t timer;
+    reconnect(s);
+    begin_turns(s, false);
+    int64_t before = heartbeats(s);
+    tell_cpu(s, NULL, 1);
+    uint64_t start = kit_now_us();
+    s->done = false;
+    timer.data = s;
+    uv_timer_init(&s->kit.loop, &timer);
+    uv_timer_start(&timer, on_time, (uint64_t)seconds * 1000, 0);
+    kit_run(&s->kit, &s->done, NODES_WAIT_MS);
+    uv_close((uv_handle_t *)&timer, NULL);
+    uv_run(&s->kit.loop, UV_RUN_NOWAIT);
+    unsigned count = (unsigned)MAX(heartbeats(s) - before, 1);
+    figure(s, "beats_rate", count / seconds_since(start), "1/s");
+    tell_cpu(s, "beats", count);
+    end_turns(s, "beats");
+}
+
+static void tell_file(const char *path)
+{
+    FILE *f = fopen(path, "we");
+    if (f == NULL || fclose(f) != 0) {
+        bench_die(path, "cannot be made");
+    }
 }
 
 /* ---- Lists ---- */
@@ -388,8 +563,17 @@ static void phase(struct scale *s, char *spec)
         list(s);
     } else if (strcmp(spec, "memory") == 0) {
         tell_memory(s);
-    } else if (strcmp(spec, "failover") == 0) {
-        failover(s);
+    } else if (strcmp(spec, "failover") == 0 || strcmp(spec, "restart") == 0) {
+        kill_one(s, spec[0] == 'f');
+    } else if (strcmp(spec, "snapshot") == 0) {
+        snapshot(s);
+    } else if (strcmp(spec, "beats") == 0 && rest != NULL) {
+        beats(s, (unsigned)strtoul(rest, NULL, 10));
+    } else if (strcmp(spec, "tell") == 0 && rest != NULL) {
+        tell_file(rest);
+    } else if (strcmp(spec, "rest") == 0) {
+        s->done = false;
+        kit_run(&s->kit, &s->done, NODES_WAIT_MS);
     } else if (strcmp(spec, "end") == 0) {
         end(s);
     } else {
@@ -399,21 +583,19 @@ static void phase(struct scale *s, char *spec)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"ca", required_argument, NULL, 'a'},
-                                            {"master", required_argument, NULL, 'm'},
-                                            {"nodes", required_argument, NULL, 'n'},
-                                            {"zones", required_argument, NULL, 'z'},
-                                            {"capacity", required_argument, NULL, 'p'},
-                                            {"program", required_argument, NULL, 'x'},
-                                            {"seconds", required_argument, NULL, 's'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},   {"ca", required_argument, NULL, 'a'},
+        {"master", required_argument, NULL, 'm'},   {"nodes", required_argument, NULL, 'n'},
+        {"first", required_argument, NULL, 'f'},    {"total", required_argument, NULL, 't'},
+        {"no-routes", no_argument, NULL, 'r'},      {"zones", required_argument, NULL, 'z'},
+        {"capacity", required_argument, NULL, 'p'}, {"program", required_argument, NULL, 'x'},
+        {"seconds", required_argument, NULL, 's'},  {NULL, 0, NULL, 0}};
     static struct scale s = {.template = "none"};
     struct fleet_config fleet = {.kit = &s.kit, .spread = true, .comes_back = true, .zones = 10};
     const char *config = NULL;
     int c;
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* whoever interrupts the script interrupts this */
-    while ((c = getopt_long(argc, argv, "c:a:m:n:z:p:x:s:", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "c:a:m:n:f:t:rz:p:x:s:", options, NULL)) != -1) {
         if (c == 'c') {
             config = optarg;
         } else if (c == 'a') {
@@ -426,6 +608,12 @@ int main(int argc, char **argv)
             alarm((unsigned)strtoul(optarg, NULL, 10)); /* the signal ends the program */
         } else if (c == 'n') {
             fleet.nodes = (unsigned)strtoul(optarg, NULL, 10);
+        } else if (c == 'f') {
+            fleet.first = (unsigned)strtoul(optarg, NULL, 10);
+        } else if (c == 't') {
+            s.total = (unsigned)strtoul(optarg, NULL, 10);
+        } else if (c == 'r') {
+            fleet.no_routes = true;
         } else if (c == 'z') {
             fleet.zones = (unsigned)strtoul(optarg, NULL, 10);
         } else if (c == 'p') {
@@ -439,6 +627,7 @@ int main(int argc, char **argv)
                 "usage: bench_scale [--config FILE] --ca DIR [--master PID,ADDRESS,DIR]... --nodes N PHASE...\n");
         return 2;
     }
+    s.total = MAX(s.total, fleet.nodes);
     kit_open(&s.kit, config);
     s.masters.kit = &s.kit;
     kit_connect_leader(&s.kit);

@@ -16,12 +16,10 @@
 #include <time.h>
 
 #include "proto/text/text.h"
-#include "scheduler/scheduler.h"
+#include "tests/bench/bench_store.h"
 
 struct bench {
-    struct store *store;
-    struct scheduler *scheduler;
-    uint64_t index;
+    struct bench_store in;
     int64_t deciding_us, all_us;
     unsigned bound_to; /* pods that are made are on one of so many nodes in turn; 0: on none */
 };
@@ -57,28 +55,6 @@ static int64_t now_us(void)
     return t.tv_sec * 1000000ll + t.tv_nsec / 1000;
 }
 
-static void must(int rv, const struct error *err)
-{
-    if (rv != 0) {
-        fprintf(stderr, "%s\n", err->message);
-        exit(1);
-    }
-}
-
-static void submit(struct bench *b, struct txn *t)
-{
-    struct txn_result result;
-    struct error err = {0};
-    unsigned count;
-    must(store_eval(b->store, t, &result, &err), &err);
-    const struct change *changes = store_last_changes(b->store, &count);
-    scheduler_observe(b->scheduler, changes, count);
-    struct buf entry = BUF_INIT;
-    store_batch_take(b->store, &entry);
-    must(store_apply(b->store, ++b->index, entry.data, entry.size, &err), &err);
-    buf_close(&entry);
-}
-
 /* A document made from YAML once, stored many times under other names. Nodes get the labels of their places. */
 static void create_many(struct bench *b, const char *yaml, const char *prefix, unsigned count, const char *owner_uid)
 {
@@ -87,11 +63,11 @@ static void create_many(struct bench *b, const char *yaml, const char *prefix, u
     unsigned docs_count;
     struct error err = {0};
     arena_init(&a);
-    must(yaml_read(&a, str_of(yaml), NULL, &docs, &docs_count, &err), &err);
+    bench_store_must(yaml_read(&a, str_of(yaml), NULL, &docs, &docs_count, &err), &err);
     const struct kind *k = kind_of_document(&a, docs[0], &err);
     const struct value *status = value_get(docs[0], "status");
     value_remove(docs[0], "status");
-    must(kind_check(k, &a, docs[0], NULL, 0, &err), &err);
+    bench_store_must(kind_check(k, &a, docs[0], NULL, 0, &err), &err);
     if (status != NULL) {
         value_set(&a, docs[0], "status", value_copy(&a, status));
     }
@@ -120,9 +96,9 @@ static void create_many(struct bench *b, const char *yaml, const char *prefix, u
             value_set(&a, value_get(docs[0], "spec"), "nodeName",
                       value_cstr(&a, arena_printf(&a, "node-%u", i % b->bound_to)));
         }
-        must(txn_create_value(&t, k, docs[0], &err), &err);
+        bench_store_must(txn_create_value(&t, k, docs[0], &err), &err);
         if (t.count == 1000 || i + 1 == count) {
-            submit(b, &t);
+            bench_store_submit(&b->in, &t);
             txn_reset(&t);
         }
     }
@@ -138,10 +114,10 @@ static void place_all(struct bench *b)
         struct txn t;
         txn_init(&t, "scheduler");
         int64_t before = now_us();
-        more = scheduler_run(b->scheduler, store_tip(b->store), 1767225600000ll, 1024, &t);
+        more = scheduler_run(b->in.scheduler, store_tip(b->in.store), 1767225600000ll, 1024, &t);
         b->deciding_us += now_us() - before;
         if (t.count > 0) {
-            submit(b, &t);
+            bench_store_submit(&b->in, &t);
         }
         txn_close(&t);
     }
@@ -185,9 +161,9 @@ static void bench_open(struct bench *b, unsigned nodes)
 {
     const struct store_config store_config = {.env = env_real(), .history_bytes_max = 1 << 20};
     const struct scheduler_config config = {.env = env_real(), .seed = 1};
-    *b = (struct bench){.store = store_new(&store_config), .scheduler = scheduler_new(&config)};
-    store_tip_open(b->store, 1);
-    scheduler_resync(b->scheduler, store_tip(b->store));
+    *b = (struct bench){.in = {.store = store_new(&store_config), .scheduler = scheduler_new(&config)}};
+    store_tip_open(b->in.store, 1);
+    scheduler_resync(b->in.scheduler, store_tip(b->in.store));
     create_many(b, "apiVersion: v1\nkind: Namespace\nmetadata: {name: default}\n", "default", 1, NULL);
     create_many(b,
                 "apiVersion: v1\nkind: Node\nmetadata: {name: node, labels: {kubernetes.io/os: linux}}\nspec: {}\n"
@@ -212,12 +188,12 @@ static void run_case(unsigned which, unsigned nodes, unsigned pods, unsigned own
     place_all(&b);
     b.deciding_us = 0;
     struct scheduler_stats before, stats;
-    scheduler_stats(b.scheduler, &before);
+    scheduler_stats(b.in.scheduler, &before);
     for (unsigned i = 0; i < owners; i++) {
         create_pods(&b, which, i, pods / owners);
     }
     place_all(&b);
-    scheduler_stats(b.scheduler, &stats);
+    scheduler_stats(b.in.scheduler, &stats);
     uint64_t bound = stats.bound - before.bound;
     fprintf(stderr, "%s: %llu bound, %u waiting, %llu evaluations, %u classes\n", cases[which].name,
             (unsigned long long)bound, stats.active + stats.parked,
@@ -225,8 +201,8 @@ static void run_case(unsigned which, unsigned nodes, unsigned pods, unsigned own
     const char *name = which == 0 ? "" : cases[which].name, *between = which == 0 ? "" : "_";
     printf("bench scheduler%s%s_pods_per_s %.0f 1/s\n", between, name, (double)bound * 1e6 / (double)b.deciding_us);
     printf("bench scheduler%s%s_bound_per_s %.0f 1/s\n", between, name, (double)bound * 1e6 / (double)b.all_us);
-    scheduler_free(b.scheduler);
-    store_free(b.store);
+    scheduler_free(b.in.scheduler);
+    store_free(b.in.store);
 }
 
 /* Nodes of 32 cpus with four pods of 8 on each, of three priorities; half as many pods of 8 as there are nodes come. */
@@ -249,13 +225,13 @@ static void run_preemption(unsigned nodes)
     }
     place_all(&b);
     struct scheduler_stats stats;
-    scheduler_stats(b.scheduler, &stats);
+    scheduler_stats(b.in.scheduler, &stats);
     fprintf(stderr, "preemption: %llu preemptions, %llu victims, %u waiting\n", (unsigned long long)stats.preemptions,
             (unsigned long long)stats.victims, stats.active + stats.parked);
     assert(stats.preemptions == nodes / 2 && stats.victims == nodes / 2);
     printf("bench scheduler_preemptions_per_s %.0f 1/s\n", (double)stats.preemptions * 1e6 / (double)b.all_us);
-    scheduler_free(b.scheduler);
-    store_free(b.store);
+    scheduler_free(b.in.scheduler);
+    store_free(b.in.store);
 }
 
 int main(int argc, char **argv)

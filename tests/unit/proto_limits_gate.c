@@ -104,6 +104,7 @@ static void shares_leave_descriptors_for_the_disk_and_places_for_every_class(voi
         assert_int_equal(sum, c.total);
         assert_true(c.total + 64 <= tried[i]);
         assert_true(c.max[NET_CLASS_NODE] >= c.max[NET_CLASS_ADMIN]);
+        assert_true(tried[i] < 16384 || c.max[NET_CLASS_NODE] >= MIN(tried[i], NET_GATE_CONNS_MAX) - 6200);
     }
 }
 
