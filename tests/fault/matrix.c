@@ -16,7 +16,7 @@ static const struct {
 } brief[] = {
     {"kill-leader", "watch"}, {"stale-leader", "register"},   {"partition-leader", "append"},
     {"kill-all", "set"},      {"partition-one-way", "queue"}, {"power-all", "bank"},
-    {"disk-error", "set"},    {"standstill", "register"},
+    {"disk-error", "set"},    {"standstill", "register"},     {"kill-leader", "informer"},
 };
 
 static unsigned workloads(void)

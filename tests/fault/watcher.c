@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client/api/api.h"
+#include "tests/fault/informer.h"
 #include "tests/fault/kit.h"
 #include "tests/fault/trial.h"
 
@@ -199,7 +200,7 @@ static void *follow(void *arg)
 
 void watcher_start(struct watcher *w)
 {
-    if (pthread_create(&w->thread, NULL, follow, w) != 0) {
+    if (pthread_create(&w->thread, NULL, w->rest ? informer_follow : follow, w) != 0) {
         fault_die("thread", NULL);
     }
 }

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "base/buf.h"
 #include "client/api/config.h"
 #include "tests/check/history.h"
 
@@ -15,11 +16,21 @@ struct watcher {
     const char *label; /* what it watches: ConfigMaps with set=label */
     const char *last;  /* the object after which it has been told everything */
     const struct config_target *target;
+    bool rest;                  /* over REST, as clients of Kubernetes do (informer.h) */
     bool stop;                  /* gives up, told or not; atomic */
     struct hist hist;           /* resume, list, event */
     unsigned resumed, relisted; /* broken streams gone on behind the last revision; lists after Expired */
     bool synced;                /* has been told what was there at its start; atomic */
     bool complete;              /* has been told of `last`; atomic */
+    /* Over REST: how often it began anew as if it had been killed, what it holds at its end (of struct watched), and
+     * what it was told that nobody may tell ("": nothing). */
+    unsigned killed;
+    struct buf held;
+    char wrong[200];
+};
+struct watched {
+    char name[64];
+    int64_t number;
 };
 void watcher_start(struct watcher *w);
 void watcher_join(struct watcher *w);

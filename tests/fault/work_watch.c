@@ -1,6 +1,7 @@
-/* Watches: objects are created, changed, deleted, and changed two in one transaction; a watcher that began at each
+/* Watches, and informers over REST: objects are created, changed, deleted, and changed two in one transaction; a watcher that began at each
  * master is told all of it, going on elsewhere whenever its stream breaks. Claimed: every transaction once, whole,
- * in order, all watchers alike. */
+ * in order, all watchers alike. Over REST each object is told by itself, with a version of its own, and what an informer
+ * holds at the end is what is there. */
 #include <stdio.h>
 
 #include "tests/fault/kit.h"
@@ -95,14 +96,18 @@ static bool wait_for(const bool *flag, int64_t end_us)
 }
 
 /* A watch that begins later lists what it missed, newest versions only: all must be there before the first write. */
-static void set_up(struct trial *t)
+static void begin(struct trial *t, bool rest)
 {
     struct watching *all = t->own = xcalloc(1, sizeof *all);
     int64_t end_us = fault_now_us() + TOLD_MS * 1000;
     for (unsigned i = 0; i < WATCHERS; i++) {
         struct watcher *w = &all->watchers[i];
-        *w = (struct watcher){
-            .index = i, .process = FIRST_WATCHER + i, .label = "watch", .last = LAST, .target = &t->cluster.target};
+        *w = (struct watcher){.index = i,
+                              .process = FIRST_WATCHER + i,
+                              .label = "watch",
+                              .last = LAST,
+                              .target = &t->cluster.target,
+                              .rest = rest};
         hist_init(&w->hist);
         watcher_start(w);
     }
@@ -113,11 +118,46 @@ static void set_up(struct trial *t)
     }
 }
 
+static void set_up(struct trial *t)
+{
+    begin(t, false);
+}
+
+static void set_up_informers(struct trial *t)
+{
+    begin(t, true);
+}
+
+/* Nothing is written any more: a copy is what is there, or has missed something. */
+static void compare(struct trial *t, unsigned i, const struct watcher *w)
+{
+    CLEANUP_LIST struct api_list all = {0};
+    const struct watched *held = (const void *)w->held.data;
+    size_t count = w->held.size / sizeof *held, same = 0;
+    if (w->wrong[0] != '\0') {
+        trial_fail(t, "informer %u was told: %s", i + 1, w->wrong);
+    }
+    if (client_list(t->main, "watch", &all) != 0) {
+        trial_fail(t, "the list at the end: %s", t->main->error.message);
+        return;
+    }
+    for (unsigned k = 0; k < all.count; k++) {
+        const struct object *o = all.items[k];
+        for (size_t n = 0; n < count; n++) {
+            same += str_eq(str_of(held[n].name), o->name) && held[n].number == client_number(o);
+        }
+    }
+    if (same != all.count || same != count) {
+        trial_fail(t, "informer %u holds %zu objects, %zu of them as they are; there are %u", i + 1, count, same,
+                   all.count);
+    }
+}
+
 static void finish(struct trial *t)
 {
     CLEANUP_ARENA struct arena a;
     struct watching *all = t->own;
-    unsigned resumed = 0, relisted = 0;
+    unsigned resumed = 0, relisted = 0, killed = 0;
     arena_init(&a);
     if (put(t->main, &a, "create", LAST) != HIST_OK) {
         trial_fail(t, "the last object could not be made: %s", t->main->error.message);
@@ -134,9 +174,14 @@ static void finish(struct trial *t)
         watcher_join(w);
         resumed += w->resumed;
         relisted += w->relisted;
+        killed += w->killed;
+        if (w->rest && w->complete) {
+            compare(t, i, w);
+        }
         hist_join(&t->hist, &w->hist);
+        buf_close(&w->held);
     }
-    trial_say(t, "watchers: %u times resumed, %u times listed again", resumed, relisted);
+    trial_say(t, "watchers: %u times resumed, %u times listed again, %u times begun anew", resumed, relisted, killed);
 }
 
 const struct workload work_watch = {
@@ -146,6 +191,19 @@ const struct workload work_watch = {
     .pause_ms = 15,
     .refusals = {ERR_CONFLICT, ERR_EXISTS, ERR_NOT_FOUND},
     .set_up = set_up,
+    .turn = turn,
+    .finish = finish,
+    .check = check_watch,
+};
+
+const struct workload work_informer = {
+    .name = "informer",
+    .about =
+        "5 informers over REST, cut, moved and begun anew; every object once, in order, and what they hold is there",
+    .clients = 5,
+    .pause_ms = 15,
+    .refusals = {ERR_CONFLICT, ERR_EXISTS, ERR_NOT_FOUND},
+    .set_up = set_up_informers,
     .turn = turn,
     .finish = finish,
     .check = check_watch,

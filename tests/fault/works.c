@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-static const struct workload *const works[] = {&work_register, &work_append, &work_set,   &work_bank,
-                                               &work_queue,    &work_watch,  &work_deploy};
+static const struct workload *const works[] = {&work_register, &work_append, &work_set,      &work_bank,
+                                               &work_queue,    &work_watch,  &work_informer, &work_deploy};
 
 const struct workload *workload_at(unsigned i)
 {

@@ -4,6 +4,7 @@
 
 #include "tests/fault/trial.h"
 
-extern const struct workload work_register, work_append, work_set, work_bank, work_queue, work_watch, work_deploy;
+extern const struct workload work_register, work_append, work_set, work_bank, work_queue, work_watch, work_informer,
+    work_deploy;
 
 #endif
