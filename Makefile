@@ -13,7 +13,7 @@ V ?= 0
 Q := $(if $(filter 1,$(V)),,@)
 
 CC ?= gcc
-PACKAGES := libuv msgpack yaml-0.1 raft libarchive liblz4 openssl libxxhash
+PACKAGES := libuv msgpack yaml-0.1 raft libarchive liblz4 openssl libxxhash zlib
 CSTD := -std=gnu11 -D_GNU_SOURCE
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Wpointer-arith -Werror
 OPT := -O2 -g
@@ -27,7 +27,7 @@ HARDEN = -fPIE
 endif
 CFLAGS_ALL = $(CSTD) $(WARN) $(OPT) $(HARDEN) -fno-omit-frame-pointer -fno-strict-aliasing -fstack-protector-strong -I. $(CFLAGS)
 # libraft is linked statically: the version that was checked at build time is the one that runs.
-LDLIBS_ALL = -l:libraft.a -luv -lmsgpackc -lyaml -larchive -llz4 -lxxhash -lldns -lcurl -lssl -lcrypto -lpthread -lm
+LDLIBS_ALL = -l:libraft.a -luv -lmsgpackc -lyaml -larchive -llz4 -lz -lxxhash -lldns -lcurl -lssl -lcrypto -lpthread -lm
 # libraft calls io_destroy on the loop, which waits for the kernel some 30 ms: raft-store/raft/uv_io.c gives it to a thread.
 # What it opens gets a descriptor that is kept for it: there as well.
 # Unit programs alone: which of its tests a program runs is looked at before cmocka has them (tests/unit/kit/filter.c).

@@ -19,6 +19,7 @@ static const struct errand_front rest_front;
 void rest_call_free(struct rest_call *c)
 {
     assert(c->watch == NULL && c->log == NULL);
+    rest_stream_free(c->upgrade);
     list_remove(&c->ended_link);
     errand_close(&c->e);
     arena_close(&c->own);
@@ -27,8 +28,7 @@ void rest_call_free(struct rest_call *c)
     free(c);
 }
 
-/* The call is over; its connection goes on, or closes. */
-static void leave(struct rest_call *c)
+void rest_call_leave(struct rest_call *c)
 {
     struct rest_conn *conn = c->conn;
     bool keep = c->keep_alive;
@@ -85,7 +85,7 @@ static void send_whole(struct rest_call *c, struct buf *head, struct str body)
         rest_conn_send(c->conn, body);
     }
     errand_end(&c->e);
-    leave(c);
+    rest_call_leave(c);
 }
 
 void rest_answer(struct rest_call *c, unsigned status, const char *type, const struct buf *body)
@@ -163,7 +163,7 @@ void rest_end(struct rest_call *c)
         rest_conn_send(c->conn, buf_str(&last));
     }
     errand_end(&c->e);
-    leave(c);
+    rest_call_leave(c);
 }
 
 void rest_call_drained(struct rest_call *c)
@@ -175,6 +175,8 @@ void rest_call_drained(struct rest_call *c)
         watch_writable(c->watch);
     } else if (c->log != NULL) {
         rest_log_drained(c);
+    } else if (c->upgrade != NULL) {
+        rest_stream_drained(c);
     }
 }
 
@@ -182,6 +184,8 @@ void rest_call_tick(struct rest_call *c, int64_t now_ms)
 {
     if (c->watch != NULL && !c->over) {
         rest_watch_tick(c, now_ms);
+    } else if (c->upgrade != NULL) {
+        rest_stream_tick(c, now_ms);
     }
 }
 
@@ -192,6 +196,8 @@ void rest_call_lost(struct rest_call *c)
         rest_watch_lost(c);
     } else if (c->log != NULL) {
         rest_log_lost(c);
+    } else if (c->upgrade != NULL) {
+        rest_stream_lost(c);
     } else if (c->waits) {
         api_let_go(&c->e.api);
         errand_end(&c->e);
@@ -282,6 +288,8 @@ static void handle(struct errand *e)
     }
     if (c->what == REST_DO_LOG) {
         rest_log_here(c);
+    } else if (c->what == REST_DO_STREAM) {
+        rest_stream_here(c);
     } else if (c->what == REST_DO_TELL) {
         rest_tell(c);
     } else if (is_new_enough(c)) {
@@ -292,6 +300,9 @@ static void handle(struct errand *e)
 static bool write_request(struct errand *e, struct buf *b)
 {
     struct rest_call *c = rest_call_of(e);
+    if (c->what == REST_DO_STREAM) {
+        return rest_stream_write(c, b);
+    }
     if (c->what != REST_DO_LOG) {
         return typed_write(e, b);
     }
@@ -303,12 +314,18 @@ static bool write_request(struct errand *e, struct buf *b)
 
 static bool relay_here(struct errand *e)
 {
-    return rest_log_near(rest_call_of(e));
+    struct rest_call *c = rest_call_of(e);
+    return c->what == REST_DO_STREAM ? rest_stream_near(c) : rest_log_near(c);
 }
 
 static void relay(struct errand *e, uint64_t leader, struct str params)
 {
-    rest_log_relay(rest_call_of(e), leader, params);
+    struct rest_call *c = rest_call_of(e);
+    if (c->what == REST_DO_STREAM) {
+        rest_stream_relay(c, leader, params);
+    } else {
+        rest_log_relay(c, leader, params);
+    }
 }
 
 /* What is told of the API itself is a path, as roles have them. */
@@ -328,6 +345,9 @@ static const char *access_of(struct errand *e, struct str *ns, struct str *name)
         *ns = p->ns;
         *name = p->name;
         return "get pods/log";
+    }
+    if (c->what == REST_DO_STREAM) {
+        return rest_stream_access(rest_call_of(e), ns, name);
     }
     if (p->place == REST_HEALTH) {
         return arena_printf(&e->arena, "get /%s", p->health);
@@ -366,6 +386,8 @@ static void start(struct rest_call *c)
     } else if (c->what == REST_DO_LOG) {
         e->name = STR("logs");
         e->flags = request_logs.flags;
+    } else if (c->what == REST_DO_STREAM) {
+        rest_stream_start(c);
     } else {
         e->name = STR("discovery");
         e->flags = METHOD_NODE | (c->path.place == REST_HEALTH || c->path.place == REST_VERSION ? METHOD_ANON : 0);
@@ -415,6 +437,6 @@ void rest_turn(struct master *m)
         list_remove(&c->ended_link);
         c->over = true;
         watch_over(TAKE_PTR(c->watch));
-        leave(c);
+        rest_call_leave(c);
     }
 }

@@ -24,6 +24,7 @@ enum rest_do {
     REST_DO_EVICT,
     REST_DO_FINALIZE,
     REST_DO_LOG,
+    REST_DO_STREAM, /* exec, attach, port-forward */
     REST_DO_WHOAMI,
     REST_DO_REVIEW, /* of rights (review.c) */
     REST_DO_METRICS,
@@ -34,6 +35,7 @@ enum rest_coding { REST_JSON, REST_YAML, REST_PROTOBUF };
 #define REST_WARNINGS_MAX 16u
 
 struct rest_log;
+struct rest_stream;
 struct rest_call {
     struct errand e;
     struct rest_conn *conn; /* NULL: it is gone */
@@ -63,6 +65,7 @@ struct rest_call {
     int64_t until_ms, bookmark_ms;
     uint64_t told; /* the version that was told last */
     struct rest_log *log;
+    struct rest_stream *upgrade; /* STREAM */
 };
 
 static inline struct rest_call *rest_call_of(const struct errand *e)
@@ -95,6 +98,7 @@ void rest_begin(struct rest_call *c, unsigned status, const char *type);
 void rest_flush(struct rest_call *c); /* what stands in `out` */
 void rest_end(struct rest_call *c);   /* the last piece; ends the call */
 void rest_call_free(struct rest_call *c);
+void rest_call_leave(struct rest_call *c); /* it is over; its connection goes on, or closes */
 
 /* ---- Of the other files ---- */
 
@@ -119,5 +123,18 @@ void rest_log_write(struct rest_call *c, struct buf *b);
 void rest_log_relay(struct rest_call *c, uint64_t leader, struct str params);
 void rest_log_drained(struct rest_call *c);
 void rest_log_lost(struct rest_call *c);
+/* Streams (stream.c): likewise. */
+bool rest_stream_decide(struct rest_call *c, const struct http_request *r); /* false: it has been answered */
+void rest_stream_start(struct rest_call *c);
+const char *rest_stream_access(struct rest_call *c, struct str *ns, struct str *name);
+void rest_stream_here(struct rest_call *c);
+bool rest_stream_near(struct rest_call *c);
+bool rest_stream_write(struct rest_call *c, struct buf *b);
+void rest_stream_relay(struct rest_call *c, uint64_t leader, struct str params);
+void rest_stream_feed(struct rest_call *c, const void *p, size_t n);
+void rest_stream_drained(struct rest_call *c);
+void rest_stream_tick(struct rest_call *c, int64_t now_ms);
+void rest_stream_lost(struct rest_call *c);
+void rest_stream_free(struct rest_stream *s); /* NULL: nothing */
 
 #endif

@@ -134,17 +134,50 @@ static void set_paused(struct rest_conn *c, bool paused)
     }
 }
 
+/* What came behind the request that is a stream now. */
+static void feed_ahead(struct rest_conn *c)
+{
+    struct buf ahead = c->ahead;
+    c->ahead = BUF_INIT;
+    if (ahead.size > 0) {
+        rest_stream_feed(c->call, ahead.data, ahead.size);
+    }
+    buf_close(&ahead);
+}
+
+void rest_conn_upgraded(struct rest_conn *c)
+{
+    c->upgraded = true;
+    if (!c->feeding) {
+        feed_ahead(c);
+    }
+}
+
+void rest_conn_pause(struct rest_conn *c, bool paused)
+{
+    assert(c->upgraded);
+    set_paused(c, paused);
+}
+
 void rest_conn_feed(struct rest_conn *c, const void *p, size_t n)
 {
     size_t used = 0;
     if (c->closing) {
         return;
     }
+    if (c->upgraded) {
+        rest_stream_feed(c->call, p, n);
+        return;
+    }
     if (c->call == NULL && c->ahead.size == 0) {
         used = work(c, p, n);
     }
     buf_append(&c->ahead, (const uint8_t *)p + used, n - used);
-    set_paused(c, c->ahead.size >= REST_AHEAD_MAX);
+    if (c->upgraded) {
+        feed_ahead(c);
+    } else {
+        set_paused(c, c->ahead.size >= REST_AHEAD_MAX);
+    }
 }
 
 void rest_conn_done(struct rest_conn *c, bool keep)
@@ -188,7 +221,7 @@ void rest_conn_tick(struct rest_conn *c, int64_t now_ms)
     if (taken != c->taken_bytes || pending == 0) {
         c->taken_bytes = taken;
         c->taken_ms = now_ms;
-    } else if (now_ms - c->taken_ms >= REST_STUCK_MS) {
+    } else if (!c->upgraded && now_ms - c->taken_ms >= REST_STUCK_MS) {
         c->session->m->stats.rest_stuck++;
         c->closing = true;
         c->wire->abort(c->wire_data);

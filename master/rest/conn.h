@@ -38,6 +38,7 @@ struct rest_conn {
     struct buf ahead;
     struct rest_call *call; /* NULL: none is being answered */
     bool feeding, closing, paused;
+    bool upgraded;                    /* bytes are those of the call's stream (stream.h), whose own bounds hold */
     uint64_t sent_bytes, taken_bytes; /* by the peer, when last looked at */
     int64_t taken_ms;                 /* when it last took some, or had nothing to take */
     int64_t since_ms;                 /* the request that is half here began; or the last one was answered */
@@ -55,6 +56,9 @@ void rest_conn_send(struct rest_conn *c, struct str bytes);
 bool rest_conn_is_full(const struct rest_conn *c);
 /* Its call is answered. keep: there may be another one; else it closes. */
 void rest_conn_done(struct rest_conn *c, bool keep);
+/* Its call has said 101: what comes from now on is its (rest_stream_feed). */
+void rest_conn_upgraded(struct rest_conn *c);
+void rest_conn_pause(struct rest_conn *c, bool paused); /* of one that is upgraded */
 /* The answer cannot be ended well: cuts it. */
 void rest_conn_cut(struct rest_conn *c);
 

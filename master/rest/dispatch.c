@@ -18,6 +18,11 @@ static enum rest_do do_of_get(const struct rest_call *c)
     return watch ? REST_DO_WATCH : p->name.n > 0 ? REST_DO_GET : REST_DO_LIST;
 }
 
+static bool is_stream(struct str part)
+{
+    return str_is(part, "exec") || str_is(part, "attach") || str_is(part, "portforward");
+}
+
 /* The method is one that the address takes. */
 static enum rest_do do_of(const struct rest_call *c, struct str method)
 {
@@ -26,6 +31,9 @@ static enum rest_do do_of(const struct rest_call *c, struct str method)
         return p->extra->verb == REST_EXTRA_WHOAMI    ? REST_DO_WHOAMI
                : p->extra->verb == REST_EXTRA_METRICS ? REST_DO_METRICS
                                                       : REST_DO_REVIEW;
+    }
+    if (is_stream(p->part)) {
+        return REST_DO_STREAM;
     }
     if (str_is(method, "GET")) {
         return do_of_get(c);
@@ -269,5 +277,8 @@ bool rest_decide(struct rest_call *c, const struct http_request *r)
         return false;
     }
     c->what = c->path.place == REST_OBJECTS || c->path.place == REST_REVIEW ? do_of(c, r->method) : REST_DO_TELL;
+    if (c->what == REST_DO_STREAM) {
+        return rest_stream_decide(c, r);
+    }
     return select_by_name(c) && read_coding(c, r) && choose_form(c, r) && check_selectors(c);
 }

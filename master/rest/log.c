@@ -3,13 +3,10 @@
  * The master that was asked serves it over its own link to the node; what it does not know, or has no link for, goes
  * over the leader, as with logs of msgpack-RPC (front/relay.c). Credit is given back when the client has read, so a
  * slow one holds a stream's window and REST_SEND_HIGH here, and no more. */
-#include "master/rest/call.h"
-
 #include <assert.h>
 #include <stdlib.h>
 
-#include "master/api/write.h"
-#include "master/front/relay.h"
+#include "master/rest/stream.h"
 
 /* The agent's stream, which may outlive its call. */
 struct rest_log {
@@ -152,24 +149,10 @@ static struct rest_log *open_at(struct rest_call *c, struct rpc_session *agent)
 
 void rest_log_here(struct rest_call *c)
 {
-    struct master *m = c->e.api.m;
-    const struct kind *k = kind_by_id(KIND_POD);
-    const struct object *pod = view_get(store_committed(replica_store(m->replica)), k, c->path.ns, c->path.name);
-    if (pod == NULL) {
-        struct error err = {0};
-        error_not_found(&err, k, c->path.name);
-        errand_fail_now(&c->e, &err);
-        return;
-    }
-    struct str node = mp_str(mp_get(object_spec(pod), "nodeName"));
-    struct rpc_session *agent = node.n == 0 ? NULL : relay_link_to(m, node);
-    if (node.n == 0) {
-        rest_answer_failure(c, 400, "pod %.*s does not have a host assigned: it is not on a node yet",
-                            STR_ARG(c->path.name));
-    } else if (agent == NULL) {
-        errand_failf(&c->e, ERR_BUSY,
-                     "node \"%.*s\" is not connected to the leader at present; try again when it is Ready",
-                     STR_ARG(node));
+    struct error err = {0};
+    struct rpc_session *agent = stream_node_link(c->e.api.m, c->path.ns, c->path.name, &err);
+    if (agent == NULL) {
+        errand_fail(&c->e, &err);
     } else {
         open_at(c, agent);
     }
@@ -177,11 +160,7 @@ void rest_log_here(struct rest_call *c)
 
 bool rest_log_near(struct rest_call *c)
 {
-    struct master *m = c->e.api.m;
-    const struct object *pod =
-        view_get(store_committed(replica_store(m->replica)), kind_by_id(KIND_POD), c->path.ns, c->path.name);
-    struct str node = pod == NULL ? STR_NONE : mp_str(mp_get(object_spec(pod), "nodeName"));
-    struct rpc_session *agent = node.n == 0 ? NULL : relay_link_to(m, node);
+    struct rpc_session *agent = stream_node_link(c->e.api.m, c->path.ns, c->path.name, NULL);
     if (agent == NULL) {
         return false;
     }

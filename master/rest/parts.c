@@ -31,6 +31,9 @@ const struct rest_part rest_parts[] = {
     {"scale", has_scale, "GET PUT PATCH", "get patch update", "autoscaling/v1", "Scale"},
     {"ephemeralcontainers", has_ephemeral, "GET PUT PATCH", "get patch update", NULL, NULL},
     {"log", is_pod, "GET", "get", NULL, NULL},
+    {"exec", is_pod, "GET POST", "create get", "v1", "PodExecOptions"},
+    {"attach", is_pod, "GET POST", "create get", "v1", "PodAttachOptions"},
+    {"portforward", is_pod, "GET POST", "create get", "v1", "PodPortForwardOptions"},
     {"eviction", is_pod, "POST", "create", "policy/v1", "Eviction"},
     {"finalize", is_namespace, "PUT", "update", NULL, NULL},
 };

@@ -395,11 +395,22 @@ static int make_metrics(struct rest_call *c, struct arena *a, struct api_request
 }
 
 static int (*const makers[])(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err) = {
-    [REST_DO_GET] = make_get,       [REST_DO_LIST] = make_list,         [REST_DO_WATCH] = make_watch,
-    [REST_DO_CREATE] = make_create, [REST_DO_UPDATE] = make_update,     [REST_DO_PATCH] = make_patch,
-    [REST_DO_APPLY] = make_apply,   [REST_DO_DELETE] = make_delete,     [REST_DO_CLEAR] = make_clear,
-    [REST_DO_EVICT] = make_evict,   [REST_DO_FINALIZE] = make_finalize, [REST_DO_LOG] = NULL,
-    [REST_DO_WHOAMI] = make_whoami, [REST_DO_METRICS] = make_metrics,   [REST_DO_REVIEW] = rest_make_review,
+    [REST_DO_GET] = make_get,
+    [REST_DO_LIST] = make_list,
+    [REST_DO_WATCH] = make_watch,
+    [REST_DO_CREATE] = make_create,
+    [REST_DO_UPDATE] = make_update,
+    [REST_DO_PATCH] = make_patch,
+    [REST_DO_APPLY] = make_apply,
+    [REST_DO_DELETE] = make_delete,
+    [REST_DO_CLEAR] = make_clear,
+    [REST_DO_EVICT] = make_evict,
+    [REST_DO_FINALIZE] = make_finalize,
+    [REST_DO_LOG] = NULL,
+    [REST_DO_STREAM] = NULL,
+    [REST_DO_WHOAMI] = make_whoami,
+    [REST_DO_METRICS] = make_metrics,
+    [REST_DO_REVIEW] = rest_make_review,
     [REST_DO_TELL] = NULL,
 };
 

@@ -618,8 +618,9 @@ static void test_script(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCRIPT(objects), SCRIPT(lists),     SCRIPT(watches),     SCRIPT(errors),     SCRIPT(forms), SCRIPT(discovery),
-        SCRIPT(parts),   SCRIPT(deletions), SCRIPT(connections), SCRIPT(validation), SCRIPT(rules), SCRIPT(reviews),
+        SCRIPT(objects),   SCRIPT(lists),   SCRIPT(watches),   SCRIPT(errors),      SCRIPT(forms),
+        SCRIPT(discovery), SCRIPT(parts),   SCRIPT(deletions), SCRIPT(connections), SCRIPT(validation),
+        SCRIPT(rules),     SCRIPT(reviews), SCRIPT(streams),
     };
     cmocka_set_test_filter(getenv("TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,6 +118,53 @@ static void what_happens_is_seen(void **state)
     RUN(rows);
 }
 
+static void commands_run_in_containers(void **state)
+{
+    static const struct habit rows[] = {
+        {K "run box --image=hello:1.0 --restart=Never", NULL, 0, "pod/box created", "="},
+        {K "wait --for=condition=Ready pod/box --timeout=60s", NULL, 0, "condition met", "="},
+        {K "exec box -- echo hello you", NULL, 0, "=hello you\n", "="},
+        {K "exec -i box -- cat", "some lines\nof input\n", 0, "=some lines\nof input\n", "="},
+        {K "exec box -- exit 7", NULL, 7, "=", "=command terminated with exit code 7\n"},
+        {"head -c 5000000 /dev/zero | " K "exec -i box -- cat | wc -c", NULL, 0, "=5000000\n", "="},
+        {"head -c 9000000 /dev/zero | " K "exec -i box -- cat | (sleep 1; wc -c)", NULL, 0, "=9000000\n", "="},
+        {K "exec box -c none -- echo x", NULL, 1, "=", "container none is not valid for pod box"},
+        {K "exec none -- echo x", NULL, 1, "=", "=Error from server (NotFound): pods \"none\" not found\n"},
+        {K "attach none", NULL, 1, "=", "pods \"none\" not found"},
+        {"echo typed | " K "run once --image=hello:1.0 -i --rm --restart=Never --command -- cat", NULL, 0,
+         "typed\npod \"once\" deleted", NULL},
+        {"seq 200000 >many; " K "run once --image=hello:1.0 -i --rm --restart=Never --command -- cat <many >back; "
+         "grep -v deleted back | cmp - many",
+         NULL, 0, "=", NULL},
+        {K "delete pod box --now", NULL, 0, "deleted", "="},
+    };
+    RUN(rows);
+}
+
+/* $1: a command for each forwarded port's local number; the others: ports. What is forwarded to is the master itself:
+ * hollow pods have the network of their agent. */
+#define FORWARD                                                                                                        \
+    "P=$(sed -n 's/.*server: https:.*://p' kube); " K "port-forward pod/fwd :$P :$P >pf.out 2>pf.err & "               \
+    "until [ \"$(grep -c 'Forwarding from 127' pf.out)\" = 2 ]; do kill -0 $! || exit 9; done; "                       \
+    "L=$(sed -n 's/.*127.0.0.1:\\([0-9]*\\) .*/\\1/p' pf.out | head -1); "                                             \
+    "M=$(sed -n 's/.*127.0.0.1:\\([0-9]*\\) .*/\\1/p' pf.out | tail -1); "
+
+static void ports_are_forwarded(void **state)
+{
+    static const struct habit rows[] = {
+        {K "run fwd --image=hello:1.0 --restart=Never", NULL, 0, "pod/fwd created", "="},
+        {K "wait --for=condition=Ready pod/fwd --timeout=60s", NULL, 0, "condition met", "="},
+        {FORWARD "curl -sk https://127.0.0.1:$L/healthz https://127.0.0.1:$M/readyz; kill $!", NULL, HABIT_ANY, "=okok",
+         NULL},
+        {FORWARD "for i in 1 2 3 4 5 6 7 8; do curl -sk https://127.0.0.1:$L/healthz & done; curl -sk "
+                 "https://127.0.0.1:$M/livez; wait %2 %3 %4 %5 %6 %7 %8 %9; kill %1; cat pf.err",
+         NULL, HABIT_ANY, "=okokokokokokokokok", NULL},
+        {K "port-forward none 0:80", NULL, 1, "=", "pods \"none\" not found"},
+        {K "delete pod fwd --now", NULL, 0, "deleted", "="},
+    };
+    RUN(rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +172,8 @@ int main(void)
         cmocka_unit_test(rights_are_reviewed),
         cmocka_unit_test(objects_are_made_changed_and_deleted),
         cmocka_unit_test(what_happens_is_seen),
+        cmocka_unit_test(commands_run_in_containers),
+        cmocka_unit_test(ports_are_forwarded),
     };
     cmocka_set_test_filter(getenv("TEST"));
     return cmocka_run_group_tests(tests, set_up, habits_tear_down);
