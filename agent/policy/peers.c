@@ -1,4 +1,4 @@
-#include "agent/policy/peers.h"
+#include "agent/policy/peers_int.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -6,43 +6,6 @@
 #include <string.h>
 
 #include "agent/policy/skeleton.h"
-#include "base/list.h"
-#include "base/mem.h"
-
-/* One address of a pod, as masters tell it. */
-struct peer {
-    uint32_t ip;
-    uint32_t place; /* for which an element is wanted; 0: for none */
-    struct peer_group **classes;
-    unsigned count, cap;
-    struct buf ports; /* as told: [[name, protocol, number]...]; empty = none */
-    struct identity *identity;
-    struct list changed;
-};
-struct interval {
-    uint32_t first, last;
-    struct identity *identity;
-};
-struct peers {
-    struct cells *cells;
-    struct strmap classes, blocks; /* key -> struct peer_group */
-    struct strmap addresses;       /* 4 bytes -> struct peer */
-    struct strmap identities;      /* key -> struct identity */
-    struct strmap names;           /* of ports -> struct name_number */
-    struct list changed;
-    struct peer_move *moves;
-    unsigned moves_count;
-    bool stale;
-    struct interval *intervals;
-    unsigned intervals_count;
-    uint32_t next_group, next_identity, next_name;
-    unsigned ranges; /* of all blocks */
-    bool blocks_changed, names_changed, new_identities, block_refused, short_changed;
-};
-struct name_number {
-    uint32_t number;
-    bool seen;
-};
 
 struct peers *peers_new(struct cells *cells)
 {
@@ -57,7 +20,7 @@ struct peers *peers_new(struct cells *cells)
     return p;
 }
 
-static void free_group(struct peer_group *g)
+void peers_free_group(struct peer_group *g)
 {
     strmap_close(&g->members);
     free(g->identities);
@@ -74,14 +37,6 @@ static void free_peer(struct peer *a)
     free(a);
 }
 
-static void free_identity(struct identity *i)
-{
-    free(i->groups.list);
-    free(i->ports);
-    free(i->key);
-    free(i);
-}
-
 void peers_free(struct peers *p)
 {
     const struct strmap_entry *e;
@@ -89,16 +44,16 @@ void peers_free(struct peers *p)
         return;
     }
     for (size_t i = 0; (e = strmap_next(&p->classes, &i)) != NULL;) {
-        free_group(e->value);
+        peers_free_group(e->value);
     }
     for (size_t i = 0; (e = strmap_next(&p->blocks, &i)) != NULL;) {
-        free_group(e->value);
+        peers_free_group(e->value);
     }
     for (size_t i = 0; (e = strmap_next(&p->addresses, &i)) != NULL;) {
         free_peer(e->value);
     }
     for (size_t i = 0; (e = strmap_next(&p->identities, &i)) != NULL;) {
-        free_identity(e->value);
+        peers_free_identity(e->value);
     }
     for (size_t i = 0; (e = strmap_next(&p->names, &i)) != NULL;) {
         free(e->value);
@@ -223,16 +178,16 @@ struct peer_group *peers_block_get(struct peers *p, struct mp block)
     return g;
 }
 
-static struct str key_of_group(const struct peer_group *g)
+struct str peers_key_of_group(const struct peer_group *g)
 {
     return (struct str){g->key, g->key_size};
 }
 
-static void drop_class_if_unused(struct peers *p, struct peer_group *g)
+void peers_drop_class_if_unused(struct peers *p, struct peer_group *g)
 {
     if (g->refs == 0 && !g->told && g->members.count == 0 && g->identities_count == 0) {
-        strmap_remove(&p->classes, key_of_group(g));
-        free_group(g);
+        strmap_remove(&p->classes, peers_key_of_group(g));
+        peers_free_group(g);
     }
 }
 
@@ -246,7 +201,7 @@ void peers_group_put(struct peers *p, struct peer_group *g)
         p->blocks_changed = true;
     } else {
         note_members(p, g);
-        drop_class_if_unused(p, g);
+        peers_drop_class_if_unused(p, g);
     }
 }
 
@@ -380,7 +335,7 @@ static void drop_class(struct peers *p, struct peer_group *g)
 {
     leave_all(p, g);
     g->told = false;
-    drop_class_if_unused(p, g);
+    peers_drop_class_if_unused(p, g);
 }
 
 void peers_told_begin(struct peers *p)
@@ -404,8 +359,7 @@ void peers_told(struct peers *p, struct mp classes, struct mp dropped)
     }
 }
 
-/* All classes, in a list of their own: the map may change while it is walked. */
-static struct peer_group **list_groups(const struct strmap *m)
+struct peer_group **peers_list_groups(const struct strmap *m)
 {
     struct peer_group **list = xcalloc(m->count + 1, sizeof *list);
     const struct strmap_entry *e;
@@ -418,7 +372,7 @@ static struct peer_group **list_groups(const struct strmap *m)
 
 void peers_told_end(struct peers *p)
 {
-    struct peer_group **list = list_groups(&p->classes);
+    struct peer_group **list = peers_list_groups(&p->classes);
     for (unsigned i = 0; list[i] != NULL; i++) {
         if (!list[i]->seen && list[i]->told) {
             drop_class(p, list[i]);
@@ -442,7 +396,7 @@ static void write_members(const struct peer_group *g, struct buf *out)
 
 void peers_write(const struct peers *p, struct buf *out)
 {
-    struct peer_group **list = list_groups(&p->classes);
+    struct peer_group **list = peers_list_groups(&p->classes);
     uint32_t count = 0;
     for (unsigned i = 0; list[i] != NULL; i++) {
         count += list[i]->told;
@@ -451,251 +405,13 @@ void peers_write(const struct peers *p, struct buf *out)
     for (unsigned i = 0; list[i] != NULL; i++) {
         if (list[i]->told) {
             mp_write_map(out, 4);
-            mp_write_key_str(out, "key", key_of_group(list[i]));
+            mp_write_key_str(out, "key", peers_key_of_group(list[i]));
             mp_write_key_bool(out, "whole", true);
             mp_write_key_bool(out, "short", list[i]->is_short);
             write_members(list[i], out);
         }
     }
     free(list);
-}
-
-/* ---- Identities ---- */
-
-static void put_identity(struct peers *p, struct identity *i)
-{
-    if (i != NULL && --i->refs == 0) {
-        p->new_identities = true; /* its rules go */
-    }
-}
-
-static int by_number(const void *a, const void *b)
-{
-    const struct peer_group *const *x = a, *const *y = b;
-    return ((*x)->number > (*y)->number) - ((*x)->number < (*y)->number);
-}
-
-static void append_number(struct buf *b, uint32_t n)
-{
-    buf_append(b, &n, sizeof n);
-}
-
-struct signature {
-    struct buf groups, ports; /* numbers; struct identity_port */
-};
-
-static void write_ports(struct peers *p, struct mp ports, struct buf *out)
-{
-    for (struct mp_iter it = mp_iter(ports); mp_next(&it);) {
-        struct mp_iter parts = mp_iter(it.value);
-        struct identity_port port;
-        memset(&port, 0, sizeof port); /* its padding is compared, too */
-        const struct name_number *name = mp_next(&parts) ? strmap_get(&p->names, mp_str(parts.value)) : NULL;
-        port.protocol = mp_next(&parts) ? (uint8_t)mp_int(parts.value, 0) : 0;
-        port.port = mp_next(&parts) ? (uint16_t)mp_int(parts.value, 0) : 0;
-        if (name != NULL && port.port != 0) {
-            port.name = name->number;
-            buf_append(out, &port, sizeof port);
-        }
-    }
-}
-
-static void add_to_groups(struct identity *i, struct peer_group *const *groups)
-{
-    for (unsigned k = 0; groups[k] != NULL; k++) {
-        struct peer_group *g = groups[k];
-        if (g->identities_count == g->identities_cap) {
-            g->identities_cap = MAX(4u, g->identities_cap * 2);
-            g->identities = xrealloc(g->identities, g->identities_cap * sizeof(struct identity *));
-        }
-        g->identities[g->identities_count++] = i;
-    }
-}
-
-/* The identity of what is in these groups, ended by NULL and in the order of their numbers; with one more reference. */
-static struct identity *get_identity(struct peers *p, struct peer_group *const *groups, struct mp ports)
-{
-    CLEANUP_BUF struct buf key = BUF_INIT;
-    unsigned count = 0;
-    while (groups[count] != NULL) {
-        append_number(&key, groups[count++]->number);
-    }
-    append_number(&key, 0);
-    size_t ports_at = key.size;
-    write_ports(p, ports, &key);
-    struct identity *i = strmap_get(&p->identities, buf_str(&key));
-    if (i == NULL) {
-        i = xcalloc(1, sizeof *i);
-        i->number = ++p->next_identity;
-        i->groups.count = count;
-        i->groups.list = xmemdup(key.data, count * sizeof(uint32_t) + 1);
-        i->ports_count = (unsigned)((key.size - ports_at) / sizeof *i->ports);
-        i->ports = xmalloc(key.size - ports_at + 1);
-        memcpy(i->ports, key.data + ports_at, key.size - ports_at);
-        i->key = xstrndup((const char *)key.data, key.size);
-        i->key_size = key.size;
-        strmap_set(&p->identities, buf_str(&key), i);
-        add_to_groups(i, groups);
-        p->new_identities = true;
-    }
-    i->refs++;
-    return i;
-}
-
-static void forget_identity(struct peers *p, struct identity *i)
-{
-    struct strmap *const maps[] = {&p->classes, &p->blocks};
-    strmap_remove(&p->identities, (struct str){i->key, i->key_size});
-    for (unsigned m = 0; m < ARRAY_SIZE(maps); m++) {
-        const struct strmap_entry *e;
-        for (size_t at = 0; (e = strmap_next(maps[m], &at)) != NULL;) {
-            struct peer_group *g = e->value;
-            for (unsigned k = 0; k < g->identities_count; k++) {
-                if (g->identities[k] == i) {
-                    g->identities[k--] = g->identities[--g->identities_count];
-                }
-            }
-        }
-    }
-    free_identity(i);
-}
-
-static void forget_unused(struct peers *p)
-{
-    struct identity **list = xcalloc(p->identities.count + 1, sizeof *list);
-    const struct strmap_entry *e;
-    unsigned n = 0;
-    for (size_t i = 0; (e = strmap_next(&p->identities, &i)) != NULL;) {
-        struct identity *id = e->value;
-        if (id->refs == 0) {
-            list[n++] = id;
-        }
-    }
-    for (unsigned i = 0; i < n; i++) {
-        forget_identity(p, list[i]);
-    }
-    free(list);
-    struct peer_group **groups = list_groups(&p->classes);
-    for (unsigned i = 0; groups[i] != NULL; i++) {
-        drop_class_if_unused(p, groups[i]);
-    }
-    free(groups);
-}
-
-/* ---- Ranges ---- */
-
-static bool in_block(const struct peer_group *g, uint32_t ip)
-{
-    if (!cidr_contains(g->cidr, ip)) {
-        return false;
-    }
-    for (unsigned i = 0; i < g->except_count; i++) {
-        if (cidr_contains(g->except[i], ip)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Those that the address is in, behind what is in the list already; ended by NULL. */
-static unsigned blocks_of(const struct peers *p, uint32_t ip, struct peer_group **list, unsigned count)
-{
-    const struct strmap_entry *e;
-    for (size_t i = 0; (e = strmap_next(&p->blocks, &i)) != NULL;) {
-        if (in_block(e->value, ip)) {
-            list[count++] = e->value;
-        }
-    }
-    qsort(list, count, sizeof *list, by_number);
-    list[count] = NULL;
-    return count;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    const uint64_t *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
-static unsigned add_bounds(uint64_t *list, unsigned count, struct cidr c)
-{
-    list[count++] = c.first;
-    list[count++] = cidr_end(c);
-    return count;
-}
-
-/* Where something begins or ends, ascending, each once. */
-static unsigned list_bounds(const struct peers *p, uint64_t **out)
-{
-    uint64_t *list = xcalloc((size_t)p->ranges * 2 + 1, sizeof *list);
-    const struct strmap_entry *e;
-    unsigned count = 0, kept = 0;
-    for (size_t i = 0; (e = strmap_next(&p->blocks, &i)) != NULL;) {
-        const struct peer_group *g = e->value;
-        count = add_bounds(list, count, g->cidr);
-        for (unsigned k = 0; k < g->except_count; k++) {
-            count = add_bounds(list, count, g->except[k]);
-        }
-    }
-    qsort(list, count, sizeof *list, by_value);
-    for (unsigned i = 0; i < count; i++) {
-        if (kept == 0 || list[kept - 1] != list[i]) {
-            list[kept++] = list[i];
-        }
-    }
-    *out = list;
-    return kept;
-}
-
-static void want_interval(struct peers *p, const struct interval *v)
-{
-    uint8_t key[NFT_KEY_BYTES] = {0}, data[NFT_DATA_BYTES] = {0};
-    uint32_t first = htonl(v->first), last = htonl(v->last);
-    memcpy(key + 4, &first, sizeof first);
-    memcpy(key + 8, &last, sizeof last);
-    memcpy(data, &v->identity->number, sizeof v->identity->number);
-    cells_want(p->cells, POLICY_SET_BLOCKS, key, data);
-}
-
-static void drop_unused_blocks(struct peers *p)
-{
-    struct peer_group **list = list_groups(&p->blocks);
-    for (unsigned i = 0; list[i] != NULL; i++) {
-        if (list[i]->refs == 0) {
-            p->ranges -= list[i]->except_count + 1;
-            strmap_remove(&p->blocks, key_of_group(list[i]));
-            free_group(list[i]);
-        }
-    }
-    free(list);
-}
-
-static void settle_blocks(struct peers *p)
-{
-    uint64_t *bounds;
-    drop_unused_blocks(p);
-    unsigned count = list_bounds(p, &bounds);
-    struct interval *former = p->intervals;
-    unsigned former_count = p->intervals_count;
-    struct peer_group **in = xcalloc(p->blocks.count + 1, sizeof *in);
-    p->intervals = xcalloc(count + 1, sizeof *p->intervals);
-    p->intervals_count = 0;
-    cells_pass_begin(p->cells);
-    for (unsigned i = 0; i + 1 < count; i++) {
-        if (blocks_of(p, (uint32_t)bounds[i], in, 0) == 0) {
-            continue;
-        }
-        struct interval *v = &p->intervals[p->intervals_count++];
-        *v = (struct interval){(uint32_t)bounds[i], (uint32_t)(bounds[i + 1] - 1), get_identity(p, in, mp_of(NULL, 0))};
-        want_interval(p, v);
-    }
-    cells_pass_end(p->cells, 1u << POLICY_SET_BLOCKS);
-    for (unsigned i = 0; i < former_count; i++) {
-        put_identity(p, former[i].identity);
-    }
-    free(former);
-    free(in);
-    free(bounds);
 }
 
 /* ---- Addresses ---- */
@@ -789,14 +505,14 @@ static void settle_peer(struct peers *p, struct peer *a)
         leave_place(p, a);
     }
     if (place != 0) {
-        (void)blocks_of(p, place, in, count);
-        a->identity = get_identity(p, in, mp_of(a->ports.data, a->ports.size));
+        (void)peers_blocks_of(p, place, in, count);
+        a->identity = peers_get_identity(p, in, mp_of(a->ports.data, a->ports.size));
         memcpy(data, &a->identity->number, sizeof a->identity->number);
         key_of_place(key, place);
         cells_want(p->cells, POLICY_SET_PEERS, key, data);
     }
     a->place = place;
-    put_identity(p, former);
+    peers_put_identity(p, former);
     free(in);
     list_remove(&a->changed);
     if (a->count == 0) {
@@ -814,14 +530,14 @@ bool peers_settle(struct peers *p)
         }
     }
     if (p->blocks_changed) {
-        struct peer_group **list = list_groups(&p->blocks);
+        struct peer_group **list = peers_list_groups(&p->blocks);
         for (unsigned i = 0; list[i] != NULL; i++) { /* numbers of those that go are in no identity any more */
             if (list[i]->refs == 0) {
                 list[i]->identities_count = 0;
             }
         }
         free(list);
-        settle_blocks(p);
+        peers_settle_blocks(p);
     }
     p->blocks_changed = p->names_changed = false;
     while (!list_empty(&p->changed)) {
@@ -829,7 +545,7 @@ bool peers_settle(struct peers *p)
     }
     bool others = p->new_identities;
     if (others) {
-        forget_unused(p);
+        peers_forget_unused(p);
     }
     p->new_identities = false;
     return others;

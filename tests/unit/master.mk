@@ -14,4 +14,4 @@ $(BUILD)/tests/unit/master_backup $(BUILD)/tests/unit/master_restore $(BUILD)/te
 $(BUILD)/tests/unit/master_reseal $(BUILD)/tests/unit/master_reseal_killed: $(BUILD)/tests/unit/kit/reseal_kit.o \
   | $(BUILD)/rctl $(BUILD)/tests/reeve-master
 # What masters tell is compared with what a node makes of it.
-$(BUILD)/tests/unit/master_policing: $(patsubst %,$(BUILD)/agent/policy/%.o,core peers cells)
+$(BUILD)/tests/unit/master_policing: $(patsubst %,$(BUILD)/agent/policy/%.o,core core_grants peers peers_identity peers_ranges cells)
