@@ -226,7 +226,8 @@ static void put_pod(struct isolation *n, const struct agent_pod *ap, const char 
 {
     uint32_t number;
     if (cidr_parse_address(str_of(ip), &number)) {
-        policy_core_put_pod(enforcer_core(n->enforcer), ap->latest, number);
+        policy_core_put_pod(enforcer_core(n->enforcer), ap->latest, number,
+                            MAX(ap->latest->revision, ap->said_revision));
         enforcer_changed(n->enforcer);
     }
 }

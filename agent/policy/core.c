@@ -232,6 +232,7 @@ void policy_core_told(struct policy_core *c, struct mp message)
             end_whole(c);
         }
         c->revision = (uint64_t)mp_int(mp_get(message, "revision"), 0);
+        c->moved = true; /* where a pod is that came to its address, they may have said now */
     }
 }
 
@@ -270,7 +271,7 @@ static bool same_for_policies(const struct object *a, const struct object *b)
     return n == (size_t)(y.end - y.p) && (n == 0 || memcmp(x.p, y.p, n) == 0) && object_same_spec(a, b);
 }
 
-void policy_core_put_pod(struct policy_core *c, const struct object *pod, uint32_t ip)
+void policy_core_put_pod(struct policy_core *c, const struct object *pod, uint32_t ip, uint64_t revision)
 {
     struct local_pod *l = strmap_get(&c->pods, pod->uid);
     if (ip == 0 || mp_bool(mp_get(object_spec(pod), "hostNetwork"), false)) {
@@ -282,7 +283,11 @@ void policy_core_put_pod(struct policy_core *c, const struct object *pod, uint32
     }
     c->changed = c->changed || l->object == NULL || l->ip != ip || !same_for_policies(l->object, pod);
     uint32_t told = netpol_address(pod);
-    c->moved = c->moved || l->ip != ip || l->told != told;
+    bool new = l->object == NULL, was_known = !new && l->told == l->ip;
+    c->moved = c->moved || new || l->ip != ip || l->told != told;
+    if (told == ip && (!was_known || l->ip != ip)) {
+        l->since = new ? 0 : revision; /* one that they know when we first see it has come there before */
+    }
     struct object *former = l->object;
     l->object = object_ref(pod);
     l->ip = ip;
@@ -480,16 +485,34 @@ static void find_lacking(struct policy_core *c)
     snprintf(c->stats.lacking, sizeof c->stats.lacking, "%s", first == NULL ? "" : first);
 }
 
-/* Pods that masters know of no address of are in no class, unless that is from before the start. */
+/* Has another pod been at this address, as far as masters know? */
+static bool was_others(const struct policy_core *c, const struct local_pod *l)
+{
+    const struct strmap_entry *e;
+    for (size_t i = 0; (e = strmap_next(&c->pods, &i)) != NULL;) {
+        const struct local_pod *other = e->value;
+        if (other != l && other->told == l->ip) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void settle_moves(struct policy_core *c)
 {
     struct peer_move *moves = xcalloc(c->pods.count + 1, sizeof *moves);
     const struct strmap_entry *e;
     unsigned count = 0;
+    bool all_known = true;
     for (size_t i = 0; (e = strmap_next(&c->pods, &i)) != NULL;) {
         const struct local_pod *l = e->value;
-        if (l->told != l->ip && (l->told != 0 || c->stale)) {
-            moves[count++] = (struct peer_move){l->told, l->ip};
+        all_known = all_known && l->told == l->ip;
+    }
+    for (size_t i = 0; (e = strmap_next(&c->pods, &i)) != NULL;) {
+        const struct local_pod *l = e->value;
+        bool heard = l->told == l->ip && l->since <= c->revision;
+        if (!heard || (!all_known && was_others(c, l))) {
+            moves[count++] = (struct peer_move){l->told, l->ip, heard};
         }
     }
     peers_set_moves(c->peers, moves, count, c->stale);

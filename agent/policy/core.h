@@ -39,9 +39,15 @@ uint64_t policy_core_revision(const struct policy_core *c);
  * have meanwhile counts for nobody. */
 void policy_core_remembered(struct policy_core *c);
 
-/* A pod here, with its address; new, or another than before. Where masters know another address of it (its status),
- * what they tell of that one is said of this one. Pods that policies are not for are passed over. */
-void policy_core_put_pod(struct policy_core *c, const struct object *pod, uint32_t ip);
+/* A pod here, with its address; new, or another than before. Its status has the address that masters know, in their
+ * states from this revision on. Pods that policies are not for are passed over.
+ *
+ * What is told of an address is said of the pod that had it in the masters' state of that time, which may be another
+ * one than has it now. As a peer such a pod is never more than it is: what was told of the address counts for it only
+ * if masters knew it there when they told it. Else it counts for the one pod that they knew there, where that one is
+ * now, or for nobody: a pod that comes to an address is nobody's peer until its status is known and policies were told
+ * of a state that has it. */
+void policy_core_put_pod(struct policy_core *c, const struct object *pod, uint32_t ip, uint64_t revision);
 void policy_core_remove_pod(struct policy_core *c, struct str uid);
 /* Does a policy that is known select it? */
 bool policy_core_selects(const struct policy_core *c, const struct object *pod);

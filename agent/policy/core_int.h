@@ -35,7 +35,8 @@ struct policy {
 struct local_pod {
     struct object *object;
     uint32_t ip;
-    uint32_t told; /* its address as masters know it; 0: they know none */
+    uint32_t told;  /* its address as masters know it; 0: they know none */
+    uint64_t since; /* told is its address: in their states from this revision on */
 };
 /* Pods that are allowed the same in a direction. */
 struct group {

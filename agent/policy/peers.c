@@ -104,7 +104,8 @@ static void note_address(struct peers *p, uint32_t ip)
         note(p, a);
     }
     for (unsigned i = 0; i < p->moves_count; i++) {
-        a = p->moves[i].to == ip ? strmap_get(&p->addresses, key_of_ip(&p->moves[i].from)) : NULL;
+        a = p->moves[i].to == ip && p->moves[i].from != ip ? strmap_get(&p->addresses, key_of_ip(&p->moves[i].from))
+                                                           : NULL;
         if (a != NULL) {
             note(p, a);
         }
@@ -438,36 +439,26 @@ void peers_set_moves(struct peers *p, const struct peer_move *moves, unsigned co
     note_moved(p);
 }
 
-static const struct peer_move *move_from(const struct peers *p, uint32_t ip)
-{
-    for (unsigned i = 0; i < p->moves_count; i++) {
-        if (p->moves[i].from == ip) {
-            return &p->moves[i];
-        }
-    }
-    return NULL;
-}
-
-/* Masters have told of somebody there, who is not just on the way to somewhere else. */
-static bool is_told_at(const struct peers *p, uint32_t ip)
-{
-    const struct peer *a = strmap_get(&p->addresses, key_of_ip(&ip));
-    return a != NULL && a->count > 0 && move_from(p, ip) == NULL;
-}
-
-/* Where the pod is that masters know by this address; 0: that is not known, and somebody else is there. */
+/* Where the pod is that masters know by this address; 0: they may mean another one than has it. */
 static uint32_t place_of(const struct peers *p, const struct peer *a)
 {
-    const struct peer_move *m = move_from(p, a->ip);
-    if (m != NULL) {
-        return is_told_at(p, m->to) ? a->ip : m->to;
-    }
-    for (unsigned i = 0; p->stale && i < p->moves_count; i++) {
-        if (p->moves[i].to == a->ip) {
-            return 0;
+    const struct peer_move *here = NULL, *left = NULL;
+    unsigned left_count = 0;
+    for (unsigned i = 0; i < p->moves_count; i++) {
+        const struct peer_move *m = &p->moves[i];
+        here = m->to == a->ip ? m : here;
+        if (m->from == a->ip && m->to != a->ip) {
+            left = m;
+            left_count++;
         }
     }
-    return a->ip;
+    if (here != NULL && !here->heard) {
+        return p->stale && left_count == 1 ? left->to : 0;
+    }
+    if (here != NULL) {
+        return left_count == 0 ? a->ip : 0;
+    }
+    return left_count == 0 ? a->ip : left_count == 1 ? left->to : 0;
 }
 
 static void key_of_place(uint8_t key[NFT_KEY_BYTES], uint32_t place)

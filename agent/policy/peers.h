@@ -71,13 +71,16 @@ void peers_told(struct peers *p, struct mp classes, struct mp dropped);
 void peers_told_end(struct peers *p);                     /* what was not told again is gone */
 void peers_write(const struct peers *p, struct buf *out); /* the array `classes` that peers_told reads back */
 
-/* A pod of this node has the address `to`, and masters know it by `from` (0: by none). */
+/* A pod of this node has the address `to`, and masters know it by `from` (0: by none). heard: in the state of which they
+ * have told it was at `to`; then it is here because another pod was there before. */
 struct peer_move {
     uint32_t from, to;
+    bool heard;
 };
-/* All such pods (a copy is taken); the former ones count no more. What masters have told of `from` is written for `to`,
- * unless they have told of that as well: then they know better than we do. stale: masters have told of nothing since
- * the agent's start: what they had told of an address that another pod of this node has now counts for nobody. */
+/* All pods that are not where masters knew them, or are where they knew another one (a copy is taken); the former ones
+ * count no more. What masters have told of an address is written for the one pod that they mean: the one that has it,
+ * or else the only one that they knew there, where it is now. It counts for nobody while they may mean either of two.
+ * stale: masters have told of nothing since the agent's start, so they mean none that has come since. */
 void peers_set_moves(struct peers *p, const struct peer_move *moves, unsigned count, bool stale);
 
 /* Brings the elements of addresses and ranges up to date. True: identities have come, or others must be told apart: the

@@ -358,7 +358,7 @@ static inline void put_pods_here(const struct cluster *c, struct policy_core *co
 {
     for (unsigned i = 0; i < c->pods_count; i++) {
         if (c->pods[i].here && netpol_is_subject(c->pods[i].object)) {
-            policy_core_put_pod(core, c->pods[i].object, netpol_address(c->pods[i].object));
+            policy_core_put_pod(core, c->pods[i].object, netpol_address(c->pods[i].object), 0);
         }
     }
 }

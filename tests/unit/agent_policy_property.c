@@ -335,7 +335,7 @@ static void open_node(struct node *n)
     put_thing(&n->told, "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p, namespace: "
                         "default}, spec: {podSelector: {matchLabels: {app: server}}, ingress: [{from: [{podSelector: "
                         "{matchLabels: {app: a}}}]}]}}");
-    policy_core_put_pod(n->core, tell_pod(n, "server", "server", "10.244.1.7")->object, address_of("10.244.1.7"));
+    policy_core_put_pod(n->core, tell_pod(n, "server", "server", "10.244.1.7")->object, address_of("10.244.1.7"), 0);
 }
 
 static void close_node(struct node *n)
@@ -346,10 +346,14 @@ static void close_node(struct node *n)
     close_cluster(&n->told);
 }
 
-/* The pod is here, at `ip`; what masters know of it is as it is. */
+/* The pod is here, at `ip`; what masters know of it is as it is, from this revision on. */
+static void is_known_at(struct node *n, const struct thing *pod, const char *ip, uint64_t revision)
+{
+    policy_core_put_pod(n->core, pod->object, address_of(ip), revision);
+}
 static void is_at(struct node *n, const struct thing *pod, const char *ip)
 {
-    policy_core_put_pod(n->core, pod->object, address_of(ip));
+    is_known_at(n, pod, ip, 0);
 }
 
 /* Which of .1 to .9 may go to the server, as "13". */
@@ -383,23 +387,25 @@ static void who_has_another_address_than_before_is_let_in_from_there(void **stat
         &n.told,
         "{apiVersion: v1, kind: Pod, metadata: {name: other, namespace: default, uid: other, labels: {app: b}}, "
         "spec: {containers: [{name: c, image: i}]}}");
-    policy_core_put_pod(n.core, other, address_of("10.244.1.1"));
+    policy_core_put_pod(n.core, other, address_of("10.244.1.1"), 0);
     assert_pass(&n, ""); /* not because of whom masters knew there */
     is_at(&n, a, "10.244.1.4");
     assert_pass(&n, "4");
-    tell_all(&n.told, n.core, 2); /* masters know no better yet */
-    assert_pass(&n, "4");
-    tell_all(&n.told, n.core, 2); /* and again */
+    tell_all(&n.told, n.core, 2); /* masters are heard again: whom they mean at the former address is not known */
+    assert_pass(&n, "");
     is_at(&n, a, "10.244.1.5");
-    assert_pass(&n, "5");
-    /* Now they do, before the node has heard that they do. */
+    assert_pass(&n, "");
+    /* They know better now, and the node has not heard that they do. */
     a = tell_pod(&n, "a", "a", "10.244.1.5");
     tell_all(&n.told, n.core, 3);
-    assert_pass(&n, "5");
+    assert_pass(&n, "");
     is_at(&n, a, "10.244.1.5");
     assert_pass(&n, "5");
-    /* The former address is as good as any. */
+    /* The former address is as good as any, when it is nobody's here. */
     tell_pod(&n, "b", "a", "10.244.1.1");
+    tell_all(&n.told, n.core, 4);
+    assert_pass(&n, "5");
+    policy_core_remove_pod(n.core, other->uid);
     tell_all(&n.told, n.core, 4);
     assert_pass(&n, "15");
     policy_core_remove_pod(n.core, a->object->uid);
@@ -444,13 +450,86 @@ static void what_was_told_of_an_address_counts_for_nobody_who_came_later(void **
         &n.told,
         "{apiVersion: v1, kind: Pod, metadata: {name: other, namespace: default, uid: other, labels: {app: b}}, "
         "spec: {containers: [{name: c, image: i}]}}");
-    policy_core_put_pod(n.core, other, address_of("10.244.1.1"));
+    policy_core_put_pod(n.core, other, address_of("10.244.1.1"), 0);
     assert_pass(&n, "");
     policy_core_remove_pod(n.core, other->uid);
     assert_pass(&n, "1"); /* there is nobody there; masters will say so */
-    policy_core_put_pod(n.core, other, address_of("10.244.1.1"));
+    policy_core_put_pod(n.core, other, address_of("10.244.1.1"), 0);
     tell_all(&n.told, n.core, 2);
-    assert_pass(&n, "1"); /* they have been heard: what they say counts */
+    assert_pass(&n, ""); /* they have been heard, and do not know yet who is there */
+    policy_core_remove_pod(n.core, other->uid);
+    assert_pass(&n, "1");
+    close_node(&n);
+}
+
+/* What masters tell of addresses and what they have acknowledged of statuses come over two ways: whichever is first,
+ * nobody is let in for another one. */
+static void pods_that_exchange_addresses_are_let_in_when_it_is_known_who_is_who(void **state)
+{
+    (void)state;
+    struct node n;
+    open_node(&n);
+    const struct thing *a = tell_pod(&n, "a", "a", "10.244.1.1"), *b = tell_pod(&n, "b", "b", "10.244.1.2");
+    is_at(&n, a, "10.244.1.1");
+    is_at(&n, b, "10.244.1.2");
+    tell_all(&n.told, n.core, 10);
+    assert_pass(&n, "1");
+    is_at(&n, b, "10.244.1.1");
+    assert_pass(&n, ""); /* a is not there any more, or on its way */
+    is_at(&n, a, "10.244.1.2");
+    assert_pass(&n, "");
+    /* Masters tell of the new addresses first: of a's, so that both seem to have one ... */
+    a = tell_pod(&n, "a", "a", "10.244.1.2");
+    tell_all(&n.told, n.core, 11);
+    assert_pass(&n, "");
+    is_known_at(&n, a, "10.244.1.2", 11);
+    assert_pass(&n, "");
+    /* ... and of b's. */
+    b = tell_pod(&n, "b", "b", "10.244.1.1");
+    tell_all(&n.told, n.core, 12);
+    assert_pass(&n, "");
+    is_known_at(&n, b, "10.244.1.1", 12);
+    assert_pass(&n, "2");
+    /* Back, and the statuses are acknowledged first. */
+    is_at(&n, a, "10.244.1.1");
+    is_at(&n, b, "10.244.1.2");
+    a = tell_pod(&n, "a", "a", "10.244.1.1");
+    b = tell_pod(&n, "b", "b", "10.244.1.2");
+    is_known_at(&n, a, "10.244.1.1", 13);
+    is_known_at(&n, b, "10.244.1.2", 14);
+    assert_pass(&n, "");
+    is_known_at(&n, b, "10.244.1.2", 15); /* its status changes once more */
+    assert_pass(&n, "");
+    tell_all(&n.told, n.core, 14);
+    assert_pass(&n, "1");
+    is_known_at(&n, a, "10.244.1.1", 20);
+    assert_pass(&n, "1"); /* it has been there since */
+    close_node(&n);
+}
+
+/* An address that is free again is given at once to a pod that masters know nothing of yet. */
+static void whoever_gets_the_address_of_one_that_went_is_not_that_one(void **state)
+{
+    (void)state;
+    struct node n;
+    open_node(&n);
+    const struct thing *a = tell_pod(&n, "a", "a", "10.244.1.1");
+    is_at(&n, a, "10.244.1.1");
+    tell_all(&n.told, n.core, 10);
+    assert_pass(&n, "1");
+    policy_core_remove_pod(n.core, a->object->uid);
+    CLEANUP_OBJECT struct object *young = make_object(
+        &n.told,
+        "{apiVersion: v1, kind: Pod, metadata: {name: young, namespace: default, uid: young, labels: {app: b}}, "
+        "spec: {containers: [{name: c, image: i}]}}");
+    policy_core_put_pod(n.core, young, address_of("10.244.1.1"), 0);
+    assert_pass(&n, "");
+    /* Two that masters know by one address: it is nobody's. */
+    policy_core_remove_pod(n.core, young->uid);
+    const struct thing *b = tell_pod(&n, "b", "b", "10.244.1.1");
+    is_at(&n, a, "10.244.1.3");
+    is_at(&n, b, "10.244.1.4");
+    assert_pass(&n, "");
     close_node(&n);
 }
 
@@ -462,6 +541,8 @@ int main(void)
         cmocka_unit_test(who_has_another_address_than_before_is_let_in_from_there),
         cmocka_unit_test(pods_whose_addresses_were_exchanged_are_not_taken_for_each_other),
         cmocka_unit_test(what_was_told_of_an_address_counts_for_nobody_who_came_later),
+        cmocka_unit_test(pods_that_exchange_addresses_are_let_in_when_it_is_known_who_is_who),
+        cmocka_unit_test(whoever_gets_the_address_of_one_that_went_is_not_that_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

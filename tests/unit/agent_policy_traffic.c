@@ -597,7 +597,7 @@ static void a_thousand_policies_are_one_transaction_and_a_pod_is_one_element(voi
                       "labels: {app: a%u}}, spec: {containers: [{name: c, image: i}]}}",
                       i, i, i % 100);
         struct object *o = make_object(&g->cluster, yaml);
-        policy_core_put_pod(enforcer_core(g->enforcer), o, address_of("10.244.1.100") + i);
+        policy_core_put_pod(enforcer_core(g->enforcer), o, address_of("10.244.1.100") + i, 0);
         object_unref(o);
     }
     enforcer_get_stats(g->enforcer, &before);

@@ -139,7 +139,7 @@ static void look_from(struct state *s, unsigned node)
         struct thing *t = &s->cluster.pods[i];
         t->here = str_is(mp_str(mp_get(object_spec(t->object), "nodeName")), name);
         if (t->here && netpol_is_subject(t->object)) {
-            policy_core_put_pod(f->core, t->object, netpol_address(t->object));
+            policy_core_put_pod(f->core, t->object, netpol_address(t->object), 0);
         } else {
             policy_core_remove_pod(f->core, t->object->uid);
         }
