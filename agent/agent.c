@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/accounts.h"
 #include "agent/address.h"
 #include "agent/agent_int.h"
 #include "agent/dataplane.h"
@@ -50,6 +51,7 @@ static void on_ready(struct mp result, void *data)
     isolation_on_masters(a, mp_bool(mp_get(result, "policies"), false));
     pods_set_node(a, mp_get(result, "object"));
     report_on_ready(a->report);
+    accounts_on_masters(a, true);
     meter_set_period(a->meter, mp_int(mp_get(result, "usageMs"), 0)); /* an older leader takes none */
 }
 
@@ -57,6 +59,7 @@ static void on_lost(void *data)
 {
     struct agent *a = data;
     report_on_lost(a->report);
+    accounts_on_masters(a, false);
     kept_now(a);
     address_look(a);
 }
@@ -236,6 +239,7 @@ static void on_check(uv_timer_t *t)
     registries_look(a);
     images_check(a);
     locals_check(a);
+    accounts_check(a);
     pods_on_pressure(a);
     pods_check_short(a);
     pods_admit_waiting(a);
@@ -389,7 +393,8 @@ static void set_pod_node(struct agent *a)
                   .node_cpu_milli = a->facts.cpu_milli,
                   .node_memory_bytes = node_memory_for_pods(a),
                   .node_ephemeral_bytes = a->facts.disk_bytes,
-                  .refs = a->refs},
+                  .refs = a->refs,
+                  .tokens = a->tokens},
         .runtime_name = a->runtime->ops->name,
         .data = a,
     };
@@ -483,6 +488,9 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
     }
     a->claims = claims_new(a->volumes, a->log);
     volume_set_events(a->volumes, &(struct volume_events){pods_on_attached, pods_on_removed}, a);
+    if (!a->hollow || c->hollow_tokens) {
+        accounts_open(a);
+    }
     set_pod_node(a);
     dataplane_open(a);
     isolation_open(a);
@@ -681,6 +689,7 @@ static void close_modules(struct agent *a)
         a->closing++;
         meter_close(a->meter, on_module_closed, a);
     }
+    a->closing += accounts_close(a, on_module_closed, a);
     if (a->cgroup != NULL) {
         a->closing++;
         cgroup_close(a->cgroup, on_module_closed, a);

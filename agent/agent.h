@@ -69,6 +69,7 @@ struct agent_config {
     bool no_user_namespaces; /* none are made */
     int64_t cut_ms;          /* how long a stream is kept whose client is cut off; 0 = AGENT_CUT_MS */
     bool hollow;             /* no processes, no kernel objects, no files but the directory itself */
+    bool hollow_tokens;      /* hollow pods get tokens of their accounts all the same, which nobody reads */
     unsigned hollow_index;   /* for addresses of hollow pods */
 };
 struct agent;

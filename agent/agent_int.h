@@ -44,6 +44,7 @@ struct agent_pod;
 struct claims;
 struct locals;
 struct meter;
+struct tokens;
 
 struct agent {
     /* Somebody may be reading its log (serve/logs.c). */
@@ -101,6 +102,7 @@ struct agent {
     struct claims *claims; /* claims.h */
     struct locals *locals; /* locals.h */
     struct meter *meter;   /* meter.h */
+    struct tokens *tokens; /* tokens.h; NULL: nobody reads them (hollow) */
     struct cgroup *cgroup;
     struct list readers; /* log followers (serve/logs.c) */
     struct list streams; /* that can be resumed (serve/stream.c) */

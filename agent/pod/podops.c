@@ -446,6 +446,7 @@ static void op_clean(struct pod *p, enum pod_clean step)
     struct agent *a = podops_agent(p);
     struct agent_pod *ap = agent_pod_of(p);
     failpoint(FAILPOINT_pod_before_clean);
+    pods_drop_tokens(ap);
     switch (step) {
     case POD_CLEAN_CONTAINERS:
         clean_containers(p);

@@ -10,6 +10,7 @@
 #include "agent/pod/podops.h"
 #include "agent/pod/refs.h"
 #include "agent/pod/source.h"
+#include "agent/pod/tokens.h"
 #include "agent/registries.h"
 #include "agent/util/fsutil.h"
 
@@ -61,7 +62,11 @@ struct laid {
 static int mount_all(struct agent_pod *ap, struct arena *a, struct laid *laid, struct error *err)
 {
     const struct podspec *spec = ap->pod->spec;
-    int busy = 0;
+    struct agent *agent = ap->agent;
+    int busy = 0, wanted = agent->tokens == NULL ? 0 : tokens_want(agent->tokens, spec, agent->volumes, err);
+    if (wanted != 0) {
+        return wanted;
+    }
     for (unsigned i = 0; i < spec->volumes_count; i++) {
         char path[VOLUME_PATH_MAX];
         struct source_said said = {0};

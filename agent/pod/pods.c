@@ -14,6 +14,7 @@
 #include "agent/pod/podops.h"
 #include "agent/pod/pods.h"
 #include "agent/pod/status.h"
+#include "agent/pod/tokens.h"
 #include "agent/util/fsutil.h"
 #include "proto/facts/condition.h"
 
@@ -85,9 +86,17 @@ static void free_pod(struct agent_pod *ap)
     free(ap);
 }
 
+void pods_drop_tokens(struct agent_pod *ap)
+{
+    if (ap->agent->tokens != NULL) {
+        tokens_drop(ap->agent->tokens, ap->uid);
+    }
+}
+
 void pods_drop(struct agent_pod *ap)
 {
     pods_forget(ap);
+    pods_drop_tokens(ap);
     dataplane_pod_left(ap->agent, str_of(ap->uid));
     isolation_pod_left(ap);
     strmap_remove(&ap->agent->pods, str_of(ap->uid));
@@ -402,6 +411,22 @@ void pods_on_removed(const char *uid, void *data)
     }
 }
 
+/* ---- Tokens ---- */
+
+void pods_on_token(const char *uid, void *data)
+{
+    pods_on_attached(uid, data);
+}
+
+void pods_on_token_lacking(const char *uid, const char *volume, const char *why, void *data)
+{
+    struct agent *a = data;
+    struct agent_pod *ap = strmap_get(&a->pods, str_of(uid));
+    if (ap != NULL && !ap->gone && !a->stopping) {
+        pod_event(ap->pod, NULL, true, "FailedMount", "MountVolume.SetUp failed for volume \"%s\": %s", volume, why);
+    }
+}
+
 void pods_images_changed(struct agent *a)
 {
     const struct strmap_entry *e;
@@ -484,6 +509,16 @@ static void end_strays(struct agent_pod *ap)
     }
 }
 
+/* Those that its volumes have are renewed when they are due, and one that is not there comes. */
+static void want_tokens(struct agent_pod *ap)
+{
+    struct agent *a = ap->agent;
+    struct error err;
+    if (a->tokens != NULL && tokens_want(a->tokens, ap->pod->spec, a->volumes, &err) != 0) {
+        log_warn(a->log, "pods", "%s/%s: %s", ap->ns, ap->name, err.message);
+    }
+}
+
 static void adopt(struct agent *a, struct object *o)
 {
     struct agent_pod *ap = add(a, o);
@@ -524,6 +559,7 @@ static void adopt(struct agent *a, struct object *o)
             adopt_container(ap, ap->pod->containers[i]);
         }
         if (ap->sandbox != NULL) {
+            want_tokens(ap);
             pod_go(ap->pod);
         } /* else: nothing of it runs; it begins again when the leader has confirmed it, or nobody does
              (pods_begin_alone) */

@@ -44,7 +44,11 @@ void pods_refs_changed(struct agent *a, const struct object *ref);
 /* Events of the volumes (struct volume_events). data: the agent. */
 void pods_on_attached(const char *uid, void *data);
 void pods_on_removed(const char *uid, void *data);
-void pods_images_changed(struct agent *a); /* images came: pods that wait for one try again */
+/* Events of the tokens (struct tokens_config). data: the agent. */
+void pods_on_token(const char *uid, void *data);
+void pods_on_token_lacking(const char *uid, const char *volume, const char *why, void *data);
+void pods_drop_tokens(struct agent_pod *ap); /* it has no containers any more */
+void pods_images_changed(struct agent *a);   /* images came: pods that wait for one try again */
 /* At the start: takes over every pod of which the former agent left a file. */
 void pods_adopt(struct agent *a);
 /* Masters are away: those that were here and do not run (the machine was started anew) begin again. */

@@ -172,12 +172,14 @@ void podspec_pod_limits(const struct podspec *s, struct cgroup_limits *out);
 
 /* Known only on the node. */
 struct known;
+struct tokens;
 struct podspec_facts {
     const char *node_name, *host_ip, *pod_ip; /* pod_ip "" = none yet */
     int64_t node_cpu_milli, node_memory_bytes,
         node_ephemeral_bytes; /* allocatable: the default of resourceFieldRef limits */
     const struct refs *refs;
     const struct known *services; /* NULL: none are known */
+    const struct tokens *tokens;  /* NULL: nobody reads them, and none are asked for (hollow nodes) */
 };
 /* What a container is told of Services, as Kubernetes does: NAME_SERVICE_HOST, NAME_SERVICE_PORT and the names that
  * Docker's links had. Each is given to set. `kubernetes` of namespace default always; and if `all`, the Services of the

@@ -16,24 +16,26 @@ const struct source *source_find(struct str name)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(sources); i++) {
         if (str_is(name, sources[i]->name)) {
-            assert((sources[i]->files != NULL) != (sources[i]->mount != NULL));
+            assert(sources[i]->files == NULL || sources[i]->mount == NULL);
+            assert(sources[i]->files != NULL || sources[i]->mount != NULL || sources[i]->project != NULL);
             return sources[i];
         }
     }
     return NULL;
 }
 
-void source_add_file(struct source_files *l, const char *path, struct str content, int64_t mode)
+struct volume_file *source_add_file(struct source_files *l, const char *path, struct str content, int64_t mode)
 {
-    struct volume_file file = {path, content, (uint32_t)mode & 0777};
+    struct volume_file file = {.path = path, .content = content, .mode = (uint32_t)mode & 0777};
     for (unsigned i = 0; i < l->count; i++) {
         if (strcmp(l->items[i].path, path) == 0) {
             l->items[i] = file;
-            return;
+            return &l->items[i];
         }
     }
     l->items = arena_grow(l->arena, l->items, l->count, &l->cap, sizeof *l->items, 8);
-    l->items[l->count++] = file;
+    l->items[l->count] = file;
+    return &l->items[l->count++];
 }
 
 int podspec_volume_files(const struct podspec *s, const struct podspec_volume *v, const struct podspec_facts *f,

@@ -1,7 +1,7 @@
 /* A source of volumes, as a node carries it out: one file (source_NAME.c) and one line in source_list.h.
  *
  * A source is a set of files (`files`), whose layout and refreshing are the same for all of them (agent/volume), or it
- * lays itself out (`mount`). What lies below the pod's directory is unmounted and deleted with the pod
+ * lays itself out (`mount`), or it is only ever a part of a projected volume (`project` alone). What lies below the pod's directory is unmounted and deleted with the pod
  * (volume_remove_pod), so a source has nothing to take down. What the API lets in is told in proto/kinds. */
 #ifndef AGENT_POD_SOURCE_H
 #define AGENT_POD_SOURCE_H
@@ -20,8 +20,8 @@ struct source_files {
     unsigned count, cap;
 };
 /* A later file of the same path replaces the earlier one (projected volumes). content is borrowed for as long as the
- * arena lives. */
-void source_add_file(struct source_files *l, const char *path, struct str content, int64_t mode);
+ * arena lives. The file is good until the next one is added. */
+struct volume_file *source_add_file(struct source_files *l, const char *path, struct str content, int64_t mode);
 
 /* What a source says of what it has laid out. */
 struct source_said {

@@ -9,6 +9,7 @@
     X(config_map)                                                                                                      \
     X(secret)                                                                                                          \
     X(downward)                                                                                                        \
+    X(token)                                                                                                           \
     X(projected)                                                                                                       \
     X(nfs)                                                                                                             \
     X(claim)                                                                                                           \

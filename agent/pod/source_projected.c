@@ -19,9 +19,11 @@ static int files(struct source_files *l, struct mp source, struct error *err)
     for (struct mp_iter it = mp_iter(mp_get(source, "sources")); rv == 0 && mp_next(&it);) {
         struct mp part;
         const struct source *s = find(it.value, &part);
-        rv = s != NULL ? s->project(l, part, err)
-                       : error_set_field(err, ERR_UNSUPPORTED, "projected.sources",
-                                         "unsupported source (configMap, secret and downwardAPI can be projected)");
+        rv = s != NULL
+                 ? s->project(l, part, err)
+                 : error_set_field(
+                       err, ERR_UNSUPPORTED, "projected.sources",
+                       "unsupported source (configMap, secret, downwardAPI and serviceAccountToken can be projected)");
     }
     return rv;
 }

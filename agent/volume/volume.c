@@ -213,8 +213,8 @@ static bool set_is_same(const char *path, const struct volume_file *files, unsig
         CLEANUP_BUF struct buf b = BUF_INIT;
         fs_path(file, sizeof file, "%s%s", data, files[i].path);
         if (stat(file, &st) != 0 || (st.st_mode & 07777) != file_mode(&files[i], gid) ||
-            (uint64_t)st.st_size != files[i].content.n || fs_read_file(file, VOLUME_FILE_SET_MAX, &b, NULL) != 0 ||
-            !str_eq(buf_str(&b), files[i].content)) {
+            (files[i].user > 0 && st.st_uid != (uid_t)files[i].user) || (uint64_t)st.st_size != files[i].content.n ||
+            fs_read_file(file, VOLUME_FILE_SET_MAX, &b, NULL) != 0 || !str_eq(buf_str(&b), files[i].content)) {
             return false;
         }
     }
@@ -232,6 +232,9 @@ static int write_set(const char *dir, const struct volume_file *files, unsigned 
         rc = rc != 0 ? rc : fs_write_file(path, files[i].content, file_mode(&files[i], gid), false, err);
         if (rc == 0 && gid >= 0 && chown(path, (uid_t)-1, (gid_t)gid) != 0) {
             rc = error_set_errno(err, errno, "cannot give %s to group %" PRId64, path, gid);
+        }
+        if (rc == 0 && files[i].user > 0 && chown(path, (uid_t)files[i].user, (gid_t)-1) != 0) {
+            rc = error_set_errno(err, errno, "cannot give %s to user %" PRId64, path, files[i].user);
         }
     }
     return rc;
@@ -339,6 +342,20 @@ int volume_update(struct volume_store *s, const char *uid, const char *name, con
         return error_set(err, ERR_NOT_FOUND, "there is no volume %s of pod %s", name, uid);
     }
     return replace_set(s, path, files, count, gid, changed, err);
+}
+
+int volume_read(struct volume_store *s, const char *uid, const char *name, const char *file, size_t max,
+                struct buf *out, struct error *err)
+{
+    char dir[VOLUME_PATH_MAX], path[FS_PATH_MAX];
+    const struct volume_file one = {.path = file};
+    if (s->hollow) {
+        return error_set(err, ERR_NOT_FOUND, "there is no disk");
+    }
+    int rc = check_files(&one, 1, err);
+    volume_path(s, uid, name, dir);
+    fs_path(path, sizeof path, "%s/..data/%s", dir, file);
+    return rc != 0 ? rc : fs_read_file(path, max, out, err);
 }
 
 /* ---- Notes ---- */

@@ -51,6 +51,7 @@ struct volume_file {
     const char *path;
     struct str content; /* borrowed */
     uint32_t mode;      /* 0 = 0644 */
+    int64_t user;       /* whose it is; 0 = root */
 };
 /* Writes the set, or replaces it if it changed; *changed (may be NULL) tells. secret: on tmpfs. */
 int volume_files(struct volume_store *s, const char *uid, const char *name, bool secret,
@@ -59,6 +60,10 @@ int volume_files(struct volume_store *s, const char *uid, const char *name, bool
 /* New content for a volume that is mounted already. ERR_NOT_FOUND if it is not there. */
 int volume_update(struct volume_store *s, const char *uid, const char *name, const struct volume_file *files,
                   unsigned count, int64_t gid, bool *changed, struct error *err);
+
+/* The content of one file of a volume that is mounted already. ERR_NOT_FOUND, ERR_TOO_LARGE: of more than max bytes. */
+int volume_read(struct volume_store *s, const char *uid, const char *name, const char *file, size_t max,
+                struct buf *out, struct error *err);
 
 /* A path below a volume for volumeMounts.subPath: made (as a directory) if absent unless read_only_source; symbolic
  * links cannot lead out of the volume, also not while containers write in it (resolved by openat2 RESOLVE_IN_ROOT, then

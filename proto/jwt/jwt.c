@@ -313,6 +313,26 @@ int jwt_verify(struct str token, const struct jwt_key *const *keys, unsigned cou
     return 0;
 }
 
+bool jwt_life(struct str token, int64_t *issued_s, int64_t *expires_s)
+{
+    CLEANUP_ARENA struct arena a;
+    struct str rest = token;
+    arena_init(&a);
+    if (token.n > JWT_SIZE_MAX) {
+        return false;
+    }
+    next_part(&rest);
+    const struct value *claims = read_part(&a, next_part(&rest));
+    const struct value *iat = value_get(claims, "iat"), *exp = value_get(claims, "exp");
+    if (iat == NULL || exp == NULL || iat->type != VALUE_INT || exp->type != VALUE_INT || iat->integer < 0 ||
+        exp->integer <= iat->integer) {
+        return false;
+    }
+    *issued_s = iat->integer;
+    *expires_s = exp->integer;
+    return true;
+}
+
 static bool is_for(const struct value *aud, const struct jwt_rules *r)
 {
     for (unsigned i = 0; i < r->audiences_count; i++) {

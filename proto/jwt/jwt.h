@@ -46,6 +46,9 @@ struct jwt_rules {
     int64_t now_s;                /* since the epoch */
     unsigned leeway_s;            /* how much the issuer's clock may differ */
 };
+/* When a token was issued and when it ends, in seconds since the epoch, as its own claims say: nothing is verified. For
+ * its holder, who has it from the issuer. False: it is no token, or says no life of more than 0 seconds. */
+bool jwt_life(struct str token, int64_t *issued_s, int64_t *expires_s);
 /* Do these claims hold? exp must be there. ERR_UNAUTHORIZED says which does not. */
 int jwt_check(const struct value *claims, const struct jwt_rules *rules, struct error *err);
 

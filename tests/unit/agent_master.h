@@ -14,6 +14,7 @@
 
 #include "base/env.h"
 #include "base/mem.h"
+#include "base/timefmt.h"
 #include "proto/rpc/api.h"
 #include "proto/rpc/rpc.h"
 #include "proto/schema/object.h"
@@ -66,6 +67,10 @@ struct fake_master {
     char last_status[16384]; /* JSON */
     char last_node[16384];   /* likewise, of the last registration */
     int refuse_volumes;      /* error code for node.volumes; 0 = accept. They are told as "volume NAME UID" */
+    unsigned tokens;         /* given; each is told as "token ACCOUNT POD POD-UID AUDIENCE SECONDS" */
+    int refuse_tokens;       /* error code for account.token; 0 = give */
+    bool hold_tokens;        /* those that are asked for are kept, the last one here */
+    struct rpc_request *held_token;
 };
 
 /* ---- The loop ---- */
@@ -349,6 +354,36 @@ static inline void master_get(struct fake_master *m, struct rpc_request *r, stru
     msgpack_write_value(&b, doc);
     rpc_reply(r, buf_str(&b));
 }
+/* "token-1", "token-2", ..., good for as long as was asked for. */
+static inline void master_give_token(struct fake_master *m, struct rpc_request *r, int64_t life_s)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    char token[32], date[TIMEFMT_SIZE];
+    snprintf(token, sizeof token, "token-%u", ++m->tokens);
+    timefmt_rfc3339(env_wall_ms(env_real()) + life_s * 1000, date);
+    mp_write_map(&b, 2);
+    mp_write_key_str(&b, "token", str_of(token));
+    mp_write_key_str(&b, "expirationTimestamp", str_of(date));
+    rpc_reply(r, buf_str(&b));
+}
+static inline void master_token(struct fake_master *m, struct rpc_request *r, struct mp params)
+{
+    struct mp audiences = mp_get(params, "audiences");
+    struct mp_iter it = mp_iter(audiences);
+    struct str audience = mp_next(&it) ? mp_str(it.value) : STR("-");
+    int64_t life_s = mp_int(mp_get(params, "expirationSeconds"), 0);
+    assert_true(str_is(mp_str(mp_get(params, "boundKind")), "Pod"));
+    master_note(m, "token %.*s/%.*s %.*s %.*s %.*s %lld", STR_ARG(mp_str(mp_get(params, "namespace"))),
+                STR_ARG(mp_str(mp_get(params, "name"))), STR_ARG(mp_str(mp_get(params, "boundName"))),
+                STR_ARG(mp_str(mp_get(params, "boundUid"))), STR_ARG(audience), (long long)life_s);
+    if (m->hold_tokens) {
+        m->held_token = r;
+    } else if (m->refuse_tokens != 0) {
+        master_reply_error(r, m->refuse_tokens, "", "serviceaccounts \"robot\" not found");
+    } else {
+        master_give_token(m, r, life_s);
+    }
+}
 /* The newest one counts; a former one may still be there. */
 static inline void master_take_stream(struct fake_master *m, struct rpc_stream **slot, struct rpc_request *r)
 {
@@ -399,6 +434,8 @@ static inline void master_request(struct rpc_session *s, struct rpc_request *r, 
         master_join(m, r, params);
     } else if (str_is(method, "cert.renew")) {
         master_renew(m, r, params);
+    } else if (str_is(method, "account.token")) {
+        master_token(m, r, params);
     } else {
         fail_msg("unknown method %.*s", STR_ARG(method));
     }

@@ -142,8 +142,10 @@ static void a_set_of_files_is_swapped_as_a_whole(void **state)
     struct fixture *f = *state;
     bool changed;
     struct stat st;
-    struct volume_file one[] = {{"a.conf", STR("1"), 0}, {"sub/b", STR("2"), 0400}};
-    struct volume_file two[] = {{"a.conf", STR("one"), 0}, {"c", STR("3"), 0755}};
+    struct volume_file one[] = {{.path = "a.conf", .content = STR("1")},
+                                {.path = "sub/b", .content = STR("2"), .mode = 0400}};
+    struct volume_file two[] = {{.path = "a.conf", .content = STR("one")},
+                                {.path = "c", .content = STR("3"), .mode = 0755}};
     assert_int_equal(volume_files(f->s, POD, "conf", false, one, 2, -1, f->path, &changed, NULL), 0);
     assert_true(changed);
     assert_content(f->path, "a.conf", "1");
@@ -168,7 +170,7 @@ static void names_that_lead_out_are_refused(void **state)
     struct fixture *f = *state;
     static const char *const bad[] = {"", "/x", "../x", "a/../../x", "..data", "a//b", "a/", "./x", "a/."};
     for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
-        struct volume_file one = {bad[i], STR("x"), 0};
+        struct volume_file one = {.path = bad[i], .content = STR("x")};
         assert_int_equal(volume_files(f->s, POD, "conf", false, &one, 1, -1, f->path, NULL, NULL), ERR_INVALID);
     }
 }
@@ -177,7 +179,7 @@ static void secrets_lie_in_memory(void **state)
 {
     struct fixture *f = *state;
     NEED_MOUNTS();
-    struct volume_file one = {"password", STR("x"), 0400};
+    struct volume_file one = {.path = "password", .content = STR("x"), .mode = 0400};
     assert_int_equal(volume_files(f->s, POD, "secret", true, &one, 1, 77, f->path, NULL, NULL), 0);
     assert_true(fs_is_mount(f->path));
     CLEANUP_FREE char *path = xasprintf("%s/password", f->path);
@@ -185,6 +187,46 @@ static void secrets_lie_in_memory(void **state)
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_gid, 77);
     assert_int_equal(st.st_mode & 07777, 0440);
+}
+
+/* A token of an account: its reader's alone, and renewed in one step. */
+static void a_file_is_its_users(void **state)
+{
+    struct fixture *f = *state;
+    NEED_MOUNTS();
+    struct volume_file one = {.path = "token", .content = STR("first"), .mode = 0600, .user = 1000};
+    CLEANUP_BUF struct buf content = BUF_INIT;
+    struct stat st, other;
+    bool changed;
+    assert_int_equal(volume_read(f->s, POD, "access", "token", 100, &content, NULL), ERR_NOT_FOUND);
+    assert_int_equal(volume_files(f->s, POD, "access", true, &one, 1, -1, f->path, &changed, NULL), 0);
+    CLEANUP_FREE char *path = xasprintf("%s/token", f->path);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_uid, 1000);
+    assert_int_equal(st.st_gid, 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_int_equal(volume_read(f->s, POD, "access", "token", 100, &content, NULL), 0);
+    assert_string_equal(buf_cstr(&content), "first");
+    assert_int_equal(volume_read(f->s, POD, "access", "token", 4, &content, NULL), ERR_TOO_LARGE);
+    assert_int_equal(volume_read(f->s, POD, "access", "../../x", 4, &content, NULL), ERR_INVALID);
+    assert_int_equal(volume_update(f->s, POD, "access", &one, 1, -1, &changed, NULL), 0);
+    assert_false(changed);
+    one.content = STR("second");
+    int held = open(path, O_RDONLY | O_CLOEXEC); /* who has it open reads what it was */
+    assert_true(held >= 0);
+    assert_int_equal(volume_update(f->s, POD, "access", &one, 1, -1, &changed, NULL), 0);
+    assert_true(changed);
+    assert_content(f->path, "token", "second");
+    assert_int_equal(fstat(held, &other), 0);
+    assert_int_equal(other.st_size, 5);
+    close(held);
+    /* with a group: the group may read it, too */
+    assert_int_equal(volume_update(f->s, POD, "access", &one, 1, 77, &changed, NULL), 0);
+    assert_true(changed);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_uid, 1000);
+    assert_int_equal(st.st_gid, 77);
+    assert_int_equal(st.st_mode & 07777, 0640);
 }
 
 static void a_sub_path_cannot_leave_its_volume(void **state)
@@ -237,7 +279,7 @@ static void an_update_does_not_reach_a_sub_path(void **state)
     NEED_MOUNTS();
     char sub[VOLUME_PATH_MAX];
     bool changed;
-    struct volume_file one = {"a.conf", STR("1"), 0}, two = {"a.conf", STR("2"), 0};
+    struct volume_file one = {.path = "a.conf", .content = STR("1")}, two = {.path = "a.conf", .content = STR("2")};
     assert_int_equal(volume_files(f->s, POD, "conf", false, &one, 1, -1, f->path, NULL, NULL), 0);
     assert_int_equal(volume_sub_path(f->s, POD, "c-0", f->path, "a.conf", true, sub, NULL), 0);
     assert_int_equal(volume_update(f->s, POD, "conf", &two, 1, -1, &changed, NULL), 0);
@@ -418,6 +460,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_set_of_files_is_swapped_as_a_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(names_that_lead_out_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(secrets_lie_in_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_is_its_users, setup, teardown),
         cmocka_unit_test_setup_teardown(a_sub_path_cannot_leave_its_volume, setup, teardown),
         cmocka_unit_test_setup_teardown(a_new_sub_path_is_as_open_as_its_volume, setup, teardown),
         cmocka_unit_test_setup_teardown(an_update_does_not_reach_a_sub_path, setup, teardown),

@@ -34,7 +34,8 @@ static inline void open_agent(struct fixture *f)
                              .masters = masters,
                              .node_ip = "192.0.2.1",
                              .cut_ms = f->cut_ms,
-                             .hollow = true};
+                             .hollow = true,
+                             .hollow_tokens = true};
     if (agent_new(&c, &f->agent, &err) != 0) {
         fail_msg("%s", err.message);
     }

@@ -211,12 +211,42 @@ static void claims_have_a_bound(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+/* Its holder reads how long it lives, whoever has signed it. */
+static void a_token_says_how_long_it_lives(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *claims;
+        bool says;
+    } rows[] = {
+        {"{\"iat\":1000,\"exp\":4600}", true},
+        {"{\"iat\":1000,\"exp\":1000}", false},
+        {"{\"iat\":-1,\"exp\":1000}", false},
+        {"{\"iat\":\"1000\",\"exp\":4600}", false},
+        {"{\"exp\":4600}", false},
+        {"{\"iat\":1000}", false},
+    };
+    int64_t issued_s, expires_s;
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct value *claims;
+        CLEANUP_BUF struct buf token = BUF_INIT;
+        assert_int_equal(json_read(&f->arena, str_of(rows[i].claims), &claims, &f->err), 0);
+        assert_int_equal(jwt_sign(f->key, claims, &token, &f->err), 0);
+        assert_true(jwt_life(buf_str(&token), &issued_s, &expires_s) == rows[i].says);
+        assert_true(!rows[i].says || (issued_s == 1000 && expires_s == 4600));
+    }
+    assert_false(jwt_life(STR(""), &issued_s, &expires_s));
+    assert_false(jwt_life(STR("token"), &issued_s, &expires_s));
+    assert_false(jwt_life(STR("a.b.c"), &issued_s, &expires_s));
+    assert_false(jwt_life(STR(".."), &issued_s, &expires_s));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_is_signed_is_verified), TEST(keys_are_written_and_read), TEST(a_key_is_called_by_its_thumbprint),
         TEST(other_keys_do_not_fit),      TEST(a_damaged_token_is_none),   TEST(other_algorithms_are_refused),
-        TEST(claims_hold_now_and_here),   TEST(claims_have_a_bound),
+        TEST(claims_hold_now_and_here),   TEST(claims_have_a_bound),       TEST(a_token_says_how_long_it_lives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
