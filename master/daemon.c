@@ -18,8 +18,10 @@
 #include "base/process.h"
 #include "master/api/read.h"
 #include "master/api/watch.h"
+#include "master/auth/account_keys.h"
 #include "master/auth/allowance.h"
 #include "master/auth/authority.h"
+#include "master/auth/bearer.h"
 #include "master/auth/certs.h"
 #include "master/auth/identity.h"
 #include "master/auth/rate.h"
@@ -48,8 +50,8 @@
 #include "master/rescue/repair.h"
 #include "master/rest/rest.h"
 #include "master/zones.h"
-#include "proto/openapi/openapi.h"
 #include "proto/net/loop.h"
+#include "proto/openapi/openapi.h"
 
 #define READS_NS         6000000u /* of reads in a turn of the loop, for each listener: turns stay below 20 ms */
 #define CHORES_MS        500
@@ -246,6 +248,7 @@ static void on_committed(void *data, uint64_t revision, bool restored)
     (void)revision;
     reseal_advance(m);
     authority_advance(m);
+    account_keys_advance(m);
     rotate_advance(m);
     level_on_committed(m);
     revoked_advance(m);
@@ -641,6 +644,8 @@ static void free_master(struct master *m)
     departed_free(m->departed);
     free(m->renewals);
     revoked_free(m->revoked);
+    bearers_free(m->bearers);
+    account_keys_free(m->account_keys);
     rotate_free(m->rotate);
     reseal_free(m->reseal);
     authority_free(m->authority);
@@ -692,6 +697,8 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     m->departed = departed_new();
     m->renewals = allowance_new(m->env, CERTS_RENEW_BURST, CERTS_RENEW_US);
     m->revoked = revoked_new();
+    m->account_keys = account_keys_new();
+    m->bearers = bearers_new(m->env);
     m->rotate = rotate_new();
     m->reseal = reseal_new();
     m->authority = authority_new();

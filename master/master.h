@@ -143,6 +143,8 @@ struct master {
     struct rotate *rotate;
     struct reseal *reseal;
     struct authority *authority;
+    struct bearers *bearers;           /* auth/bearer.h; NULL: tokens are not taken */
+    struct account_keys *account_keys; /* auth/account_keys.h; NULL: it signs no tokens */
     struct levels *levels;
     struct master_stats stats;
     struct laps laps;

@@ -92,6 +92,12 @@ void api_do(struct api_call *c, const struct api_request *q)
     case API_RULES:
         verb_rules(c, &q->rules);
         break;
+    case API_ACCOUNT_TOKEN:
+        verb_account_token(c, &q->account_token);
+        break;
+    case API_TOKEN_REVIEW:
+        verb_token_review(c, &q->token_review);
+        break;
     }
 }
 

@@ -171,6 +171,27 @@ struct api_rules {
     struct str ns;
 };
 
+/* A token of a service account: Kubernetes' TokenRequest. Its document has token, expirationTimestamp,
+ * expirationSeconds (at most what was asked for) and audiences. An agent is given those of accounts of pods that are
+ * bound to its node, bound to that pod, and no others. ERR_NOT_FOUND, ERR_INVALID; ERR_CONFLICT: another uid. */
+#define API_AUDIENCES_MAX 16u
+#define API_AUDIENCE_MAX  512u /* bytes of one */
+struct api_account_token {
+    struct str ns, name; /* of the account */
+    struct str audiences[API_AUDIENCES_MAX];
+    unsigned audiences_count;                     /* 0: the masters themselves */
+    int64_t expiration_s;                         /* 0: an hour */
+    struct str bound_kind, bound_name, bound_uid; /* "Pod", "Secret" or "Node"; empty: nothing, any uid */
+};
+
+/* Whose token is this, and is it good for one of these audiences (none: for the masters)? Kubernetes' TokenReview. Its
+ * document has authenticated, and user and audiences, or error. */
+struct api_token_review {
+    struct str token;
+    struct str audiences[API_AUDIENCES_MAX];
+    unsigned audiences_count;
+};
+
 enum api_verb {
     API_GET,
     API_LIST,
@@ -191,8 +212,10 @@ enum api_verb {
     API_CERT_STATUS, /* and of certificates */
     API_ACCESS,
     API_RULES,
+    API_ACCOUNT_TOKEN,
+    API_TOKEN_REVIEW,
 };
-#define API_VERBS (API_RULES + 1u)
+#define API_VERBS (API_TOKEN_REVIEW + 1u)
 /* Any of them. */
 struct api_request {
     enum api_verb verb;
@@ -212,6 +235,8 @@ struct api_request {
         struct api_metrics metrics;
         struct api_access access;
         struct api_rules rules;
+        struct api_account_token account_token;
+        struct api_token_review token_review;
     };
 };
 
@@ -306,11 +331,13 @@ void verb_txn(struct api_call *c, const struct api_txn *q);
 void verb_token(struct api_call *c, const struct api_token *q); /* auth/tokens.c */
 void verb_whoami(struct api_call *c);                           /* auth/whoami.c */
 void verb_metrics(struct api_call *c, const struct api_metrics *q);
-void verb_cluster(struct api_call *c);                            /* members/members.c */
-void verb_cert_status(struct api_call *c);                        /* auth/certs.c */
-void verb_access(struct api_call *c, const struct api_access *q); /* auth/review.c */
-void verb_rules(struct api_call *c, const struct api_rules *q);   /* auth/review.c */
-void api_do(struct api_call *c, const struct api_request *q);     /* the one that it is */
+void verb_cluster(struct api_call *c);                                          /* members/members.c */
+void verb_cert_status(struct api_call *c);                                      /* auth/certs.c */
+void verb_access(struct api_call *c, const struct api_access *q);               /* auth/review.c */
+void verb_rules(struct api_call *c, const struct api_rules *q);                 /* auth/review.c */
+void verb_account_token(struct api_call *c, const struct api_account_token *q); /* auth/account_token.c */
+void verb_token_review(struct api_call *c, const struct api_token_review *q);   /* auth/bearer.c */
+void api_do(struct api_call *c, const struct api_request *q);                   /* the one that it is */
 
 bool api_goes_on(const struct api_call *c);     /* it was begun, and api_go_on does the next piece of it */
 void api_go_on(struct api_call *c);             /* the next piece of a list, or of a deletion of many objects */

@@ -4,6 +4,7 @@
 #include "master/api/admission.h"
 #include "master/api/delete.h"
 #include "master/api/write.h"
+#include "master/auth/account_keys.h"
 #include "master/auth/authority.h"
 #include "master/auth/reseal.h"
 #include "master/auth/revoked.h"
@@ -11,13 +12,13 @@
 #include "master/master.h"
 #include "proto/schema/selector.h"
 
-/* Namespaces that the cluster itself lives in, its list of revoked certificates, the record of its CA, and the built-in
- * priority classes. */
+/* Namespaces that the cluster itself lives in, its list of revoked certificates, the records of its CA and of the keys
+ * that sign tokens, and the built-in priority classes. */
 static bool is_protected(const struct object *o)
 {
     return (o->kind->id == KIND_NAMESPACE && (str_is(o->name, "default") || str_is(o->name, "kube-system"))) ||
            revoked_is_list(o) || rotate_is_record(o) || reseal_is_record(o) || authority_is_secret(o) ||
-           priority_is_builtin(o);
+           account_keys_is_record(o) || priority_is_builtin(o);
 }
 
 bool delete_is_refused(const struct object *o, struct error *err)

@@ -3,11 +3,13 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "master/auth/account_token.h"
 #include "master/master.h"
 #include "proto/schema/selector.h"
 
-#define METRICS_GROUP "metrics.k8s.io"
-#define REVIEW_GROUP  "authorization.k8s.io"
+#define METRICS_GROUP  "metrics.k8s.io"
+#define REVIEW_GROUP   "authorization.k8s.io"
+#define IDENTITY_GROUP "authentication.k8s.io"
 
 /* ---- Who ---- */
 
@@ -176,6 +178,15 @@ static int check_path(const struct checking *ch, const char *verb, const char *p
     return check(ch, &(struct access){.verb = str_of(verb), .path = str_of(path)});
 }
 
+/* A node's agent is held to the pod as well. */
+static int check_account_token(const struct checking *ch, const struct api_account_token *q)
+{
+    const struct principal *who = ch->call->who;
+    const struct api_target of = {kind_by_id(KIND_SERVICEACCOUNT), q->ns, q->name};
+    int rv = check_target(ch, "create", &of, "token");
+    return rv != 0 || who->role != PKI_ROLE_NODE ? rv : account_token_node_may(ch->view, str_of(who->name), q, ch->err);
+}
+
 int access_request(const struct api_call *c, const struct view *v, struct api_request *q, struct error *err)
 {
     const struct checking ch = {c, v, err};
@@ -214,6 +225,11 @@ int access_request(const struct api_call *c, const struct view *v, struct api_re
                    : check_review(&ch, q->access.other ? "subjectaccessreviews" : "selfsubjectaccessreviews", STR_NONE);
     case API_RULES:
         return check_review(&ch, "selfsubjectrulesreviews", STR_NONE);
+    case API_ACCOUNT_TOKEN:
+        return check_account_token(&ch, &q->account_token);
+    case API_TOKEN_REVIEW:
+        return check(&ch, &(struct access){
+                              .verb = STR("create"), .group = STR(IDENTITY_GROUP), .resource = STR("tokenreviews")});
     case API_TOKEN:
         return check_path(&ch, "post", "/rpc/token");
     case API_CLUSTER:

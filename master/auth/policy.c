@@ -30,6 +30,9 @@ static const struct rule_row basic[] = {
     {"authentication.k8s.io", "selfsubjectreviews", "create", NULL}};
 static const struct rule_row delegator[] = {{"authentication.k8s.io", "tokenreviews", "create", NULL},
                                             {"authorization.k8s.io", "subjectaccessreviews", "create", NULL}};
+static const struct rule_row issuer[] = {
+    {NULL, NULL, "get",
+     "/.well-known/openid-configuration /.well-known/openid-configuration/ /openid/v1/jwks /openid/v1/jwks/"}};
 static const struct rule_row view[] = {
     {".",
      "configmaps endpoints persistentvolumeclaims persistentvolumeclaims/status pods replicationcontrollers "
@@ -79,6 +82,7 @@ static const struct role_row ROLES[] = {
     {"system:public-info-viewer", NULL, NULL, RULES(info)},
     {"system:basic-user", NULL, NULL, RULES(basic)},
     {"system:auth-delegator", NULL, NULL, RULES(delegator)},
+    {"system:service-account-issuer-discovery", NULL, NULL, RULES(issuer)},
     {"system:aggregate-to-view", "view", NULL, RULES(view)},
     {"system:aggregate-to-edit", "edit", NULL, RULES(edit)},
     {"system:aggregate-to-admin", "admin", NULL, RULES(admin)},
@@ -93,6 +97,7 @@ static const struct {
 } BINDINGS[] = {
     {"cluster-admin", "cluster-admin", ACCESS_MASTERS},
     {"system:discovery", "system:discovery", "system:authenticated"},
+    {"system:service-account-issuer-discovery", "system:service-account-issuer-discovery", "system:serviceaccounts"},
     {"system:basic-user", "system:basic-user", "system:authenticated"},
     {"system:public-info-viewer", "system:public-info-viewer", "system:authenticated system:unauthenticated"},
 };

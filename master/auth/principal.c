@@ -8,7 +8,9 @@
 
 #include "base/mem.h"
 
-static const char *const proof_words[] = {"", "certificate", "later"};
+#define ACCOUNT_PREFIX "system:serviceaccount:"
+
+static const char *const proof_words[] = {"", "certificate", "token", "later"};
 
 static_assert(offsetof(struct principal, name) - offsetof(struct principal, role) ==
                   offsetof(struct pki_identity, name),
@@ -149,9 +151,22 @@ void principal_own_groups(const struct principal *p, char out[PRINCIPAL_GROUPS_B
 
 /* ---- Between masters ---- */
 
+static void write_token(struct buf *b, const struct principal_token *t)
+{
+    mp_write_cstr(b, "token");
+    mp_write_map(b, 6);
+    mp_write_key_int(b, "until", t->until_s);
+    mp_write_key_str(b, "uid", str_of(t->uid));
+    mp_write_key_int(b, "bound", t->bound);
+    mp_write_key_str(b, "name", str_of(t->name));
+    mp_write_key_str(b, "boundUid", str_of(t->bound_uid));
+    mp_write_key_str(b, "id", str_of(t->id));
+}
+
 void principal_write(struct buf *b, const struct principal *p)
 {
-    mp_write_map(b, 7);
+    bool token = p->proof == PROOF_TOKEN;
+    mp_write_map(b, 7 + token);
     mp_write_key_int(b, "role", p->role);
     mp_write_key_str(b, "name", str_of(p->name));
     mp_write_key_str(b, "serial", str_of(p->facts.serial));
@@ -162,6 +177,9 @@ void principal_write(struct buf *b, const struct principal *p)
     mp_write_array(b, p->groups_count);
     for (struct str g = STR_NONE; principal_next_group(p, &g);) {
         mp_write_str(b, g);
+    }
+    if (token) {
+        write_token(b, &p->token);
     }
 }
 
@@ -174,10 +192,27 @@ static bool take_text(char *to, size_t size, struct str s)
     return true;
 }
 
+/* What is of no account has no uid, and what has one is called as accounts are: bearer.c counts on it. */
+static bool read_token(struct mp m, const struct principal *p, struct principal_token *t)
+{
+    int64_t bound = mp_int(mp_get(m, "bound"), 0);
+    const char *colon = strncmp(p->name, ACCOUNT_PREFIX, sizeof ACCOUNT_PREFIX - 1) == 0
+                            ? strchr(p->name + sizeof ACCOUNT_PREFIX - 1, ':')
+                            : NULL;
+    t->until_s = mp_int(mp_get(m, "until"), 0);
+    t->bound = (char)(bound == 'p' || bound == 's' || bound == 'n' ? bound : 0);
+    return p->role == PKI_ROLE_USER && mp_type(m) == MP_MAP &&
+           take_text(t->uid, sizeof t->uid, mp_str(mp_get(m, "uid"))) &&
+           take_text(t->name, sizeof t->name, mp_str(mp_get(m, "name"))) &&
+           take_text(t->bound_uid, sizeof t->bound_uid, mp_str(mp_get(m, "boundUid"))) &&
+           take_text(t->id, sizeof t->id, mp_str(mp_get(m, "id"))) && (t->uid[0] == '\0') == (colon == NULL);
+}
+
 static enum proof proof_of(struct str word)
 {
     return str_is(word, proof_words[PROOF_NONE])          ? PROOF_NONE
            : str_is(word, proof_words[PROOF_CERTIFICATE]) ? PROOF_CERTIFICATE
+           : str_is(word, proof_words[PROOF_TOKEN])       ? PROOF_TOKEN
                                                           : PROOF_LATER;
 }
 
@@ -194,6 +229,9 @@ int principal_read(struct mp m, uint64_t forwarded_by, struct principal *p, stru
     p->proof = mp_type(proof) == MP_STR   ? proof_of(mp_str(proof))
                : p->role != PKI_ROLE_NONE ? PROOF_CERTIFICATE
                                           : PROOF_NONE;
+    if (good && p->proof == PROOF_TOKEN) {
+        good = read_token(mp_get(m, "token"), p, &p->token);
+    }
     if (good && mp_type(groups) == MP_ARRAY) {
         for (struct mp_iter it = mp_iter(groups); good && mp_next(&it);) {
             good = mp_type(it.value) == MP_STR && principal_add_group(p, mp_str(it.value), NULL) == 0;

@@ -16,10 +16,22 @@
 enum proof {
     PROOF_NONE,
     PROOF_CERTIFICATE, /* `facts` says which */
+    PROOF_TOKEN,       /* `token` says which */
     PROOF_LATER,       /* a way that this release does not know, and a newer master that forwards vouches for */
 };
 #define PRINCIPAL_GROUPS_MAX   32u
 #define PRINCIPAL_GROUPS_BYTES 512u /* all names, each with its NUL */
+/* What a token says with which somebody came (bearer.h), as far as it is asked for again: with it he comes and goes. */
+#define PRINCIPAL_UID_SIZE 64u
+struct principal_token {
+    int64_t until_s;                    /* since the epoch; 0: it has no end */
+    char uid[PRINCIPAL_UID_SIZE];       /* of the service account; "": it is a user's */
+    char bound;                         /* to a 'p'od, a 's'ecret, a 'n'ode; 0: to nothing */
+    char name[PKI_NAME_MAX + 1];        /* of that */
+    char bound_uid[PRINCIPAL_UID_SIZE]; /* of that */
+    char id[PRINCIPAL_UID_SIZE];        /* jti; of a user's the name of its Secret */
+};
+
 struct principal {
     unsigned refs; /* of one that is shared; 0: it is its owner's alone */
     union {
@@ -30,8 +42,9 @@ struct principal {
         };
     };
     enum proof proof;
-    struct pki_facts facts; /* of the certificate; serial "": not known */
-    uint64_t forwarded_by;  /* the master that vouches; 0: it asks here itself */
+    struct pki_facts facts;       /* of the certificate; serial "": not known */
+    struct principal_token token; /* PROOF_TOKEN */
+    uint64_t forwarded_by;        /* the master that vouches; 0: it asks here itself */
     unsigned groups_count;
     char groups[PRINCIPAL_GROUPS_BYTES]; /* one behind the other */
 };

@@ -1,13 +1,14 @@
 /* whoami: the caller as the leader sees it, wherever it was asked. Kubernetes' SelfSubjectReview. */
 #include "master/api/api.h"
-#include "master/auth/principal.h"
+#include "master/auth/bearer.h"
 
 void verb_whoami(struct api_call *c)
 {
     const struct principal *who = c->who;
     CLEANUP_BUF struct buf b = BUF_INIT;
     bool certificate = who->proof == PROOF_CERTIFICATE;
-    mp_write_map(&b, 2u + (certificate ? 1 : 0) + (who->forwarded_by != 0 ? 1 : 0));
+    mp_write_map(&b, 2u + (certificate ? 1 : 0) + (who->forwarded_by != 0 ? 1 : 0) + bearer_more(who));
+    bearer_write_more(&b, who);
     mp_write_key_str(&b, "user", str_of(who->name));
     mp_write_cstr(&b, "groups");
     mp_write_array(&b, who->groups_count);

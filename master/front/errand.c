@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "master/auth/access.h"
+#include "master/auth/bearer.h"
 #include "master/front/ask.h"
 #include "master/front/forward.h"
 #include "master/front/parked.h"
@@ -145,6 +146,18 @@ static void drop(struct work *w)
 static void handle(struct errand *e);
 static void read_now(struct errand *e);
 
+/* What is committed is known now, and so is whether the token is good. */
+static void look_again(struct errand *e)
+{
+    struct error err = {0};
+    e->may_read = false;
+    if (bearer_check(e->api.m, e->who, &err) != 0) {
+        errand_fail_now(e, &err);
+    } else {
+        handle(e);
+    }
+}
+
 static void run(struct work *w)
 {
     struct errand *e = CONTAINER_OF(w, struct errand, work);
@@ -163,6 +176,8 @@ static void run(struct work *w)
         api_go_on(&e->api);
     } else if (e->may_read) {
         read_now(e);
+    } else if (bearer_check(e->api.m, e->who, NULL) != 0) {
+        errand_read(e, look_again); /* what this master has not heard of may be there */
     } else {
         handle(e);
     }

@@ -5,15 +5,30 @@
 
 #include "master/api/write.h"
 #include "master/auth/access.h"
+#include "master/auth/bearer.h"
 #include "master/auth/rate.h"
 #include "master/auth/revoked.h"
 #include "master/front/errand.h"
 #include "master/members/removed.h"
 
+/* Once the state is confirmed, or was good for it before: it only goes on. Until then errand.c asks. */
+static bool token_is_dead(struct errand *e)
+{
+    struct error err = {0};
+    if ((!e->may_read && e->api.clearing == NULL) || bearer_check(e->api.m, e->who, &err) == 0) {
+        return false;
+    }
+    errand_fail_now(e, &err);
+    return true;
+}
+
 bool errand_revoked(struct errand *e)
 {
     struct master *m = e->api.m;
     const struct pki_identity *who = &e->who->identity;
+    if (e->who->proof == PROOF_TOKEN) {
+        return token_is_dead(e);
+    }
     if (!revoked_has(m, who, &e->who->facts, NULL)) { /* of nearly all, so no room for an error is cleared first */
         return false;
     }

@@ -2,7 +2,7 @@
  * line in the list here.
  *
  * Typed (master/api/api.h), so that every front has them: get to metrics, cluster, whoami, access, rules, cert.status,
- * token; their rows stand in verbs.c. The others read parameters in their own functions, each row beside its function:
+ * token, account.token, token.review; their rows stand in verbs.c. The others read parameters in their own functions, each row beside its function:
  *  - hello, join, rejoin, cert.renew, cert.admin and node.*: agents', masters' and newcomers' own protocol
  *  - the other cert.* and master.*: what rctl alone asks for
  *  - logs, exec, attach, portforward, imageload, imagepull, images, imageremove, backup: streams of this protocol, tied
@@ -61,6 +61,8 @@ struct method {
     X(cert_rotate)                                                                                                     \
     X(cert_rotation)                                                                                                   \
     X(token)                                                                                                           \
+    X(account_token)                                                                                                   \
+    X(token_review)                                                                                                    \
     X(master_remove)                                                                                                   \
     X(master_transfer)                                                                                                 \
     X(backup)                                                                                                          \

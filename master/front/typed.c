@@ -15,6 +15,8 @@ static const struct api_write *write_of(const struct api_request *q)
     case API_CERT_STATUS:
     case API_ACCESS:
     case API_RULES:
+    case API_ACCOUNT_TOKEN:
+    case API_TOKEN_REVIEW:
         break;
     case API_CREATE:
         return &q->create.how;

@@ -1,71 +1,11 @@
 /* The verbs of the API over msgpack-RPC, each as parameters are read and as they are written. What verbs answer is
  * written and read in answers.c. */
-#include "master/front/verbs.h"
+#include "master/front/verbs_int.h"
 
 #include <assert.h>
 
 #include "master/auth/tokens.h"
 #include "proto/patch/patch.h"
-
-/* Parameters that become a request. */
-struct reader {
-    const struct master *m;
-    struct arena *arena;
-    struct params *params;
-    const struct method *row;
-    struct error *err;
-};
-/* A map of parameters that are added one by one. */
-struct writer {
-    const struct master *m;
-    struct buf *b;
-    unsigned count;
-};
-
-static struct str method_of(const struct reader *r)
-{
-    return str_of(r->row->name);
-}
-
-static struct mp get(const struct reader *r, const char *key)
-{
-    return params_get(r->params, key);
-}
-
-static int text(const struct reader *r, const char *key, struct str *out, bool required)
-{
-    return params_str(r->params, method_of(r), key, out, required, r->err);
-}
-
-static void put_key(struct writer *w, const char *key)
-{
-    w->count++;
-    mp_write_cstr(w->b, key);
-}
-
-static void put_text(struct writer *w, const char *key, struct str s)
-{
-    if (s.n > 0) {
-        put_key(w, key);
-        mp_write_str(w->b, s);
-    }
-}
-
-static void put_int(struct writer *w, const char *key, int64_t n, int64_t standard)
-{
-    if (n != standard) {
-        put_key(w, key);
-        mp_write_int(w->b, n);
-    }
-}
-
-static void put_true(struct writer *w, const char *key, bool flag)
-{
-    if (flag) {
-        put_key(w, key);
-        mp_write_bool(w->b, true);
-    }
-}
 
 static void put_value(struct writer *w, const char *key, const struct value *v)
 {
@@ -690,6 +630,10 @@ const struct method request_cert_status = {"cert.status", verb, METHOD_TYPED, ""
 const struct method request_access = {"access", verb, METHOD_TYPED | METHOD_NEWEST | METHOD_NODE,
                                       "verb group resource subresource namespace name path user groups local stale"};
 const struct method request_rules = {"rules", verb, METHOD_TYPED | METHOD_NEWEST | METHOD_NODE, "namespace stale"};
+const struct method request_account_token = {"account.token", verb, METHOD_TYPED | METHOD_NEWEST | METHOD_NODE,
+                                             "namespace name audiences expirationSeconds boundKind boundName boundUid"};
+
+const struct method request_token_review = {"token.review", verb, METHOD_TYPED | METHOD_NEWEST, "token audiences"};
 
 static const struct {
     const struct method *row;
@@ -714,6 +658,8 @@ static const struct {
     [API_CERT_STATUS] = {&request_cert_status, read_nothing, write_nothing},
     [API_ACCESS] = {&request_access, read_access, write_access},
     [API_RULES] = {&request_rules, read_rules, write_rules},
+    [API_ACCOUNT_TOKEN] = {&request_account_token, verbs_read_account_token, verbs_write_account_token},
+    [API_TOKEN_REVIEW] = {&request_token_review, verbs_read_token_review, verbs_write_token_review},
 };
 
 const struct method *verbs_row(enum api_verb verb)

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "master/api/watch.h"
+#include "master/auth/account_keys.h"
 #include "master/auth/certs.h"
 #include "master/auth/policy.h"
 #include "master/auth/revoked.h"
@@ -183,6 +184,14 @@ static void create_roles(struct master *m, struct txn *t)
     }
 }
 
+static void create_account_keys(struct master *m, struct txn *t)
+{
+    struct error err = {0};
+    if (account_keys_bootstrap(m, t, &err) != 0) {
+        log_error(&m->log, "members", "the key that signs tokens of service accounts can't be made: %s", err.message);
+    }
+}
+
 /* A new cluster has one voter, this program: it begins with all that it can, and its first objects may be of any
  * kind. */
 static void begin_level(struct master *m, struct value *record, struct arena *a)
@@ -218,6 +227,7 @@ void members_bootstrap(struct master *m)
     create_roles(m, &t);
     create_cluster_config(m, &a, &t);
     revoked_bootstrap(m, &t);
+    create_account_keys(m, &t);
     read_tokens(m, &t);
     if (t.count > 0 && replica_submit(m->replica, &t, tokens_stored, m, &err) != 0) {
         log_error(&m->log, "members", "the cluster's own objects can't be made: %s", err.message);

@@ -157,6 +157,10 @@ static void told(struct api_call *api, struct mp document)
 {
     struct rest_call *c = rest_call_of_api(api);
     CLEANUP_BUF struct buf body = BUF_INIT;
+    if (c->what == REST_DO_ACCOUNT_TOKEN || c->what == REST_DO_TOKEN_REVIEW) {
+        rest_tell_token(c, document);
+        return;
+    }
     if (c->what == REST_DO_WHOAMI || c->what == REST_DO_REVIEW) {
         rest_write_review(c, &body, document);
         rest_answer(c, 201, NULL, &body);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "master/api/read.h"
+#include "master/auth/bearer.h"
 #include "master/front/requests.h"
 #include "master/front/typed.h"
 #include "master/rest/rest.h"
@@ -182,6 +183,12 @@ void rest_call_drained(struct rest_call *c)
 
 void rest_call_tick(struct rest_call *c, int64_t now_ms)
 {
+    bool streams = (c->watch != NULL && !c->over) || c->log != NULL || c->upgrade != NULL;
+    if (streams && bearer_check(c->e.api.m, c->e.who, NULL) != 0) { /* a token's end is that of its streams */
+        c->conn->closing = true;
+        c->conn->wire->abort(c->conn->wire_data);
+        return;
+    }
     if (c->watch != NULL && !c->over) {
         rest_watch_tick(c, now_ms);
     } else if (c->upgrade != NULL) {
@@ -349,6 +356,9 @@ static const char *access_of(struct errand *e, struct str *ns, struct str *name)
     if (c->what == REST_DO_STREAM) {
         return rest_stream_access(rest_call_of(e), ns, name);
     }
+    if (p->place == REST_OPENID) {
+        return p->name.n > 0 ? "get /openid/v1/jwks" : "get /.well-known/openid-configuration";
+    }
     if (p->place == REST_HEALTH) {
         return arena_printf(&e->arena, "get /%s", p->health);
     }
@@ -408,7 +418,7 @@ void rest_call_begin(struct rest_conn *conn)
     struct rest_call *c = xcalloc(1, sizeof *c);
     m->stats.requests++;
     s->heard_ms = env_now_ms(m->env);
-    errand_init(&c->e, m, &rest_front, &rest_api_front, s->principal);
+    errand_init(&c->e, m, &rest_front, &rest_api_front, conn->who != NULL ? conn->who : s->principal);
     c->e.name = STR("request");
     arena_init(&c->own);
     list_init(&c->ended_link);
@@ -420,6 +430,8 @@ void rest_call_begin(struct rest_conn *conn)
     if (s->refusal != NULL) {
         c->keep_alive = false;
         errand_fail_now(&c->e, s->refusal);
+    } else if (conn->denied != NULL) {
+        errand_fail_now(&c->e, conn->denied);
     } else if (!errand_revoked(&c->e) && rest_decide(c, r)) {
         c->body = conn->in.body;
         conn->in.body = BUF_INIT;

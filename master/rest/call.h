@@ -28,6 +28,8 @@ enum rest_do {
     REST_DO_WHOAMI,
     REST_DO_REVIEW, /* of rights (review.c) */
     REST_DO_METRICS,
+    REST_DO_ACCOUNT_TOKEN,
+    REST_DO_TOKEN_REVIEW,
     REST_DO_TELL, /* answered by this file's like: discovery, health */
 };
 enum rest_coding { REST_JSON, REST_YAML, REST_PROTOBUF };
@@ -110,6 +112,11 @@ int rest_read_body(struct rest_call *c, struct arena *a, struct value **doc, str
 /* Reviews of rights: what is asked, and what every review is answered with (review.c). */
 int rest_make_review(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err);
 void rest_write_review(struct rest_call *c, struct buf *out, struct mp m);
+/* Tokens (account.c): typed requests of bodies, and their answers. */
+int rest_make_account_token(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err);
+int rest_make_token_review(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err);
+void rest_tell_token(struct rest_call *c, struct mp document);
+void rest_tell_openid(struct rest_call *c);
 void rest_tell(struct rest_call *c);                                       /* discovery.c */
 void rest_tell_openapi(struct rest_call *c);                               /* openapi.c */
 void rest_tell_health(struct rest_call *c);                                /* health.c */

@@ -15,7 +15,7 @@ struct rest_conn *rest_conn_new(struct session *s, const struct rest_wire *wire,
     c->session = s;
     c->wire = wire;
     c->wire_data = wire_data;
-    http_in_init(&c->in, s->who.role == PKI_ROLE_NONE ? MASTER_STRANGER_MESSAGE_MAX : REST_BODY_MAX);
+    http_in_init(&c->in, REST_BODY_MAX); /* of strangers less: rest_conn_who */
     c->since_ms = c->taken_ms = env_now_ms(s->m->env);
     list_push_back(&s->m->https, &c->link);
     s->http = c;
@@ -32,6 +32,8 @@ void rest_conn_gone(struct rest_conn *c)
     list_remove(&c->link);
     http_in_close(&c->in);
     buf_close(&c->ahead);
+    principal_unref(c->who);
+    free(c->denied);
     free(c);
 }
 
@@ -97,6 +99,10 @@ static bool step(struct rest_conn *c, const uint8_t *p, size_t n, size_t *used)
     case HTTP_MORE:
         return false;
     case HTTP_HEAD:
+        if (!rest_conn_who(c)) {
+            refuse(c, c->in.status, c->in.why);
+            return false;
+        }
         if (c->in.request.expect_continue && *used == n) {
             rest_conn_send(c, STR(HTTP_CONTINUE));
         }

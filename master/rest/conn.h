@@ -26,8 +26,9 @@ struct rest_wire {
     void (*send)(void *data, const void *p, size_t n); /* copies */
     size_t (*pending)(const void *data);
     void (*pause)(void *data, bool paused);
-    void (*close)(void *data); /* what was sent goes out; rest_conn_gone comes later */
-    void (*abort)(void *data); /* the same, at once, whatever waits */
+    void (*close)(void *data);                                  /* what was sent goes out; rest_conn_gone comes later */
+    void (*abort)(void *data);                                  /* the same, at once, whatever waits */
+    void (*proven)(void *data, const struct pki_identity *who); /* who came as a stranger; NULL: nobody wants to know */
 };
 struct rest_conn {
     struct list link; /* master.https */
@@ -37,6 +38,9 @@ struct rest_conn {
     struct http_in in;
     struct buf ahead;
     struct rest_call *call; /* NULL: none is being answered */
+    struct principal
+        *who; /* bearer.c: of the token of the request that is being read or answered; NULL: the session's */
+    struct error *denied; /* why its token is not taken; NULL: it is, or there is none */
     bool feeding, closing, paused;
     bool upgraded;                    /* bytes are those of the call's stream (stream.h), whose own bounds hold */
     uint64_t sent_bytes, taken_bytes; /* by the peer, when last looked at */
@@ -49,6 +53,9 @@ void rest_conn_feed(struct rest_conn *c, const void *p, size_t n);
 void rest_conn_drained(struct rest_conn *c); /* what waits to be sent has fallen below REST_SEND_HIGH */
 void rest_conn_gone(struct rest_conn *c);    /* the connection is over: ends its streams, and frees it */
 void rest_conn_tick(struct rest_conn *c, int64_t now_ms);
+
+/* The head of a request is whole: who asks (bearer.c). False: its body is larger than he may send. */
+bool rest_conn_who(struct rest_conn *c);
 
 /* ---- For calls ---- */
 

@@ -352,6 +352,9 @@ void rest_tell(struct rest_call *c)
     case REST_HEALTH:
         rest_tell_health(c);
         return;
+    case REST_OPENID:
+        rest_tell_openid(c);
+        return;
     case REST_OPENAPI_2:
     case REST_OPENAPI_3:
         rest_tell_openapi(c);

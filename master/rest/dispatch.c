@@ -28,9 +28,10 @@ static enum rest_do do_of(const struct rest_call *c, struct str method)
 {
     const struct rest_path *p = &c->path;
     if (p->place == REST_REVIEW) {
-        return p->extra->verb == REST_EXTRA_WHOAMI    ? REST_DO_WHOAMI
-               : p->extra->verb == REST_EXTRA_METRICS ? REST_DO_METRICS
-                                                      : REST_DO_REVIEW;
+        return p->extra->verb == REST_EXTRA_WHOAMI         ? REST_DO_WHOAMI
+               : p->extra->verb == REST_EXTRA_METRICS      ? REST_DO_METRICS
+               : p->extra->verb == REST_EXTRA_TOKEN_REVIEW ? REST_DO_TOKEN_REVIEW
+                                                           : REST_DO_REVIEW;
     }
     if (is_stream(p->part)) {
         return REST_DO_STREAM;
@@ -39,7 +40,9 @@ static enum rest_do do_of(const struct rest_call *c, struct str method)
         return do_of_get(c);
     }
     if (str_is(method, "POST")) {
-        return str_is(p->part, "eviction") ? REST_DO_EVICT : REST_DO_CREATE;
+        return str_is(p->part, "eviction") ? REST_DO_EVICT
+               : str_is(p->part, "token")  ? REST_DO_ACCOUNT_TOKEN
+                                           : REST_DO_CREATE;
     }
     if (str_is(method, "PUT")) {
         return str_is(p->part, "finalize") ? REST_DO_FINALIZE : REST_DO_UPDATE;

@@ -25,6 +25,11 @@ static bool is_namespace(const struct kind *k)
     return k->id == KIND_NAMESPACE;
 }
 
+static bool is_account(const struct kind *k)
+{
+    return k->id == KIND_SERVICEACCOUNT;
+}
+
 const struct rest_part rest_parts[] = {
     {"", NULL, "GET PUT PATCH DELETE", "", NULL, NULL},
     {"status", has_status, "GET PUT PATCH", "get patch update", NULL, NULL},
@@ -35,6 +40,7 @@ const struct rest_part rest_parts[] = {
     {"attach", is_pod, "GET POST", "create get", "v1", "PodAttachOptions"},
     {"portforward", is_pod, "GET POST", "create get", "v1", "PodPortForwardOptions"},
     {"eviction", is_pod, "POST", "create", "policy/v1", "Eviction"},
+    {"token", is_account, "POST", "create", "authentication.k8s.io/v1", "TokenRequest"},
     {"finalize", is_namespace, "PUT", "update", NULL, NULL},
 };
 const unsigned rest_parts_count = ARRAY_SIZE(rest_parts);

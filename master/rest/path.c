@@ -17,6 +17,8 @@ const struct rest_extra rest_extras[] = {
      REST_EXTRA_RULES, 0, "create"},
     {"authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews", "selfsubjectreview", "", false,
      REST_EXTRA_WHOAMI, 0, "create"},
+    {"authentication.k8s.io/v1", "TokenReview", "tokenreviews", "tokenreview", "", false, REST_EXTRA_TOKEN_REVIEW, 0,
+     "create"},
     {"metrics.k8s.io/v1beta1", "NodeMetrics", "nodes", "", "", false, REST_EXTRA_METRICS, KIND_NODE, "get list"},
     {"metrics.k8s.io/v1beta1", "PodMetrics", "pods", "", "", true, REST_EXTRA_METRICS, KIND_POD, "get list"},
 };
@@ -223,6 +225,11 @@ bool rest_path_read(struct arena *a, struct str path, struct rest_path *p)
     } else if ((p->health = health_named(first)) != NULL && s.count <= 2) {
         p->place = REST_HEALTH;
         p->name = second;
+    } else if (str_is(first, ".well-known") && str_is(second, "openid-configuration") && s.count == 2) {
+        p->place = REST_OPENID;
+    } else if (str_is(first, "openid") && str_is(second, "v1") && s.count == 3 && str_is(segment(&s, 2), "jwks")) {
+        p->place = REST_OPENID;
+        p->name = segment(&s, 2);
     } else if (str_is(first, "openapi") && str_is(second, "v2") && s.count == 2) {
         p->place = REST_OPENAPI_2;
     } else if (str_is(first, "openapi") && str_is(second, "v3")) {

@@ -23,6 +23,7 @@ enum rest_place {
     REST_REVIEW,        /* answered by a document (discovery.h): resource is set */
     REST_VERSION,       /* /version */
     REST_HEALTH,        /* /healthz, /livez, /readyz; name: of one check */
+    REST_OPENID,        /* /.well-known/openid-configuration; name "jwks": /openid/v1/jwks */
     REST_OPENAPI_2,     /* /openapi/v2 */
     REST_OPENAPI_3,     /* /openapi/v3; name: of a document, "apis/apps/v1" */
 };
@@ -48,6 +49,7 @@ enum rest_extra_verb {
     REST_EXTRA_ACCESS,
     REST_EXTRA_LOCAL_ACCESS,
     REST_EXTRA_RULES,
+    REST_EXTRA_TOKEN_REVIEW, /* account.c */
 };
 struct rest_extra {
     const char *api_version, *kind, *plural, *singular, *short_names;

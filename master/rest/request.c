@@ -26,15 +26,17 @@ static int read_protobuf(struct rest_call *c, struct arena *a, struct value **do
 {
     const struct rest_path *p = &c->path;
     bool deletes = c->what == REST_DO_DELETE || c->what == REST_DO_CLEAR;
-    bool scales = str_is(p->part, "scale"), evicts = c->what == REST_DO_EVICT;
+    bool scales = str_is(p->part, "scale"), evicts = c->what == REST_DO_EVICT, token = c->what == REST_DO_ACCOUNT_TOKEN;
     const char *version = deletes           ? "v1"
                           : scales          ? "autoscaling/v1"
                           : evicts          ? "policy/v1"
+                          : token           ? "authentication.k8s.io/v1"
                           : p->kind != NULL ? p->api_version
                                             : p->extra->api_version;
     const char *kind = deletes           ? "DeleteOptions"
                        : scales          ? "Scale"
                        : evicts          ? "Eviction"
+                       : token           ? "TokenRequest"
                        : p->kind != NULL ? p->kind->name
                                          : p->extra->kind;
     return protobuf_read(a, c->body.data, c->body.size, str_of(version), str_of(kind), doc, err);
@@ -412,6 +414,8 @@ static int (*const makers[])(struct rest_call *c, struct arena *a, struct api_re
     [REST_DO_METRICS] = make_metrics,
     [REST_DO_REVIEW] = rest_make_review,
     [REST_DO_TELL] = NULL,
+    [REST_DO_ACCOUNT_TOKEN] = rest_make_account_token,
+    [REST_DO_TOKEN_REVIEW] = rest_make_token_review,
 };
 
 bool rest_is_typed(const struct rest_call *c)

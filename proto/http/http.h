@@ -75,6 +75,8 @@ void http_in_close(struct http_in *in);
 void http_in_next(struct http_in *in);
 /* Takes bytes, *used of them. HTTP_HEAD comes once for each request, before any byte of its body is taken. */
 enum http_step http_in_feed(struct http_in *in, const void *bytes, size_t n, size_t *used);
+/* Behind HTTP_HEAD: the bound of this request's body. False: it says that it is longer; it is BAD then. */
+bool http_in_limit(struct http_in *in, size_t body_max);
 bool http_in_begun(const struct http_in *in);  /* is there any byte of a request that is not whole? */
 size_t http_in_held(const struct http_in *in); /* bytes of memory */
 

@@ -205,6 +205,16 @@ static enum http_step read_length(struct http_in *in)
     return HTTP_HEAD;
 }
 
+bool http_in_limit(struct http_in *in, size_t body_max)
+{
+    in->body_max = body_max;
+    if (in->state == HTTP_IN_LENGTH && in->left > body_max) {
+        bad(in, 413, "the body is larger than what is taken");
+        return false;
+    }
+    return true;
+}
+
 static enum http_step read_head(struct http_in *in)
 {
     struct http_request *r = &in->request;

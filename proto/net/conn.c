@@ -59,6 +59,11 @@ static void kick(struct net_conn *c)
     }
 }
 
+bool net_conn_prove(struct net_conn *c, const struct pki_identity *who)
+{
+    return net_gate_prove(&c->place, who);
+}
+
 /* ---- The end ---- */
 
 void net_conn_on_handle_closed(uv_handle_t *h)

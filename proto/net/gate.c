@@ -301,6 +301,30 @@ int net_gate_admit(struct net_place *p, const struct pki_identity *who, struct e
     return 0;
 }
 
+bool net_gate_prove(struct net_place *p, const struct pki_identity *who)
+{
+    struct net_gate *g = p->gate;
+    enum net_class class = net_class_of(who->role);
+    char key[PKI_NAME_MAX + 16];
+    if (g == NULL || p->class != NET_CLASS_STRANGER || class == NET_CLASS_STRANGER) {
+        return false;
+    }
+    snprintf(key, sizeof key, "%s:%s", pki_role_word(who->role), who->name);
+    struct net_party *name = party(g, key);
+    if (g->stats.open[class] >= g->config.max[class] || name->open[class] >= g->config.each[class]) {
+        party_tidy(g, name);
+        return false;
+    }
+    g->stats.open[NET_CLASS_STRANGER]--;
+    g->stats.open[class]++;
+    count(g, name, class, true);
+    count(g, p->network, NET_CLASS_STRANGER, false);
+    p->class = class;
+    p->name = name;
+    p->network = NULL;
+    return true;
+}
+
 void net_gate_move(const struct net_place *from, struct net_place *to)
 {
     assert(from->class == NET_CLASS_HANDSHAKE && to->gate == NULL);

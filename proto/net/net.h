@@ -91,6 +91,8 @@ bool net_conn_peer_life(const struct net_conn *c, int64_t *not_before_s, int64_t
 const struct pki_facts *net_conn_peer_facts(const struct net_conn *c);
 /* The groups of a user's certificate, as pki_sign_user takes them; "" for others. */
 const char *net_conn_peer_groups(const struct net_conn *c);
+/* The peer, who came without a certificate, has proven otherwise who he is (net_gate_prove). */
+bool net_conn_prove(struct net_conn *c, const struct pki_identity *who);
 bool net_conn_peer_expired(
     const struct net_conn *c); /* when the connection was made it was outside its time: net_tls_set_grace */
 const char *net_conn_alpn(const struct net_conn *c);

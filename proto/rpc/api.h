@@ -53,6 +53,14 @@
  *                others in this namespace alone; binding to rule: what allows it
  * rules          {?namespace, ?stale} -> {rules: [{verbs, ?apiGroups, ?resources, ?resourceNames, ?nonResourceURLs}],
  *                incomplete: bool}      all that who asks may do in a namespace, and in the whole cluster
+ * account.token  {?namespace, name, ?audiences: [texts], ?expirationSeconds, ?boundKind: Pod|Secret|Node, ?boundName,
+ *                ?boundUid} -> {token, expirationTimestamp, expirationSeconds, audiences}
+ *                a token of a service account (master/auth/account_token.h): Kubernetes' TokenRequest, so who asks may
+ *                create serviceaccounts/token of that name. Without audiences it is for the masters; an hour where
+ *                nothing is said, 600 s at least, a year at most. Agents: of a pod that is bound to their node alone,
+ *                bound to it by name and uid. Conflict: the uid is another one by now; asking once more does no harm
+ * token.review   {token, ?audiences: [texts]} -> {authenticated, ?user: {username, ?uid, groups, ?extra}, ?audiences,
+ *                ?error}     whose token it is, and which of these audiences it is for (none: the masters)
  * user           {csr, name, ?groups: [texts]}          -> {certificate, ca, notAfter}
  *                a certificate of a user; who asks may impersonate him and his groups
  * logs           {namespace, name, ?container, ?follow, ?previous, ?tailLines, ?sinceSeconds, ?sinceTime, ?timestamps,
@@ -98,7 +106,8 @@
  *                can be lost then
  * master.transfer {?id, ?from}                          -> {leader}      admins only; id: to whom (else the best);
  *                from: who led when it was asked for, so that a repetition does not give it on
- * whoami         {} -> {user, groups: [texts], ?certificate: {serial, ca, issuedMs}, ?forwardedBy}     the caller as
+ * whoami         {} -> {user, groups: [texts], ?certificate: {serial, ca, issuedMs}, ?forwardedBy, ?uid,
+ *                ?extra}     the caller as
  *                the leader sees it; forwardedBy: id of the master that was asked
  * cert.renew     {csr}                                  -> {certificate, notAfter}       nodes and users, for the
  *                identity of their connection; a node whose certificate has expired may call nothing else

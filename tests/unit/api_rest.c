@@ -6,7 +6,9 @@
  *                 where there is none; it stays (without: one for this request alone). Shows the status, the headers
  *                 that matter, and the answer's body, or what stands at the paths in it ("items.metadata.name": of
  *                 every item; "#items": how many there are; "#lines")
- *                 $TOKEN in it: what the last list said that it goes on with
+ *                 $TOKEN in it: what the last list said that it goes on with; $B1: the first token of an account
+ *                 that was given, $B2 the next one
+ *   keys          the masters have keys that sign tokens
  *   bytes NAME    body: what is sent as it stands, with \r and \n written so
  *   events NAME   what has come on it since
  *   apply         body: objects in YAML, created
@@ -20,6 +22,8 @@
 
 #include "master/api/read.h"
 #include "master/api/watch.h"
+#include "master/auth/account_keys.h"
+#include "master/auth/bearer.h"
 #include "master/auth/departed.h"
 #include "master/auth/revoked.h"
 #include "master/front/errand.h"
@@ -30,7 +34,8 @@
 #include "proto/openapi/openapi.h"
 #include "proto/schema/release.h"
 
-#define CONNS_MAX 16u
+#define CONNS_MAX   16u
+#define BEARERS_MAX 9u
 
 struct world;
 struct wire {
@@ -47,6 +52,8 @@ struct world {
     struct master *m;
     struct wire wires[CONNS_MAX];
     char token[512]; /* the last "continue", as it stands in a query */
+    char *bearers[BEARERS_MAX];
+    unsigned bearers_count;
 };
 
 /* ---- The wire ---- */
@@ -69,7 +76,7 @@ static void wire_close(void *data)
 {
     ((struct wire *)data)->closed = true;
 }
-static const struct rest_wire test_wire = {wire_send, wire_pending, wire_pause, wire_close, wire_close};
+static const struct rest_wire test_wire = {wire_send, wire_pending, wire_pause, wire_close, wire_close, NULL};
 
 static bool way_is_open(const struct session *s)
 {
@@ -176,6 +183,7 @@ static void turn_once(struct world *w)
     struct master *m = w->m;
     while (turns_run(m->turns)) {
     }
+    account_keys_advance(m);
     watch_table_advance(m->watches, false);
     while (watch_table_turn(m->watches)) {
     }
@@ -288,6 +296,17 @@ static void keep_token(struct world *w, struct str body)
     }
 }
 
+/* A token that an account was given; it is shown nowhere. */
+static void keep_bearer(struct world *w, struct str body)
+{
+    static const char key[] = "\"status\":{\"token\":\"";
+    const char *at = body.n == 0 ? NULL : memmem(body.p, body.n, key, sizeof key - 1);
+    if (at != NULL && w->bearers_count < BEARERS_MAX) {
+        at += sizeof key - 1;
+        w->bearers[w->bearers_count++] = xstrndup(at, strcspn(at, "\""));
+    }
+}
+
 /* What has come and was not shown. */
 static void show(struct wire *w, const char *paths, struct buf *out)
 {
@@ -321,10 +340,12 @@ static void show(struct wire *w, const char *paths, struct buf *out)
         if (chunked) {
             bool last = take_chunks(all, &w->shown, &body);
             keep_token(w->world, buf_str(&body));
+            keep_bearer(w->world, buf_str(&body));
             show_body(out, buf_str(&body), paths);
             buf_puts(out, last ? "(end)\n" : "");
         } else {
             keep_token(w->world, (struct str){all.p + w->shown, length});
+            keep_bearer(w->world, (struct str){all.p + w->shown, length});
             show_body(out, (struct str){all.p + w->shown, length}, paths);
             w->shown += length;
         }
@@ -341,6 +362,26 @@ static void feed(struct wire *w, struct str text, const char *pieces)
     }
 }
 
+/* With what stands for $TOKEN and $B1. */
+static void put_words(const struct world *w, struct buf *out, struct str text)
+{
+    for (size_t i = 0; i < text.n; i++) {
+        struct str rest = {text.p + i, text.n - i};
+        bool bearer = rest.n > 2 && str_starts(rest, STR("$B")) && rest.p[2] >= '1' && rest.p[2] <= '9';
+        if (str_starts(rest, STR("$TOKEN"))) {
+            buf_puts(out, w->token);
+            i += 5;
+        } else if (bearer) {
+            unsigned n = (unsigned)(rest.p[2] - '1');
+            assert_true(n < w->bearers_count);
+            buf_puts(out, w->bearers[n]);
+            i += 2;
+        } else {
+            buf_putc(out, text.p[i]);
+        }
+    }
+}
+
 /* "GET /x\nA: b\n\nbody\n" as HTTP. */
 static void write_request(const struct world *w, struct buf *out, const char *text)
 {
@@ -352,20 +393,17 @@ static void write_request(const struct world *w, struct buf *out, const char *te
     for (const char *p = text; p < end; first = false) {
         const char *stop = memchr(p, '\n', (size_t)(end - p));
         stop = stop == NULL ? end : stop;
-        const char *token = memmem(p, (size_t)(stop - p), "$TOKEN", 6);
-        buf_append(out, p, (size_t)((token == NULL ? stop : token) - p));
-        if (token != NULL) {
-            buf_puts(out, w->token);
-            buf_append(out, token + 6, (size_t)(stop - token) - 6);
-        }
+        put_words(w, out, (struct str){p, (size_t)(stop - p)});
         buf_puts(out, first ? " HTTP/1.1\r\nHost: reeve\r\n" : "\r\n");
         p = stop + 1;
     }
+    CLEANUP_BUF struct buf all = BUF_INIT;
+    put_words(w, &all, (struct str){body, n});
     if (n > 0) {
-        http_put_length(out, n);
+        http_put_length(out, all.size);
     }
     buf_puts(out, "\r\n");
-    buf_append(out, body, n);
+    buf_append_str(out, buf_str(&all));
 }
 
 static void wait_for_answer(struct world *w, struct wire *wire, bool streams)
@@ -511,6 +549,20 @@ static void do_many(struct world *w, const struct script_step *s, struct buf *ou
     }
 }
 
+static void do_keys(struct world *w, const struct script_step *s, struct buf *out)
+{
+    (void)s;
+    (void)out;
+    struct txn t;
+    struct error err = {0};
+    w->m->bearers = bearers_new(w->m->env);
+    txn_init(&t, "test");
+    must(account_keys_bootstrap(w->m, &t, &err), &err);
+    must(replica_submit(w->m->replica, &t, NULL, NULL, &err), &err);
+    txn_close(&t);
+    run_ms(w, 100);
+}
+
 static void do_held(struct world *w, const struct script_step *s, struct buf *out)
 {
     size_t held = wire_named(w, s->words[0], NULL)->held.size;
@@ -524,7 +576,7 @@ static void run_step(void *data, const struct script_step *s, struct buf *out)
         void (*run)(struct world *w, const struct script_step *s, struct buf *out);
     } commands[] = {{"ask", do_ask},   {"bytes", do_bytes}, {"events", do_events}, {"apply", do_apply},
                     {"deaf", do_deaf}, {"hear", do_hear},   {"close", do_close},   {"advance", do_advance},
-                    {"many", do_many}, {"held", do_held}};
+                    {"many", do_many}, {"held", do_held},   {"keys", do_keys}};
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
         if (strcmp(s->command, commands[i].name) == 0) {
             commands[i].run(data, s, out);
@@ -566,6 +618,7 @@ static void world_open(struct world *w)
     m->pages = list_pages_new();
     m->revoked = revoked_new();
     m->departed = departed_new();
+    m->account_keys = account_keys_new();
     store_set_level(replica_store(m->replica), RELEASE_LEVEL_PARTS);
     for (unsigned i = 0; i < CONNS_MAX; i++) {
         w->wires[i].world = w;
@@ -586,6 +639,11 @@ static void world_close(struct world *w)
     assert_int_equal(m->request_bytes, 0);
     revoked_free(m->revoked);
     departed_free(m->departed);
+    bearers_free(m->bearers);
+    account_keys_free(m->account_keys);
+    for (unsigned i = 0; i < w->bearers_count; i++) {
+        free(w->bearers[i]);
+    }
     openapi_free(m->openapi);
     object_unref(m->https_event.object);
     buf_close(&m->https_event.json);
@@ -620,7 +678,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCRIPT(objects),   SCRIPT(lists),   SCRIPT(watches),   SCRIPT(errors),      SCRIPT(forms),
         SCRIPT(discovery), SCRIPT(parts),   SCRIPT(deletions), SCRIPT(connections), SCRIPT(validation),
-        SCRIPT(rules),     SCRIPT(reviews), SCRIPT(streams),
+        SCRIPT(rules),     SCRIPT(reviews), SCRIPT(streams),   SCRIPT(tokens),
     };
     cmocka_set_test_filter(getenv("TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);

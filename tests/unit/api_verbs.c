@@ -242,6 +242,20 @@ static struct api_request any_request(struct world *w, enum api_verb verb)
     case API_ACCESS:
         q.access = any_access(w);
         break;
+    case API_ACCOUNT_TOKEN:
+        q.account_token = (struct api_account_token){.ns = any_text(w),
+                                                     .name = any_text(w),
+                                                     .audiences = {any_text(w), any_text(w)},
+                                                     .audiences_count = (unsigned)chance(w, 3),
+                                                     .expiration_s = (int64_t)chance(w, 5000),
+                                                     .bound_kind = text_or_none(w),
+                                                     .bound_name = text_or_none(w),
+                                                     .bound_uid = text_or_none(w)};
+        break;
+    case API_TOKEN_REVIEW:
+        q.token_review = (struct api_token_review){
+            .token = any_text(w), .audiences = {any_text(w), any_text(w)}, .audiences_count = (unsigned)chance(w, 3)};
+        break;
     case API_RULES:
         q.rules = (struct api_rules){text_or_none(w)};
         break;
@@ -398,6 +412,25 @@ static void same_request(const struct api_request *a, const struct api_request *
         assert_int_equal(a->access.groups_count, b->access.groups_count);
         for (unsigned i = 0; i < a->access.groups_count; i++) {
             same_text(a->access.groups[i], b->access.groups[i]);
+        }
+        break;
+    case API_ACCOUNT_TOKEN:
+        same_text(a->account_token.ns, b->account_token.ns);
+        same_text(a->account_token.name, b->account_token.name);
+        same_text(a->account_token.bound_kind, b->account_token.bound_kind);
+        same_text(a->account_token.bound_name, b->account_token.bound_name);
+        same_text(a->account_token.bound_uid, b->account_token.bound_uid);
+        assert_int_equal(a->account_token.expiration_s, b->account_token.expiration_s);
+        assert_int_equal(a->account_token.audiences_count, b->account_token.audiences_count);
+        for (unsigned i = 0; i < a->account_token.audiences_count; i++) {
+            same_text(a->account_token.audiences[i], b->account_token.audiences[i]);
+        }
+        break;
+    case API_TOKEN_REVIEW:
+        same_text(a->token_review.token, b->token_review.token);
+        assert_int_equal(a->token_review.audiences_count, b->token_review.audiences_count);
+        for (unsigned i = 0; i < a->token_review.audiences_count; i++) {
+            same_text(a->token_review.audiences[i], b->token_review.audiences[i]);
         }
         break;
     case API_RULES:

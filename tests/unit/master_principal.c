@@ -115,7 +115,7 @@ static void test_a_proof_of_a_later_release_is_the_other_masters_word(void **sta
     mp_write_map(&b, 4);
     mp_write_key_int(&b, "role", PKI_ROLE_NONE);
     mp_write_key_str(&b, "name", STR("ann"));
-    mp_write_key_str(&b, "proof", STR("token"));
+    mp_write_key_str(&b, "proof", STR("oracle"));
     mp_write_cstr(&b, "groups");
     mp_write_array(&b, 1);
     mp_write_cstr(&b, "ops");
@@ -123,6 +123,43 @@ static void test_a_proof_of_a_later_release_is_the_other_masters_word(void **sta
     assert_int_equal(p.proof, PROOF_LATER);
     assert_int_equal(p.role, PKI_ROLE_NONE); /* which may do what strangers may */
     assert_groups(&p, "ops");
+}
+
+static struct principal account_of(const char *name)
+{
+    struct principal p = {.role = PKI_ROLE_USER, .proof = PROOF_TOKEN, .token = {.until_s = 77, .bound = 'p'}};
+    snprintf(p.name, sizeof p.name, "%s", name);
+    snprintf(p.token.uid, sizeof p.token.uid, "u1");
+    snprintf(p.token.name, sizeof p.token.name, "web-0");
+    snprintf(p.token.bound_uid, sizeof p.token.bound_uid, "u2");
+    snprintf(p.token.id, sizeof p.token.id, "j");
+    return p;
+}
+
+static void test_what_a_token_is_bound_to_is_carried(void **state)
+{
+    (void)state;
+    struct principal p = account_of("system:serviceaccount:shop:web"), q;
+    struct error err = {0};
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    principal_write(&b, &p);
+    assert_int_equal(principal_read(mp_of(b.data, b.size), 3, &q, &err), 0);
+    assert_int_equal(q.proof, PROOF_TOKEN);
+    assert_memory_equal(&q.token, &p.token, sizeof p.token);
+}
+
+/* The leader asks the state for the account that the name tells. */
+static void test_a_token_of_an_account_with_another_name_is_refused(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"ann", "system:serviceaccount:shop", "system:serviceaccount:"};
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        struct principal p = account_of(names[i]), q;
+        struct error err = {0};
+        CLEANUP_BUF struct buf b = BUF_INIT;
+        principal_write(&b, &p);
+        assert_int_equal(principal_read(mp_of(b.data, b.size), 3, &q, &err), ERR_PROTOCOL);
+    }
 }
 
 static void refuse(const struct buf *b)
@@ -235,6 +272,8 @@ int main(void)
         cmocka_unit_test(test_all_of_it_is_carried_from_master_to_master),
         cmocka_unit_test(test_what_older_masters_tell_is_understood),
         cmocka_unit_test(test_what_older_masters_read_is_there),
+        cmocka_unit_test(test_what_a_token_is_bound_to_is_carried),
+        cmocka_unit_test(test_a_token_of_an_account_with_another_name_is_refused),
         cmocka_unit_test(test_a_proof_of_a_later_release_is_the_other_masters_word),
         cmocka_unit_test(test_malformed_identities_are_refused),
         cmocka_unit_test(test_the_leader_sees_the_same_caller_through_every_master),
