@@ -194,6 +194,12 @@ int api_new(const struct config_target *target, int64_t deadline_ms, bool notes,
     return 0;
 }
 
+void api_set_as(struct api *a, const struct value *as)
+{
+    buf_reset(&a->as);
+    msgpack_write_value(&a->as, as);
+}
+
 static void walk_close(uv_handle_t *h, void *data)
 {
     (void)data;
@@ -229,6 +235,7 @@ void api_free(struct api *a)
         free(a->servers[i]);
     }
     free(a->cluster);
+    buf_close(&a->as);
     free(a->pinned);
     free(a->refused_masters);
     if (a->sessions_open == 0) {

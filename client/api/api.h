@@ -52,6 +52,8 @@ uv_loop_t *api_loop(struct api *a);
 /* Lines about what is waited for ("waiting: the masters are electing a leader") go there when it takes long. NULL:
  * nowhere. */
 void api_tell(struct api *a, FILE *to);
+/* All requests from now on are made as somebody else: {user, ?groups, ?uid}, a map (proto/rpc/api.h). */
+void api_set_as(struct api *a, const struct value *as);
 /* Sends all calls from now on to this address only ("cluster status" asks each member). NULL: back to all. */
 void api_pin(struct api *a, const char *address);
 

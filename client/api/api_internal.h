@@ -19,6 +19,7 @@ struct api {
     int64_t deadline_ms;
     bool notes, refused, connected_before;
     bool no_timeout_param; /* a master that knows no timeoutMs has been met */
+    struct buf as;         /* as whom requests are made, a map; empty: as oneself */
     FILE *tell;            /* what is waited for; NULL = nobody asks */
     char standing[PKI_STANDING_SIZE];
     char *refused_masters;
@@ -67,8 +68,8 @@ void api_rest(struct api *a, struct api_patience *p, int64_t ms);
 
 /* ---- api/call.c ---- */
 
-/* The parameters, a map, with timeoutMs: what is left of the caller's patience. To a master that knows no timeoutMs
- * they go as they are. */
+/* The parameters, a map, with timeoutMs: what is left of the caller's patience; and with whom it is asked as. To a
+ * master that knows no timeoutMs they go without it. */
 void api_add_timeout(const struct api *a, struct buf *out, struct str params, int64_t left_ms);
 /* True if `e` says that the master knows no timeoutMs, and this is the first time: the caller asks again, and from now
  * on it is not sent. */

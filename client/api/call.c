@@ -32,11 +32,19 @@ static void attempt_done(const struct rpc_result *r, void *data)
 void api_add_timeout(const struct api *a, struct buf *out, struct str params, int64_t left_ms)
 {
     struct mp m = mp_of(params.p, params.n);
-    if (a->no_timeout_param || mp_type(m) != MP_MAP) {
+    unsigned more = (a->no_timeout_param ? 0u : 1u) + (a->as.size > 0 ? 1u : 0u);
+    if (more == 0 || mp_type(m) != MP_MAP) {
         buf_append_str(out, params);
         return;
     }
-    mp_write_map_and(out, m, 1);
+    mp_write_map_and(out, m, more);
+    if (a->as.size > 0) {
+        mp_write_cstr(out, "as");
+        buf_append(out, a->as.data, a->as.size);
+    }
+    if (a->no_timeout_param) {
+        return;
+    }
     mp_write_key_int(out, "timeoutMs", MAX(left_ms - MIN(ANSWER_MARGIN_MS, left_ms / 10), 1));
 }
 

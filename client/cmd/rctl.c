@@ -26,6 +26,9 @@ static const struct option_row global_rows[] = {
     {"context", 0, OPTION_VALUE, NULL, NULL, "NAME", "context of the configuration"},
     {"cluster", 0, OPTION_VALUE, NULL, NULL, "NAME", "another cluster of the configuration than the context's"},
     {"user", 0, OPTION_VALUE, NULL, NULL, "NAME", "another user of the configuration than the context's"},
+    {"as", 0, OPTION_VALUE, NULL, NULL, "USER", "ask as this user, if you may impersonate him"},
+    {"as-group", 0, OPTION_REPEAT, NULL, NULL, "GROUP", "... and as one of this group"},
+    {"as-uid", 0, OPTION_VALUE, NULL, NULL, "UID", NULL},
     {"server", 's', OPTION_VALUE, NULL, NULL, "HOST:PORT,...", "ask these masters"},
     {"request-timeout", 0, OPTION_VALUE, "30s", NULL, "DURATION", "give up a request after so long"},
     {"validate", 0, OPTION_MAYBE, "true", "true", "BOOL", "false: let unknown fields of manifests pass"},
@@ -253,6 +256,29 @@ static int load_config(struct rctl *r, struct error *err)
     return rc;
 }
 
+/* As whom requests are made. NULL: as oneself. */
+static const struct value *as_whom(struct rctl *r)
+{
+    struct arena *a = &r->arena;
+    const char *user = opt(r, "as"), *uid = opt(r, "as-uid");
+    unsigned count = args_count(&r->args, "as-group");
+    if (means_another(r, "as") || (user == NULL && uid == NULL && count == 0)) {
+        return NULL;
+    }
+    struct value *as = value_map(a), *groups = value_list(a);
+    value_set(a, as, "user", value_cstr(a, user == NULL ? "" : user));
+    for (unsigned i = 0; i < count; i++) {
+        value_append(a, groups, value_cstr(a, args_at(&r->args, "as-group", i)));
+    }
+    if (count > 0) {
+        value_set(a, as, "groups", groups);
+    }
+    if (uid != NULL) {
+        value_set(a, as, "uid", value_cstr(a, uid));
+    }
+    return as;
+}
+
 int rctl_connect(struct rctl *r, struct error *err)
 {
     if (r->api != NULL) {
@@ -267,6 +293,10 @@ int rctl_connect(struct rctl *r, struct error *err)
     bool notes = opt(r, "verbose") != NULL || opt(r, "v") != NULL;
     rc = rc != 0 ? rc : api_new(&r->target, MAX(deadline_ms, 1), notes, &r->api, err);
     if (rc == 0) {
+        const struct value *as = as_whom(r);
+        if (as != NULL) {
+            api_set_as(r->api, as);
+        }
         api_tell(r->api, r->err_out);
     }
     return rc;
@@ -326,7 +356,7 @@ static int next_word(int argc, const char *const *argv, int from)
             const struct option_row *row = &global_rows[k];
             bool same = (w[1] == '-' && strcmp(w + 2, row->name) == 0) ||
                         (row->letter != 0 && w[1] == row->letter && w[2] == '\0');
-            i += same && row->type == OPTION_VALUE;
+            i += same && (row->type == OPTION_VALUE || row->type == OPTION_REPEAT);
         }
     }
     return argc;

@@ -86,7 +86,9 @@ void renew_by_the_way(struct rctl *r)
 {
     int64_t from_s, until_s, now_s = rctl_now_ms() / 1000;
     struct error err = {0};
-    if (r->api == NULL || !r->config_loaded || pki_cert_info(r->target.cert_pem, NULL, &from_s, &until_s, NULL) != 0) {
+    bool as_another = opt(r, "as") != NULL; /* whose certificate it is not */
+    if (r->api == NULL || as_another || !r->config_loaded ||
+        pki_cert_info(r->target.cert_pem, NULL, &from_s, &until_s, NULL) != 0) {
         return;
     }
     enum pki_state state = pki_cert_state(false, from_s, until_s, now_s);

@@ -79,7 +79,7 @@ struct api_create {
     struct api_write how;
     struct value *object; /* the document; changed in place */
 };
-/* What can be written on its own: the object itself (""), "status", "scale", "ephemeralcontainers". */
+/* What can be written on its own: the object itself (""), "status", "scale", "ephemeralcontainers", "finalize". */
 struct api_part;
 const struct api_part *api_part_named(struct str name); /* NULL: there is none */
 const char *api_part_name(const struct api_part *part);
@@ -219,6 +219,7 @@ enum api_verb {
 /* Any of them. */
 struct api_request {
     enum api_verb verb;
+    const struct api_part *part; /* get: what is asked for; NULL: the object. Rights to it count; the answer is whole */
     union {
         struct api_target get;
         struct api_list list;

@@ -61,6 +61,7 @@ static const struct api_part PARTS[] = {
     {"status", TXN_PART_STATUS, NULL},
     {"scale", TXN_PART_SPEC, "replicas"},
     {"ephemeralcontainers", TXN_PART_SPEC, "ephemeralContainers"},
+    {"finalize", TXN_PART_SPEC, "finalizers"}, /* of a namespace, whose deletion waits for them */
 };
 
 const struct api_part *api_part_named(struct str name)
@@ -81,10 +82,11 @@ const char *api_part_name(const struct api_part *part)
 /* False, and answered, if the kind has no such part: a write of it would change nothing in silence. */
 static bool kind_has_part(struct api_call *c, const struct kind *k, const struct api_part *part)
 {
-    bool has = part->part == TXN_PART_STATUS            ? k->has_status
-               : part->only == NULL                     ? true
-               : str_is(str_of(part->only), "replicas") ? k->has_scale
-                                                        : k->has_ephemeral;
+    bool has = part->part == TXN_PART_STATUS              ? k->has_status
+               : part->only == NULL                       ? true
+               : str_is(str_of(part->only), "replicas")   ? k->has_scale
+               : str_is(str_of(part->only), "finalizers") ? k->id == KIND_NAMESPACE
+                                                          : k->has_ephemeral;
     if (!has) {
         api_fail(c, ERR_NOT_FOUND, "%s have no part \"%s\"; leave it out to change the object itself", k->plural,
                  part->name);

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "master/api/admission.h"
+#include "master/auth/access.h"
 #include "raft-store/store/bounds.h"
 
 #define LOOK_AT_MAX 500u /* pods of a namespace, when its level changes */
@@ -55,6 +56,10 @@ static void warn_of_namespace(const struct admission *ad, const struct value *do
     if (!pod_security_parse(said, &level) || level == POD_SECURITY_PRIVILEGED || str_eq(said, was)) {
         return;
     }
+    /* Names of pods are for who may list them. */
+    const struct access list = {.verb = STR("list"), .resource = STR("pods"), .ns = ns};
+    struct error ignored = {0};
+    bool may_list = ad->who == NULL || access_check(ad->tip, ad->who, &list, &ignored) == 0;
     struct view_iter it;
     view_iter(&it, ad->tip, kind_by_id(KIND_POD), ns);
     VIEW_FOR(pod, &it)
@@ -73,12 +78,13 @@ static void warn_of_namespace(const struct admission *ad, const struct value *do
                                       "\"%s:latest\"",
                                       STR_ARG(ns), pod_security_words[level]));
         }
-        if (bad <= TELL_MAX) {
+        if (bad <= TELL_MAX && may_list) {
             admit_warn(ad, value_strf(ad->arena, "%.*s: %s", STR_ARG(pod->name), buf_cstr(&found)));
         }
     }
-    if (bad > TELL_MAX) {
-        admit_warn(ad, value_strf(ad->arena, "and %u other pods", bad - TELL_MAX));
+    if (bad > TELL_MAX || (bad > 0 && !may_list)) {
+        admit_warn(ad,
+                   value_strf(ad->arena, may_list ? "and %u other pods" : "%u pods", may_list ? bad - TELL_MAX : bad));
     }
     if (looked > LOOK_AT_MAX) {
         admit_warn(ad, value_strf(ad->arena, "only the first %u pods were looked at", LOOK_AT_MAX));

@@ -29,6 +29,9 @@ void access_who(const struct principal *p, struct access_who *out)
     for (struct str g = STR_NONE; s->groups_count < RBAC_GROUPS_MAX && principal_next_group(p, &g);) {
         s->groups[s->groups_count++] = g;
     }
+    if (p->as != NULL && str_starts(s->user, STR(RBAC_NODE_USER)) && rbac_in_group(s, RBAC_NODE_GROUP)) {
+        s->node = (struct str){s->user.p + sizeof RBAC_NODE_USER - 1, s->user.n - (sizeof RBAC_NODE_USER - 1)};
+    }
 }
 
 int access_check(const struct view *v, const struct principal *p, const struct access *a, struct error *err)
@@ -120,15 +123,15 @@ static int check_document(const struct checking *ch, struct value *doc, const ch
                                          : check_target(ch, verb, &of, sub);
 }
 
-/* Each object is created, or patched if it is there. */
+/* Each object is patched, and created if it is not there: whether it is there is told to nobody who may not patch it. */
 static int check_apply(const struct checking *ch, struct value *objects)
 {
     int rv = 0;
     for (unsigned i = 0; rv == 0 && value_is_list(objects) && i < value_count(objects); i++) {
         struct api_target of = {0};
         if (read_document(ch, value_item(objects, i), &of)) {
-            rv = view_get(ch->view, of.kind, of.ns, of.name) != NULL ? check_target(ch, "patch", &of, "")
-                                                                     : check_create(ch, &of);
+            rv = check_target(ch, "patch", &of, "");
+            rv = rv != 0 || view_get(ch->view, of.kind, of.ns, of.name) != NULL ? rv : check_create(ch, &of);
         }
     }
     return rv;
@@ -196,7 +199,7 @@ int access_request(const struct api_call *c, const struct view *v, struct api_re
     }
     switch (q->verb) {
     case API_GET:
-        return check_target(&ch, "get", &q->get, "");
+        return check_target(&ch, "get", &q->get, q->part == NULL ? "" : api_part_name(q->part));
     case API_LIST:
         return check_selection(&ch, "list", &q->list.of);
     case API_WATCH:

@@ -248,8 +248,9 @@ static void read_account(const struct principal *p, struct account_claims *c)
     c->account_uid = str_of(p->token.uid);
 }
 
-int bearer_check(const struct master *m, const struct principal *p, struct error *err)
+int bearer_check(const struct master *m, const struct principal *who, struct error *err)
 {
+    const struct principal *p = principal_asker(who);
     const struct principal_token *t = &p->token;
     struct str name = str_of(t->name), uid = str_of(t->bound_uid);
     if (p->proof != PROOF_TOKEN) {

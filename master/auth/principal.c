@@ -10,7 +10,7 @@
 
 #define ACCOUNT_PREFIX "system:serviceaccount:"
 
-static const char *const proof_words[] = {"", "certificate", "token", "later"};
+static const char *const proof_words[] = {"", "certificate", "token", "impersonated", "later"};
 
 static_assert(offsetof(struct principal, name) - offsetof(struct principal, role) ==
                   offsetof(struct pki_identity, name),
@@ -119,10 +119,20 @@ struct principal *principal_ref(struct principal *p)
     return p;
 }
 
+void principal_as_free(struct principal_as *as)
+{
+    if (as != NULL) {
+        principal_unref(as->by);
+        buf_close(&as->extra);
+        free(as);
+    }
+}
+
 void principal_unref(struct principal *p)
 {
     assert(p == NULL || p->refs > 0);
     if (p != NULL && --p->refs == 0) {
+        principal_as_free(p->as);
         free(p);
     }
 }
@@ -163,10 +173,24 @@ static void write_token(struct buf *b, const struct principal_token *t)
     mp_write_key_str(b, "id", str_of(t->id));
 }
 
+static void write_as(struct buf *b, const struct principal_as *as)
+{
+    mp_write_cstr(b, "as");
+    mp_write_map(b, 3 + (as->extra.size > 0));
+    mp_write_cstr(b, "by");
+    principal_write(b, as->by);
+    mp_write_key_int(b, "groupsAsked", as->groups_asked);
+    mp_write_key_str(b, "uid", str_of(as->uid));
+    if (as->extra.size > 0) {
+        mp_write_cstr(b, "extra");
+        buf_append(b, as->extra.data, as->extra.size);
+    }
+}
+
 void principal_write(struct buf *b, const struct principal *p)
 {
     bool token = p->proof == PROOF_TOKEN;
-    mp_write_map(b, 7 + token);
+    mp_write_map(b, 7 + token + (p->as != NULL));
     mp_write_key_int(b, "role", p->role);
     mp_write_key_str(b, "name", str_of(p->name));
     mp_write_key_str(b, "serial", str_of(p->facts.serial));
@@ -180,6 +204,9 @@ void principal_write(struct buf *b, const struct principal *p)
     }
     if (token) {
         write_token(b, &p->token);
+    }
+    if (p->as != NULL) {
+        write_as(b, p->as);
     }
 }
 
@@ -208,12 +235,36 @@ static bool read_token(struct mp m, const struct principal *p, struct principal_
            take_text(t->id, sizeof t->id, mp_str(mp_get(m, "id"))) && (t->uid[0] == '\0') == (colon == NULL);
 }
 
+/* Who asks as him; nobody asks as him who asks as another one. */
+static bool read_as(struct mp m, uint64_t forwarded_by, struct principal *p)
+{
+    struct mp extra = mp_get(m, "extra");
+    struct principal by;
+    size_t extra_size = (size_t)(extra.end - extra.p);
+    if (mp_type(mp_get(mp_get(m, "by"), "as")) != MP_NONE ||
+        principal_read(mp_get(m, "by"), forwarded_by, &by, NULL) != 0) {
+        return false;
+    }
+    p->as = xcalloc(1, sizeof *p->as);
+    p->as->by = principal_share(&by);
+    p->as->groups_asked = (unsigned)mp_int(mp_get(m, "groupsAsked"), PRINCIPAL_GROUPS_MAX);
+    if (mp_type(extra) == MP_MAP) {
+        buf_append(&p->as->extra, extra.p, extra_size);
+    }
+    if (extra_size > PRINCIPAL_EXTRA_MAX || !take_text(p->as->uid, sizeof p->as->uid, mp_str(mp_get(m, "uid")))) {
+        principal_as_free(TAKE_PTR(p->as));
+        return false;
+    }
+    return true;
+}
+
 static enum proof proof_of(struct str word)
 {
-    return str_is(word, proof_words[PROOF_NONE])          ? PROOF_NONE
-           : str_is(word, proof_words[PROOF_CERTIFICATE]) ? PROOF_CERTIFICATE
-           : str_is(word, proof_words[PROOF_TOKEN])       ? PROOF_TOKEN
-                                                          : PROOF_LATER;
+    return str_is(word, proof_words[PROOF_NONE])           ? PROOF_NONE
+           : str_is(word, proof_words[PROOF_CERTIFICATE])  ? PROOF_CERTIFICATE
+           : str_is(word, proof_words[PROOF_TOKEN])        ? PROOF_TOKEN
+           : str_is(word, proof_words[PROOF_IMPERSONATED]) ? PROOF_IMPERSONATED
+                                                           : PROOF_LATER;
 }
 
 int principal_read(struct mp m, uint64_t forwarded_by, struct principal *p, struct error *err)
@@ -238,6 +289,9 @@ int principal_read(struct mp m, uint64_t forwarded_by, struct principal *p, stru
         }
     } else if (good) {
         add_groups_of_certificate(p);
+    }
+    if (good && p->proof == PROOF_IMPERSONATED) { /* as nobody it must not count: he could ask for himself */
+        good = p->role == PKI_ROLE_USER && read_as(mp_get(m, "as"), forwarded_by, p);
     }
     return good ? 0
                 : error_set(err, ERR_PROTOCOL, "forward from master %llu: malformed identity",

@@ -15,9 +15,10 @@
 
 enum proof {
     PROOF_NONE,
-    PROOF_CERTIFICATE, /* `facts` says which */
-    PROOF_TOKEN,       /* `token` says which */
-    PROOF_LATER,       /* a way that this release does not know, and a newer master that forwards vouches for */
+    PROOF_CERTIFICATE,  /* `facts` says which */
+    PROOF_TOKEN,        /* `token` says which */
+    PROOF_IMPERSONATED, /* none of his own: `as` says who asks as him */
+    PROOF_LATER,        /* a way that this release does not know, and a newer master that forwards vouches for */
 };
 #define PRINCIPAL_GROUPS_MAX   32u
 #define PRINCIPAL_GROUPS_BYTES 512u /* all names, each with its NUL */
@@ -32,6 +33,16 @@ struct principal_token {
     char id[PRINCIPAL_UID_SIZE];        /* jti; of a user's the name of its Secret */
 };
 
+/* Who asks as somebody else (impersonate.h). */
+#define PRINCIPAL_UID_MAX   128u
+#define PRINCIPAL_EXTRA_MAX 4096u
+struct principal;
+struct principal_as {
+    struct principal *by;            /* who really asks: his certificate or token counts, and his turns; a reference */
+    unsigned groups_asked;           /* so many of the groups were asked for; those behind them come by themselves */
+    char uid[PRINCIPAL_UID_MAX + 1]; /* "": none */
+    struct buf extra;                /* msgpack, a map of lists of texts; empty: none */
+};
 struct principal {
     unsigned refs; /* of one that is shared; 0: it is its owner's alone */
     union {
@@ -45,6 +56,7 @@ struct principal {
     struct pki_facts facts;       /* of the certificate; serial "": not known */
     struct principal_token token; /* PROOF_TOKEN */
     uint64_t forwarded_by;        /* the master that vouches; 0: it asks here itself */
+    struct principal_as *as; /* NULL: he asks himself. Owned; of one that is not shared: by nobody yet */
     unsigned groups_count;
     char groups[PRINCIPAL_GROUPS_BYTES]; /* one behind the other */
 };
@@ -54,10 +66,17 @@ struct principal {
 void principal_of_certificate(struct principal *p, const struct pki_identity *who, const struct pki_facts *facts);
 void principal_of_user(struct principal *p, const struct pki_identity *who, const struct pki_facts *facts,
                        const char *groups);
-/* All requests of a connection have one: a copy that is shared, with one reference; it changes no more. */
+/* All requests of a connection have one: a copy that is shared, with one reference; it changes no more. It takes
+ * p->as. */
 struct principal *principal_share(const struct principal *p);
 struct principal *principal_ref(struct principal *p);
 void principal_unref(struct principal *p); /* NULL is fine */
+/* Who really asks. */
+static inline const struct principal *principal_asker(const struct principal *p)
+{
+    return p->as == NULL ? p : p->as->by;
+}
+void principal_as_free(struct principal_as *as); /* NULL is fine */
 /* ERR_LIMIT: no room for it. */
 int principal_add_group(struct principal *p, struct str group, struct error *err);
 /* Those that a certificate of the same user has: all but system:authenticated, as pki_sign_user takes them. */
@@ -67,7 +86,7 @@ bool principal_next_group(const struct principal *p, struct str *group);
 
 /* The map `identity` of a forwarded request. Masters of releases before this one wrote role, name, serial, ca and
  * issuedMs (those before them no more than role and name) and pass over the rest: they are read as if they had added
- * the groups of a certificate. ERR_PROTOCOL: malformed. */
+ * the groups of a certificate. ERR_PROTOCOL: malformed. What is read is shared next, which takes its `as`. */
 void principal_write(struct buf *b, const struct principal *p);
 int principal_read(struct mp m, uint64_t forwarded_by, struct principal *p, struct error *err);
 

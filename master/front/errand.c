@@ -11,6 +11,7 @@
 #include "master/front/forward.h"
 #include "master/front/parked.h"
 #include "master/nodes/lease.h"
+#include "proto/schema/release.h"
 
 void errand_init(struct errand *e, struct master *m, const struct errand_front *front, const struct api_front *api,
                  struct principal *who)
@@ -74,6 +75,25 @@ void errand_failf(struct errand *e, int code, const char *fmt, ...)
     errand_fail(e, &err);
 }
 
+bool errand_become(struct errand *e, const struct impersonate_wish *wish)
+{
+    struct error err = {0};
+    struct principal *as = NULL;
+    struct master *m = e->api.m;
+    if (e->who->role == PKI_ROLE_NONE) {
+        error_set(&err, ERR_UNAUTHORIZED, "nobody asks as somebody else without a certificate or a token of his own");
+    } else if (store_level(replica_store(m->replica)) < RELEASE_LEVEL_CARRIED) {
+        error_set(&err, ERR_UNSUPPORTED, "impersonation begins when all masters have been upgraded");
+    } else if (impersonate_begin(e->who, wish, &as, &err) == 0) {
+        principal_unref(e->who);
+        e->who = as;
+        e->api.who = as;
+        return true;
+    }
+    errand_fail_now(e, &err);
+    return false;
+}
+
 /* ---- Its time ---- */
 
 int64_t errand_left_ms(const struct errand *e, int64_t max_ms)
@@ -122,7 +142,7 @@ struct lane *errand_lane(struct errand *e)
         return &e->front->session(e)->lane;
     }
     if (e->subject == NULL) {
-        const struct pki_identity *who = &e->who->identity;
+        const struct pki_identity *who = &principal_asker(e->who)->identity;
         e->subject = subject_get(e->api.m->turns, who, NULL);
     }
     return &e->subject->forwarded;

@@ -25,7 +25,7 @@
 #define MASTER_FRONT_ERRAND_H
 
 #include "master/api/api.h"
-#include "master/auth/principal.h"
+#include "master/auth/impersonate.h"
 #include "master/master.h"
 
 /* What a request needs, and who may ask for it. */
@@ -102,6 +102,10 @@ void errand_init(struct errand *e, struct master *m, const struct errand_front *
 /* It is over for the accounts: before it is answered. */
 void errand_end(struct errand *e);
 void errand_close(struct errand *e); /* ended */
+
+/* Whoever asks does so as somebody else (auth/impersonate.h): from now on `who` is that one. False: failed. Before
+ * errand_may. */
+bool errand_become(struct errand *e, const struct impersonate_wish *wish);
 
 /* ---- Let in (letin.c). Each is false when the errand has been failed ---- */
 

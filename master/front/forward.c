@@ -70,7 +70,7 @@ static bool has_room(struct errand *e)
 {
     struct master *m = e->api.m;
     if (e->subject == NULL) {
-        const struct pki_identity *who = &e->who->identity;
+        const struct pki_identity *who = &principal_asker(e->who)->identity;
         e->subject = subject_get(m->turns, who, NULL);
     }
     if (e->subject->forwarding < MASTER_FORWARDING_MAX) {

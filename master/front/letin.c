@@ -25,15 +25,16 @@ static bool token_is_dead(struct errand *e)
 bool errand_revoked(struct errand *e)
 {
     struct master *m = e->api.m;
-    const struct pki_identity *who = &e->who->identity;
-    if (e->who->proof == PROOF_TOKEN) {
+    const struct principal *asker = principal_asker(e->who);
+    const struct pki_identity *who = &asker->identity;
+    if (asker->proof == PROOF_TOKEN) {
         return token_is_dead(e);
     }
-    if (!revoked_has(m, who, &e->who->facts, NULL)) { /* of nearly all, so no room for an error is cleared first */
+    if (!revoked_has(m, who, &asker->facts, NULL)) { /* of nearly all, so no room for an error is cleared first */
         return false;
     }
     struct error err = {0};
-    bool still = revoked_has(m, who, &e->who->facts, &err);
+    bool still = revoked_has(m, who, &asker->facts, &err);
     assert(still && err.code != 0);
     (void)still;
     struct session *s = e->front->session(e);
@@ -83,6 +84,11 @@ bool errand_may(struct errand *e)
         }
         return false;
     }
+    if (e->who->as != NULL && (e->flags & METHOD_OPEN)) {
+        errand_failf(e, ERR_FORBIDDEN, "%.*s is about whoever asks: it cannot be asked as somebody else",
+                     STR_ARG(e->name));
+        return false;
+    }
     struct session *s = e->front->session(e);
     if (s != NULL && s->expired && !(e->flags & METHOD_LATE)) {
         fail_expired(e);
@@ -111,7 +117,9 @@ static void refuse(struct errand *e, bool on_tip, const struct error *err)
 bool errand_allowed(struct errand *e, struct api_request *q)
 {
     const struct master *m = e->api.m;
-    if (access_is_master(e->who) || (q == NULL && (e->flags & (METHOD_OPEN | METHOD_ANON | METHOD_TYPED))) ||
+    bool asks_as = e->who->as != NULL && (q != NULL || !(e->flags & METHOD_TYPED));
+    if (access_is_master(e->who) ||
+        (q == NULL && !asks_as && (e->flags & (METHOD_OPEN | METHOD_ANON | METHOD_TYPED))) ||
         (q == NULL && e->who->role == PKI_ROLE_NODE)) { /* an agent's own requests, each of which asks whose it is */
         return true;
     }
@@ -119,8 +127,10 @@ bool errand_allowed(struct errand *e, struct api_request *q)
     bool on_tip = (e->flags & METHOD_WRITE) && replica_leading(m->replica) && store_tip(store) != NULL;
     const struct view *v = on_tip ? store_tip(store) : store_committed(store);
     struct error err = {0};
-    int rv;
-    if (q != NULL) {
+    int rv = asks_as ? impersonate_check(v, e->who, &err) : 0;
+    if (rv != 0) {
+        /* nothing else is told him */
+    } else if (q != NULL) {
         rv = access_request(&e->api, v, q, &err);
     } else {
         struct str ns = STR_NONE, name = STR_NONE;

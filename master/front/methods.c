@@ -45,6 +45,22 @@ static bool word_in(const char *words, struct str word)
 
 /* ---- Dispatch ---- */
 
+/* What another master forwards it has read already. False: failed. */
+static bool becomes(struct call *c)
+{
+    struct mp as = call_param(c, AS_PARAM);
+    struct impersonate_wish wish;
+    struct error err = {0};
+    if (mp_type(as) == MP_NONE || c->e.who->as != NULL) {
+        return true;
+    }
+    if (impersonate_read(as, &wish, &err) != 0) {
+        call_fail(c, &err);
+        return false;
+    }
+    return errand_become(&c->e, &wish);
+}
+
 /* "did you mean": the nearest method name. */
 static const char *nearest(struct str name)
 {
@@ -68,7 +84,7 @@ static bool params_known(struct call *c)
         return false;
     }
     for (struct mp_iter it = mp_iter(c->params.all); mp_next(&it);) {
-        if (!word_in(c->row->params, it.key) && !str_is(it.key, TIMEOUT_PARAM)) {
+        if (!word_in(c->row->params, it.key) && !str_is(it.key, TIMEOUT_PARAM) && !str_is(it.key, AS_PARAM)) {
             c->m->stats.bad_params++;
             call_failf(c, ERR_USAGE, "%.*s: unknown parameter \"%.*s\"; known are: %s", STR_ARG(c->method),
                        STR_ARG(it.key), c->row->params);
@@ -95,7 +111,7 @@ void master_dispatch(struct master *m, struct principal *who, struct rpc_request
         return;
     }
     call_set_row(c, row);
-    if (errand_may(&c->e) && params_known(c) && errand_take_in(&c->e, call_bytes(c)) &&
+    if (becomes(c) && errand_may(&c->e) && params_known(c) && errand_take_in(&c->e, call_bytes(c)) &&
         (row != &request_join || join_may_try(c))) {
         errand_start(&c->e, mp_int(call_param(c, TIMEOUT_PARAM), MASTER_WAIT_MS));
     }

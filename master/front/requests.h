@@ -12,6 +12,8 @@
 
 /* Of every request: how long whoever asks will wait for the answer. So long it may wait for a leader. */
 #define TIMEOUT_PARAM "timeoutMs"
+/* And as whom it is asked (auth/impersonate.h). */
+#define AS_PARAM "as"
 
 struct call;
 typedef void call_fn(struct call *c);

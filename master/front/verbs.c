@@ -129,7 +129,7 @@ static int read_part(const struct reader *r, const struct api_part **part)
         rv = *part != NULL ? 0
                            : error_set(r->err, ERR_USAGE,
                                        "%s: unknown part \"%.*s\"; known are \"\", \"status\", \"scale\", "
-                                       "\"ephemeralcontainers\"",
+                                       "\"ephemeralcontainers\", \"finalize\"",
                                        r->row->name, STR_ARG(name));
     }
     return rv;
@@ -176,12 +176,16 @@ static void put_deletion(struct writer *w, const struct deletion_options *o)
 
 static int read_get(const struct reader *r, struct api_request *q)
 {
-    return read_target(r, &q->get);
+    int rv = read_target(r, &q->get);
+    return rv != 0 || mp_type(get(r, "part")) == MP_NONE ? rv : read_part(r, &q->part);
 }
 
 static void write_get(struct writer *w, const struct api_request *q)
 {
     put_target(w, &q->get);
+    if (q->part != NULL) {
+        put_part(w, q->part);
+    }
 }
 
 static int read_list(const struct reader *r, struct api_request *q)
@@ -600,7 +604,7 @@ static void verb(struct call *c)
 }
 
 const struct method request_get = {"get", verb, METHOD_TYPED | METHOD_NEWEST | METHOD_NODE | METHOD_ANY_KIND,
-                                   "kind namespace name stale"};
+                                   "kind namespace name part stale"};
 const struct method request_list = {"list", verb, METHOD_TYPED | METHOD_NEWEST | METHOD_ANY_KIND,
                                     "kind namespace labelSelector fieldSelector limit continue stale"};
 const struct method request_watch = {"watch", verb, METHOD_TYPED | METHOD_NEWEST | METHOD_ANY_KIND,

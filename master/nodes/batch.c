@@ -411,6 +411,7 @@ static void decide(struct inbound *in, struct mp report)
         refuse_now(slot, &err);
         return;
     }
+    principal_as_free(TAKE_PTR(who.as)); /* nobody reports as somebody else */
     t.node = mp_str(mp_get(params, "name"));
     if (who.role != PKI_ROLE_NODE || !str_is(t.node, who.name)) {
         error_set(&err, ERR_FORBIDDEN, "node \"%s\" may not speak for node \"%.*s\"", who.name, STR_ARG(t.node));

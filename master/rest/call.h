@@ -109,6 +109,8 @@ bool rest_typed(struct errand *e, struct api_request *q); /* request.c */
 bool rest_is_typed(const struct rest_call *c);
 bool rest_decide(struct rest_call *c, const struct http_request *r); /* dispatch.c. False: it has been answered */
 int rest_read_body(struct rest_call *c, struct arena *a, struct value **doc, struct error *err); /* request.c */
+/* As whom it is asked (impersonate.c). False: it has been answered. */
+bool rest_become(struct rest_call *c, const struct http_request *r);
 /* Reviews of rights: what is asked, and what every review is answered with (review.c). */
 int rest_make_review(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err);
 void rest_write_review(struct rest_call *c, struct buf *out, struct mp m);

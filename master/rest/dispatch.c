@@ -241,18 +241,6 @@ static bool check_selectors(struct rest_call *c)
     return true;
 }
 
-/* Whoever asks to be somebody else wants to do no more than that one may: it must not be passed over. */
-static bool impersonates(const struct http_request *r)
-{
-    for (unsigned i = 0; i < r->headers_count; i++) {
-        struct str name = r->headers[i].name;
-        if (name.n > 12 && http_is_word((struct str){name.p, 12}, "Impersonate-")) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static struct str keep(struct rest_call *c, struct str s)
 {
     return s.n == 0 ? STR_NONE : (struct str){arena_strndup(&c->own, s.p, s.n), s.n};
@@ -268,8 +256,7 @@ bool rest_decide(struct rest_call *c, const struct http_request *r)
     }
     c->accept = keep(c, http_header(r, "Accept"));
     c->if_none_match = keep(c, http_header(r, "If-None-Match"));
-    if (impersonates(r)) {
-        rest_answer_failure(c, 403, "impersonation is not carried out yet: nothing was done");
+    if (!rest_become(c, r)) {
         return false;
     }
     if (c->path.place == REST_NOWHERE) {

@@ -228,44 +228,41 @@ static int make_create(struct rest_call *c, struct arena *a, struct api_request 
     return rv != 0 ? rv : check_fields(c, a, doc, 0, err);
 }
 
-/* What stands in a Scale that is put, as a patch of the object. */
+/* What stands in a Scale that is put, as an update of that part of the object. */
 static int make_scale(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err)
 {
-    struct value *doc = NULL, *patch = value_map(a);
-    int64_t version = 0;
-    int rv = rest_read_body(c, a, &doc, err);
-    struct str name = value_path_str(doc, "metadata.name"), text = value_path_str(doc, "metadata.resourceVersion");
+    struct value *scale = NULL, *doc = value_map(a), *metadata = value_ensure_map(a, doc, "metadata");
+    int rv = rest_read_body(c, a, &scale, err);
+    struct str name = value_path_str(scale, "metadata.name");
     if (rv == 0 && name.n > 0 && !str_eq(name, c->path.name)) {
         rv = mismatch(err, "name", name, "name on the URL", c->path.name);
     }
-    if (rv == 0 && text.n > 0 && !str_to_int64(text, &version)) {
-        rv = error_set(err, ERR_USAGE, "metadata.resourceVersion must be the text of a version");
+    static const char *const kept[] = {"resourceVersion", "uid"};
+    for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+        struct value *v = value_get(value_get(scale, "metadata"), kept[i]);
+        if (v != NULL) {
+            value_set(a, metadata, kept[i], v);
+        }
     }
-    struct value *replicas = value_path(doc, "spec.replicas");
-    value_set(a, value_ensure_map(a, patch, "spec"), "replicas", replicas == NULL ? value_int(a, 0) : replicas);
-    q->verb = API_PATCH;
-    q->patch = (struct api_patch){.how = how_of(c),
-                                  .of = target_of(c),
-                                  .part = api_part_named(STR("scale")),
-                                  .type = PATCH_MERGE,
-                                  .patch = patch,
-                                  .if_revision = (uint64_t)version,
-                                  .if_uid = value_path_str(doc, "metadata.uid")};
+    struct value *replicas = value_path(scale, "spec.replicas");
+    value_set(a, value_ensure_map(a, doc, "spec"), "replicas", replicas == NULL ? value_int(a, 0) : replicas);
+    rv = rv != 0 ? rv : fit_document(c, a, doc, err);
+    q->verb = API_UPDATE;
+    q->update = (struct api_update){how_of(c), api_part_named(STR("scale")), doc};
     return rv;
 }
 
 /* The finalizers of a namespace's spec, which an update leaves alone. */
 static int make_finalize(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err)
 {
-    struct value *doc = NULL, *patch = value_map(a);
+    struct value *doc = NULL;
     int rv = rest_read_body(c, a, &doc, err);
     rv = rv != 0 ? rv : fit_document(c, a, doc, err);
-    struct value *finalizers = value_path(doc, "spec.finalizers");
-    value_set(a, value_ensure_map(a, patch, "spec"), "finalizers",
-              value_is_null(finalizers) ? value_list(a) : finalizers);
-    q->verb = API_PATCH;
-    q->patch = (struct api_patch){
-        .how = how_of(c), .of = target_of(c), .part = api_part_named(STR("")), .type = PATCH_MERGE, .patch = patch};
+    if (rv == 0 && value_is_null(value_path(doc, "spec.finalizers"))) {
+        value_set(a, value_ensure_map(a, doc, "spec"), "finalizers", value_list(a));
+    }
+    q->verb = API_UPDATE;
+    q->update = (struct api_update){how_of(c), api_part_named(STR("finalize")), doc};
     return rv;
 }
 
@@ -372,6 +369,7 @@ static int make_get(struct rest_call *c, struct arena *a, struct api_request *q,
     (void)a;
     (void)err;
     q->verb = API_GET;
+    q->part = c->path.part.n > 0 ? api_part_named(c->path.part) : NULL;
     q->get = target_of(c);
     return 0;
 }

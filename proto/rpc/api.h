@@ -3,6 +3,8 @@
  *
  * Params is always one map. Objects travel as documents with metadata.resourceVersion as text (object_write_wire).
  * Optional members are marked ?. Every failure is an error map (proto/rpc/rpc.h) whose reason is one of err_reason().
+ * Every request takes ?timeoutMs (how long whoever asks waits) and ?as: {user, ?groups: [texts], ?uid, ?extra: {KEY:
+ * [texts]}}: it is asked as somebody else (master/auth/impersonate.h).
  * Unknown members of params are refused. Roles say which user may call what (master/auth/access.h). "admins only": of
  * the roles that are always there cluster-admin alone has it; another one may name its path, /rpc/METHOD.
  *
@@ -12,7 +14,7 @@
  *                their certificate (seconds), and hear all masters' addresses
  *                nodes and users also hear ?standing (pki.h: of what is signed now; who has another one renews) and
  *                ?refused (masters that count no more; the leader's word counts); agents tell the standing of theirs
- * get            {kind, ?namespace, name, ?stale}       -> {object, revision}
+ * get            {kind, ?namespace, name, ?part, ?stale} -> {object, revision}       part: the right to it counts
  * list           {kind, ?namespace, ?labelSelector, ?fieldSelector, ?limit, ?continue, ?stale}
  *                                                       -> {items, revision, ?continue, ?remaining}     remaining:
  *                objects behind the page, where there are no selectors
@@ -21,7 +23,7 @@
  *                ADDED|MODIFIED|DELETED|BOOKMARK, object}]} Ends with Expired if the revision is too old: list again.
  * create         {object, ?id, ?dryRun, ?validate}      -> {object, revision}        validate: "strict" (default),
  *                "ignore"
- * update         {object, ?part, ?id, ?dryRun, ?validate} -> {object, revision}      part: "" , "status", "scale";
+ * update         {object, ?part, ?id, ?dryRun, ?validate} -> {object, revision}      part: "" , "status", "scale", ...;
  *                resourceVersion in the object = precondition
  * patch          {kind, ?namespace, name, type, patch, ?part, ?id, ?dryRun, ?revision, ?uid}
  *                                                       -> {object, revision, unchanged}

@@ -679,6 +679,7 @@ int main(void)
         SCRIPT(objects),   SCRIPT(lists),   SCRIPT(watches),   SCRIPT(errors),      SCRIPT(forms),
         SCRIPT(discovery), SCRIPT(parts),   SCRIPT(deletions), SCRIPT(connections), SCRIPT(validation),
         SCRIPT(rules),     SCRIPT(reviews), SCRIPT(streams),   SCRIPT(tokens),
+        SCRIPT(impersonate),
     };
     cmocka_set_test_filter(getenv("TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -185,6 +185,7 @@ static struct api_request any_request(struct world *w, enum api_verb verb)
     switch (verb) {
     case API_GET:
         q.get = any_target(w);
+        q.part = chance(w, 2) == 0 ? NULL : api_part_named(STR("status"));
         break;
     case API_LIST:
         q.list = (struct api_list){any_selection(w), 1 + (int64_t)chance(w, 1000), text_or_none(w)};
@@ -328,6 +329,7 @@ static void same_request(const struct api_request *a, const struct api_request *
     switch (a->verb) {
     case API_GET:
         same_target(&a->get, &b->get);
+        assert_ptr_equal(a->part, b->part);
         break;
     case API_LIST:
         same_selection(&a->list.of, &b->list.of);

@@ -42,6 +42,15 @@ static void rights_are_reviewed(void **state)
         {KATE "auth can-i delete pods", NULL, 1, "=no\n", "="},
         {KATE "auth can-i --list", NULL, 0, "pods\n[get list]\nselfsubjectaccessreviews.authorization.k8s.io", "="},
         {KATE "get pods", NULL, 0, NULL, NULL},
+        {K "get pods --as kate", NULL, 0, NULL, NULL},
+        {K "get secrets --as kate --as-group dev", NULL, 1, "=", "User \"kate\" cannot list resource \"secrets\""},
+        {K "auth can-i list pods --as kate", NULL, 0, "=yes\n", "="},
+        {K "auth can-i delete pods --as kate", NULL, 1, "=no\n", "="},
+        {KATE "get secrets --as admin", NULL, 1, "=", "User \"kate\" cannot impersonate resource \"users\""},
+        {"rctl get pods --as kate", NULL, 0, NULL, NULL},
+        {"rctl --as kate get secrets", NULL, 6, "=", "User \"kate\" cannot list resource \"secrets\""},
+        {"rctl auth whoami --as kate --as-group dev", NULL, 0, "kate\n[dev system:authenticated]", "="},
+        {"rctl auth can-i delete pods --as kate", NULL, 1, "=no\n", "="},
         {KATE "get secrets", NULL, 1, "=", "secrets is forbidden: User \"kate\" cannot list resource \"secrets\""},
     };
     RUN(rows);

@@ -2,6 +2,7 @@
  * through any of them. */
 #include "tests/unit/kit/master_kit.h"
 
+#include "master/auth/impersonate.h"
 #include "master/auth/principal.h"
 
 static void groups_of(const struct principal *p, char *out, size_t size)
@@ -162,6 +163,55 @@ static void test_a_token_of_an_account_with_another_name_is_refused(void **state
     }
 }
 
+/* Whom one asks as, and who really asks, travel together; half of it is nobody. */
+static void test_who_asks_as_somebody_else_stays_known(void **state)
+{
+    (void)state;
+    struct principal ann = admin_of("ann"), q;
+    struct principal *by = principal_share(&ann), *as = NULL;
+    struct error err = {0};
+    CLEANUP_BUF struct buf b = BUF_INIT, extra = BUF_INIT;
+    mp_write_map(&extra, 1);
+    mp_write_cstr(&extra, "scopes");
+    mp_write_array(&extra, 1);
+    mp_write_cstr(&extra, "view");
+    struct impersonate_wish wish = {.user = STR("tom"),
+                                    .uid = STR("7"),
+                                    .groups = {STR("dev"), STR("dev"), STR("system:authenticated")},
+                                    .groups_count = 3,
+                                    .extra = mp_of(extra.data, extra.size)};
+    assert_int_equal(impersonate_begin(by, &wish, &as, &err), 0);
+    principal_unref(by);
+    assert_groups(as, "dev system:authenticated");
+    assert_int_equal(as->as->groups_asked, 2);
+    principal_write(&b, as);
+    assert_int_equal(principal_read(mp_of(b.data, b.size), 3, &q, &err), 0);
+    struct principal *read = principal_share(&q);
+    assert_string_equal(read->name, "tom");
+    assert_int_equal(read->role, PKI_ROLE_USER);
+    assert_groups(read, "dev system:authenticated");
+    assert_string_equal(read->as->uid, "7");
+    assert_string_equal(read->as->by->name, "ann");
+    assert_int_equal(read->as->by->role, PKI_ROLE_ADMIN);
+    assert_int_equal(read->as->by->forwarded_by, 3);
+    assert_int_equal(read->as->groups_asked, 2);
+    assert_true(buf_str(&read->as->extra).n == extra.size);
+    assert_true(principal_asker(read) == read->as->by && principal_asker(read->as->by) == read->as->by);
+    principal_unref(read);
+    /* An administrator's role, or nobody who asks: none of it. */
+    struct principal wrong = *as;
+    wrong.role = PKI_ROLE_ADMIN;
+    buf_reset(&b);
+    principal_write(&b, &wrong);
+    assert_int_equal(principal_read(mp_of(b.data, b.size), 3, &q, &err), ERR_PROTOCOL);
+    wrong = *as;
+    wrong.as = NULL;
+    buf_reset(&b);
+    principal_write(&b, &wrong);
+    assert_int_equal(principal_read(mp_of(b.data, b.size), 3, &q, &err), ERR_PROTOCOL);
+    principal_unref(as);
+}
+
 static void refuse(const struct buf *b)
 {
     struct principal p;
@@ -274,6 +324,7 @@ int main(void)
         cmocka_unit_test(test_what_older_masters_read_is_there),
         cmocka_unit_test(test_what_a_token_is_bound_to_is_carried),
         cmocka_unit_test(test_a_token_of_an_account_with_another_name_is_refused),
+        cmocka_unit_test(test_who_asks_as_somebody_else_stays_known),
         cmocka_unit_test(test_a_proof_of_a_later_release_is_the_other_masters_word),
         cmocka_unit_test(test_malformed_identities_are_refused),
         cmocka_unit_test(test_the_leader_sees_the_same_caller_through_every_master),

@@ -192,6 +192,74 @@ static void test_rights_lead_no_further_than_they_say(void **state)
     client_close(admin);
 }
 
+/* Through every master, whichever leads, and judged where the request is decided. */
+static void test_who_may_impersonate_asks_as_somebody_else(void **state)
+{
+    struct kit *k = *state;
+    struct client *admin = client_admin(k, 0);
+    struct user ida;
+    user_new(k, &ida, "ida", "");
+    apply(admin, "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: ida}, rules: [{verbs: "
+                 "[impersonate], apiGroups: [''], resources: [users], resourceNames: [jon]}]}, "
+                 "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: ida}, "
+                 "roleRef: {kind: ClusterRole, name: ida}, subjects: [{kind: User, name: ida}]}, "
+                 "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: jon}, "
+                 "roleRef: {kind: ClusterRole, name: edit}, subjects: [{kind: User, name: jon}]}");
+    for (unsigned i = 0; i < MASTERS; i++) {
+        struct client *c = ida.at[i];
+        refused(c, ERR_FORBIDDEN, "User \"ida\" cannot list", "list", "{kind: Pod, namespace: default}");
+        must(c, "list", "{kind: Pod, namespace: default, as: {user: jon}}");
+        must(c, "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: by-jon-%u}}, as: {user: jon}}",
+             i);
+        must(c, "whoami", "{as: {user: jon}}");
+        assert_string_equal(text_at(c, "user"), "jon");
+        assert_string_equal(text_at(c, "by"), "ida");
+        refused(c, ERR_FORBIDDEN, "User \"jon\" cannot list", "list", "{kind: Node, as: {user: jon}}");
+        refused(c, ERR_FORBIDDEN, "User \"ida\" cannot impersonate resource \"users\"", "create",
+                "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: x}}, as: {user: admin}}");
+        refused(c, ERR_FORBIDDEN, "cannot impersonate resource \"groups\"", "list",
+                "{kind: Pod, as: {user: jon, groups: ['system:masters']}}");
+        /* What is about a certificate is asked by its owner alone. */
+        refused(c, ERR_FORBIDDEN, "cannot be asked as somebody else", "cert.renew", "{csr: x, as: {user: jon}}");
+        refused(c, ERR_FORBIDDEN, "cannot be asked as somebody else", "user", "{csr: x, name: y, as: {user: jon}}");
+        refused(c, ERR_USAGE, "without a user", "list", "{kind: Pod, as: {groups: [dev]}}");
+        refused(c, ERR_USAGE, "as: must be", "list", "{kind: Pod, as: jon}");
+        /* Paths, and an administrator who is no administrator meanwhile. */
+        refused(admin, ERR_FORBIDDEN, "User \"jon\" cannot post path \"/rpc/token\"", "token",
+                "{role: node, as: {user: jon}}");
+        refused(admin, ERR_FORBIDDEN, "User \"jon\" cannot", "backup", "{as: {user: jon}}");
+    }
+    must(admin, "delete", "{kind: ClusterRoleBinding, name: ida}");
+    for (unsigned i = 0; i < MASTERS; i++) {
+        refused(ida.at[i], ERR_FORBIDDEN, "User \"ida\" cannot impersonate", "list",
+                "{kind: Pod, namespace: default, as: {user: jon}}");
+    }
+    user_close(&ida);
+    client_close(admin);
+}
+
+/* Whether an object is there is told to nobody who may not change it. */
+static void test_apply_tells_nobody_what_is_there(void **state)
+{
+    struct kit *k = *state;
+    struct client *admin = client_admin(k, 0);
+    struct user max;
+    user_new(k, &max, "max", "");
+    apply(admin, "{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: max}, rules: [{verbs: "
+                 "[create], apiGroups: [''], resources: [configmaps]}]}, "
+                 "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: max}, "
+                 "roleRef: {kind: Role, name: max}, subjects: [{kind: User, name: max}]}, "
+                 "{apiVersion: v1, kind: ConfigMap, metadata: {name: here}}");
+    static const char *const names[] = {"here", "not-here"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        refused(max.at[0], ERR_FORBIDDEN, "is forbidden: User \"max\" cannot patch resource \"configmaps\"", "apply",
+                "{objects: [{apiVersion: v1, kind: ConfigMap, metadata: {name: %s}, data: {a: b}}]}", names[i]);
+    }
+    must(max.at[0], "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: not-here}}}");
+    user_close(&max);
+    client_close(admin);
+}
+
 /* Every request is refused to somebody without any role, but for what everybody may. */
 static void test_without_a_role_nothing_may_be_asked(void **state)
 {
@@ -391,6 +459,8 @@ int main(void)
         cmocka_unit_test(test_a_user_may_what_roles_give_at_once_on_all_masters),
         cmocka_unit_test(test_nobody_gives_more_than_he_has),
         cmocka_unit_test(test_rights_lead_no_further_than_they_say),
+        cmocka_unit_test(test_who_may_impersonate_asks_as_somebody_else),
+        cmocka_unit_test(test_apply_tells_nobody_what_is_there),
         cmocka_unit_test(test_without_a_role_nothing_may_be_asked),
         cmocka_unit_test(test_certificates_are_for_who_may_be_somebody),
         cmocka_unit_test(test_a_revoked_user_is_let_in_nowhere_from_then_on),
