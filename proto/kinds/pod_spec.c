@@ -127,7 +127,7 @@ SCHEMA(schema_pod_spec, "PodSpec", "What the pod is to be.",
     OBJECTS("resourceClaims", pod_resource_claim, "Claims that containers may use.", MERGE("name"),
             .flags = FIELD_RETAIN_KEYS, REFUSED(CLAIMS_WHY)),
     OBJECT("resources", schema_resources, "What all containers together need and may use at most: cpu, memory, huge "
-           "pages. What it says stands in place of the sum of the containers."),
+           "pages. What it says stands in place of the sum of the containers.", SINCE(RELEASE_LEVEL_CARRIED)),
     OBJECT("schedulingGroup", scheduling_group, "The group with which the pod is placed, all of it or none. Cannot "
            "change.", SINCE(RELEASE_LEVEL_CARRIED), NUMBER(43)));
 

@@ -174,10 +174,28 @@ struct object *object_with_revision(const struct object *o, uint64_t revision)
         plain->revision = revision;
         return plain;
     }
-    struct object *c = xmemdup(o, sizeof *o + o->body_size);
-    c->refs = 1;
-    c->revision = revision;
-    c->body_there = c->bytes;
+    struct object *c = xmalloc(sizeof *c + o->body_size);
+    /* One by one: what counts and what is noted in o moves while others read it. */
+    *c = (struct object){.refs = 1,
+                         .body_size = o->body_size,
+                         .deleting = o->deleting,
+                         .kind = o->kind,
+                         .revision = revision,
+                         .generation = o->generation,
+                         .hash = o->hash,
+                         .owner_kind = o->owner_kind,
+                         .restless = __atomic_load_n(&o->restless, __ATOMIC_RELAXED),
+                         .labels_at = o->labels_at,
+                         .labels_size = o->labels_size,
+                         .spec_at = o->spec_at,
+                         .owned_otherwise = o->owned_otherwise,
+                         .spec_size = o->spec_size,
+                         .status_at = o->status_at,
+                         .status_size = o->status_size,
+                         .body_there = c->bytes};
+    c->memo = __atomic_load_n(&o->memo, __ATOMIC_ACQUIRE);
+    c->memo_ms = __atomic_load_n(&o->memo_ms, __ATOMIC_RELAXED);
+    memcpy(c->bytes, o->bytes, o->body_size);
     c->ns = rebase(o->ns, o->bytes, c->bytes);
     c->name = rebase(o->name, o->bytes, c->bytes);
     c->uid = rebase(o->uid, o->bytes, c->bytes);

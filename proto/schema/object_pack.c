@@ -389,7 +389,8 @@ void object_packer_close(struct object_packer *p)
 static bool may_be_base(const struct object *o, const struct object *base)
 {
     return !o->packed && !base->packed && o != base && o->kind == base->kind && !o->kind->secret &&
-           o->body_size > GAIN_MIN && str_eq(o->ns, base->ns) && str_eq(o->owner_uid, base->owner_uid);
+           o->body_size > GAIN_MIN && o->body_size / 2 <= base->body_size && str_eq(o->ns, base->ns) &&
+           str_eq(o->owner_uid, base->owner_uid);
 }
 
 /* What a packed object is made of. */
