@@ -25,22 +25,33 @@ static int release(struct reconcile_out *out, const struct object *o, const stru
     return txn_update_value(out->txn, o->kind, doc, TXN_PART_ALL, o->revision, err);
 }
 
+static int more(const struct claim *c)
+{
+    requeue_in(c->out, 1); /* behind the others */
+    return CLAIM_MORE;
+}
+
 int claim_owned(const struct claim *c, struct error *err)
 {
     struct view_iter it;
+    unsigned released = 0;
+    bool left = false;
     view_iter_owned(&it, c->in->view, c->owner->uid, c->kind);
     VIEW_FOR(o, &it)
     {
         if (c->owner->deleting || c->selects(c->data, o)) {
             c->keep(c->data, o);
+        } else if (!o->deleting && released == CONTROLLER_BATCH_MAX) {
+            left = true;
         } else if (!o->deleting) {
             int rv = release(c->out, o, c->owner, err);
             if (rv != 0) {
                 return rv;
             }
+            released++;
         }
     }
-    return 0;
+    return left ? more(c) : 0;
 }
 
 static void candidates_iter(const struct claim *c, struct view_iter *it)
@@ -62,10 +73,14 @@ int claim_orphans(const struct claim *c, struct error *err)
         return 0;
     }
     struct view_iter it;
+    unsigned adopted = 0;
     candidates_iter(c, &it);
     VIEW_FOR(o, &it)
     {
         if (adoptable(o, c->may_adopt) && c->selects(c->data, o)) {
+            if (adopted++ == CONTROLLER_BATCH_MAX) {
+                return more(c);
+            }
             int rv = c->adopt(c->data, o, err);
             if (rv != 0) {
                 return rv;

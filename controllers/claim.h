@@ -4,7 +4,8 @@
  * that it chooses is adopted. Nobody takes what another owns, and nothing that is being deleted changes hands.
  * An owner looks for orphans (with the index of labels, or through its whole namespace) only when its spec is new to
  * it (status.observedGeneration lags); later orphans come as keys of their own kind (claim_orphan). So the usual
- * reconcile costs what it owns. Source: Kubernetes' ControllerRefManager. Pure. */
+ * reconcile costs what it owns. A reconcile adopts and releases CONTROLLER_BATCH_MAX at most: when some are left it has
+ * to end there, without saying that it has seen the spec, and the key is looked at again. Source: Kubernetes' ControllerRefManager. Pure. */
 #ifndef CONTROLLERS_CLAIM_H
 #define CONTROLLERS_CLAIM_H
 
@@ -23,9 +24,12 @@ struct claim {
     int (*adopt)(void *data, const struct object *o, struct error *err);
     void *data;
 };
-/* Walks what the owner has and, when its spec is new, the orphans of its namespace, both in the order of the view. */
+/* Walks what the owner has and, when its spec is new, the orphans of its namespace, both in the order of the view.
+ * 0; CLAIM_MORE: some are left, nothing else is to be written of what was claimed, and the key is queued again; below 0:
+ * an error. */
+#define CLAIM_MORE 1
 int claim_all(const struct claim *c, struct error *err);
-/* The two parts of it. */
+/* The two parts of it. What the owner has is walked to its end also with CLAIM_MORE. */
 int claim_owned(const struct claim *c, struct error *err);
 int claim_orphans(const struct claim *c, struct error *err);
 /* What most workloads have: the pods that a selector chooses, in a list. */
@@ -36,6 +40,7 @@ struct claim_pods {
     struct object_list pods; /* of the owner before; made here */
     unsigned adopted;        /* beside them, in this transaction */
 };
+/* As claim_all. */
 int claim_pods(struct claim_pods *p, const struct reconcile_in *in, struct reconcile_out *out,
                const struct object *owner, struct error *err);
 /* Writes the reference of the owner. */

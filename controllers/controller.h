@@ -99,8 +99,11 @@ struct controller {
     bool (*waits)(const struct object *o);
     /* 0, or a negative code with *err filled: retried with backoff. */
     int (*reconcile)(const struct reconcile_in *in, struct reconcile_out *out, struct error *err);
-    /* Emits every key at the start of a leadership; NULL = all objects of the first watch's kind through its map. */
-    void (*resync)(const struct view *tip, controller_emit *emit, void *data);
+    /* At the start of a leadership: emits the keys for which one object stands, and is called with each object of every
+     * kind but those that are `unowned`. NULL = objects of the first watch's kind, through its map. */
+    void (*resync)(const struct view *tip, const struct object *o, controller_emit *emit, void *data);
+    /* And those for which none does. NULL = there are none. */
+    void (*begin)(controller_emit *emit, void *data);
 };
 const struct controller *const *controllers_all(unsigned *count);
 const struct controller *controller_by_name(const char *name);
@@ -121,7 +124,8 @@ struct controllers_config {
 };
 struct controllers *controllers_new(const struct controllers_config *config);
 void controllers_free(struct controllers *c);
-void controllers_resync(struct controllers *c); /* leadership began */
+/* Leadership began: all objects are looked at for what they ask for, some in each controllers_run. */
+void controllers_resync(struct controllers *c);
 void controllers_observe(struct controllers *c, const struct change *changes, unsigned count);
 /* Work for at most budget_ms (env clock; at least one key), while there is room. True if keys are left. Keys whose own
  * object's spec has changed come before the others: what a user wants is not kept waiting by what a crowd of pods

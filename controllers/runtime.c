@@ -39,6 +39,7 @@
 #define SLOW_REST        4
 #define SLOW_REST_MAX_MS 1000
 #define LANE_RATIO       4u
+#define RESYNC_STEP      256u /* objects between two looks at the clock, when leadership has begun */
 /* Keys that failed so often are told in the log, so many in so long a time. */
 #define TELL_AT      4
 #define TELL_MAX     10
@@ -83,6 +84,13 @@ struct controllers {
         int64_t until_ms;
         unsigned told, left_out;
     } telling;
+    /* The way through all objects when leadership has begun. */
+    struct {
+        bool going;
+        const struct kind *kind; /* NULL: at the beginning */
+        bool within;             /* behind this one of the kind; else at the kind's beginning */
+        struct buf ns, name;
+    } resync;
     struct controllers_stats stats;
 };
 
@@ -299,29 +307,94 @@ void controllers_free(struct controllers *c)
     }
     items_drop(c);
     strmap_close(&c->items);
+    buf_close(&c->resync.ns);
+    buf_close(&c->resync.name);
     free(c->heap);
     free(c->queues);
     free(c);
 }
 
+/* ---- When leadership has begun ----
+ *
+ * Every object may have work for somebody. There may be a million of them, so they are looked at in steps, between which
+ * keys are served and the state changes: what changes behind the place that the way has come to is seen as all changes
+ * are, what changes before it is seen twice. */
+
 void controllers_resync(struct controllers *c)
 {
     items_drop(c);
-    const struct view *tip = c->config.tip(c->config.data);
-    assert(tip != NULL);
+    assert(c->config.tip(c->config.data) != NULL);
+    c->resync.going = true;
+    c->resync.kind = NULL;
+    c->resync.within = false;
     for (unsigned i = 0; i < c->queues_count; i++) {
-        const struct controller *controller = c->queues[i].controller;
         struct emit_data e = {.c = c, .controller = i};
-        if (controller->resync != NULL) {
-            controller->resync(tip, emit_key, &e);
-            continue;
+        if (c->queues[i].controller->begin != NULL) {
+            c->queues[i].controller->begin(emit_key, &e);
         }
-        struct view_iter it;
-        view_iter(&it, tip, kind_by_id(controller->watches[0].kind), STR_NONE);
-        VIEW_FOR(o, &it)
-        {
-            controller->watches[0].map(tip, NULL, o, emit_key, &e);
+    }
+}
+
+static bool wants_kind(const struct controller *controller, const struct kind *k)
+{
+    return controller->resync != NULL ? !k->unowned : controller->watches[0].kind == k->id;
+}
+
+/* Objects of the kind that the way has come to; how many there were. */
+static unsigned resync_kind(struct controllers *c, const struct view *tip, unsigned most)
+{
+    const struct kind *k = c->resync.kind;
+    struct view_iter it;
+    const struct object *last = NULL;
+    unsigned interested[64], count = 0, seen = 0;
+    for (unsigned i = 0; i < c->queues_count; i++) {
+        assert(count < ARRAY_SIZE(interested));
+        interested[count] = i;
+        count += wants_kind(c->queues[i].controller, k);
+    }
+    if (count == 0) {
+        c->resync.within = false;
+        return 0;
+    }
+    if (c->resync.within) {
+        view_iter_after(&it, tip, k, STR_NONE, buf_str(&c->resync.ns), buf_str(&c->resync.name));
+    } else {
+        view_iter(&it, tip, k, STR_NONE);
+    }
+    for (const struct object *o; seen < most && (o = view_next(&it)) != NULL; seen++) {
+        last = o;
+        for (unsigned i = 0; i < count; i++) {
+            const struct controller *controller = c->queues[interested[i]].controller;
+            struct emit_data e = {.c = c, .controller = interested[i]};
+            if (controller->resync != NULL) {
+                controller->resync(tip, o, emit_key, &e);
+            } else {
+                controller->watches[0].map(tip, NULL, o, emit_key, &e);
+            }
         }
+    }
+    c->resync.within = seen == most; /* else there are no more of this kind */
+    if (c->resync.within) {
+        buf_reset(&c->resync.ns);
+        buf_reset(&c->resync.name);
+        buf_append_str(&c->resync.ns, last->ns);
+        buf_append_str(&c->resync.name, last->name);
+    }
+    return seen;
+}
+
+static void resync_step(struct controllers *c)
+{
+    const struct view *tip = c->config.tip(c->config.data);
+    for (unsigned left = RESYNC_STEP; left > 0;) {
+        if (!c->resync.within) {
+            c->resync.kind = view_kind_next(tip, c->resync.kind);
+        }
+        if (c->resync.kind == NULL) {
+            c->resync.going = false;
+            return;
+        }
+        left -= resync_kind(c, tip, left);
     }
 }
 
@@ -596,22 +669,28 @@ static void item_run(struct controllers *c, struct item *it)
 
 bool controllers_run(struct controllers *c, int64_t budget_ms)
 {
-    int64_t end_ms = env_now_ms(c->config.env) + budget_ms;
+    int64_t now_ms = env_now_ms(c->config.env), end_ms = now_ms + budget_ms, resync_ms = now_ms + budget_ms / 2;
+    while (c->resync.going && c->config.tip(c->config.data) != NULL) {
+        resync_step(c);
+        if (env_now_ms(c->config.env) >= resync_ms) {
+            break;
+        }
+    }
     due_queue(c);
     do {
         if (c->config.tip(c->config.data) == NULL) {
             return false; /* leadership ended meanwhile */
         }
         if (c->config.room != NULL && !c->config.room(c->config.data)) {
-            return c->stats.queued > 0;
+            return c->stats.queued > 0 || c->resync.going;
         }
         struct item *it = item_next(c);
         if (it == NULL) {
-            return false;
+            return c->resync.going;
         }
         item_run(c, it);
     } while (env_now_ms(c->config.env) < end_ms);
-    return c->stats.queued > 0;
+    return c->stats.queued > 0 || c->resync.going;
 }
 
 int64_t controllers_next_deadline(const struct controllers *c)

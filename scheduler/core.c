@@ -429,9 +429,19 @@ static void observe_pod(struct scheduler *s, const struct object *old, const str
     }
     if (p != NULL) {
         pod_drop(s, p);
+    } else if (s->build.going && wish == WISH_NODE) {
+        build_wait(s, now);
+        return;
     }
     if (wish != WISH_NOTHING) {
         pod_add(s, now, wish);
+    }
+}
+
+void pod_come(struct scheduler *s, const struct object *pod)
+{
+    if (pod != NULL && pod_wish(pod) == WISH_NODE && pod_find(s, pod->ns, pod->name) == NULL) {
+        pod_add(s, pod, WISH_NODE);
     }
 }
 
@@ -489,24 +499,32 @@ bool class_resolve(struct scheduler *s, struct sched_class *c, const struct view
     return true;
 }
 
+void scheduler_see(struct scheduler *s, const struct object *old, const struct object *now)
+{
+    unsigned kind = (now != NULL ? now : old)->kind->id;
+    if (kind == KIND_POD) {
+        observe_pod(s, old, now);
+    } else if (kind == KIND_NODE) {
+        observe_node(s, old, now);
+    } else if (kind == KIND_PERSISTENTVOLUME) {
+        observe_volume(s, old, now);
+    } else if (kind == KIND_PERSISTENTVOLUMECLAIM || kind == KIND_STORAGECLASS) {
+        s->storage_changes++;
+    } else if (kind == KIND_NAMESPACE) {
+        places_observe_namespace(s, old, now);
+    } else if (kind == KIND_PODGROUP) {
+        gangs_observe(s, old, now);
+    } else if (kind == KIND_CLUSTERCONFIGURATION) {
+        observe_config(s, now);
+    }
+}
+
 void scheduler_observe(struct scheduler *s, const struct change *changes, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
-        const struct object *o = changes[i].new != NULL ? changes[i].new : changes[i].old;
-        if (o->kind->id == KIND_POD) {
-            observe_pod(s, changes[i].old, changes[i].new);
-        } else if (o->kind->id == KIND_NODE) {
-            observe_node(s, changes[i].old, changes[i].new);
-        } else if (o->kind->id == KIND_PERSISTENTVOLUME) {
-            observe_volume(s, changes[i].old, changes[i].new);
-        } else if (o->kind->id == KIND_PERSISTENTVOLUMECLAIM || o->kind->id == KIND_STORAGECLASS) {
-            s->storage_changes++;
-        } else if (o->kind->id == KIND_NAMESPACE) {
-            places_observe_namespace(s, changes[i].old, changes[i].new);
-        } else if (o->kind->id == KIND_PODGROUP) {
-            gangs_observe(s, changes[i].old, changes[i].new);
-        } else if (o->kind->id == KIND_CLUSTERCONFIGURATION) {
-            observe_config(s, changes[i].new);
+        const struct object *old = changes[i].old, *now = changes[i].new;
+        if (!s->build.going || build_has(s, now != NULL ? now : old)) {
+            scheduler_see(s, old, now);
         }
     }
 }
@@ -532,6 +550,7 @@ static void state_open(struct scheduler *s)
 
 static void state_close(struct scheduler *s)
 {
+    build_end(s);
     /* The order of dropping shows nowhere: all goes. */
     struct sched_pod **pods = xcalloc(s->pods.count + 1, sizeof(struct sched_pod *));
     size_t count = 0, at = 0;
@@ -585,18 +604,7 @@ void scheduler_free(struct scheduler *s)
     }
 }
 
-struct waiting {
-    int64_t created_ms;
-    const struct object *pod;
-};
-
-static int compare_age(const void *pa, const void *pb)
-{
-    const struct waiting *a = pa, *b = pb;
-    return a->created_ms != b->created_ms ? (a->created_ms > b->created_ms ? 1 : -1) : object_key_cmp(a->pod, b->pod);
-}
-
-static void build(struct scheduler *s, const struct view *tip)
+void scheduler_resync(struct scheduler *s, const struct view *tip)
 {
     bool individual = s->places.individual || s->places.individual_due;
     struct scheduler_config config = s->config;
@@ -612,63 +620,16 @@ static void build(struct scheduler *s, const struct view *tip)
                                     .gang_attempts = s->stats.gang_attempts,
                                     .gang_preemptions = s->stats.gang_preemptions,
                                     .violations = s->stats.violations};
-    state_close(s);
+    state_close(s); /* some classes may be several from now on */
     *s = (struct scheduler){.config = config, .rng = rng, .stats = stats};
     state_open(s);
     s->places.individual = individual;
     observe_config(s, view_get(tip, kind_by_id(KIND_CLUSTERCONFIGURATION), STR_NONE, STR(CLUSTER_CONFIG_NAME)));
-    struct view_iter it;
-    view_iter(&it, tip, kind_by_id(KIND_NAMESPACE), STR_NONE);
-    VIEW_FOR(o, &it)
-    {
-        places_observe_namespace(s, NULL, o);
-    }
-    view_iter(&it, tip, kind_by_id(KIND_NODE), STR_NONE);
-    VIEW_FOR(o, &it)
-    {
-        observe_node(s, NULL, o);
-    }
-    view_iter(&it, tip, kind_by_id(KIND_PERSISTENTVOLUME), STR_NONE);
-    VIEW_FOR(o, &it)
-    {
-        observe_volume(s, NULL, o);
-    }
-    view_iter(&it, tip, kind_by_id(KIND_PODGROUP), STR_NONE);
-    VIEW_FOR(o, &it)
-    {
-        gangs_observe(s, NULL, o);
-    }
-    struct waiting *waiting = NULL;
-    size_t count = 0, cap = 0;
-    view_iter(&it, tip, kind_by_id(KIND_POD), STR_NONE);
-    VIEW_FOR(o, &it)
-    {
-        enum pod_wish wish = pod_wish(o);
-        gangs_observe_end(s, NULL, o);
-        if (wish == WISH_BOUND) {
-            pod_add(s, o, wish);
-        } else if (wish == WISH_NODE) {
-            if (count == cap) {
-                cap = cap == 0 ? 64 : cap * 2;
-                waiting = xrealloc(waiting, cap * sizeof *waiting);
-            }
-            waiting[count++] = (struct waiting){object_created_ms(o), o};
+    build_begin(s);
+    if (config.budget_ms == 0 && config.build_objects == 0) {
+        while (s->build.going && build_step(s, tip, UINT_MAX)) {
         }
     }
-    if (count > 0) {
-        qsort(waiting, count, sizeof *waiting, compare_age);
-    }
-    for (size_t i = 0; i < count; i++) {
-        pod_add(s, waiting[i].pod, WISH_NODE);
-    }
-    free(waiting);
-}
-
-void scheduler_resync(struct scheduler *s, const struct view *tip)
-{
-    do {
-        build(s, tip);
-    } while (s->places.individual_due); /* a selector was found that tells pods of one template apart */
 }
 
 void scheduler_stats(const struct scheduler *s, struct scheduler_stats *out)

@@ -1,5 +1,5 @@
 /* The scheduler's state, shared by its own files: core.c (what is where), queue.c (who is next), evaluate.c (tables),
- * decide.c (bindings and reasons), preempt.c (who has to go), nominate.c (for whom room is kept), gang*.c (who gets
+ * build.c (what is there when leadership begins), decide.c (bindings and reasons), preempt.c (who has to go), nominate.c (for whom room is kept), gang*.c (who gets
  * nodes together), retry.c (what the wake-ups forgot). */
 #ifndef SCHEDULER_CORE_H
 #define SCHEDULER_CORE_H
@@ -57,6 +57,19 @@ struct sched_pod {
     uint8_t told;  /* GANGED: why it waits (gang.c) */
     char key[];    /* namespace/name */
 };
+/* In struct scheduler: the way through the state when leadership has begun. */
+struct build_waiting {
+    int64_t created_ms;
+    struct object *pod; /* with a ref, as it was then */
+};
+struct build {
+    bool going;
+    unsigned kind;                 /* of the row of kinds */
+    struct object *last;           /* of that kind, the last one that was looked at, with a ref; NULL: none yet */
+    struct build_waiting *waiting; /* heap */
+    size_t waiting_count, waiting_cap;
+};
+#define BUILD_STEP 128u /* objects between two looks at the clock */
 struct disruption_budgets;
 struct scheduler {
     struct scheduler_config config;
@@ -91,6 +104,7 @@ struct scheduler {
     struct queue_heap lanes_waiting; /* those with active pods */
     uint64_t seq;
     struct gangs gangs;
+    struct build build;
     struct scheduler_stats stats;
 };
 
@@ -125,7 +139,18 @@ bool round_full(struct round *r);
 void round_cut(struct txn *t, unsigned count, size_t bytes);
 bool bound_event_take(struct scheduler *s); /* may one more event be written of a pod that was bound? */
 
+/* ---- build.c ---- */
+void build_begin(struct scheduler *s); /* nothing is known but the state's beginning (scheduler_resync) */
+void build_end(struct scheduler *s);   /* harmless when there is none */
+/* So many objects more. True: it goes on. */
+bool build_step(struct scheduler *s, const struct view *tip, unsigned objects);
+bool build_has(const struct scheduler *s, const struct object *o); /* was its place passed, while it goes on? */
+void build_wait(struct scheduler *s, const struct object *pod);    /* it has its turn when all are known */
+
 /* ---- core.c ---- */
+void scheduler_see(struct scheduler *s, const struct object *old, const struct object *now);
+void pod_come(struct scheduler *s,
+              const struct object *pod); /* one that waits and is not known; else nothing is done */
 struct sched_class *class_get(struct scheduler *s, const struct object *pod); /* adds a ref */
 void class_unref(struct scheduler *s, struct sched_class *c);
 void node_drop_if_unused(struct scheduler *s, struct sched_node *n);

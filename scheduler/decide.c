@@ -249,6 +249,21 @@ static void class_decide(struct round *r, struct sched_class *c)
     } while (!queue_served(r->s, c, 1));
 }
 
+/* True: in the next round, too. Half of the budget, so that decisions can follow. */
+static bool build_on(struct scheduler *s, const struct view *tip)
+{
+    unsigned few = s->config.build_objects;
+    int64_t end_ms = few > 0 ? 0 : env_now_ms(s->config.env) + MAX(s->config.budget_ms / 2, 1);
+    bool going = true;
+    while (going) {
+        going = build_step(s, tip, few > 0 ? few : BUILD_STEP);
+        if (few > 0 || env_now_ms(s->config.env) >= end_ms) {
+            break;
+        }
+    }
+    return going;
+}
+
 bool scheduler_run(struct scheduler *s, const struct view *tip, int64_t wall_ms, unsigned pods_max, struct txn *t)
 {
     assert(pods_max > 0);
@@ -258,6 +273,9 @@ bool scheduler_run(struct scheduler *s, const struct view *tip, int64_t wall_ms,
     }
     if (s->places.individual_due) {
         scheduler_resync(s, tip); /* some classes are several from now on */
+    }
+    if (s->build.going && build_on(s, tip)) {
+        return true;
     }
     s->round++;
     bound_events_refill(s);

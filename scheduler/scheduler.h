@@ -24,12 +24,15 @@ struct scheduler_config {
     const struct env *env;
     const struct log *log;
     uint64_t seed;
-    int64_t budget_ms; /* of one scheduler_run, by env's clock; 0 = none */
-    unsigned wide_max; /* domains of a wide key (topology.h), where tests want few; 0 = TOPO_WIDE_MAX */
+    int64_t budget_ms;      /* of one scheduler_run, by env's clock; 0 = none */
+    unsigned build_objects; /* looked at in one scheduler_run when leadership has begun, where tests want few; 0 = what
+                               the budget allows */
+    unsigned wide_max;      /* domains of a wide key (topology.h), where tests want few; 0 = TOPO_WIDE_MAX */
 };
 struct scheduler *scheduler_new(const struct scheduler_config *config);
 void scheduler_free(struct scheduler *s);
-/* Build queue and caches from a view (leadership began). */
+/* Leadership began: queue and caches are built from the view. With a budget in steps, by the next scheduler_runs, which
+ * decide nothing until all is known; else at once. */
 void scheduler_resync(struct scheduler *s, const struct view *tip);
 /* The tip changed (also by our own bindings, which come back this way). */
 void scheduler_observe(struct scheduler *s, const struct change *changes, unsigned count);

@@ -56,12 +56,11 @@ static int ttl_reconcile(const struct reconcile_in *in, struct reconcile_out *ou
     return 0;
 }
 
-static void ttl_resync(const struct view *tip, controller_emit *emit, void *data)
+static void ttl_begin(controller_emit *emit, void *data)
 {
-    (void)tip;
     emit(data, kind_of(KIND_EVENT), STR_NONE, STR_NONE);
 }
 
 static const struct controller_watch watches[] = {{0, NULL}};
 const struct controller controller_event_ttl = {
-    .name = "event-ttl", .watches = watches, .reconcile = ttl_reconcile, .resync = ttl_resync};
+    .name = "event-ttl", .watches = watches, .reconcile = ttl_reconcile, .begin = ttl_begin};

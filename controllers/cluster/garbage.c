@@ -274,16 +274,9 @@ static void map_any(const struct view *tip, const struct object *old, const stru
     }
 }
 
-static void garbage_resync(const struct view *tip, controller_emit *emit, void *data)
+static void garbage_resync(const struct view *tip, const struct object *o, controller_emit *emit, void *data)
 {
-    struct view_iter it;
-    view_iter_all(&it, tip);
-    VIEW_FOR(o, &it)
-    {
-        if (!o->kind->unowned) {
-            map_any(tip, NULL, o, emit, data);
-        }
-    }
+    map_any(tip, NULL, o, emit, data);
 }
 
 static const struct controller_watch watches[] = {{WATCH_ANY_KIND, map_any}, {0, NULL}};

@@ -249,18 +249,12 @@ static void map_config(const struct view *tip, const struct object *old, const s
     }
 }
 
-static void garbage_resync(const struct view *tip, controller_emit *emit, void *data)
+static void garbage_begin(controller_emit *emit, void *data)
 {
-    struct view_iter it;
-    view_iter(&it, tip, kind_of(KIND_POD), STR_NONE);
-    VIEW_FOR(pod, &it)
-    {
-        map_pod(tip, NULL, pod, emit, data);
-    }
     emit(data, kind_of(KIND_POD), STR_NONE, STR_NONE);
 }
 
 static const struct controller_watch watches[] = {
     {KIND_POD, map_pod}, {KIND_NODE, map_node}, {KIND_CLUSTERCONFIGURATION, map_config}, {0, NULL}};
 const struct controller controller_pod_garbage = {
-    .name = "pod-garbage", .watches = watches, .reconcile = garbage_reconcile, .resync = garbage_resync};
+    .name = "pod-garbage", .watches = watches, .reconcile = garbage_reconcile, .begin = garbage_begin};

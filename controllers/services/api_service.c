@@ -180,13 +180,7 @@ static void map_own(const struct view *tip, const struct object *old, const stru
     }
 }
 
-static void api_service_resync(const struct view *tip, controller_emit *emit, void *data)
-{
-    (void)tip;
-    emit_it(emit, data);
-}
-
 static const struct controller_watch watches[] = {
     {KIND_CONFIGMAP, map_masters}, {KIND_SERVICE, map_own}, {KIND_ENDPOINTS, map_own}, {0, NULL}};
 const struct controller controller_api_service = {
-    .name = "api-service", .watches = watches, .reconcile = api_service_reconcile, .resync = api_service_resync};
+    .name = "api-service", .watches = watches, .reconcile = api_service_reconcile, .begin = emit_it};

@@ -326,13 +326,11 @@ static void map_pod(const struct view *tip, const struct object *old, const stru
     }
 }
 
-static void claim_resync(const struct view *tip, controller_emit *emit, void *data)
+static void claim_resync(const struct view *tip, const struct object *o, controller_emit *emit, void *data)
 {
-    struct view_iter it;
-    view_iter(&it, tip, kind_of(KIND_PERSISTENTVOLUMECLAIM), STR_NONE);
-    VIEW_FOR(claim, &it)
-    {
-        emit(data, claim->kind, claim->ns, claim->name);
+    (void)tip;
+    if (o->kind->id == KIND_PERSISTENTVOLUMECLAIM) {
+        emit(data, o->kind, o->ns, o->name);
     }
 }
 

@@ -508,7 +508,7 @@ static int reconcile(struct ds *d, struct error *err)
     nodes_read(d);
     rv = pods_read(d, err);
     if (rv != 0 || d->mine.adopted > 0) {
-        return rv;
+        return MIN(rv, 0); /* CLAIM_MORE: the rest is claimed first */
     }
     rv = act(d, err);
     return rv == 0 ? status_update(d, err) : rv;

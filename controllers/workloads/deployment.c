@@ -64,6 +64,9 @@ static int deployment_reconcile(const struct reconcile_in *in, struct reconcile_
     d.doc = object_to_value(d.a, d.obj);
     deployment_read(&d);
     rv = deployment_sets_read(&d, err);
+    if (rv == CLAIM_MORE) {
+        return deployment_sets_write(&d, err);
+    }
     if (rv != 0) {
         return rv;
     }
@@ -104,20 +107,12 @@ static void map_pod(const struct view *tip, const struct object *old, const stru
 }
 
 /* With a new leader orphans look again, too: the last one may have died before it came to them. */
-static void deployment_resync(const struct view *tip, controller_emit *emit, void *data)
+static void deployment_resync(const struct view *tip, const struct object *o, controller_emit *emit, void *data)
 {
-    struct view_iter it;
-    view_iter(&it, tip, kind_of(KIND_DEPLOYMENT), STR_NONE);
-    VIEW_FOR(d, &it)
-    {
-        emit(data, d->kind, d->ns, d->name);
-    }
-    view_iter(&it, tip, kind_of(KIND_REPLICASET), STR_NONE);
-    VIEW_FOR(rs, &it)
-    {
-        if (str_empty(rs->owner_uid)) {
-            map_replicaset(tip, NULL, rs, emit, data);
-        }
+    if (o->kind->id == KIND_DEPLOYMENT) {
+        emit(data, o->kind, o->ns, o->name);
+    } else if (o->kind->id == KIND_REPLICASET && str_empty(o->owner_uid)) {
+        map_replicaset(tip, NULL, o, emit, data);
     }
 }
 

@@ -423,20 +423,12 @@ static void map_job(const struct view *tip, const struct object *old, const stru
 }
 
 /* With a new leader: the last one may have died before it came to the pods of a Job that is gone. */
-static void job_resync(const struct view *tip, controller_emit *emit, void *data)
+static void job_resync(const struct view *tip, const struct object *o, controller_emit *emit, void *data)
 {
-    struct view_iter it;
-    view_iter(&it, tip, kind_of(KIND_JOB), STR_NONE);
-    VIEW_FOR(job, &it)
-    {
-        emit(data, job->kind, job->ns, job->name);
-    }
-    view_iter(&it, tip, kind_of(KIND_POD), STR_NONE);
-    VIEW_FOR(pod, &it)
-    {
-        if (job_has_finalizer(pod)) {
-            map_pod(tip, NULL, pod, emit, data);
-        }
+    if (o->kind->id == KIND_JOB) {
+        emit(data, o->kind, o->ns, o->name);
+    } else if (o->kind->id == KIND_POD && job_has_finalizer(o)) {
+        map_pod(tip, NULL, o, emit, data);
     }
 }
 

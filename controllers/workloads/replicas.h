@@ -11,6 +11,6 @@ int replicas_reconcile(const struct reconcile_in *in, struct reconcile_out *out,
 void replicas_map_pod(enum kind_id kind, const struct object *old, const struct object *now, controller_emit *emit,
                       void *data);
 /* With a new leader orphans look again, too: the last one may have died before it came to them. */
-void replicas_resync(enum kind_id kind, const struct view *tip, controller_emit *emit, void *data);
+void replicas_resync(enum kind_id kind, const struct object *o, controller_emit *emit, void *data);
 
 #endif

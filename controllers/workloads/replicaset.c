@@ -399,6 +399,9 @@ int replicas_reconcile(const struct reconcile_in *in, struct reconcile_out *out,
     if (rv == 0) {
         rv = pods_claim(&rs, err);
     }
+    if (rv == CLAIM_MORE) {
+        return 0;
+    }
     /* After an adoption the pods are counted anew first: no object twice in one transaction. */
     if (rv == 0 && !rs.obj->deleting && rs.adopted == 0) {
         int64_t missing = rs.replicas - rs.counts.active;
@@ -437,20 +440,12 @@ void replicas_map_pod(enum kind_id kind, const struct object *old, const struct 
     }
 }
 
-void replicas_resync(enum kind_id kind, const struct view *tip, controller_emit *emit, void *data)
+void replicas_resync(enum kind_id kind, const struct object *o, controller_emit *emit, void *data)
 {
-    struct view_iter it;
-    view_iter(&it, tip, kind_of(kind), STR_NONE);
-    VIEW_FOR(rs, &it)
-    {
-        emit(data, rs->kind, rs->ns, rs->name);
-    }
-    view_iter(&it, tip, kind_of(KIND_POD), STR_NONE);
-    VIEW_FOR(pod, &it)
-    {
-        if (str_empty(pod->owner_uid)) {
-            replicas_map_pod(kind, NULL, pod, emit, data);
-        }
+    if (o->kind->id == kind) {
+        emit(data, o->kind, o->ns, o->name);
+    } else if (o->kind->id == KIND_POD && str_empty(o->owner_uid)) {
+        replicas_map_pod(kind, NULL, o, emit, data);
     }
 }
 
@@ -468,9 +463,10 @@ static void map_pod(const struct view *tip, const struct object *old, const stru
     replicas_map_pod(KIND_REPLICASET, old, now, emit, data);
 }
 
-static void replicaset_resync(const struct view *tip, controller_emit *emit, void *data)
+static void replicaset_resync(const struct view *tip, const struct object *o, controller_emit *emit, void *data)
 {
-    replicas_resync(KIND_REPLICASET, tip, emit, data);
+    (void)tip;
+    replicas_resync(KIND_REPLICASET, o, emit, data);
 }
 
 static const struct controller_watch watches[] = {{KIND_REPLICASET, map_self}, {KIND_POD, map_pod}, {0, NULL}};

@@ -18,9 +18,11 @@ static void map_pod(const struct view *tip, const struct object *old, const stru
     }
 }
 
-static void replicationcontroller_resync(const struct view *tip, controller_emit *emit, void *data)
+static void replicationcontroller_resync(const struct view *tip, const struct object *o, controller_emit *emit,
+                                         void *data)
 {
-    replicas_resync(KIND_REPLICATIONCONTROLLER, tip, emit, data);
+    (void)tip;
+    replicas_resync(KIND_REPLICATIONCONTROLLER, o, emit, data);
 }
 
 static const struct controller_watch watches[] = {

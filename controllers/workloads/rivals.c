@@ -33,13 +33,10 @@ static void map_changed(const struct view *tip, const struct object *old, const 
 static const enum kind_id kinds[] = {KIND_REPLICATIONCONTROLLER, KIND_REPLICASET, KIND_DEPLOYMENT,
                                      KIND_STATEFULSET,           KIND_DAEMONSET,  KIND_JOB};
 
-static void rivals_resync(const struct view *tip, controller_emit *emit, void *data)
+static void rivals_resync(const struct view *tip, const struct object *o, controller_emit *emit, void *data)
 {
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-        struct view_iter it;
-        view_iter(&it, tip, kind_of(kinds[i]), STR_NONE);
-        VIEW_FOR(o, &it)
-        {
+        if (o->kind->id == kinds[i]) {
             map_changed(tip, NULL, o, emit, data);
         }
     }

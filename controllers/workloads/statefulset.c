@@ -365,7 +365,7 @@ static int statefulset_reconcile(const struct reconcile_in *in, struct reconcile
     }
     rv = pods_read(&s, err);
     if (rv != 0 || s.mine.adopted > 0) {
-        return rv;
+        return MIN(rv, 0); /* CLAIM_MORE: the rest is claimed first */
     }
     rv = act(&s, err);
     return rv == 0 ? status_update(&s, err) : rv;

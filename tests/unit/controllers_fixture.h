@@ -21,6 +21,7 @@ struct fixture {
     struct cluster cluster;
     int refuse; /* so many submits are refused */
     unsigned submits;
+    unsigned ops_most; /* of one of them */
     bool led;
     int64_t clock_step_ms; /* the clock moves by this at every look */
 };
@@ -29,6 +30,7 @@ static inline int submit(void *data, const struct txn *t, struct error *err)
 {
     struct fixture *f = data;
     f->submits++;
+    f->ops_most = MAX(f->ops_most, t->count);
     if (f->refuse > 0) {
         f->refuse--;
         return error_set(err, ERR_CONFLICT, "refused by the test");

@@ -80,6 +80,37 @@ static void without_leadership_nothing_is_reconciled(void **state)
     close_fixture(&f);
 }
 
+/* A new leader of many objects: each turn looks at some of them, keys are served in between, and all have their turn,
+ * also those that come and change meanwhile. */
+static void when_leadership_begins_objects_are_looked_at_step_by_step(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct env env;
+    char name[32];
+    open_fixture(&f, &env);
+    for (unsigned i = 0; i < 1000; i++) {
+        snprintf(name, sizeof name, "rs r%u replicas=1", i);
+        stage_apply(&f.cluster.stage, name);
+    }
+    controllers_resync(f.cluster.controllers);
+    assert_true(stats_of(&f).queued < 10);
+    f.clock_step_ms = 10; /* a step, and a key, a call */
+    assert_true(controllers_run(f.cluster.controllers, 5));
+    unsigned first = stats_of(&f).queued, calls = 1;
+    assert_in_range(first, 1, 1000);
+    stage_apply(&f.cluster.stage, "rs late replicas=1");
+    stage_patch(&f.cluster.stage, KIND_REPLICASET, "default", "r999", "spec: {replicas: 2}");
+    stage_remove(&f.cluster.stage, stage_get(&f.cluster.stage, KIND_REPLICASET, "default", "r998"));
+    while (controllers_run(f.cluster.controllers, 5)) {
+        calls++;
+        buf_reset(&f.cluster.stage.trace);
+    }
+    assert_true(calls > 1000);
+    assert_int_equal(view_count(stage_tip(&f.cluster.stage), kind_by_id(KIND_POD)), 1001);
+    close_fixture(&f);
+}
+
 static void a_large_replicaset_is_filled_in_batches(void **state)
 {
     (void)state;
@@ -631,6 +662,7 @@ int main(void)
         cmocka_unit_test(errors_back_off_and_success_forgets_them),
         cmocka_unit_test(a_turn_ends_with_its_budget_but_does_one_key_at_least),
         cmocka_unit_test(without_leadership_nothing_is_reconciled),
+        cmocka_unit_test(when_leadership_begins_objects_are_looked_at_step_by_step),
         cmocka_unit_test(a_large_replicaset_is_filled_in_batches),
         cmocka_unit_test(finished_pods_above_the_threshold_go_oldest_first),
         cmocka_unit_test(a_repeated_event_counts_up),
