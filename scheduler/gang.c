@@ -433,6 +433,23 @@ static void end_hold(struct scheduler *s)
     q->again = true;
 }
 
+struct gangs_seen gangs_see(const struct scheduler *s)
+{
+    return (struct gangs_seen){s->helpful, s->places.changes, s->storage_changes};
+}
+
+static void carry(uint64_t *woken, uint64_t before, uint64_t now)
+{
+    *woken = *woken == before ? now : *woken;
+}
+
+void gangs_carry(struct scheduler *s, const struct gangs_seen *before)
+{
+    carry(&s->gangs.woken, before->helpful, s->helpful);
+    carry(&s->gangs.woken_places, before->places, s->places.changes);
+    carry(&s->gangs.woken_storage, before->storage, s->storage_changes);
+}
+
 void gangs_wake(struct scheduler *s)
 {
     struct gangs *q = &s->gangs;

@@ -20,12 +20,28 @@ static int by_weight(const void *pa, const void *pb)
     return a->pod->seq < b->pod->seq ? -1 : 1;
 }
 
+/* What a member adds to the transaction that binds it. */
+static void member_weigh(const struct sched_pod *p, size_t *bytes, unsigned *ops)
+{
+    const struct sched_claims *claims = p->class->claims;
+    *bytes = p->obj->body_size + GANG_POD_BYTES;
+    *ops = 2; /* an event */
+    for (unsigned i = 0; claims != NULL && i < claims->count; i++) {
+        const struct sched_claim *one = &claims->items[i];
+        if (one->volume == NULL && one->claim != NULL) { /* a new volume names its claim, and there may be an event */
+            *bytes += one->claim->body_size + GANG_POD_BYTES;
+            *ops += 3;
+        }
+    }
+}
+
 void attempt_open(struct attempt *x, struct round *r, struct gang *g)
 {
     *x = (struct attempt){.r = r, .s = r->s, .g = g, .need = gang_need(g)};
     x->enough = MAX(x->need, GANG_AT_ONCE);
     arena_init(&x->arena);
-    size_t largest = 0;
+    size_t largest = 0, bytes;
+    unsigned most = 0, ops;
     unsigned max = MIN(g->waiting_count, (unsigned)GANG_MEMBERS_MAX);
     x->seats = arena_alloc(&x->arena, max * sizeof *x->seats);
     x->order = arena_alloc(&x->arena, max * sizeof *x->order);
@@ -36,14 +52,18 @@ void attempt_open(struct attempt *x, struct round *r, struct gang *g)
         }
         struct sched_pod *p = LIST_ENTRY(at, struct sched_pod, in_gang);
         x->seats[x->count++] = (struct seat){.pod = p};
-        largest = MAX(largest, p->obj->body_size + GANG_POD_BYTES);
-        x->bytes += p->obj->body_size + GANG_POD_BYTES;
         class_resolve(x->s, p->class, r->tip);
+        member_weigh(p, &bytes, &ops);
+        largest = MAX(largest, bytes);
+        most = MAX(most, ops);
+        x->bytes += bytes;
+        x->ops += ops;
         for (unsigned i = 0; p->class->claims != NULL && i < p->class->claims->count; i++) {
             x->binds_claims |= p->class->claims->items[i].volume == NULL;
         }
     }
     x->bytes = MIN(x->bytes, largest * x->enough);
+    x->ops = MIN(x->ops, most * x->enough);
     qsort(x->seats, x->count, sizeof *x->seats, by_weight);
 }
 

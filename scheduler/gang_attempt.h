@@ -23,7 +23,9 @@ struct attempt {
     unsigned *order; /* seats that have a place, as they got it */
     unsigned count, found, need;
     unsigned enough; /* so many are placed at once; the others follow alone */
-    size_t bytes;    /* of so many, at most */
+    /* What so many are in a transaction, at most: with their claims and the volumes that these get. */
+    size_t bytes;
+    unsigned ops;
     struct taken *taken;
     unsigned taken_count, taken_cap;
     bool binds_claims; /* some of them have no volume yet */

@@ -67,13 +67,15 @@ static char *reasons_of(struct attempt *x)
 
 /* ---- Bound ---- */
 
-/* The first `count` of those that were assumed wait again; nothing of the gang is another than before. */
-static void unassume(struct attempt *x, unsigned count)
+/* The first `count` of those that were assumed wait again; nothing is another than it was at `before`. Room that only
+ * they have left wakes no gang: the next turn would try this one again, and every turn after it. */
+static void unassume(struct attempt *x, unsigned count, const struct gangs_seen *before)
 {
     while (count > 0) {
         pod_unassume(x->s, x->seats[x->order[--count]].pod);
     }
     gang_is_settled(x->g);
+    gangs_carry(x->s, before);
 }
 
 static int write_bindings(struct attempt *x, struct sched_node *const *nodes, unsigned count, struct error *err)
@@ -90,11 +92,15 @@ static int write_bindings(struct attempt *x, struct sched_node *const *nodes, un
                      : binding_write(r->t, &x->arena, r->tip, seat->pod->obj, nodes[i]->name, bound_event_take(x->s),
                                      r->wall_ms, err);
     }
+    /* Volumes that were there already may be large. */
+    if (rv == 0 && (r->t->count > TXN_OPS_MAX - 2 || r->t->size_bytes > TXN_SIZE_MAX - TXN_SIZE_MAX / 16)) {
+        rv = error_set(err, ERR_TOO_LARGE, "its members and their claims are too large for one transaction");
+    }
     return rv;
 }
 
 /* Once more, and for good. False: one does not fit after all, and none is placed. */
-static bool assume(struct attempt *x, struct sched_node *const *nodes, unsigned count)
+static bool assume(struct attempt *x, struct sched_node *const *nodes, unsigned count, const struct gangs_seen *before)
 {
     struct scheduler *s = x->s;
     for (unsigned i = 0; i < count; i++) {
@@ -104,7 +110,7 @@ static bool assume(struct attempt *x, struct sched_node *const *nodes, unsigned 
                       "pod %s does not fit on node %s, which was chosen for it: its gang waits", p->key,
                       nodes[i]->name);
             s->stats.violations++;
-            unassume(x, i);
+            unassume(x, i, before);
             return false;
         }
         pod_assume(s, p, nodes[i]);
@@ -157,13 +163,14 @@ static void commit(struct attempt *x)
         return;
     }
     attempt_drop_nominations(x);
-    if (!assume(x, nodes, bound)) {
+    const struct gangs_seen before = gangs_see(s);
+    if (!assume(x, nodes, bound, &before)) {
         wait_for(x, xstrdup("a member did not fit where it was to go"));
         return;
     }
     if (write_bindings(x, nodes, bound, &err) != 0) {
         round_cut(r->t, ops, bytes);
-        unassume(x, bound);
+        unassume(x, bound, &before);
         log_warn(s->config.log, "scheduler", "gang %s cannot be bound: %s", g->key, err.message);
         wait_for(x, xstrdup(err.message));
         return;
@@ -345,12 +352,17 @@ static const struct seat *seat_at(const struct attempt *x, struct sched_node *co
     return NULL;
 }
 
+/* Nobody is outranked by a member of the same gang: all others go first. */
 static void nominate(struct attempt *x, struct sched_node *const *nodes)
 {
     for (unsigned i = 0; i < x->count; i++) {
+        if (nodes[i] != NULL) {
+            preempt_outrank(x->s, nodes[i], x->seats[i].pod->class->priority);
+        }
+    }
+    for (unsigned i = 0; i < x->count; i++) {
         struct sched_pod *p = x->seats[i].pod;
         if (nodes[i] != NULL) {
-            preempt_outrank(x->s, nodes[i], p->class->priority);
             nominee_set(x->s, p, nodes[i]);
             gang_tell_nominee(x->r, x->g, p, i < GANG_POD_EVENTS); /* in the transaction of the victims */
         }
@@ -418,7 +430,7 @@ static bool is_its_turn(const struct attempt *x)
             return false;
         }
     }
-    return t->count == 0 || (t->count + 2u * x->count + 2 <= TXN_OPS_MAX && t->size_bytes + x->bytes <= TXN_BYTES_MAX);
+    return t->count == 0 || (t->count + x->ops + 2 <= TXN_OPS_MAX && t->size_bytes + x->bytes <= TXN_BYTES_MAX);
 }
 
 static void fail(struct attempt *x, unsigned found, char *reasons)
@@ -462,7 +474,7 @@ void gang_decide(struct round *r, struct gang *g)
     struct sched_class *c = only_class(&x);
     if (!is_its_turn(&x)) {
         r->left = 0;
-    } else if (x.bytes > GANG_BYTES_MAX || x.count < x.need) {
+    } else if (x.bytes > GANG_BYTES_MAX || x.ops + 2 > TXN_OPS_MAX || x.count < x.need) {
         wait_for(&x, xstrdup("its members are too many, or too large, for one transaction"));
     } else if (gang_is_held(s, g)) {
         if (g->message == NULL) {

@@ -23,15 +23,21 @@ static void observe(void *data, const struct change *changes, unsigned count)
     scheduler_observe(((struct fixture *)data)->scheduler, changes, count);
 }
 
-static struct fixture *fixture_new(void)
+/* objects: looked at in a round when leadership begins; 0: all at once. */
+static struct fixture *fixture_in_steps(unsigned objects)
 {
     struct fixture *f = xcalloc(1, sizeof *f);
     stage_open(&f->stage, 1);
-    const struct scheduler_config config = {.env = &f->stage.env, .seed = 1};
+    const struct scheduler_config config = {.env = &f->stage.env, .seed = 1, .build_objects = objects};
     f->scheduler = scheduler_new(&config);
     f->stage.hooks = (struct stage_hooks){.data = f, .observe = observe};
     stage_apply(&f->stage, "namespace default");
     return f;
+}
+
+static struct fixture *fixture_new(void)
+{
+    return fixture_in_steps(0);
 }
 
 static void fixture_free(struct fixture *f)
@@ -304,6 +310,112 @@ static void leaders_change_in_the_middle(void **state)
     }
 }
 
+/* It looks at what there is in steps. What changes before it has come to that is seen then, and counts once. */
+static void what_changes_before_a_new_leader_has_seen_it_counts_once(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_in_steps(1);
+    apply(f, "class local provisioner=reeve.io/local\nnode n1 cpu=8 local=3Gi\npvc c1 class=local size=2Gi\n"
+             "group g min=4\npod a cpu=1 group=g node=n1 ready\npod b cpu=1 group=g node=n1 ready");
+    scheduler_resync(f->scheduler, stage_tip(&f->stage));
+    assert_true(schedule_once(f)); /* the namespace */
+    apply(f, "pv v1 class=local size=1Gi on=n1");
+    stage_status_patch(&f->stage, get(f, KIND_POD, "a"), "status: {phase: Succeeded}");
+    apply(f, "pod c cpu=1 group=g\npod p cpu=1 claim=c1\npod q cpu=1");
+    stage_remove(&f->stage, get(f, KIND_POD, "q"));
+    schedule(f);
+    assert_true(is_bound(f, "p"));
+    assert_false(is_bound(f, "c")); /* one runs, one has succeeded: two more are needed */
+    apply(f, "pod d cpu=1 group=g");
+    schedule(f);
+    assert_true(is_bound(f, "c") && is_bound(f, "d"));
+    CLEANUP_BUF struct buf why = BUF_INIT;
+    assert_true(scheduler_audit(f->scheduler, &why));
+    fixture_free(f);
+}
+
+/* ---- What cannot be written ---- */
+
+/* The object once more under another name, padded by an annotation to so many bytes. */
+static void create_padded(struct fixture *f, const struct object *like, const char *name, size_t bytes)
+{
+    CLEANUP_ARENA struct arena a;
+    CLEANUP_FREE char *padding = xcalloc(1, bytes + 1);
+    struct txn t;
+    struct error err = {0};
+    arena_init(&a);
+    struct value *doc = object_to_value(&a, like), *metadata = value_get(doc, "metadata");
+    value_set(&a, metadata, "name", value_cstr(&a, name));
+    value_remove(metadata, "uid");
+    value_remove(metadata, "resourceVersion");
+    assert_true(bytes > like->body_size);
+    memset(padding, 'x', bytes - like->body_size);
+    value_set(&a, value_ensure_map(&a, metadata, "annotations"), "padding", value_cstr(&a, padding));
+    txn_init(&t, "test");
+    assert_int_equal(txn_create_value(&t, like->kind, doc, &err), 0);
+    assert_int_equal(stage_submit(&f->stage, &t, &err), 0);
+    txn_close(&t);
+}
+
+static void assert_tried(struct fixture *f, unsigned least, unsigned most)
+{
+    uint64_t before = stats(f).gang_attempts;
+    unsigned calls = 1;
+    while (schedule_once(f) && calls < 20) {
+        calls++;
+    }
+    assert_in_range(calls, 1, 19);
+    assert_in_range(stats(f).gang_attempts - before, least, most);
+}
+
+/* With a node's name in it the pod would be larger than an object may be. */
+static void one_that_cannot_be_written_is_tried_when_something_changes(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    apply(f, "node n1 cpu=8\ngroup g min=2\npod a cpu=1 group=g");
+    create_padded(f, get(f, KIND_POD, "a"), "b", OBJECT_SIZE_MAX - 40);
+    size_t left = OBJECT_SIZE_MAX - get(f, KIND_POD, "b")->body_size;
+    print_message("%zu bytes are left\n", left);
+    assert_in_range(left, 0, 39);
+    create_padded(f, get(f, KIND_POD, "a"), "c", OBJECT_SIZE_MAX - 40);
+    stage_remove(&f->stage, get(f, KIND_POD, "a"));
+    assert_tried(f, 1, 2);
+    assert_false(is_bound(f, "b"));
+    assert_tried(f, 0, 0);
+    apply(f, "node n2 cpu=8");
+    assert_tried(f, 1, 1);
+    apply(f, "pod other cpu=1"); /* it may have what the gang had for a moment */
+    assert_tried(f, 0, 0);
+    assert_true(is_bound(f, "other"));
+    CLEANUP_BUF struct buf why = BUF_INIT;
+    assert_true(scheduler_audit(f->scheduler, &why));
+    fixture_free(f);
+}
+
+/* Each fits, and its claim as well: all of them would be more than a transaction may hold. */
+static void claims_count_as_part_of_what_a_transaction_holds(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    apply(f, "class local provisioner=reeve.io/local\nnode n1 cpu=8 local=100Gi\npvc one class=local size=1Gi\n"
+             "group g min=8");
+    for (unsigned i = 0; i < 8; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "c%u", i);
+        create_padded(f, get(f, KIND_PERSISTENTVOLUMECLAIM, "one"), name, OBJECT_SIZE_MAX - 4096);
+        apply(f, "pod p%u cpu=1 group=g claim=c%u", i, i);
+    }
+    assert_tried(f, 0, 1); /* a transaction that is refused would end the test */
+    assert_false(is_bound(f, "p0"));
+    const struct object *g = get(f, KIND_PODGROUP, "g");
+    struct mp_iter it = mp_iter(mp_path(object_mp(g), "status.conditions"));
+    assert_true(mp_next(&it));
+    struct str message = mp_str(mp_get(it.value, "message")), words = STR("too large, for one transaction");
+    assert_non_null(memmem(message.p, message.n, words.p, words.n));
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +425,9 @@ int main(void)
         cmocka_unit_test(small_gangs_pass_a_large_one_not_for_ever),
         cmocka_unit_test(a_large_gang_that_never_fits_does_not_stop_small_ones),
         cmocka_unit_test(leaders_change_in_the_middle),
+        cmocka_unit_test(what_changes_before_a_new_leader_has_seen_it_counts_once),
+        cmocka_unit_test(one_that_cannot_be_written_is_tried_when_something_changes),
+        cmocka_unit_test(claims_count_as_part_of_what_a_transaction_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
