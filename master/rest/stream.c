@@ -452,7 +452,7 @@ static void finish(struct rest_stream *s, const char *why)
     rest_conn_pause(s->call->conn, false);
 }
 
-void stream_end(struct rest_stream *s)
+void rest_stream_end(struct rest_stream *s)
 {
     finish(s, NULL);
 }

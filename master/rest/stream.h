@@ -116,8 +116,8 @@ const char *stream_node_method(const struct rest_stream *s); /* "pod.exec": as a
 unsigned stream_flags(const struct rest_stream *s);          /* method_flags: of the request in the masters' language */
 const char *stream_access(const struct rest_stream *s);      /* "create pods/exec" */
 
-void stream_upgrade(struct rest_stream *s); /* says 101; the errand is over */
-void stream_end(struct rest_stream *s);     /* all is said */
+void stream_upgrade(struct rest_stream *s);  /* says 101; the errand is over */
+void rest_stream_end(struct rest_stream *s); /* all is said */
 void stream_fail(struct rest_stream *s, const char *why);
 void stream_hold(struct rest_stream *s, size_t more, size_t less); /* the client's bytes */
 bool stream_is_full(const struct rest_stream *s);

@@ -113,7 +113,7 @@ static void try_finish(struct exec *x)
     stream_write(x->channels[STREAM_STDERR], STR_NONE, true);
     write_result(x, &result);
     stream_write(x->channels[STREAM_ERROR], buf_str(&result), true);
-    stream_end(s);
+    rest_stream_end(s);
 }
 
 /* ---- What the agent says ---- */

@@ -85,7 +85,7 @@ static void forward_over(struct forward *f)
     }
     struct forwards *all = s->app;
     if (stream_is_ws(s) && !stream_is_tunnel(s) && list_empty(&all->all)) {
-        stream_end(s); /* its ports are those of the beginning */
+        rest_stream_end(s); /* its ports are those of the beginning */
     }
 }
 

@@ -172,7 +172,7 @@ static void on_event(struct rest_stream *s, const struct ws_event *e)
         }
         break;
     case WS_CLOSE:
-        stream_end(s);
+        rest_stream_end(s);
         break;
     case WS_TEXT:
     case WS_BINARY:
