@@ -20,8 +20,8 @@
 #include "controllers/workloads/replicas.h"
 #include "controllers/workloads/room.h"
 
-#define CREATE_MAX  64u   /* pods made by one reconcile; making one takes far longer than taking one away */
-#define UNBOUND_MAX 2000u /* pods without a node taken away by one reconcile where they had to be ranked */
+#define CREATE_MAX  64u  /* pods made by one reconcile; making one takes far longer than taking one away */
+#define UNBOUND_MAX 512u /* pods without a node taken away by one reconcile where they had to be ranked */
 /* A look ends in two transactions, this status and its owner's: while the statuses of many pods stream in, one look
  * stands for many. A millisecond between two for so many pods. */
 #define REST_PODS   30
