@@ -126,13 +126,27 @@ static bool serves(const struct kind *k, const char *api_version)
     return false;
 }
 
+/* The kind behind this one by their plurals, which is the order in which kubectl gets "all". NULL: the first; none. */
+static const struct kind *next_kind(const struct kind *last)
+{
+    const struct kind *next = NULL;
+    for (unsigned i = 0; i < kinds_count(); i++) {
+        const struct kind *k = kinds_at(i);
+        if ((last == NULL || strcmp(k->plural, last->plural) > 0) &&
+            (next == NULL || strcmp(k->plural, next->plural) < 0)) {
+            next = k;
+        }
+    }
+    return next;
+}
+
 static void put_resources(struct buf *out, const char *api_version)
 {
     bool first = true;
     buf_puts(out, "\"resources\":[");
-    for (unsigned i = 0; i < kinds_count(); i++) {
-        if (serves(kinds_at(i), api_version)) {
-            put_kind(out, kinds_at(i), &first);
+    for (const struct kind *k = next_kind(NULL); k != NULL; k = next_kind(k)) {
+        if (serves(k, api_version)) {
+            put_kind(out, k, &first);
         }
     }
     for (unsigned i = 0; i < rest_extras_count; i++) {
@@ -253,8 +267,7 @@ static void put_aggregated_version(struct buf *out, const char *api_version)
     buf_putc(out, '{');
     put_text(out, "version", rest_version_of(api_version));
     buf_puts(out, ",\"freshness\":\"Current\",\"resources\":[");
-    for (unsigned i = 0; i < kinds_count(); i++) {
-        const struct kind *k = kinds_at(i);
+    for (const struct kind *k = next_kind(NULL); k != NULL; k = next_kind(k)) {
         if (!serves(k, api_version)) {
             continue;
         }

@@ -16,6 +16,7 @@
  *   held NAME     what waits for a deaf peer, in steps of 256 KiB
  *   advance S     time passes
  *   deaf NAME, hear NAME   the peer takes nothing, takes all again
+ *   cut           this master, which leads, hears of the two others no more (they are in leaderless.txt alone)
  *   close NAME    the peer hangs up */
 #include "tests/script/script.h"
 #include "tests/unit/raft-store_cluster.h"
@@ -26,6 +27,7 @@
 #include "master/auth/bearer.h"
 #include "master/auth/departed.h"
 #include "master/auth/revoked.h"
+#include "master/front/ask.h"
 #include "master/front/errand.h"
 #include "master/front/parked.h"
 #include "master/nodes/feeds.h"
@@ -52,6 +54,7 @@ struct world {
     struct master *m;
     struct wire wires[CONNS_MAX];
     char token[512]; /* the last "continue", as it stands in a query */
+    uint64_t leader; /* as this master knows; 0: none */
     char *bearers[BEARERS_MAX];
     unsigned bearers_count;
 };
@@ -181,6 +184,13 @@ static struct wire *wire_named(struct world *w, const char *name, const char *as
 static void turn_once(struct world *w)
 {
     struct master *m = w->m;
+    const char *address;
+    uint64_t leader = replica_leader(m->replica, &address);
+    if (leader != w->leader) {
+        w->leader = leader;
+        calls_on_leader_known(m, leader);
+        parked_on_leader(m);
+    }
     while (turns_run(m->turns)) {
     }
     account_keys_advance(m);
@@ -563,6 +573,13 @@ static void do_keys(struct world *w, const struct script_step *s, struct buf *ou
     run_ms(w, 100);
 }
 
+static void do_cut(struct world *w, const struct script_step *s, struct buf *out)
+{
+    (void)s;
+    (void)out;
+    sim_isolate(&w->c.sim, w->m->config.id, true);
+}
+
 static void do_held(struct world *w, const struct script_step *s, struct buf *out)
 {
     size_t held = wire_named(w, s->words[0], NULL)->held.size;
@@ -576,7 +593,7 @@ static void run_step(void *data, const struct script_step *s, struct buf *out)
         void (*run)(struct world *w, const struct script_step *s, struct buf *out);
     } commands[] = {{"ask", do_ask},   {"bytes", do_bytes}, {"events", do_events}, {"apply", do_apply},
                     {"deaf", do_deaf}, {"hear", do_hear},   {"close", do_close},   {"advance", do_advance},
-                    {"many", do_many}, {"held", do_held},   {"keys", do_keys}};
+                    {"many", do_many}, {"held", do_held},   {"cut", do_cut},       {"keys", do_keys}};
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
         if (strcmp(s->command, commands[i].name) == 0) {
             commands[i].run(data, s, out);
@@ -595,13 +612,13 @@ static bool any_room(void *data, enum turn_room room)
     return true;
 }
 
-static void world_open(struct world *w)
+static void world_open(struct world *w, unsigned masters)
 {
     struct master *m = w->m = xcalloc(1, sizeof *m);
-    cluster_start(&w->c, 1, 7);
+    cluster_start(&w->c, masters, 7);
     m->replica = await_leader(&w->c)->replica;
     m->env = &w->c.sim.env;
-    m->config.id = 1;
+    m->config.id = w->leader = await_leader(&w->c)->id;
     m->held.max = 64 << 20;
     uv_loop_init(&m->loop);
     uv_idle_init(&m->loop, &m->idle);
@@ -663,7 +680,7 @@ static void test_script(void **state)
 {
     const char *path = *state;
     struct world w = {0};
-    world_open(&w);
+    world_open(&w, strstr(path, "leaderless") != NULL ? 3 : 1);
     bool ok = script_run(path, run_step, &w);
     world_close(&w);
     assert_true(ok);
@@ -676,10 +693,9 @@ static void test_script(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCRIPT(objects),   SCRIPT(lists),   SCRIPT(watches),   SCRIPT(errors),      SCRIPT(forms),
-        SCRIPT(discovery), SCRIPT(parts),   SCRIPT(deletions), SCRIPT(connections), SCRIPT(validation),
-        SCRIPT(rules),     SCRIPT(reviews), SCRIPT(streams),   SCRIPT(tokens),
-        SCRIPT(impersonate),
+        SCRIPT(objects), SCRIPT(lists),     SCRIPT(watches),     SCRIPT(errors),      SCRIPT(forms), SCRIPT(discovery),
+        SCRIPT(parts),   SCRIPT(deletions), SCRIPT(connections), SCRIPT(validation),  SCRIPT(rules), SCRIPT(leaderless),
+        SCRIPT(reviews), SCRIPT(streams),   SCRIPT(tokens),      SCRIPT(impersonate),
     };
     cmocka_set_test_filter(getenv("TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);
