@@ -64,6 +64,13 @@ void accounts_on_masters(struct agent *a, bool there)
     }
 }
 
+void accounts_alone(struct agent *a)
+{
+    if (a->tokens != NULL) {
+        tokens_go_without(a->tokens);
+    }
+}
+
 void accounts_check(struct agent *a)
 {
     if (a->tokens != NULL) {

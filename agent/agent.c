@@ -213,6 +213,7 @@ static void begin_alone(struct agent *a)
         refs_assume_whole(a->refs);
         pods_refs_changed(a, NULL);
     }
+    accounts_alone(a);
     pods_begin_alone(a);
 }
 

@@ -49,10 +49,10 @@ static int project(struct source_files *l, struct mp source, struct error *err)
     int rv = l->facts->tokens == NULL
                  ? 0
                  : tokens_get(l->facts->tokens, l->spec->uid, wanted.audience, wanted.expiration_s, &token, err);
-    if (rv != 0) {
-        return rv;
-    }
     l->secret = true;
+    if (rv != 0) {
+        return rv == ERR_NOT_FOUND ? 0 : rv; /* it comes with a master */
+    }
     struct volume_file *file = source_add_file(l, arena_strndup(l->arena, wanted.path.p, wanted.path.n), token,
                                                user >= 0 || l->spec->fs_group >= 0 ? MODE_OWN : l->mode);
     file->user = MAX(user, 0);

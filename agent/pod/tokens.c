@@ -36,7 +36,7 @@ struct tokens {
     struct tokens_config config;
     struct list all;
     unsigned in_flight;
-    bool masters, closing;
+    bool masters, without, closing;
     uv_timer_t timer;
     void (*close_cb)(void *data);
     void *close_data;
@@ -116,7 +116,10 @@ static void tell(struct token *k, const char *why)
     }
     snprintf(k->why, sizeof k->why, "%s", why);
     snprintf(message, sizeof message, "%s token of service account %.100s: %s",
-             over ? "there is no newer" : "waiting for a", k->account, k->why);
+             over                 ? "there is no newer"
+             : k->tokens->without ? "going on without a"
+                                  : "waiting for a",
+             k->account, k->why);
     k->tokens->config.lacks(k->uid, k->volume, message, k->tokens->config.data);
 }
 
@@ -329,6 +332,7 @@ void tokens_drop(struct tokens *t, const char *uid)
 void tokens_set_masters(struct tokens *t, bool there)
 {
     t->masters = there;
+    t->without = t->without && !there;
     LIST_FOR(it, &t->all)
     {
         struct token *k = LIST_ENTRY(it, struct token, link);
@@ -342,6 +346,11 @@ void tokens_set_masters(struct tokens *t, bool there)
     } else {
         uv_timer_stop(&t->timer);
     }
+}
+
+void tokens_go_without(struct tokens *t)
+{
+    t->without = !t->masters;
 }
 
 void tokens_look(struct tokens *t)
@@ -366,6 +375,9 @@ int tokens_get(const struct tokens *t, const char *uid, struct str audience, int
                struct error *err)
 {
     const struct token *k = find(t, uid, audience, expiration_s);
+    if (k != NULL && k->text == NULL && t->without) {
+        return error_set(err, ERR_NOT_FOUND, "there is no token of the service account");
+    }
     if (k == NULL || k->text == NULL) {
         return error_set(err, ERR_BUSY, "the token of the service account is not there yet");
     }

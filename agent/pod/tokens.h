@@ -8,7 +8,8 @@
  * A token is renewed after 80 % of its life, or after TOKENS_AGE_MAX_MS if that is sooner, at a time of its own (up to
  * 5 % of the life sooner): pods that came together do not ask together. What an agent finds on disk from before its
  * restart is held, and renewed when its own claims say so. While no master serves this node nothing is asked, what is
- * there stays, and whoever waits is told why. Volumes of one pod that want the same share one token.
+ * there stays, and whoever waits is told why; after a power cut pods begin without (tokens_go_without), for tokens are
+ * on no disk. Volumes of one pod that want the same share one token.
  * Limits: TOKENS_FLIGHT_MAX requests at a time, those for pods that wait first; TOKENS_POD_MAX tokens of one pod.
  * A token is in no log line and no event; memory that held one is overwritten.
  * Source: Kubernetes v1 ServiceAccountTokenProjection, authentication.k8s.io/v1 TokenRequest; when the kubelet
@@ -66,7 +67,12 @@ void tokens_set_masters(struct tokens *t, bool there);
 /* To be called now and then: what the timer does not see (the clock was set, the machine slept), and who waits. */
 void tokens_look(struct tokens *t);
 
-/* Borrowed until the loop's next turn. ERR_BUSY: it is not there yet. Pure. */
+/* No master has answered since the start, and pods that were here begin all the same: until one does, those whose token
+ * is not there go on without its file. */
+void tokens_go_without(struct tokens *t);
+
+/* Borrowed until the loop's next turn. ERR_BUSY: it is not there yet. ERR_NOT_FOUND: it is not, and is not waited for.
+ * Pure. */
 int tokens_get(const struct tokens *t, const char *uid, struct str audience, int64_t expiration_s, struct str *token,
                struct error *err);
 unsigned tokens_in_flight(const struct tokens *t);

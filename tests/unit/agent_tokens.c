@@ -522,6 +522,40 @@ static void the_file_of_a_token_is_its_readers_alone(void **state)
     }
 }
 
+/* After a power cut nothing is left in memory: a pod that was here begins, and has its file when a master answers. */
+static void without_masters_a_pod_that_was_here_begins_without_its_token(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP_ARENA struct arena a;
+    struct podspec *s = pod_named("web", "'volumes':[{'name':'v','projected':{'sources':[" TOKEN(
+                                             "t", "") ",{'downwardAPI':{'items':[{'path':'n','fieldRef':{'fieldPath':"
+                                                      "'metadata.name'}}]}}]}}]," CONTAINERS);
+    struct volume_file *files;
+    unsigned count;
+    bool secret;
+    arena_init(&a);
+    f->w.node.facts.tokens = f->t;
+    tokens_want(f->t, s, NULL, NULL);
+    assert_int_equal(SECRET_OF(f, s, 0, &files, &count, &secret, NULL), ERR_BUSY);
+    tokens_go_without(f->t);
+    assert_int_equal(SECRET_OF(f, s, 0, &files, &count, &secret, NULL), 0);
+    assert_true(secret); /* from the beginning */
+    assert_int_equal(count, 1);
+    assert_string_equal(files[0].path, "n");
+    turn(f);
+    EXPECT_TOLD(f, "u-web v: going on without a token of service account default: no master answers\n");
+    tokens_set_masters(f->t, true);
+    assert_int_equal(SECRET_OF(f, s, 0, &files, &count, &secret, NULL), ERR_BUSY); /* what is there stays meanwhile */
+    turn(f);
+    answer(f, 0, "one", 3600);
+    assert_int_equal(SECRET_OF(f, s, 0, &files, &count, &secret, NULL), 0);
+    assert_int_equal(count, 2);
+    tokens_set_masters(f->t, false);
+    assert_int_equal(SECRET_OF(f, s, 0, &files, &count, &secret, NULL), 0);
+    assert_int_equal(count, 2);
+    podspec_free(s);
+}
+
 static void what_a_former_agent_left_is_held_until_it_is_too_old(void **state)
 {
     struct fixture *f = *state;
@@ -582,6 +616,7 @@ int main(void)
         ROW(a_pod_cannot_have_any_number_of_tokens),
         ROW(an_answer_without_a_token_is_an_error),
         ROW(the_file_of_a_token_is_its_readers_alone),
+        ROW(without_masters_a_pod_that_was_here_begins_without_its_token),
         ROW(what_a_former_agent_left_is_held_until_it_is_too_old),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
