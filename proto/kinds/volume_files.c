@@ -57,8 +57,7 @@ SCHEMA_STATIC(projection, "VolumeProjection", "One part of a projected volume; e
     OBJECT("secret", object_projection, "Entries of a Secret."),
     OBJECT("downwardAPI", downward_projection, "Facts about the pod."),
     OBJECT("configMap", object_projection, "Entries of a ConfigMap."),
-    OBJECT("serviceAccountToken", token_projection, "A token of the service account.",
-           REFUSED("pods do not act as accounts yet; the token would be missing")),
+    OBJECT("serviceAccountToken", token_projection, "A token of the service account."),
     OBJECT("clusterTrustBundle", bundle_projection, "Certificates to trust.",
            REFUSED("there are no trust bundles; the file would be missing")));
 
