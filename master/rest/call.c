@@ -7,6 +7,7 @@
 
 #include "master/api/read.h"
 #include "master/auth/bearer.h"
+#include "master/front/audit.h"
 #include "master/front/requests.h"
 #include "master/front/typed.h"
 #include "master/rest/rest.h"
@@ -377,6 +378,7 @@ static const struct errand_front rest_front = {
     .relay_here = relay_here,
     .relay = relay,
     .typed = rest_typed,
+    .peek = rest_peek,
 };
 
 /* ---- The beginning ---- */
@@ -421,6 +423,14 @@ void rest_call_begin(struct rest_conn *conn)
     errand_init(&c->e, m, &rest_front, &rest_api_front, conn->who != NULL ? conn->who : s->principal);
     c->e.name = STR("request");
     arena_init(&c->own);
+    if (audit_is_on(m)) {
+        struct str agent = http_header(r, "User-Agent");
+        c->e.uri = (struct str){arena_strndup(&c->own, r->target.p, MIN(r->target.n, AUDIT_TEXT_MAX)),
+                                MIN(r->target.n, AUDIT_TEXT_MAX)};
+        c->e.agent = agent.n == 0 ? STR_NONE
+                                  : (struct str){arena_strndup(&c->own, agent.p, MIN(agent.n, AUDIT_TEXT_MAX)),
+                                                 MIN(agent.n, AUDIT_TEXT_MAX)};
+    }
     list_init(&c->ended_link);
     c->conn = conn;
     conn->call = c;

@@ -106,6 +106,7 @@ void rest_call_leave(struct rest_call *c); /* it is over; its connection goes on
 
 extern const struct api_front rest_api_front;             /* answers.c */
 bool rest_typed(struct errand *e, struct api_request *q); /* request.c */
+int rest_peek(struct errand *e, struct api_request *q);
 bool rest_is_typed(const struct rest_call *c);
 bool rest_decide(struct rest_call *c, const struct http_request *r); /* dispatch.c. False: it has been answered */
 int rest_read_body(struct rest_call *c, struct arena *a, struct value **doc, struct error *err); /* request.c */

@@ -421,6 +421,15 @@ bool rest_is_typed(const struct rest_call *c)
     return makers[c->what] != NULL;
 }
 
+int rest_peek(struct errand *e, struct api_request *q)
+{
+    struct rest_call *c = rest_call_of(e);
+    struct error err = {0};
+    *q = (struct api_request){0};
+    c->warnings = c->spec = NULL;
+    return makers[c->what] == NULL ? ERR_UNSUPPORTED : makers[c->what](c, &e->arena, q, &err);
+}
+
 bool rest_typed(struct errand *e, struct api_request *q)
 {
     struct rest_call *c = rest_call_of(e);
