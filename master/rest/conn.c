@@ -154,6 +154,9 @@ static void feed_ahead(struct rest_conn *c)
 void rest_conn_upgraded(struct rest_conn *c)
 {
     c->upgraded = true;
+    if (c->wire->be_patient != NULL) {
+        c->wire->be_patient(c->wire_data);
+    }
     if (!c->feeding) {
         feed_ahead(c);
     }

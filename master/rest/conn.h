@@ -29,6 +29,7 @@ struct rest_wire {
     void (*close)(void *data);                                  /* what was sent goes out; rest_conn_gone comes later */
     void (*abort)(void *data);                                  /* the same, at once, whatever waits */
     void (*proven)(void *data, const struct pki_identity *who); /* who came as a stranger; NULL: nobody wants to know */
+    void (*be_patient)(void *data); /* the peer may take nothing for long; NULL: it may anyway */
 };
 struct rest_conn {
     struct list link; /* master.https */

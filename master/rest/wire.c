@@ -35,7 +35,13 @@ static void wire_proven(void *data, const struct pki_identity *who)
     net_conn_prove(data, who);
 }
 
-static const struct rest_wire net_wire = {wire_send, wire_pending, wire_pause, wire_close, wire_abort, wire_proven};
+static void wire_be_patient(void *data)
+{
+    net_conn_be_patient(data);
+}
+
+static const struct rest_wire net_wire = {wire_send,  wire_pending, wire_pause,     wire_close,
+                                          wire_abort, wire_proven,  wire_be_patient};
 
 static void on_data(struct net_conn *net, const uint8_t *p, size_t n, void *data)
 {
