@@ -300,7 +300,8 @@ static struct access of_other(struct str request, const char *access, bool write
 {
     struct access a = {0};
     if (access != NULL && read_access(access, &a)) {
-        a.ns = a.path.n > 0 ? STR_NONE : ns.n > 0 ? ns : STR("default");
+        bool none = a.path.n > 0 || str_is(a.resource, "nodes"); /* which are in no namespace */
+        a.ns = none ? STR_NONE : ns.n > 0 ? ns : STR("default");
         a.name = name;
     } else {
         snprintf(path, size, "/rpc/%.*s", STR_ARG(request));

@@ -408,6 +408,7 @@ static int (*const makers[])(struct rest_call *c, struct arena *a, struct api_re
     [REST_DO_FINALIZE] = make_finalize,
     [REST_DO_LOG] = NULL,
     [REST_DO_STREAM] = NULL,
+    [REST_DO_PROXY] = NULL,
     [REST_DO_WHOAMI] = make_whoami,
     [REST_DO_METRICS] = make_metrics,
     [REST_DO_REVIEW] = rest_make_review,

@@ -436,7 +436,7 @@ void stream_upgrade(struct rest_stream *s)
     http_put_end(&head);
     rest_conn_send(c->conn, buf_str(&head));
     carrier_of(s)->begin(s);
-    rest_conn_upgraded(c->conn);
+    rest_conn_upgraded(c->conn, true);
 }
 
 /* The connection stays until the client hangs up: what it sends meanwhile must not cut what it has not read. */
