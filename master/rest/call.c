@@ -208,6 +208,11 @@ void rest_call_tick(struct rest_call *c, int64_t now_ms)
     }
 }
 
+size_t rest_call_held(const struct rest_call *c)
+{
+    return c->out.cap + (c->upgrade == NULL ? 0 : rest_stream_held(c->upgrade));
+}
+
 void rest_call_feed(struct rest_call *c, const void *p, size_t n)
 {
     if (c->upgrade != NULL) {

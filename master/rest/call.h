@@ -88,7 +88,8 @@ static inline struct rest_call *rest_call_of_api(const struct api_call *c)
 void rest_call_begin(struct rest_conn *conn);
 void rest_call_drained(struct rest_call *c);
 void rest_call_tick(struct rest_call *c, int64_t now_ms);
-void rest_call_lost(struct rest_call *c); /* its connection is gone */
+void rest_call_lost(struct rest_call *c);         /* its connection is gone */
+size_t rest_call_held(const struct rest_call *c); /* bytes of memory, beside those of its errand */
 /* Bytes behind its 101. It may be gone then. */
 void rest_call_feed(struct rest_call *c, const void *p, size_t n);
 
@@ -168,5 +169,6 @@ void rest_stream_drained(struct rest_call *c);
 void rest_stream_tick(struct rest_call *c, int64_t now_ms);
 void rest_stream_lost(struct rest_call *c);
 void rest_stream_free(struct rest_stream *s); /* NULL: nothing */
+size_t rest_stream_held(const struct rest_stream *s);
 
 #endif

@@ -291,6 +291,11 @@ void rest_stream_free(struct rest_stream *s)
     free(s);
 }
 
+size_t rest_stream_held(const struct rest_stream *s)
+{
+    return s->held + s->kept + spdy_in_held(&s->spdy_in) + s->ws_in.piece.cap + s->text.cap;
+}
+
 /* ---- The errand ---- */
 
 /* It is judged here, on what is newest, on every master; what it opens it opens over this master's own link. */

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "master/front/sessions.h"
-#include "master/rest/conn.h"
+#include "master/rest/call.h"
 #include "master/rest/rest.h"
 
 static void wire_send(void *data, const void *p, size_t n)
@@ -92,7 +92,8 @@ static void shed(struct session *s, const char *why)
 static size_t held(const struct session *s)
 {
     const struct rest_conn *c = s->http;
-    return c->wire->pending(c->wire_data) + http_in_held(&c->in) + c->ahead.cap;
+    size_t call = c->call == NULL ? 0 : rest_call_held(c->call);
+    return c->wire->pending(c->wire_data) + http_in_held(&c->in) + c->ahead.cap + call;
 }
 
 static unsigned inflight(const struct session *s)

@@ -161,14 +161,11 @@ static void services_lead_to_pods(void **state)
         {"nodes/n1/proxy/run/x", "agents have no server of their own"},
         {"nodes/n9/proxy/healthz", " 404 "},
     };
-    BOTH(by)
-    {
-        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-            struct peer *x = peer_as(s, s->leader, PKI_ROLE_ADMIN, "tester");
-            ask_proxy(x, "GET", rows[i].path, NULL);
-            UNTIL(x, strstr(buf_cstr(&x->head), rows[i].said) != NULL);
-            peer_free(x);
-        }
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct peer *x = peer_as(s, s->leader, PKI_ROLE_ADMIN, "tester");
+        ask_proxy(x, "GET", rows[i].path, NULL);
+        UNTIL(x, strstr(buf_cstr(&x->head), rows[i].said) != NULL);
+        peer_free(x);
     }
 }
 
