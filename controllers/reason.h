@@ -62,6 +62,7 @@
     X(BEGINS_RUN, "begins %s")                                                                                         \
     X(RUN_GOES_ON, "%s has not ended: no other is begun")                                                              \
     X(MAKES_ACCOUNT, "makes its default account")                                                                      \
+    X(GIVES_CA, "gives it the cluster's CA")                                                                           \
     X(GATHERS_RULES, "gathers %n rules")
 
 enum reason {

@@ -36,7 +36,8 @@
     X(event_ttl)                                                                                                       \
     X(tokens)                                                                                                          \
     X(accounts)                                                                                                        \
-    X(roles)
+    X(roles)                                                                                                           \
+    X(root_ca)
 
 #define CONTROLLER_DECLARE(name) extern const struct controller controller_##name;
 CONTROLLERS(CONTROLLER_DECLARE)

@@ -20,7 +20,6 @@
 #include "master/api/watch.h"
 #include "master/auth/account_keys.h"
 #include "master/auth/allowance.h"
-#include "master/auth/audit_file.h"
 #include "master/auth/authority.h"
 #include "master/auth/bearer.h"
 #include "master/auth/certs.h"
@@ -29,10 +28,11 @@
 #include "master/auth/reseal.h"
 #include "master/auth/restrict.h"
 #include "master/auth/revoked.h"
+#include "master/auth/root_ca.h"
+#include "master/auth/secret_tokens.h"
 #include "master/auth/rotate.h"
 #include "master/daemon.h"
 #include "master/front/ask.h"
-#include "master/front/audit.h"
 #include "master/front/held.h"
 #include "master/front/methods.h"
 #include "master/front/parked.h"
@@ -188,6 +188,8 @@ static void on_chores(uv_timer_t *timer)
     changes_settle(m);
     removed_check(m);
     revoked_tick(m);
+    root_ca_tick(m);
+    secret_tokens_tick(m);
     known_note(m);
     members_leave_low_disk(m);
     list_pages_expire(m->pages, env_now_ms(m->env));
@@ -234,6 +236,7 @@ static void on_leading(void *data, bool leading, uint64_t term)
     changes_on_leading(m, leading);
     parked_on_leader(m);
     if (leading) {
+        m->secrets_wait = true;
         members_bootstrap(m);
     }
     authority_on_leading(m, leading); /* behind the namespace that it writes to */
@@ -241,6 +244,7 @@ static void on_leading(void *data, bool leading, uint64_t term)
 
 static void on_tip(void *data, const struct change *changes, unsigned count)
 {
+    secret_tokens_on_tip(data, changes, count);
     core_on_tip(((struct master *)data)->core, changes, count);
 }
 
@@ -470,9 +474,6 @@ static int make_node(struct master *m, struct error *err)
     uint64_t seed;
     env_random(m->env, &seed, sizeof seed);
     m->zones = zones_new(ZONES_DIRECTORY);
-    char audit_path[600];
-    master_config_path(&m->config, "audit.log", audit_path, sizeof audit_path);
-    m->audit = audit_new(m, audit_path, AUDIT_FILE_BYTES_MAX);
     m->core = core_new(&(struct core_config){.env = m->env,
                                              .log = &m->log,
                                              .seed = seed,
@@ -632,7 +633,6 @@ static void free_master(struct master *m)
     uv_io_free(m->io);
     core_free(m->core);
     zones_free(m->zones);
-    audit_free(m->audit);
     openapi_free(m->openapi);
     object_unref(m->https_event.object);
     buf_close(&m->https_event.json);

@@ -82,7 +82,6 @@ struct reseal;
 struct rotate;
 struct authority;
 struct zones;
-struct audit;
 struct openapi;
 struct session;
 
@@ -130,7 +129,6 @@ struct master {
     struct replica *replica;
     struct core *core;
     struct zones *zones;
-    struct audit *audit; /* NULL: nothing is recorded (tests) */
     struct watch_table *watches;
     struct node_feeds *feeds;
     struct lease *lease;
@@ -147,6 +145,7 @@ struct master {
     struct authority *authority;
     struct bearers *bearers;           /* auth/bearer.h; NULL: tokens are not taken */
     struct account_keys *account_keys; /* auth/account_keys.h; NULL: it signs no tokens */
+    bool secrets_wait; /* auth/secret_tokens.h: some may have no token yet */
     struct levels *levels;
     struct master_stats stats;
     struct laps laps;

@@ -473,11 +473,12 @@ static const struct command cert_renew = {
                 "  rctl cert renew --config other/config\n",
     .run = run_renew,
 };
-static const struct command *const cert_subs[] = {&cert_status,    &cert_renew,       &cert_revoke, &cert_revoked,
-                                                  &cert_rotate_ca, &cert_rotate_seal, NULL};
+static const struct command *const cert_subs[] = {
+    &cert_status,    &cert_renew,       &cert_revoke,        &cert_revoked,
+    &cert_rotate_ca, &cert_rotate_seal, &cert_rotate_tokens, NULL};
 const struct command command_cert = {
     .name = "cert",
-    .usage = "status|renew|revoke|revoked|rotate-ca|rotate-seal",
+    .usage = "status|renew|revoke|revoked|rotate-ca|rotate-seal|rotate-tokens",
     .summary = "Certificates: who has which, until when, and whose count no more",
     .examples = "  rctl cert status\n"
                 "  rctl cert renew\n"

@@ -4,6 +4,6 @@
 
 #include "client/cmd/rctl.h"
 
-extern const struct command cert_revoke, cert_revoked, cert_rotate_ca, cert_rotate_seal;
+extern const struct command cert_revoke, cert_revoked, cert_rotate_ca, cert_rotate_seal, cert_rotate_tokens;
 
 #endif

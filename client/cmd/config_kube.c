@@ -27,9 +27,8 @@ static struct value *entry(struct arena *a, struct value *doc, const char *list,
     return value_get(e, inner);
 }
 
-static struct value *kubeconfig(struct rctl *r, const struct config_target *t, const char *server)
+struct value *kubeconfig_document(struct arena *a, const struct config_target *t, const char *server, const char *token)
 {
-    struct arena *a = &r->arena;
     struct value *doc = value_map(a);
     value_set(a, doc, "apiVersion", value_cstr(a, "v1"));
     value_set(a, doc, "kind", value_cstr(a, "Config"));
@@ -37,8 +36,12 @@ static struct value *kubeconfig(struct rctl *r, const struct config_target *t, c
     value_set(a, cluster, "server", value_strf(a, "https://%s", server));
     value_set(a, cluster, "certificate-authority-data", base64(a, t->ca_pem));
     struct value *user = entry(a, doc, "users", t->user, "user");
-    value_set(a, user, "client-certificate-data", base64(a, t->cert_pem));
-    value_set(a, user, "client-key-data", base64(a, t->key_pem));
+    if (token != NULL) {
+        value_set(a, user, "token", value_cstr(a, token));
+    } else {
+        value_set(a, user, "client-certificate-data", base64(a, t->cert_pem));
+        value_set(a, user, "client-key-data", base64(a, t->key_pem));
+    }
     struct value *context = entry(a, doc, "contexts", t->context, "context");
     value_set(a, context, "cluster", value_cstr(a, t->cluster));
     value_set(a, context, "user", value_cstr(a, t->user));
@@ -64,7 +67,7 @@ static int run_kubeconfig(struct rctl *r)
     server = server != NULL ? server : target.servers[0];
     CLEANUP_BUF_WIPE struct buf out = BUF_INIT;
     buf_reserve(&out, 64u << 10);
-    yaml_write(&out, kubeconfig(r, &target, server));
+    yaml_write(&out, kubeconfig_document(&r->arena, &target, server, NULL));
     if (file == NULL) {
         rctl_write(r, &out);
         return EXIT_DONE;

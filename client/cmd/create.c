@@ -59,7 +59,7 @@ struct value *create_document(struct rctl *r, const char *api_version, const cha
 
 #define KNOWN                                                                                                          \
     "configmap, secret, namespace, deployment, job, cronjob, quota, service, poddisruptionbudget, priorityclass, "     \
-    "serviceaccount, role, clusterrole, rolebinding and clusterrolebinding"
+    "serviceaccount, token, role, clusterrole, rolebinding and clusterrolebinding"
 
 /* ---- create -f ---- */
 
@@ -301,13 +301,13 @@ static const struct command create_deployment = {
 
 /* ---- What Kubernetes makes and Reeve has not yet ---- */
 
-#define LATER "ingress,ing,token"
+#define LATER "ingress,ing"
 
 static int run_later(struct rctl *r)
 {
     const char *name = "this";
     for (int i = 1; i < r->argc; i++) { /* the word behind create */
-        const char *later = strcmp(r->argv[i], "token") == 0 ? "TokenRequest" : kind_not_yet(str_of(r->argv[i]));
+        const char *later = kind_not_yet(str_of(r->argv[i]));
         if (later != NULL && strcmp(r->argv[i - 1], "-n") != 0) {
             name = later;
             break;
@@ -323,7 +323,7 @@ static const struct command create_later = {
     .name = "later",
     .alias = LATER,
     .usage = "...",
-    .summary = "ingress, token: not there yet",
+    .summary = "ingress: not there yet",
     .examples = "  rctl create ingress web\n",
     .run = run_later,
     .raw = true,
@@ -335,29 +335,20 @@ static const struct option_row create_options[] = {
     {"edit", 0, OPTION_FLAG, NULL, NULL, NULL, "edit the objects before they are created"},
     OPTION_ROWS_CREATE,
 };
-static const struct command *const create_subs[] = {&create_configmap,
-                                                    &create_secret,
-                                                    &create_namespace,
-                                                    &create_deployment,
-                                                    &create_service,
-                                                    &create_job,
-                                                    &create_cronjob,
-                                                    &create_budget,
-                                                    &create_quota,
-                                                    &create_priorityclass,
-                                                    &create_account,
-                                                    &create_role,
-                                                    &create_clusterrole,
-                                                    &create_rolebinding,
-                                                    &create_clusterrolebinding,
-                                                    &create_later,
-                                                    NULL};
+static const struct command *const create_subs[] = {
+    &create_configmap,     &create_secret,      &create_namespace,
+    &create_deployment,    &create_service,     &create_job,
+    &create_cronjob,       &create_budget,      &create_quota,
+    &create_priorityclass, &create_account,     &create_role,
+    &create_clusterrole,   &create_rolebinding, &create_clusterrolebinding,
+    &create_token,         &create_later,       NULL};
 const struct command command_create = {
     .name = "create",
-    .usage = "-f FILE... | configmap NAME ... | secret generic|tls|docker-registry NAME ... | namespace NAME | "
-             "deployment NAME ... | job NAME ... | cronjob NAME ... | service TYPE NAME ... | "
-             "poddisruptionbudget NAME ... | priorityclass NAME ... | quota NAME ... | serviceaccount NAME | "
-             "role NAME ... | clusterrole NAME ... | rolebinding NAME ... | clusterrolebinding NAME ...",
+    .usage =
+        "-f FILE... | configmap NAME ... | secret generic|tls|docker-registry NAME ... | namespace NAME | "
+        "deployment NAME ... | job NAME ... | cronjob NAME ... | service TYPE NAME ... | "
+        "poddisruptionbudget NAME ... | priorityclass NAME ... | quota NAME ... | serviceaccount NAME | "
+        "token ACCOUNT ... | role NAME ... | clusterrole NAME ... | rolebinding NAME ... | clusterrolebinding NAME ...",
     .summary = "Create objects from manifests or from the command line",
     .examples = "  rctl create -f pod.yaml\n"
                 "  # all manifests of a directory, checked by the cluster but not stored\n"

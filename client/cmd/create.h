@@ -20,7 +20,7 @@ int create_made_as(struct rctl *r, struct value *doc, const char *verb);
 void create_containers(struct rctl *r, struct value *pod_spec, int64_t port);
 
 extern const struct command create_configmap, create_secret, create_job, create_cronjob, create_budget, create_quota,
-    create_priorityclass, create_account, create_role, create_clusterrole, create_rolebinding,
+    create_priorityclass, create_account, create_token, create_role, create_clusterrole, create_rolebinding,
     create_clusterrolebinding;
 
 #endif

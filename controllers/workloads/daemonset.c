@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/strmap.h"
+#include "controllers/accounts.h"
 #include "controllers/claim.h"
 #include "controllers/deletion.h"
 #include "controllers/nodes/taints.h"
@@ -288,6 +289,7 @@ static int pod_make(struct ds *d, struct place *p, struct error *err)
     }
     bind_to(a, value_get(pod, "spec"), p->name);
     kind_add_undone_condition(kind_of(KIND_POD), a, pod, d->in->wall_ms);
+    accounts_give_pod(d->in->view, a, pod);
     int rv = priority_give_pod(d->in->view, a, pod, err);
     if (rv != 0 || !has_room(d, pod)) {
         return rv;

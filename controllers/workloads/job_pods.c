@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/strmap.h"
+#include "controllers/accounts.h"
 #include "controllers/deletion.h"
 #include "controllers/priority.h"
 #include "controllers/workloads/job.h"
@@ -304,6 +305,7 @@ static struct value *pod_document(struct job *j, int64_t index, int64_t failures
         value_set(a, meta, "generateName", value_str(a, name_generate_prefix(a, str_of(host))));
         tell_index(a, spec);
     }
+    accounts_give_pod(j->in->view, a, pod);
     priority_give_pod(j->in->view, a, pod, NULL); /* its class is there: job_create_pods */
     kind_add_undone_condition(kind_of(KIND_POD), a, pod, j->in->wall_ms);
     return pod;

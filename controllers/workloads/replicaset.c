@@ -11,6 +11,7 @@
 #include <assert.h>
 
 #include "base/strmap.h"
+#include "controllers/accounts.h"
 #include "controllers/claim.h"
 #include "controllers/deletion.h"
 #include "controllers/priority.h"
@@ -210,6 +211,7 @@ static int pods_create(struct rs *rs, unsigned wanted, struct error *err)
     struct str name = STR_NONE;
     struct strmap taken;
     struct error why = {0};
+    accounts_give_pod(rs->in->view, a, pod);
     int rv = priority_give_pod(rs->in->view, a, pod, err);
     unsigned count = MIN(wanted, CREATE_MAX), room = room_for(rs->in, rs->out, KIND_POD, pod, count, &why);
     rs->refused = room < count ? arena_strdup(a, why.message) : NULL;

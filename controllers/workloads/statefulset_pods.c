@@ -1,6 +1,7 @@
 /* What a StatefulSet makes: pods with a name and claims with the pod's. */
 #include <assert.h>
 
+#include "controllers/accounts.h"
 #include "controllers/priority.h"
 #include "controllers/workloads/pods.h"
 #include "controllers/workloads/room.h"
@@ -271,6 +272,7 @@ bool sts_create_pod(struct sts *s, int64_t ordinal, int *rv, struct error *err)
         }
     }
     struct value *pod = pod_document(s, ordinal, name);
+    accounts_give_pod(s->in->view, s->a, pod);
     *rv = priority_give_pod(s->in->view, s->a, pod, err);
     if (*rv != 0 || !has_room(s, name, pod)) {
         return false;

@@ -195,7 +195,6 @@ static const struct {
              {KIND_PRIORITYCLASS, admit_priority_class},
              {KIND_CRONJOB, admit_time_zone},
              {KIND_CONFIGMAP, admit_record},
-             {KIND_CONFIGMAP, admit_audit_policy},
              {KIND_SECRET, admit_record},
              {KIND_ROLE, admit_grant},
              {KIND_CLUSTERROLE, admit_grant},
@@ -206,7 +205,10 @@ static const struct {
 static const struct {
     enum kind_id kind;
     int (*fn)(const struct admission *ad, const struct value *before, struct value *doc, struct error *err);
-} GIFTS[] = {{KIND_SERVICE, admit_service}, {KIND_PERSISTENTVOLUMECLAIM, admit_claim}, {KIND_POD, admit_priority}};
+} GIFTS[] = {{KIND_SERVICE, admit_service},
+             {KIND_PERSISTENTVOLUMECLAIM, admit_claim},
+             {KIND_POD, admit_priority},
+             {KIND_POD, admit_account}};
 
 static int admit_gifts(const struct admission *ad, const struct kind *k, const struct value *before, struct value *doc,
                        struct error *err)

@@ -64,6 +64,8 @@ int admit_claim_size(const struct admission *ad, const struct object *old, const
 /* A new pod's priority, as its class has it (priority.c); ERR_FORBIDDEN: there is no such class, or the pod says
  * another priority. */
 int admit_priority(const struct admission *ad, const struct value *before, struct value *doc, struct error *err);
+/* A new pod's token, and what else its account gives it (account.c). */
+int admit_account(const struct admission *ad, const struct value *before, struct value *doc, struct error *err);
 /* One class at most is the default; ERR_FORBIDDEN. */
 int admit_priority_class(const struct admission *ad, const struct object *old, const struct object *now,
                          struct error *err);
@@ -79,10 +81,6 @@ int admit_time_zone(const struct admission *ad, const struct object *old, const 
 /* What masters keep of the cluster (kube-system/reeve-...: its CA, what is revoked, who its masters are) is written by
  * them and by administrators alone, whatever roles say: who writes it owns the cluster (roles.c). ERR_FORBIDDEN. */
 int admit_record(const struct admission *ad, const struct object *old, const struct object *now, struct error *err);
-
-/* The policy of the audit (auth/audit_policy.h) can be read; ERR_INVALID. */
-int admit_audit_policy(const struct admission *ad, const struct object *old, const struct object *now,
-                       struct error *err);
 
 /* The cluster's configuration (cluster.c): ERR_FORBIDDEN for what cannot change while nodes hold ranges of pods'
  * addresses. */

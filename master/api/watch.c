@@ -26,7 +26,6 @@
 #include <stdlib.h>
 
 #include "master/api/api.h"
-#include "master/api/watch_rights.h"
 #include "master/master.h"
 #include "master/nodes/feeds.h"
 #include "proto/facts/pod_state.h"
@@ -66,7 +65,6 @@ struct watch {
     bool listed;         /* LISTING: the iterator is at its end */
     struct object *held; /* LISTING: fetched from the iterator and refused for want of credit */
     bool ended;
-    struct rights rights;
 };
 
 struct node_watches {
@@ -87,8 +85,7 @@ struct watch_table {
     uint64_t seen;
     uint64_t bookmark_at;
     unsigned count, nodes; /* watches; those of nodes among them */
-    struct rights_table rights;
-    unsigned loud; /* those of a node's pods that are not quiet */
+    unsigned loud;         /* those of a node's pods that are not quiet */
 };
 
 struct watch_table *watch_table_new(struct master *m)
@@ -97,7 +94,6 @@ struct watch_table *watch_table_new(struct master *m)
     t->m = m;
     strmap_init(&t->by_node);
     list_init(&t->woken);
-    rights_table_init(&t->rights);
     return t;
 }
 
@@ -158,7 +154,6 @@ static void watch_free(struct watch *w)
         }
         t->loud -= !w->quiet;
     }
-    rights_end(&w->rights);
     assert(t->count > 0);
     t->count--;
     assert(w->lane->watches > 0 && w->lane->subject->watches > 0);
@@ -183,20 +178,6 @@ static void watch_finish(struct watch *w, const struct error *err)
         list_remove(&w->woken_link);
         w->stream->front->end(w->stream, err);
     }
-}
-
-/* Whoever watches may do so still; false: it has ended. */
-static bool may_go_on(struct watch *w)
-{
-    struct error err = {0};
-    const struct watch_table *t = w->table;
-    if (w->rights.who == NULL || w->ended ||
-        rights_check(&t->rights, &w->rights, store_committed(replica_store(t->m->replica)), &err) == 0) {
-        return true;
-    }
-    t->m->stats.forbidden++;
-    watch_finish(w, &err);
-    return false;
 }
 
 static bool matches(const struct watch *w, const struct object *o)
@@ -377,9 +358,6 @@ static void pump(struct watch *w)
     unsigned visits = TURNS_PIECE_VISITS;
     struct master_stats *stats = &w->table->m->stats;
     bool more = !w->ended && w->state != WATCH_IDLE && w->work.lane == NULL;
-    if (more && !may_go_on(w)) {
-        return;
-    }
     while (more) {
         if (w->state == WATCH_LISTING) {
             more = pump_listing(w, &visits);
@@ -499,15 +477,12 @@ static void wake_nodes(struct watch_table *t, const struct history_txn *tx, unsi
  * */
 bool watch_table_waiting(const struct watch_table *t)
 {
-    return !list_empty(&t->woken) || !list_empty(&t->rights.waiting);
+    return !list_empty(&t->woken);
 }
 
 bool watch_table_turn(struct watch_table *t)
 {
     uint64_t end = uv_hrtime() + WOKEN_US * 1000u;
-    for (unsigned i = 0; i < RIGHTS_PIECE && !list_empty(&t->rights.waiting); i++) {
-        may_go_on(CONTAINER_OF(rights_next(&t->rights), struct watch, rights));
-    }
     while (!list_empty(&t->woken)) {
         struct watch *w = LIST_ENTRY(t->woken.next, struct watch, woken_link);
         list_remove(&w->woken_link);
@@ -516,7 +491,7 @@ bool watch_table_turn(struct watch_table *t)
             break;
         }
     }
-    return watch_table_waiting(t);
+    return !list_empty(&t->woken);
 }
 
 static void end_watches(struct node_watches *nw, const struct error *why)
@@ -589,7 +564,6 @@ void watch_table_advance(struct watch_table *t, bool restored)
     if (restored) {
         /* History restarted with the snapshot: each watch finds out for itself whether its revision is still known. */
         t->seen = revision;
-        rights_have_moved(&t->rights);
         wake_all(t, 0);
         node_feeds_restored(t->m);
         master_wake(t->m);
@@ -604,7 +578,6 @@ void watch_table_advance(struct watch_table *t, bool restored)
         if (store_history_next(store, t->seen, &tx) != 0) {
             wake_all(t, 0); /* more committed at once than the window holds: they will hear Expired */
             t->seen = revision;
-            rights_have_moved(&t->rights);
             node_feeds_restored(t->m);
             break;
         }
@@ -615,9 +588,6 @@ void watch_table_advance(struct watch_table *t, bool restored)
             const struct change *ch = &tx->changes[i];
             const struct kind *k = ch->new != NULL ? ch->new->kind : ch->old->kind;
             struct kind_watches *kw = kind_watches_of(t, k);
-            if (rights_are_of(k)) {
-                rights_have_moved(&t->rights);
-            }
             if (kw != NULL && !kw->changed) {
                 kw->changed = true;
                 LIST_FOR(it, &kw->watches)
@@ -632,7 +602,7 @@ void watch_table_advance(struct watch_table *t, bool restored)
         node_feeds_advance(t->m, tx);
         t->seen = tx->revision;
     }
-    if (watch_table_waiting(t)) {
+    if (!list_empty(&t->woken)) {
         master_wake(t->m);
     }
     if (t->seen >= t->bookmark_at) {
@@ -738,9 +708,5 @@ void verb_watch(struct api_call *c, const struct api_watch *q)
         return;
     }
     join_table(w);
-    if (w->node.n == 0) { /* an agent's feed is no right that a role gives */
-        rights_begin(&w->table->rights, &w->rights, c->who, w->kind, w->ns,
-                     w->fields == NULL ? STR_NONE : field_selector_value(w->fields, "metadata.name"));
-    }
     pump(w);
 }

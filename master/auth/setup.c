@@ -21,7 +21,7 @@ static int make_cluster(const struct master_config *c, struct buf *out, struct e
     arena_init(&a);
     const struct kind *k = kind_by_id(KIND_CLUSTERCONFIGURATION);
     struct value *doc = cluster_config_new(&a, c->cluster);
-    int rv = 0;
+    int rv = cluster_setting_apply(&a, doc, "podTokens=" CLUSTER_POD_TOKENS, err); /* of new clusters */
     for (unsigned i = 0; i < c->settings_count && rv == 0; i++) {
         rv = cluster_setting_apply(&a, doc, c->settings[i], err);
     }

@@ -11,6 +11,7 @@
 #include "base/failpoint.h"
 #include "master/auth/setup.h"
 #include "master/auth/tokens.h"
+#include "proto/facts/cluster.h"
 #include "proto/text/text.h"
 #include "raft-store/raft/seed.h"
 
@@ -135,11 +136,16 @@ void setup_fill_defaults(struct master_config *c)
     }
 }
 
-/* Names and addresses for the certificate: those of listen, advertise and agent_address, and localhost. */
+/* What programs in pods know the masters by: the Service kubernetes, whose address is the first one of the range that
+ * is the default. Clusters with another range and domain are known by kubernetes.default.svc. */
+#define SERVICE_SANS                                                                                                   \
+    "kubernetes,kubernetes.default,kubernetes.default.svc,kubernetes.default.svc." CLUSTER_DNS_DOMAIN ",10.96.0.1"
+
+/* Names and addresses for the certificate: those of listen, advertise and agent_address, localhost and the Service. */
 void setup_sans(const struct master_config *c, char *out, size_t size)
 {
     const char *const addrs[] = {c->listen, c->advertise, c->agent_address};
-    int n = snprintf(out, size, "localhost,127.0.0.1");
+    int n = snprintf(out, size, "localhost,127.0.0.1," SERVICE_SANS);
     for (size_t i = 0; i < ARRAY_SIZE(addrs); i++) {
         const char *colon = strrchr(addrs[i], ':');
         size_t host = colon == NULL ? strlen(addrs[i]) : (size_t)(colon - addrs[i]);

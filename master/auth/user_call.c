@@ -1,5 +1,5 @@
-/* user: a certificate for a user with groups, who is what roles give to them. Whoever may be somebody (`impersonate` on
- * users and groups, as in Kubernetes) may have a certificate that says so. */
+/* user, user.token: a certificate, or a token, for a user with groups, who is what roles give to them. Whoever may be
+ * somebody (`impersonate` on users and groups, as in Kubernetes) may have one that says so. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "master/auth/access.h"
 #include "master/auth/authority.h"
 #include "master/auth/rotate.h"
+#include "master/auth/user_token.h"
 #include "master/front/call.h"
 
 #define SYSTEM_PREFIX "system:"
@@ -109,3 +110,68 @@ static void method_user(struct call *c)
 }
 
 const struct method request_user = {"user", method_user, METHOD_WRITE | METHOD_AGAIN | METHOD_OPEN, "csr name groups"};
+
+/* ---- user.token ---- */
+
+struct made {
+    struct call *call;
+    char token[USER_TOKEN_SIZE], name[PKI_NAME_MAX + 1];
+    int64_t until_s;
+};
+
+static void token_made(const struct txn_result *result, const struct error *error, void *data)
+{
+    (void)result;
+    struct made *made = data;
+    struct call *c = made->call;
+    char date[TIMEFMT_SIZE];
+    timefmt_rfc3339(made->until_s * 1000, date);
+    if (error != NULL) {
+        call_fail(c, error);
+    } else {
+        struct buf b = BUF_INIT;
+        log_info(&c->m->log, "certs", "a token for user \"%s\", asked for by user \"%s\", valid until %s", made->name,
+                 c->e.who->name, date);
+        mp_write_map(&b, 3);
+        mp_write_key_str(&b, "token", str_of(made->token));
+        mp_write_key_str(&b, "ca", str_of(rotate_trust(c->m)));
+        mp_write_key_str(&b, "expires", str_of(date));
+        call_reply(c, &b);
+        mem_wipe(b.data, b.size);
+        buf_close(&b);
+    }
+    mem_wipe(made->token, sizeof made->token);
+    free(made);
+}
+
+/* It lives no longer than a certificate would: so long a revocation of the user's is remembered. */
+static void method_user_token(struct call *c)
+{
+    struct master *m = c->m;
+    struct user u = {0};
+    struct error err = {0};
+    int64_t max_s = master_config_cert_life_s(&m->config, PKI_ROLE_USER),
+            life_s = mp_int(call_param(c, "ttlSeconds"), max_s);
+    if (!read_user(c, &u)) {
+        return;
+    }
+    if (life_s <= 0 || life_s > max_s) {
+        call_failf(c, ERR_USAGE, "user.token: ttlSeconds must be between 1 and %lld", (long long)max_s);
+        return;
+    }
+    struct made *made = xcalloc(1, sizeof *made);
+    struct txn t;
+    made->call = c;
+    memcpy(made->name, u.who.name, sizeof made->name);
+    txn_init(&t, "user-token");
+    if (user_token_make(m, &t, u.who.name, u.groups, life_s, made->token, &made->until_s, &err) != 0) {
+        token_made(NULL, &err, made);
+    } else {
+        replica_submit(m->replica, &t, token_made, made, NULL); /* a refusal comes by the callback as well */
+        master_wake(m);
+    }
+    txn_close(&t);
+}
+
+const struct method request_user_token = {"user.token", method_user_token, METHOD_WRITE | METHOD_AGAIN | METHOD_OPEN,
+                                          "name groups ttlSeconds"};

@@ -53,6 +53,7 @@ struct method {
     X(access)                                                                                                          \
     X(rules)                                                                                                           \
     X(user)                                                                                                            \
+    X(user_token)                                                                                                      \
     X(cert_renew)                                                                                                      \
     X(cert_status)                                                                                                     \
     X(cert_admin)                                                                                                      \
@@ -64,6 +65,7 @@ struct method {
     X(cert_rotation)                                                                                                   \
     X(token)                                                                                                           \
     X(account_token)                                                                                                   \
+    X(account_rotate)                                                                                                  \
     X(token_review)                                                                                                    \
     X(master_remove)                                                                                                   \
     X(master_transfer)                                                                                                 \

@@ -29,6 +29,8 @@ const struct cluster_setting cluster_settings[] = {
      "level that pods are held to where their namespace says none: privileged, baseline, restricted"},
     {"podSecurityWarn", "spec.podSecurity.warn", "privileged", false, false,
      "level that whoever makes pods is warned of, likewise"},
+    {"podTokens", "spec.podTokens", "OnRequest", false, false,
+     "Automatic: pods see a token of their account, as in Kubernetes; OnRequest: those that ask for one"},
     {0},
 };
 
@@ -134,6 +136,7 @@ void cluster_config_read(const struct object *o, struct cluster_config *out)
     out->vxlan_port = number_or(mp_get(net, "vxlanPort"), CLUSTER_VXLAN_PORT, UINT16_MAX);
     out->terminated_pods = mp_int(mp_get(spec, "terminatedPodGCThreshold"), atoll(CLUSTER_TERMINATED_PODS));
     out->terminated_pods = MIN(MAX(out->terminated_pods, 0), (int64_t)INT32_MAX);
+    out->pod_tokens = str_is(mp_str(mp_get(spec, "podTokens")), CLUSTER_POD_TOKENS);
     out->pack = str_is(mp_str(mp_path(spec, "scheduling.scoringStrategy")), "MostAllocated");
     grace_s = mp_int(mp_get(spec, "nodeMonitorGracePeriodSeconds"), 0);
     out->node_grace_ms = grace_s < CLUSTER_NODE_GRACE_MIN_S || grace_s > CLUSTER_NODE_GRACE_MAX_S ? 0 : grace_s * 1000;

@@ -24,6 +24,7 @@
 #define CLUSTER_VXLAN_ID_MAX       16777215
 #define CLUSTER_VXLAN_PORT         "4789"
 #define CLUSTER_SCORING            "LeastAllocated"
+#define CLUSTER_POD_TOKENS         "Automatic"
 #define CLUSTER_NODE_GRACE_MIN_S   1
 #define CLUSTER_NODE_GRACE_MAX_S   86400
 #define CLUSTER_TERMINATED_PODS    "12500"
@@ -39,6 +40,7 @@ struct cluster_config {
     unsigned vxlan_id, vxlan_port;
     struct str balancer_pool; /* addresses of LoadBalancers, for cluster_pool_next; borrowed; "" = none */
     int64_t terminated_pods;  /* of finished pods so many may stay; 0 = all */
+    bool pod_tokens;          /* podTokens is Automatic */
     bool pack;                /* scoringStrategy is MostAllocated */
     int64_t node_grace_ms;    /* a node is not ready after so long a silence; 0 = what the master was started with */
 };

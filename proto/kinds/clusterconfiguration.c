@@ -44,7 +44,11 @@ SCHEMA_STATIC(spec, "ClusterConfigurationSpec", "What the cluster is to be.",
     INT32("terminatedPodGCThreshold",
           "Of finished pods so many may stay; above, the oldest are deleted. 0: all stay. Unset: 12500."),
     OBJECT("scheduling", scheduling, "How nodes are chosen for pods."),
-    OBJECT("podSecurity", pod_security, "What pods may ask of their nodes."));
+    OBJECT("podSecurity", pod_security, "What pods may ask of their nodes."),
+    STRING("podTokens", "Automatic: pods see a token of their account, the cluster's CA and their namespace at "
+           "/var/run/secrets/kubernetes.io/serviceaccount, unless they or the account say otherwise; needs agents that "
+           "know tokens. OnRequest, or unset: those that have such a volume of their own.",
+           ONE_OF("Automatic|OnRequest")));
 
 SCHEMA_STATIC(status, "ClusterConfigurationStatus", "What the masters know of it.",
     INT64("featureLevel",

@@ -11,9 +11,6 @@
 #define SELINUX_WHY  "labels of SELinux are not set, and the container would run without"
 #define APPARMOR_WHY "no AppArmor profile is set, and the container would run without"
 #define WINDOWS_WHY  "all nodes run Linux"
-#define ACCOUNT_WHY  "pods do not act as accounts yet; the pod gets no token"
-#define ACCOUNT_NAME_WHY                                                                                               \
-    "pods do not act as accounts yet; a name that Kubernetes would refuse is taken, and the pod gets no token"
 #define CLAIMS_WHY "there are no resource claims; the devices would be missing"
 
 /* ---- Shared schemas ---- */

@@ -14,7 +14,7 @@ SCHEMA_STATIC(account, "ServiceAccount", "Whom programs in pods are for the clus
     OBJECTS("imagePullSecrets", schema_local_reference, "Secrets with logins to registries, for pods that name none "
             "of their own."),
     BOOLEAN("automountServiceAccountToken", "Whether its pods see a token of it, where they do not say so "
-            "themselves.", WARNED("pods get no tokens yet"), QUIET("false")));
+            "themselves."));
 /* clang-format on */
 
 static void account_references(const struct object *o, kind_reference_cb *cb, void *data)

@@ -61,10 +61,14 @@
  *                create serviceaccounts/token of that name. Without audiences it is for the masters; an hour where
  *                nothing is said, 600 s at least, a year at most. Agents: of a pod that is bound to their node alone,
  *                bound to it by name and uid. Conflict: the uid is another one by now; asking once more does no harm
+ * account.rotate {} -> {signsAfterSeconds}     admins only: another key signs tokens of service accounts (from then on,
+ *                so that all masters know it); the former ones verify until their tokens are over
  * token.review   {token, ?audiences: [texts]} -> {authenticated, ?user: {username, ?uid, groups, ?extra}, ?audiences,
  *                ?error}     whose token it is, and which of these audiences it is for (none: the masters)
  * user           {csr, name, ?groups: [texts]}          -> {certificate, ca, notAfter}
  *                a certificate of a user; who asks may impersonate him and his groups
+ * user.token     {name, ?groups: [texts], ?ttlSeconds} -> {token, ca, expires}
+ *                a token of a user for HTTPS (master/auth/user_token.h), on the same terms
  * logs           {namespace, name, ?container, ?follow, ?previous, ?tailLines, ?sinceSeconds, ?sinceTime, ?timestamps,
  *                ?limitBytes, ?places, ?after}
  *                                                       -> stream; payload: bin. With places: {text: bin, after, ?gap};

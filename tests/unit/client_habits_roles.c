@@ -98,11 +98,36 @@ static void a_user_may_what_roles_give(void **state)
     RUN(rows);
 }
 
+static void tokens_are_made(void **state)
+{
+    habits_until(*state, "rctl get sa default -n shop");
+    static const struct habit rows[] = {
+        {"rctl create token default -n shop | tr -cd .", NULL, 0, "=..", "="},
+        {"rctl create token default -n shop --duration 24h --audience vault | cut -d. -f2 | tr _- /+ | base64 -d 2>&1",
+         NULL, 0, "\"aud\":[\"vault\"]\nsystem:serviceaccount:shop:default", NULL},
+        {"rctl create token default -n shop --duration 5m", NULL, 1, "=", "less than 10 minutes"},
+        {"rctl create token nobody -n shop", NULL, 5, "=", "serviceaccounts \"nobody\" not found"},
+        {"rctl create token", NULL, 2, "=", "exactly one name of a service account"},
+        {"rctl create token default --bound-object-kind Pod", NULL, 2, "=", "go together"},
+        {"rctl create token default -n shop --bound-object-kind Pod --bound-object-name p", NULL, 5, "=",
+         "pods \"p\" not found"},
+        {"rctl user add robot --token --duration 1h --group dev", NULL, 0, "=user \"robot\" added: robot.kubeconfig\n",
+         "rctl cert revoke user/robot"},
+        {"stat -c %a robot.kubeconfig && grep -c 'token: reeve-user[.]' robot.kubeconfig", NULL, 0, "=600\n1\n"},
+        {"rctl user add robot --duration 1h --to other", NULL, 2, "=", "say --token"},
+        {"rctl cert rotate-tokens", NULL, 0, "=another key signs tokens of service accounts\n",
+         "when all masters know it"},
+        {"rctl create token default -n shop | tr -cd .", NULL, 0, "=..", "="},
+    };
+    RUN(rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(roles_are_made_and_shown),
         cmocka_unit_test(a_user_may_what_roles_give),
+        cmocka_unit_test(tokens_are_made),
     };
     return cmocka_run_group_tests(tests, set_up, habits_tear_down);
 }

@@ -8,17 +8,16 @@ static int set_up(void **state)
     habits_file(h, "web.yaml",
                 "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 1\n"
                 "  selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec:\n"
-                "      serviceAccountName: robot\n      containers:\n      - {name: c, image: 'nginx:1'}\n");
-    habits_must(h, "sed 's/serviceAccountName: robot/runtimeClassName: gvisor/' web.yaml > refused.yaml", NULL);
-    habits_must(h, "sed 's/serviceAccountName: robot/terminationGracePeriodSeconds: 5/' web.yaml > quiet.yaml", NULL);
+                "      securityContext: {seLinuxChangePolicy: Recursive}\n      containers:\n      - {name: c, image: "
+                "'nginx:1'}\n");
+    habits_must(h, "sed 's/securityContext: {.*}/runtimeClassName: gvisor/' web.yaml > refused.yaml", NULL);
+    habits_must(h, "sed 's/securityContext: {.*}/terminationGracePeriodSeconds: 5/' web.yaml > quiet.yaml", NULL);
     *state = h;
     return 0;
 }
 
-#define ACCOUNT                                                                                                        \
-    "serviceAccountName: not carried out yet: pods do not act as accounts yet; a name that Kubernetes would refuse is "  \
-    "taken, and the pod gets no token"
-#define WARNING "=Warning: spec.template.spec." ACCOUNT "\n"
+#define SELINUX "securityContext.seLinuxChangePolicy: not carried out yet: labels of SELinux are not set"
+#define WARNING "=Warning: spec.template.spec." SELINUX "\n"
 #define QUIET   "!Warning:"
 
 static void every_way_to_write_warns(void **state)
@@ -33,7 +32,7 @@ static void every_way_to_write_warns(void **state)
         {"rctl set image deploy web c=nginx:2", NULL, 0, "image updated", WARNING},
         {"rctl patch deploy web --type=merge -p '{\"spec\":{\"minReadySeconds\":1}}'", NULL, 0, "patched", WARNING},
         {"sed s/nginx:1/nginx:3/ web.yaml | rctl replace -f -", NULL, 0, "replaced", WARNING},
-        {"rctl get events --field-selector reason=NotCarriedOut", NULL, 0, "serviceAccountName: not carried out yet"},
+        {"rctl get events --field-selector reason=NotCarriedOut", NULL, 0, "seLinuxChangePolicy: not carried out yet"},
         {"rctl describe deploy web", NULL, 0, "NotCarriedOut"},
     };
     RUN(rows);
@@ -45,8 +44,10 @@ static void pods_have_a_condition_for_what_is_not_carried_out(void **state)
     habits_until(*state, "rctl get pods -l app=web -o name | grep -q pod/");
     static const struct habit rows[] = {
         {"rctl get pods -l app=web -o jsonpath='{.items[0].status.conditions[?(@.type==\"NotCarriedOut\")].message}'",
-         NULL, 0, "=spec." ACCOUNT},
-        {"rctl run alone --image=x:1 --overrides='{\"spec\":{\"serviceAccountName\":\"robot\"}}'", NULL, 0, "created"},
+         NULL, 0, "=spec." SELINUX},
+        {"rctl run alone --image=x:1 "
+         "--overrides='{\"spec\":{\"securityContext\":{\"seLinuxChangePolicy\":\"Recursive\"}}}'",
+         NULL, 0, "created"},
         {"rctl wait --for=condition=NotCarriedOut pod/alone --timeout=30s", NULL, 0, "condition met"},
         {"rctl describe pod alone", NULL, 0, "NotCarriedOut"},
         {"rctl run plain --image=x:1 && rctl get pod plain -o yaml", NULL, 0, "!NotCarriedOut"},

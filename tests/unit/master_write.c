@@ -171,15 +171,14 @@ static void test_dry_run_writes_nothing_but_checks_everything(void **state)
 }
 
 #define WARNED_POD                                                                                                     \
-    "{apiVersion: v1, kind: Pod, metadata: {name: %s}, spec: {serviceAccountName: robot, containers: [{name: c, "      \
-    "image: "                                                                                                          \
+    "{apiVersion: v1, kind: Pod, metadata: {name: %s}, spec: {securityContext: {seLinuxChangePolicy: "                 \
+    "Recursive}, containers: [{name: c, image: "                                                                       \
     "i}]}}"
 
 static void test_what_is_not_carried_out_is_told_in_the_answer_and_by_an_event(void **state)
 {
     struct client *c = client_of(state);
-    const char *text = "spec.serviceAccountName: not carried out yet: pods do not act as accounts yet; a name that "
-                       "Kubernetes would refuse is taken, and the pod gets no token";
+    const char *text = "spec.securityContext.seLinuxChangePolicy: not carried out yet: labels of SELinux are not set";
     must(c, "create", "{object: " POD "}", "quiet");
     assert_string_equal(text_at(c, "warnings"), "");
     must(c, "create", "{dryRun: true, object: " WARNED_POD "}", "loud");
@@ -199,7 +198,8 @@ static void test_what_is_not_carried_out_is_told_in_the_answer_and_by_an_event(v
     assert_int_equal(value_count(value_path(c->result, "warnings")), 0);
     /* Of many objects, whose it is. */
     must(c, "apply", "{objects: [" WARNED_POD ", " POD "]}", "one", "two");
-    assert_non_null(strstr(warning_at(c, 0), "Pod \"one\": spec.serviceAccountName: not carried out yet"));
+    assert_non_null(
+        strstr(warning_at(c, 0), "Pod \"one\": spec.securityContext.seLinuxChangePolicy: not carried out yet"));
     refused(
         c, ERR_INVALID, "spec.runtimeClassName: Forbidden: not carried out yet", "create",
         "{object: {apiVersion: v1, kind: Pod, metadata: {name: r}, spec: {runtimeClassName: x, containers: [{name: c, "

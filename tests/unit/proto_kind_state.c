@@ -408,9 +408,10 @@ static void what_matters_less_is_warned_of(void **state)
     expect_warnings(f, POD("serviceAccountName: default, automountServiceAccountToken: false, dnsPolicy: Default,"),
                     "");
     expect_warnings(f, POD("securityContext: {appArmorProfile: {type: Unconfined}},"), "");
-    expect_warnings(f, POD("serviceAccountName: robot,"),
-                    "spec.serviceAccountName: not carried out yet: pods do not act as accounts yet; a name that "
-                    "Kubernetes would refuse is taken, and the pod gets no token\n");
+    expect_warnings(f, POD("securityContext: {seLinuxChangePolicy: Recursive},"),
+                    "spec.securityContext.seLinuxChangePolicy: not carried out yet: labels of SELinux are not set\n");
+    expect_warnings(f, POD("serviceAccountName: robot, automountServiceAccountToken: true,"), "");
+    expect_warnings(f, POD("volumes: [{name: v, projected: {sources: [{serviceAccountToken: {path: t}}]}}],"), "");
     expect_warnings(f, POD("dnsPolicy: None, dnsConfig: {nameservers: [9.9.9.9]},"), "");
     expect_warnings(f, POD("dnsConfig: {nameservers: [9.9.9.9]},"), "");
     expect_warnings(f, POD("volumes: [{name: v, emptyDir: {medium: Memory, sizeLimit: 1Mi}}],"), "");

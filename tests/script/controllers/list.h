@@ -18,7 +18,7 @@ SCRIPT("accounts"), SCRIPT("adoption"), SCRIPT("api_service"), SCRIPT("autoscale
     SCRIPT("owners_in_a_circle"), SCRIPT("pod_garbage"), SCRIPT("pod_security"), SCRIPT("pod_resources"),
     SCRIPT("priority"), SCRIPT("quota"), SCRIPT("quota_others"), SCRIPT("quota_unasked"), SCRIPT("references"),
     SCRIPT("replicaset_deletion_order"), SCRIPT("replicaset_failed_pods"), SCRIPT("replicaset_deletion_age"),
-    SCRIPT("replicationcontroller"), SCRIPT("rivals"), SCRIPT("roles"), SCRIPT("service_repair"),
+    SCRIPT("replicationcontroller"), SCRIPT("rivals"), SCRIPT("roles"), SCRIPT("root_ca"), SCRIPT("service_repair"),
     SCRIPT("revisions_forged"), SCRIPT("statefulset_claims"), SCRIPT("statefulset_closed"),
     SCRIPT("statefulset_rollout"), SCRIPT("statefulset_scale"), SCRIPT("statefulset_stuck"), SCRIPT("taint_eviction"),
     SCRIPT("upgrade"),

@@ -324,6 +324,10 @@ static int run_setup(struct kit *k, unsigned i, char **said, const char *command
                             "--raft-heartbeat",
                             "50"};
     unsigned n = 9;
+    if (strcmp(command, "init") == 0) { /* what pods get by themselves is shown where it is meant (master_tokens) */
+        args[n++] = "--set";
+        args[n++] = "podTokens=OnRequest";
+    }
     for (const char *const *a = k->run_args; a != NULL && *a != NULL; a++) {
         args[n++] = *a;
     }
