@@ -19,6 +19,8 @@
     X(backups, "backups", "backups that were made")                                                                    \
     X(parked, "waitedForLeader", "calls that waited until there was a leader")                                         \
     X(park_refused, "refusedWaiting", "calls for which there was no room to wait for a leader")                        \
+    X(audited, "audited", "records of the audit that were written")                                                    \
+    X(audit_dropped, "auditDropped", "records of the audit that could not be written")                                 \
     X(account_tokens, "accountTokens", "tokens of service accounts that were signed")                                  \
     X(wrong_bearers, "wrongBearerTokens", "requests over HTTP with a token that was not valid")                        \
     X(wrong_tokens, "wrongTokens", "tries to join with a token that was none")                                         \

@@ -20,6 +20,7 @@
 #include "master/api/watch.h"
 #include "master/auth/account_keys.h"
 #include "master/auth/allowance.h"
+#include "master/auth/audit_file.h"
 #include "master/auth/authority.h"
 #include "master/auth/bearer.h"
 #include "master/auth/certs.h"
@@ -33,6 +34,7 @@
 #include "master/auth/rotate.h"
 #include "master/daemon.h"
 #include "master/front/ask.h"
+#include "master/front/audit.h"
 #include "master/front/held.h"
 #include "master/front/methods.h"
 #include "master/front/parked.h"
@@ -474,6 +476,9 @@ static int make_node(struct master *m, struct error *err)
     uint64_t seed;
     env_random(m->env, &seed, sizeof seed);
     m->zones = zones_new(ZONES_DIRECTORY);
+    char audit_path[600];
+    master_config_path(&m->config, "audit.log", audit_path, sizeof audit_path);
+    m->audit = audit_new(m, audit_path, AUDIT_FILE_BYTES_MAX);
     m->core = core_new(&(struct core_config){.env = m->env,
                                              .log = &m->log,
                                              .seed = seed,
@@ -633,6 +638,7 @@ static void free_master(struct master *m)
     uv_io_free(m->io);
     core_free(m->core);
     zones_free(m->zones);
+    audit_free(m->audit);
     openapi_free(m->openapi);
     object_unref(m->https_event.object);
     buf_close(&m->https_event.json);

@@ -82,6 +82,7 @@ struct reseal;
 struct rotate;
 struct authority;
 struct zones;
+struct audit;
 struct openapi;
 struct session;
 
@@ -129,6 +130,7 @@ struct master {
     struct replica *replica;
     struct core *core;
     struct zones *zones;
+    struct audit *audit; /* NULL: nothing is recorded (tests) */
     struct watch_table *watches;
     struct node_feeds *feeds;
     struct lease *lease;

@@ -195,6 +195,7 @@ static const struct {
              {KIND_PRIORITYCLASS, admit_priority_class},
              {KIND_CRONJOB, admit_time_zone},
              {KIND_CONFIGMAP, admit_record},
+             {KIND_CONFIGMAP, admit_audit_policy},
              {KIND_SECRET, admit_record},
              {KIND_ROLE, admit_grant},
              {KIND_CLUSTERROLE, admit_grant},

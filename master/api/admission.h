@@ -82,6 +82,10 @@ int admit_time_zone(const struct admission *ad, const struct object *old, const 
  * them and by administrators alone, whatever roles say: who writes it owns the cluster (roles.c). ERR_FORBIDDEN. */
 int admit_record(const struct admission *ad, const struct object *old, const struct object *now, struct error *err);
 
+/* The policy of the audit (auth/audit_policy.h) can be read; ERR_INVALID. */
+int admit_audit_policy(const struct admission *ad, const struct object *old, const struct object *now,
+                       struct error *err);
+
 /* The cluster's configuration (cluster.c): ERR_FORBIDDEN for what cannot change while nodes hold ranges of pods'
  * addresses. */
 int admit_cluster_config(const struct admission *ad, const struct object *old, const struct object *now,

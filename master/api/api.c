@@ -130,3 +130,11 @@ void api_fail(struct api_call *c, int code, const char *fmt, ...)
     va_end(ap);
     c->front->fail(c, &err);
 }
+
+void api_answer(struct api_call *c, const struct api_answer *a)
+{
+    if (c->seen != NULL) {
+        c->seen(c, a);
+    }
+    c->front->answer(c, a);
+}

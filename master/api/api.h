@@ -31,6 +31,7 @@ struct master;
 struct lane;
 struct watch;
 struct api_front;
+struct api_answer;
 
 /* One request on its way, as verbs see it. Inside of the front's own. */
 struct api_call {
@@ -39,6 +40,7 @@ struct api_call {
     const struct principal *who;
     struct arena *arena;    /* the request's: as long as the call */
     struct value *warnings; /* texts for the answer of a write; NULL if there are none. In the arena */
+    void (*seen)(struct api_call *c, const struct api_answer *a); /* before front->answer; NULL: nobody wants to */
     /* What goes on in later turns: a list (read.c), or a deletion of many objects (delete.c). */
     struct listing *listing;
     struct clearing *clearing;
@@ -349,6 +351,9 @@ void watch_writable(struct watch *w);           /* a batch was refused: there is
 void watch_mark(struct watch *w);
 /* The stream has ended: by the other side, with the connection, or after its front's `end`. */
 void watch_over(struct watch *w);
+
+/* front->answer, which others may see first. */
+void api_answer(struct api_call *c, const struct api_answer *a);
 
 /* ---- For fronts ---- */
 

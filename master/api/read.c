@@ -25,8 +25,7 @@ void verb_get(struct api_call *c, const struct api_target *of)
         return;
     }
     struct api_item item = {.object = o};
-    c->front->answer(c,
-                     &(struct api_answer){.verb = API_GET, .revision = view_revision(v), .items = &item, .count = 1});
+    api_answer(c, &(struct api_answer){.verb = API_GET, .revision = view_revision(v), .items = &item, .count = 1});
 }
 
 /* ---- Pinned versions for paging: few, the oldest goes first ---- */

@@ -26,6 +26,7 @@
 #include <stdlib.h>
 
 #include "master/api/api.h"
+#include "master/api/watch_rights.h"
 #include "master/master.h"
 #include "master/nodes/feeds.h"
 #include "proto/facts/pod_state.h"
@@ -65,6 +66,7 @@ struct watch {
     bool listed;         /* LISTING: the iterator is at its end */
     struct object *held; /* LISTING: fetched from the iterator and refused for want of credit */
     bool ended;
+    struct rights rights;
 };
 
 struct node_watches {
@@ -85,7 +87,8 @@ struct watch_table {
     uint64_t seen;
     uint64_t bookmark_at;
     unsigned count, nodes; /* watches; those of nodes among them */
-    unsigned loud;         /* those of a node's pods that are not quiet */
+    struct rights_table rights;
+    unsigned loud; /* those of a node's pods that are not quiet */
 };
 
 struct watch_table *watch_table_new(struct master *m)
@@ -94,6 +97,7 @@ struct watch_table *watch_table_new(struct master *m)
     t->m = m;
     strmap_init(&t->by_node);
     list_init(&t->woken);
+    rights_table_init(&t->rights);
     return t;
 }
 
@@ -154,6 +158,7 @@ static void watch_free(struct watch *w)
         }
         t->loud -= !w->quiet;
     }
+    rights_end(&w->rights);
     assert(t->count > 0);
     t->count--;
     assert(w->lane->watches > 0 && w->lane->subject->watches > 0);
@@ -178,6 +183,20 @@ static void watch_finish(struct watch *w, const struct error *err)
         list_remove(&w->woken_link);
         w->stream->front->end(w->stream, err);
     }
+}
+
+/* Whoever watches may do so still; false: it has ended. */
+static bool may_go_on(struct watch *w)
+{
+    struct error err = {0};
+    const struct watch_table *t = w->table;
+    if (w->rights.who == NULL || w->ended ||
+        rights_check(&t->rights, &w->rights, store_committed(replica_store(t->m->replica)), &err) == 0) {
+        return true;
+    }
+    t->m->stats.forbidden++;
+    watch_finish(w, &err);
+    return false;
 }
 
 static bool matches(const struct watch *w, const struct object *o)
@@ -358,6 +377,9 @@ static void pump(struct watch *w)
     unsigned visits = TURNS_PIECE_VISITS;
     struct master_stats *stats = &w->table->m->stats;
     bool more = !w->ended && w->state != WATCH_IDLE && w->work.lane == NULL;
+    if (more && !may_go_on(w)) {
+        return;
+    }
     while (more) {
         if (w->state == WATCH_LISTING) {
             more = pump_listing(w, &visits);
@@ -477,12 +499,15 @@ static void wake_nodes(struct watch_table *t, const struct history_txn *tx, unsi
  * */
 bool watch_table_waiting(const struct watch_table *t)
 {
-    return !list_empty(&t->woken);
+    return !list_empty(&t->woken) || !list_empty(&t->rights.waiting);
 }
 
 bool watch_table_turn(struct watch_table *t)
 {
     uint64_t end = uv_hrtime() + WOKEN_US * 1000u;
+    for (unsigned i = 0; i < RIGHTS_PIECE && !list_empty(&t->rights.waiting); i++) {
+        may_go_on(CONTAINER_OF(rights_next(&t->rights), struct watch, rights));
+    }
     while (!list_empty(&t->woken)) {
         struct watch *w = LIST_ENTRY(t->woken.next, struct watch, woken_link);
         list_remove(&w->woken_link);
@@ -491,7 +516,7 @@ bool watch_table_turn(struct watch_table *t)
             break;
         }
     }
-    return !list_empty(&t->woken);
+    return watch_table_waiting(t);
 }
 
 static void end_watches(struct node_watches *nw, const struct error *why)
@@ -564,6 +589,7 @@ void watch_table_advance(struct watch_table *t, bool restored)
     if (restored) {
         /* History restarted with the snapshot: each watch finds out for itself whether its revision is still known. */
         t->seen = revision;
+        rights_have_moved(&t->rights);
         wake_all(t, 0);
         node_feeds_restored(t->m);
         master_wake(t->m);
@@ -578,6 +604,7 @@ void watch_table_advance(struct watch_table *t, bool restored)
         if (store_history_next(store, t->seen, &tx) != 0) {
             wake_all(t, 0); /* more committed at once than the window holds: they will hear Expired */
             t->seen = revision;
+            rights_have_moved(&t->rights);
             node_feeds_restored(t->m);
             break;
         }
@@ -588,6 +615,9 @@ void watch_table_advance(struct watch_table *t, bool restored)
             const struct change *ch = &tx->changes[i];
             const struct kind *k = ch->new != NULL ? ch->new->kind : ch->old->kind;
             struct kind_watches *kw = kind_watches_of(t, k);
+            if (rights_are_of(k)) {
+                rights_have_moved(&t->rights);
+            }
             if (kw != NULL && !kw->changed) {
                 kw->changed = true;
                 LIST_FOR(it, &kw->watches)
@@ -602,7 +632,7 @@ void watch_table_advance(struct watch_table *t, bool restored)
         node_feeds_advance(t->m, tx);
         t->seen = tx->revision;
     }
-    if (!list_empty(&t->woken)) {
+    if (watch_table_waiting(t)) {
         master_wake(t->m);
     }
     if (t->seen >= t->bookmark_at) {
@@ -708,5 +738,9 @@ void verb_watch(struct api_call *c, const struct api_watch *q)
         return;
     }
     join_table(w);
+    if (w->node.n == 0) { /* an agent's feed is no right that a role gives */
+        rights_begin(&w->table->rights, &w->rights, c->who, w->kind, w->ns,
+                     w->fields == NULL ? STR_NONE : field_selector_value(w->fields, "metadata.name"));
+    }
     pump(w);
 }

@@ -70,12 +70,12 @@ void write_answered(const struct txn_result *result, const struct error *error, 
         const struct write_item *from = &w->items[i];
         items[i] = (struct api_item){.object = from->object, .done = from->done, .gone = from->gone};
     }
-    c->front->answer(c, &(struct api_answer){.verb = w->verb,
-                                             .revision = result->revision,
-                                             .items = items,
-                                             .count = w->repeat_count > 0 ? w->repeat_count : count,
-                                             .unchanged = result->unchanged,
-                                             .warnings = c->warnings});
+    api_answer(c, &(struct api_answer){.verb = w->verb,
+                                       .revision = result->revision,
+                                       .items = items,
+                                       .count = w->repeat_count > 0 ? w->repeat_count : count,
+                                       .unchanged = result->unchanged,
+                                       .warnings = c->warnings});
     write_free(w);
 }
 

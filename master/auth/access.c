@@ -59,6 +59,10 @@ struct checking {
     const struct api_call *call;
     const struct view *view;
     struct error *err;
+    /* Nothing is decided, and it is told instead (access_each). */
+    access_each_cb *each;
+    void *data;
+    const struct value *doc; /* that what is checked comes from; NULL: none */
 };
 
 /* A kind that this program does not know has no name among resources: only a rule for all covers it. */
@@ -71,6 +75,10 @@ static struct access of_kind(const char *verb, const struct kind *k)
 
 static int check(const struct checking *ch, const struct access *a)
 {
+    if (ch->each != NULL) {
+        ch->each(a, ch->doc, ch->data);
+        return 0;
+    }
     return access_check(ch->view, ch->call->who, a, ch->err);
 }
 
@@ -115,12 +123,20 @@ static int check_create(const struct checking *ch, struct api_target *of)
     return check_target(ch, "create", of, "");
 }
 
+static struct checking with_document(const struct checking *ch, const struct value *doc)
+{
+    struct checking with = *ch;
+    with.doc = doc;
+    return with;
+}
+
 static int check_document(const struct checking *ch, struct value *doc, const char *verb, const char *sub)
 {
     struct api_target of = {0};
+    const struct checking with = with_document(ch, doc);
     return !read_document(ch, doc, &of)  ? 0
-           : strcmp(verb, "create") == 0 ? check_create(ch, &of)
-                                         : check_target(ch, verb, &of, sub);
+           : strcmp(verb, "create") == 0 ? check_create(&with, &of)
+                                         : check_target(&with, verb, &of, sub);
 }
 
 /* Each object is patched, and created if it is not there: whether it is there is told to nobody who may not patch it. */
@@ -130,8 +146,11 @@ static int check_apply(const struct checking *ch, struct value *objects)
     for (unsigned i = 0; rv == 0 && value_is_list(objects) && i < value_count(objects); i++) {
         struct api_target of = {0};
         if (read_document(ch, value_item(objects, i), &of)) {
-            rv = check_target(ch, "patch", &of, "");
-            rv = rv != 0 || view_get(ch->view, of.kind, of.ns, of.name) != NULL ? rv : check_create(ch, &of);
+            const struct checking with = with_document(ch, value_item(objects, i));
+            rv = check_target(&with, "patch", &of, "");
+            rv = rv != 0 || ch->each != NULL || view_get(ch->view, of.kind, of.ns, of.name) != NULL
+                     ? rv
+                     : check_create(ch, &of);
         }
     }
     return rv;
@@ -190,13 +209,10 @@ static int check_account_token(const struct checking *ch, const struct api_accou
     return rv != 0 || who->role != PKI_ROLE_NODE ? rv : account_token_node_may(ch->view, str_of(who->name), q, ch->err);
 }
 
-int access_request(const struct api_call *c, const struct view *v, struct api_request *q, struct error *err)
+static int check_request(const struct checking *on, struct api_request *q)
 {
-    const struct checking ch = {c, v, err};
     const struct kind *pods = kind_by_id(KIND_POD);
-    if (access_is_master(c->who)) {
-        return 0;
-    }
+    const struct checking ch = q->verb == API_PATCH ? with_document(on, q->patch.patch) : *on;
     switch (q->verb) {
     case API_GET:
         return check_target(&ch, "get", &q->get, q->part == NULL ? "" : api_part_name(q->part));
@@ -240,9 +256,24 @@ int access_request(const struct api_call *c, const struct view *v, struct api_re
     case API_CERT_STATUS:
         return check_path(&ch, "get", "/rpc/cert.status");
     case API_WHOAMI:
+        if (ch.each != NULL) {
+            return check(&ch, &(struct access){.verb = STR("create"),
+                                               .group = STR(IDENTITY_GROUP),
+                                               .resource = STR("selfsubjectreviews")});
+        }
         return 0; /* everybody may know who he is */
     }
-    return error_set(err, ERR_FORBIDDEN, "a request that nobody may make");
+    return error_set(ch.err, ERR_FORBIDDEN, "a request that nobody may make");
+}
+
+int access_request(const struct api_call *c, const struct view *v, struct api_request *q, struct error *err)
+{
+    return access_is_master(c->who) ? 0 : check_request(&(struct checking){.call = c, .view = v, .err = err}, q);
+}
+
+void access_each(const struct api_call *c, struct api_request *q, access_each_cb *each, void *data)
+{
+    check_request(&(struct checking){.call = c, .each = each, .data = data}, q);
 }
 
 /* ---- Requests that are not typed ---- */
@@ -264,19 +295,35 @@ static bool read_access(const char *text, struct access *a)
     return true;
 }
 
+static struct access of_other(struct str request, const char *access, bool writes, struct str ns, struct str name,
+                              char *path, size_t size)
+{
+    struct access a = {0};
+    if (access != NULL && read_access(access, &a)) {
+        bool none = a.path.n > 0 || str_is(a.resource, "nodes"); /* which are in no namespace */
+        a.ns = none ? STR_NONE : ns.n > 0 ? ns : STR("default");
+        a.name = name;
+    } else {
+        snprintf(path, size, "/rpc/%.*s", STR_ARG(request));
+        a = (struct access){.verb = writes ? STR("post") : STR("get"), .path = str_of(path)};
+    }
+    return a;
+}
+
 int access_other(const struct view *v, const struct principal *p, struct str request, const char *access, bool writes,
                  struct str ns, struct str name, struct error *err)
 {
-    struct access a = {0};
     char path[64];
-    if (access != NULL && read_access(access, &a)) {
-        a.ns = a.path.n > 0 ? STR_NONE : ns.n > 0 ? ns : STR("default");
-        a.name = name;
-    } else {
-        snprintf(path, sizeof path, "/rpc/%.*s", STR_ARG(request));
-        a = (struct access){.verb = writes ? STR("post") : STR("get"), .path = str_of(path)};
-    }
+    const struct access a = of_other(request, access, writes, ns, name, path, sizeof path);
     return access_check(v, p, &a, err);
+}
+
+void access_each_other(struct str request, const char *access, bool writes, struct str ns, struct str name,
+                       access_each_cb *each, void *data)
+{
+    char path[64];
+    const struct access a = of_other(request, access, writes, ns, name, path, sizeof path);
+    each(&a, NULL, data);
 }
 
 /* ---- Roles and bindings ---- */

@@ -31,6 +31,13 @@ int access_request(const struct api_call *c, const struct view *v, struct api_re
 int access_other(const struct view *v, const struct principal *p, struct str request, const char *access, bool writes,
                  struct str ns, struct str name, struct error *err);
 
+/* The same, told and not decided: each thing that the request asks, and the document that it comes with, or NULL; of an
+ * apply the right to patch alone. */
+typedef void access_each_cb(const struct access *a, const struct value *doc, void *data);
+void access_each(const struct api_call *c, struct api_request *q, access_each_cb *each, void *data);
+void access_each_other(struct str request, const char *access, bool writes, struct str ns, struct str name,
+                       access_each_cb *each, void *data);
+
 /* May they write this role, or this binding? Nobody gives more than he has (rbac.h). old: NULL if it is new. with: the
  * transaction that it is written by, which may make the role that is bound; NULL: none. ERR_FORBIDDEN, ERR_TOO_LARGE,
  * ERR_NOT_FOUND: the role that is bound. */

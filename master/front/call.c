@@ -280,4 +280,5 @@ static const struct errand_front call_front = {
     .relay_here = relay_near,
     .relay = relay,
     .typed = verbs_typed,
+    .peek = verbs_peek,
 };

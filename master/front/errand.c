@@ -8,6 +8,7 @@
 #include "master/auth/access.h"
 #include "master/auth/bearer.h"
 #include "master/front/ask.h"
+#include "master/front/audit.h"
 #include "master/front/forward.h"
 #include "master/front/parked.h"
 #include "master/nodes/lease.h"
@@ -25,6 +26,9 @@ void errand_end(struct errand *e)
 {
     struct master *m = e->api.m;
     struct session *s = e->front->session(e);
+    if (e->audit != NULL) {
+        audit_end(e);
+    }
     assert(m->request_bytes >= e->counted_bytes);
     m->request_bytes -= e->counted_bytes;
     if (s != NULL) {
@@ -62,6 +66,7 @@ void errand_fail_now(struct errand *e, const struct error *err)
     assert(err->code != 0);
     api_let_go(&e->api);
     e->api.m->stats.refused++;
+    audit_failed(e, err);
     e->front->fail(e, err);
 }
 
@@ -239,6 +244,7 @@ void errand_start(struct errand *e, int64_t wait_ms)
 {
     int64_t wait = wait_ms < 0 ? 0 : MIN(wait_ms, MASTER_WAIT_MAX_MS);
     e->deadline_ms = env_now_ms(e->api.m->env) + wait;
+    audit_begin(e);
     errand_take_turn(e);
 }
 

@@ -71,6 +71,8 @@ struct errand_front {
     /* Of requests that are not typed: what it is in the terms of roles, "create pods/exec" or "get /version", and of
      * which object; NULL: a path of its own (auth/access.h). The function NULL: all are typed. */
     const char *(*access)(struct errand *e, struct str *ns, struct str *name);
+    /* As `typed`, to look at it: what cannot be made is an error, and nothing is failed. NULL: the front has others. */
+    int (*peek)(struct errand *e, struct api_request *q);
 };
 
 struct errand {
@@ -95,6 +97,10 @@ struct errand {
     unsigned tries;          /* parked.c: how often it failed of an election */
     bool maybe_done;         /* an attempt had an unknown outcome */
     size_t counted_bytes;    /* by errand_count */
+    /* For the audit (audit.h). uri, agent: the front's, in memory of its own; empty: none. */
+    struct str uri, agent;
+    struct audit_entry *audit; /* NULL: nothing is recorded of it */
+    bool audit_asked;          /* whether it is has been decided */
 };
 
 void errand_init(struct errand *e, struct master *m, const struct errand_front *front, const struct api_front *api,

@@ -76,6 +76,6 @@ void typed_answered(struct errand *e, struct mp result)
         errand_fail(e, &err);
         return;
     }
-    e->api.front->answer(&e->api, &a);
+    api_answer(&e->api, &a);
     verbs_answer_close(&a);
 }

@@ -19,6 +19,8 @@ void verbs_write(const struct master *m, struct buf *b, const struct api_request
 /* For an errand's `typed`: the request that a struct call of a verb is. */
 bool verbs_typed(struct errand *e, struct api_request *q);
 
+int verbs_peek(struct errand *e, struct api_request *q); /* for its `peek` */
+
 /* The answer as a map, and the other half; of verbs that are answered so (struct api_answer). What is read refers to
  * the arena and to objects that verbs_answer_close lets go. An object of a kind that this program does not know is
  * NULL. ERR_PROTOCOL: no such answer. */

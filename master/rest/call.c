@@ -7,6 +7,7 @@
 
 #include "master/api/read.h"
 #include "master/auth/bearer.h"
+#include "master/front/audit.h"
 #include "master/front/requests.h"
 #include "master/front/typed.h"
 #include "master/rest/rest.h"
@@ -21,6 +22,8 @@ void rest_call_free(struct rest_call *c)
 {
     assert(c->watch == NULL && c->log == NULL);
     rest_stream_free(c->upgrade);
+    rest_ws_free(c->ws);
+    rest_proxy_free(c->proxy);
     list_remove(&c->ended_link);
     errand_close(&c->e);
     arena_close(&c->own);
@@ -142,6 +145,10 @@ void rest_flush(struct rest_call *c)
 {
     CLEANUP_BUF struct buf frame = BUF_INIT;
     struct str piece = buf_str(&c->out);
+    if (c->ws != NULL) {
+        rest_ws_flush(c);
+        return;
+    }
     if (c->conn != NULL && piece.n > 0 && c->chunks) {
         buf_printf(&frame, "%zx\r\n", piece.n);
         rest_conn_send(c->conn, buf_str(&frame));
@@ -157,6 +164,9 @@ void rest_end(struct rest_call *c)
 {
     CLEANUP_BUF struct buf last = BUF_INIT;
     rest_flush(c);
+    if (c->ws != NULL) {
+        rest_ws_end(c);
+    }
     if (c->chunks) {
         http_put_last_chunk(&last);
     }
@@ -178,6 +188,8 @@ void rest_call_drained(struct rest_call *c)
         rest_log_drained(c);
     } else if (c->upgrade != NULL) {
         rest_stream_drained(c);
+    } else if (c->proxy != NULL) {
+        rest_proxy_drained(c);
     }
 }
 
@@ -196,6 +208,20 @@ void rest_call_tick(struct rest_call *c, int64_t now_ms)
     }
 }
 
+size_t rest_call_held(const struct rest_call *c)
+{
+    return c->out.cap + (c->upgrade == NULL ? 0 : rest_stream_held(c->upgrade));
+}
+
+void rest_call_feed(struct rest_call *c, const void *p, size_t n)
+{
+    if (c->upgrade != NULL) {
+        rest_stream_feed(c, p, n);
+    } else {
+        rest_ws_feed(c, p, n);
+    }
+}
+
 void rest_call_lost(struct rest_call *c)
 {
     c->conn = NULL;
@@ -205,6 +231,8 @@ void rest_call_lost(struct rest_call *c)
         rest_log_lost(c);
     } else if (c->upgrade != NULL) {
         rest_stream_lost(c);
+    } else if (c->proxy != NULL) {
+        rest_proxy_lost(c);
     } else if (c->waits) {
         api_let_go(&c->e.api);
         errand_end(&c->e);
@@ -297,6 +325,8 @@ static void handle(struct errand *e)
         rest_log_here(c);
     } else if (c->what == REST_DO_STREAM) {
         rest_stream_here(c);
+    } else if (c->what == REST_DO_PROXY) {
+        rest_proxy_here(c);
     } else if (c->what == REST_DO_TELL) {
         rest_tell(c);
     } else if (is_new_enough(c)) {
@@ -356,6 +386,9 @@ static const char *access_of(struct errand *e, struct str *ns, struct str *name)
     if (c->what == REST_DO_STREAM) {
         return rest_stream_access(rest_call_of(e), ns, name);
     }
+    if (c->what == REST_DO_PROXY) {
+        return rest_proxy_access(rest_call_of(e), ns, name);
+    }
     if (p->place == REST_OPENID) {
         return p->name.n > 0 ? "get /openid/v1/jwks" : "get /.well-known/openid-configuration";
     }
@@ -377,6 +410,7 @@ static const struct errand_front rest_front = {
     .relay_here = relay_here,
     .relay = relay,
     .typed = rest_typed,
+    .peek = rest_peek,
 };
 
 /* ---- The beginning ---- */
@@ -398,6 +432,8 @@ static void start(struct rest_call *c)
         e->flags = request_logs.flags;
     } else if (c->what == REST_DO_STREAM) {
         rest_stream_start(c);
+    } else if (c->what == REST_DO_PROXY) {
+        rest_proxy_start(c);
     } else {
         e->name = STR("discovery");
         e->flags = METHOD_NODE | (c->path.place == REST_HEALTH || c->path.place == REST_VERSION ? METHOD_ANON : 0);
@@ -421,6 +457,14 @@ void rest_call_begin(struct rest_conn *conn)
     errand_init(&c->e, m, &rest_front, &rest_api_front, conn->who != NULL ? conn->who : s->principal);
     c->e.name = STR("request");
     arena_init(&c->own);
+    if (audit_is_on(m)) {
+        struct str agent = http_header(r, "User-Agent");
+        c->e.uri = (struct str){arena_strndup(&c->own, r->target.p, MIN(r->target.n, AUDIT_TEXT_MAX)),
+                                MIN(r->target.n, AUDIT_TEXT_MAX)};
+        c->e.agent = agent.n == 0 ? STR_NONE
+                                  : (struct str){arena_strndup(&c->own, agent.p, MIN(agent.n, AUDIT_TEXT_MAX)),
+                                                 MIN(agent.n, AUDIT_TEXT_MAX)};
+    }
     list_init(&c->ended_link);
     c->conn = conn;
     conn->call = c;

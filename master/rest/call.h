@@ -25,6 +25,7 @@ enum rest_do {
     REST_DO_FINALIZE,
     REST_DO_LOG,
     REST_DO_STREAM, /* exec, attach, port-forward */
+    REST_DO_PROXY,
     REST_DO_WHOAMI,
     REST_DO_REVIEW, /* of rights (review.c) */
     REST_DO_METRICS,
@@ -38,6 +39,8 @@ enum rest_coding { REST_JSON, REST_YAML, REST_PROTOBUF };
 
 struct rest_log;
 struct rest_stream;
+struct rest_ws;
+struct rest_proxy;
 struct rest_call {
     struct errand e;
     struct rest_conn *conn; /* NULL: it is gone */
@@ -65,9 +68,11 @@ struct rest_call {
     struct list ended_link; /* master.https_ended: its stream has ended, and is to be let go */
     bool over, initial_told, columns_told;
     int64_t until_ms, bookmark_ms;
-    uint64_t told; /* the version that was told last */
+    uint64_t told;      /* the version that was told last */
+    struct rest_ws *ws; /* of a watch over WebSocket; NULL: over HTTP */
     struct rest_log *log;
     struct rest_stream *upgrade; /* STREAM */
+    struct rest_proxy *proxy;    /* PROXY */
 };
 
 static inline struct rest_call *rest_call_of(const struct errand *e)
@@ -83,7 +88,10 @@ static inline struct rest_call *rest_call_of_api(const struct api_call *c)
 void rest_call_begin(struct rest_conn *conn);
 void rest_call_drained(struct rest_call *c);
 void rest_call_tick(struct rest_call *c, int64_t now_ms);
-void rest_call_lost(struct rest_call *c); /* its connection is gone */
+void rest_call_lost(struct rest_call *c);         /* its connection is gone */
+size_t rest_call_held(const struct rest_call *c); /* bytes of memory, beside those of its errand */
+/* Bytes behind its 101. It may be gone then. */
+void rest_call_feed(struct rest_call *c, const void *p, size_t n);
 
 /* ---- Answering: each ends the call (call.c) ---- */
 
@@ -106,6 +114,7 @@ void rest_call_leave(struct rest_call *c); /* it is over; its connection goes on
 
 extern const struct api_front rest_api_front;             /* answers.c */
 bool rest_typed(struct errand *e, struct api_request *q); /* request.c */
+int rest_peek(struct errand *e, struct api_request *q);
 bool rest_is_typed(const struct rest_call *c);
 bool rest_decide(struct rest_call *c, const struct http_request *r); /* dispatch.c. False: it has been answered */
 int rest_read_body(struct rest_call *c, struct arena *a, struct value **doc, struct error *err); /* request.c */
@@ -125,6 +134,21 @@ void rest_tell_health(struct rest_call *c);                                /* he
 struct api_stream *rest_watch_open(struct api_call *api, struct watch *w); /* watch.c */
 void rest_watch_tick(struct rest_call *c, int64_t now_ms);
 void rest_watch_lost(struct rest_call *c);
+/* The same over WebSocket (watch_ws.c). */
+bool rest_ws_decide(struct rest_call *c, const struct http_request *r); /* false: it has been answered */
+void rest_ws_begin(struct rest_call *c);
+void rest_ws_flush(struct rest_call *c);
+void rest_ws_end(struct rest_call *c);
+void rest_ws_feed(struct rest_call *c, const void *p, size_t n);
+void rest_ws_free(struct rest_ws *ws); /* NULL: nothing */
+/* Of what is proxied (proxy.c). */
+bool rest_proxy_decide(struct rest_call *c, const struct http_request *r); /* false: it has been answered */
+void rest_proxy_start(struct rest_call *c);
+const char *rest_proxy_access(struct rest_call *c, struct str *ns, struct str *name);
+void rest_proxy_here(struct rest_call *c);
+void rest_proxy_drained(struct rest_call *c);
+void rest_proxy_lost(struct rest_call *c);
+void rest_proxy_free(struct rest_proxy *x); /* NULL: nothing */
 /* Logs (log.c): as errand_front asks. */
 void rest_log_here(struct rest_call *c); /* at the leader, or wherever the node's link is */
 bool rest_log_near(struct rest_call *c); /* a follower; false: nothing was done */
@@ -145,5 +169,6 @@ void rest_stream_drained(struct rest_call *c);
 void rest_stream_tick(struct rest_call *c, int64_t now_ms);
 void rest_stream_lost(struct rest_call *c);
 void rest_stream_free(struct rest_stream *s); /* NULL: nothing */
+size_t rest_stream_held(const struct rest_stream *s);
 
 #endif

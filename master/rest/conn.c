@@ -146,14 +146,18 @@ static void feed_ahead(struct rest_conn *c)
     struct buf ahead = c->ahead;
     c->ahead = BUF_INIT;
     if (ahead.size > 0) {
-        rest_stream_feed(c->call, ahead.data, ahead.size);
+        rest_call_feed(c->call, ahead.data, ahead.size);
     }
     buf_close(&ahead);
 }
 
-void rest_conn_upgraded(struct rest_conn *c)
+void rest_conn_upgraded(struct rest_conn *c, bool patient)
 {
     c->upgraded = true;
+    c->patient = patient;
+    if (patient && c->wire->be_patient != NULL) {
+        c->wire->be_patient(c->wire_data);
+    }
     if (!c->feeding) {
         feed_ahead(c);
     }
@@ -161,7 +165,6 @@ void rest_conn_upgraded(struct rest_conn *c)
 
 void rest_conn_pause(struct rest_conn *c, bool paused)
 {
-    assert(c->upgraded);
     set_paused(c, paused);
 }
 
@@ -172,7 +175,9 @@ void rest_conn_feed(struct rest_conn *c, const void *p, size_t n)
         return;
     }
     if (c->upgraded) {
-        rest_stream_feed(c->call, p, n);
+        if (c->call != NULL) {
+            rest_call_feed(c->call, p, n);
+        }
         return;
     }
     if (c->call == NULL && c->ahead.size == 0) {
@@ -227,7 +232,7 @@ void rest_conn_tick(struct rest_conn *c, int64_t now_ms)
     if (taken != c->taken_bytes || pending == 0) {
         c->taken_bytes = taken;
         c->taken_ms = now_ms;
-    } else if (!c->upgraded && now_ms - c->taken_ms >= REST_STUCK_MS) {
+    } else if (!c->patient && now_ms - c->taken_ms >= REST_STUCK_MS) {
         c->session->m->stats.rest_stuck++;
         c->closing = true;
         c->wire->abort(c->wire_data);

@@ -29,6 +29,7 @@ struct rest_wire {
     void (*close)(void *data);                                  /* what was sent goes out; rest_conn_gone comes later */
     void (*abort)(void *data);                                  /* the same, at once, whatever waits */
     void (*proven)(void *data, const struct pki_identity *who); /* who came as a stranger; NULL: nobody wants to know */
+    void (*be_patient)(void *data); /* the peer may take nothing for long; NULL: it may anyway */
 };
 struct rest_conn {
     struct list link; /* master.https */
@@ -42,7 +43,8 @@ struct rest_conn {
         *who; /* bearer.c: of the token of the request that is being read or answered; NULL: the session's */
     struct error *denied; /* why its token is not taken; NULL: it is, or there is none */
     bool feeding, closing, paused;
-    bool upgraded;                    /* bytes are those of the call's stream (stream.h), whose own bounds hold */
+    bool upgraded;                    /* bytes are the call's (rest_call_feed) */
+    bool patient;                     /* ...and the peer may take nothing for as long as it likes */
     uint64_t sent_bytes, taken_bytes; /* by the peer, when last looked at */
     int64_t taken_ms;                 /* when it last took some, or had nothing to take */
     int64_t since_ms;                 /* the request that is half here began; or the last one was answered */
@@ -63,9 +65,10 @@ void rest_conn_send(struct rest_conn *c, struct str bytes);
 bool rest_conn_is_full(const struct rest_conn *c);
 /* Its call is answered. keep: there may be another one; else it closes. */
 void rest_conn_done(struct rest_conn *c, bool keep);
-/* Its call has said 101: what comes from now on is its (rest_stream_feed). */
-void rest_conn_upgraded(struct rest_conn *c);
-void rest_conn_pause(struct rest_conn *c, bool paused); /* of one that is upgraded */
+/* Its call has said 101: what comes from now on is its (rest_call_feed). patient: REST_STUCK_MS does not hold, since
+ * somebody may read what is shown to him. */
+void rest_conn_upgraded(struct rest_conn *c, bool patient);
+void rest_conn_pause(struct rest_conn *c, bool paused); /* of one that is, or is being, upgraded */
 /* The answer cannot be ended well: cuts it. */
 void rest_conn_cut(struct rest_conn *c);
 

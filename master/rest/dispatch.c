@@ -263,12 +263,20 @@ bool rest_decide(struct rest_call *c, const struct http_request *r)
         rest_answer_failure(c, 404, "the server could not find the requested resource");
         return false;
     }
-    if (!method_fits(c, r->method) || !read_options(c, r)) {
+    if (!method_fits(c, r->method)) {
+        return false;
+    }
+    if (str_is(c->path.part, "proxy")) { /* whose query is not for us */
+        c->what = REST_DO_PROXY;
+        return rest_proxy_decide(c, r);
+    }
+    if (!read_options(c, r)) {
         return false;
     }
     c->what = c->path.place == REST_OBJECTS || c->path.place == REST_REVIEW ? do_of(c, r->method) : REST_DO_TELL;
     if (c->what == REST_DO_STREAM) {
         return rest_stream_decide(c, r);
     }
-    return select_by_name(c) && read_coding(c, r) && choose_form(c, r) && check_selectors(c);
+    return select_by_name(c) && read_coding(c, r) && choose_form(c, r) && check_selectors(c) &&
+           (c->what != REST_DO_WATCH || rest_ws_decide(c, r));
 }

@@ -30,6 +30,18 @@ static bool is_account(const struct kind *k)
     return k->id == KIND_SERVICEACCOUNT;
 }
 
+static bool is_service(const struct kind *k)
+{
+    return k->id == KIND_SERVICE;
+}
+static bool is_node(const struct kind *k)
+{
+    return k->id == KIND_NODE;
+}
+
+#define PROXY_METHODS "GET POST PUT PATCH DELETE HEAD OPTIONS"
+#define PROXY_VERBS   "create delete get patch update"
+
 const struct rest_part rest_parts[] = {
     {"", NULL, "GET PUT PATCH DELETE", "", NULL, NULL},
     {"status", has_status, "GET PUT PATCH", "get patch update", NULL, NULL},
@@ -39,6 +51,9 @@ const struct rest_part rest_parts[] = {
     {"exec", is_pod, "GET POST", "create get", "v1", "PodExecOptions"},
     {"attach", is_pod, "GET POST", "create get", "v1", "PodAttachOptions"},
     {"portforward", is_pod, "GET POST", "create get", "v1", "PodPortForwardOptions"},
+    {"proxy", is_pod, PROXY_METHODS, PROXY_VERBS, "v1", "PodProxyOptions"},
+    {"proxy", is_service, PROXY_METHODS, PROXY_VERBS, "v1", "ServiceProxyOptions"},
+    {"proxy", is_node, PROXY_METHODS, PROXY_VERBS, "v1", "NodeProxyOptions"},
     {"eviction", is_pod, "POST", "create", "policy/v1", "Eviction"},
     {"token", is_account, "POST", "create", "authentication.k8s.io/v1", "TokenRequest"},
     {"finalize", is_namespace, "PUT", "update", NULL, NULL},

@@ -199,10 +199,37 @@ static struct str join(struct arena *a, const struct segments *s, unsigned at)
     return (struct str){arena_strndup(a, (const char *)b.data, b.size), b.size};
 }
 
+/* What is behind /proxy is somebody else's path: it is not looked at. path: without it. */
+static struct str cut_proxied(struct str *path)
+{
+    static const char *const shapes[][8] = {{"api", "v1", "namespaces", NULL, "pods", NULL, "proxy"},
+                                            {"api", "v1", "namespaces", NULL, "services", NULL, "proxy"},
+                                            {"api", "v1", "nodes", NULL, "proxy"}};
+    for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
+        struct str rest = *path;
+        for (unsigned n = 0; rest.n > 0 && rest.p[0] == '/'; n++) {
+            const char *end = memchr(rest.p + 1, '/', rest.n - 1);
+            struct str one = {rest.p + 1, end == NULL ? rest.n - 1 : (size_t)(end - rest.p) - 1};
+            if (shapes[i][n] != NULL && !str_is(one, shapes[i][n])) {
+                break;
+            }
+            rest.p += one.n + 1;
+            rest.n -= one.n + 1;
+            if (n > 0 && str_is(one, "proxy") && shapes[i][n] != NULL) {
+                path->n -= rest.n;
+                return rest;
+            }
+        }
+    }
+    return STR("");
+}
+
 bool rest_path_read(struct arena *a, struct str path, struct rest_path *p)
 {
     struct segments s;
     *p = (struct rest_path){.group = STR(""), .version = STR(""), .ns = STR(""), .name = STR(""), .part = STR("")};
+    struct str proxied = cut_proxied(&path);
+    p->rest = proxied.n == 0 ? STR("") : (struct str){arena_strndup(a, proxied.p, proxied.n), proxied.n};
     if (!split(a, path, &s)) {
         return false;
     }

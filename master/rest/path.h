@@ -2,8 +2,8 @@
  *
  *   /api/v1/...  /apis/GROUP/VERSION/...   then  [namespaces/NS/]PLURAL[/NAME[/PART]], or watch/ in front of that
  *
- * A '/' at the end counts for nothing. Source: Kubernetes API concepts, "Resource URIs"; the prefix watch/ is of
- * versions before 1.0 and still asked for. */
+ * Behind /proxy of a pod, a service or a node everything is theirs. A '/' at the end counts for nothing. Source:
+ * Kubernetes API concepts, "Resource URIs"; the prefix watch/ is of versions before 1.0 and still asked for. */
 #ifndef MASTER_REST_PATH_H
 #define MASTER_REST_PATH_H
 
@@ -37,6 +37,7 @@ struct rest_path {
     bool has_ns;               /* the path named a namespace */
     struct str ns, name, part; /* "" : none */
     bool watch;                /* by the old prefix */
+    struct str rest;           /* of the part "proxy": what is behind it, as it came: "/a%20b" or "" */
     const char *health;        /* HEALTH: "healthz" */
     const struct rest_extra *extra; /* REVIEW */
 };

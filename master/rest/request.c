@@ -408,6 +408,7 @@ static int (*const makers[])(struct rest_call *c, struct arena *a, struct api_re
     [REST_DO_FINALIZE] = make_finalize,
     [REST_DO_LOG] = NULL,
     [REST_DO_STREAM] = NULL,
+    [REST_DO_PROXY] = NULL,
     [REST_DO_WHOAMI] = make_whoami,
     [REST_DO_METRICS] = make_metrics,
     [REST_DO_REVIEW] = rest_make_review,
@@ -419,6 +420,15 @@ static int (*const makers[])(struct rest_call *c, struct arena *a, struct api_re
 bool rest_is_typed(const struct rest_call *c)
 {
     return makers[c->what] != NULL;
+}
+
+int rest_peek(struct errand *e, struct api_request *q)
+{
+    struct rest_call *c = rest_call_of(e);
+    struct error err = {0};
+    *q = (struct api_request){0};
+    c->warnings = c->spec = NULL;
+    return makers[c->what] == NULL ? ERR_UNSUPPORTED : makers[c->what](c, &e->arena, q, &err);
 }
 
 bool rest_typed(struct errand *e, struct api_request *q)

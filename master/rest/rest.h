@@ -6,6 +6,7 @@
  *   request.c   the typed request that a call is; answers.c how verbs answer it; watch.c streams of events
  *   discovery.c, health.c                   what there is, and how it is
  *   log.c       a container's log, from its agent
+ *   proxy.c     what is handed on to pods and services, and what nodes are asked
  *   stream.c    exec, attach and port-forward: what connections become (stream.h)
  *
  * What is served, and what is not, stands in docs/api.md. Loop thread only. */

@@ -291,6 +291,11 @@ void rest_stream_free(struct rest_stream *s)
     free(s);
 }
 
+size_t rest_stream_held(const struct rest_stream *s)
+{
+    return s->held + s->kept + spdy_in_held(&s->spdy_in) + s->ws_in.piece.cap + s->text.cap;
+}
+
 /* ---- The errand ---- */
 
 /* It is judged here, on what is newest, on every master; what it opens it opens over this master's own link. */
@@ -436,7 +441,7 @@ void stream_upgrade(struct rest_stream *s)
     http_put_end(&head);
     rest_conn_send(c->conn, buf_str(&head));
     carrier_of(s)->begin(s);
-    rest_conn_upgraded(c->conn);
+    rest_conn_upgraded(c->conn, true);
 }
 
 /* The connection stays until the client hangs up: what it sends meanwhile must not cut what it has not read. */

@@ -91,6 +91,7 @@ struct rest_stream {
     struct list channels;
     unsigned channels_count;
     size_t held; /* bytes of the client's that nobody has taken */
+    size_t kept; /* of the pod's for channels that are not there yet */
     int64_t since_ms, active_ms, until_ms;
     uint32_t last_id; /* SPDY: the client's last stream */
     struct spdy_in spdy_in;

@@ -94,6 +94,7 @@ static void flush(struct exec *x)
         struct stream_channel *ch = x->channels[i == 0 ? STREAM_STDOUT : STREAM_STDERR];
         if (ch != NULL && x->held[i].size > 0) {
             stream_write(ch, buf_str(&x->held[i]), false);
+            x->s->kept -= x->held[i].size;
             buf_close(&x->held[i]);
         }
     }
@@ -132,6 +133,7 @@ static void print(struct exec *x, unsigned which, struct str bytes)
         stream_write(ch, bytes, false);
     } else if (x->s->wants[use]) {
         buf_append_str(&x->held[which], bytes);
+        x->s->kept += bytes.n;
     }
 }
 
@@ -352,7 +354,7 @@ static void lost(struct rest_stream *s)
     if (x->node != NULL) {
         stream_node_leave(x->node);
     }
-    s->held = 0;
+    s->held = s->kept = 0;
     exec_free(x);
 }
 

@@ -136,6 +136,9 @@ static void end(struct api_stream *s, const struct error *err)
         buf_puts(&c->out, "}\n");
     }
     rest_flush(c);
+    if (c->ws != NULL) {
+        rest_ws_end(c);
+    }
     if (c->chunks && c->conn != NULL) {
         rest_conn_send(c->conn, STR("0\r\n\r\n"));
     }
@@ -167,7 +170,11 @@ struct api_stream *rest_watch_open(struct api_call *api, struct watch *w)
     c->until_ms = now_ms + life_ms;
     c->bookmark_ms = now_ms + BOOKMARK_MS;
     errand_end(&c->e);
-    rest_begin(c, 200, NULL);
+    if (c->ws != NULL) {
+        rest_ws_begin(c);
+    } else {
+        rest_begin(c, 200, NULL);
+    }
     return &c->stream;
 }
 

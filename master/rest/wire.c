@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "master/front/sessions.h"
-#include "master/rest/conn.h"
+#include "master/rest/call.h"
 #include "master/rest/rest.h"
 
 static void wire_send(void *data, const void *p, size_t n)
@@ -35,7 +35,13 @@ static void wire_proven(void *data, const struct pki_identity *who)
     net_conn_prove(data, who);
 }
 
-static const struct rest_wire net_wire = {wire_send, wire_pending, wire_pause, wire_close, wire_abort, wire_proven};
+static void wire_be_patient(void *data)
+{
+    net_conn_be_patient(data);
+}
+
+static const struct rest_wire net_wire = {wire_send,  wire_pending, wire_pause,     wire_close,
+                                          wire_abort, wire_proven,  wire_be_patient};
 
 static void on_data(struct net_conn *net, const uint8_t *p, size_t n, void *data)
 {
@@ -86,7 +92,8 @@ static void shed(struct session *s, const char *why)
 static size_t held(const struct session *s)
 {
     const struct rest_conn *c = s->http;
-    return c->wire->pending(c->wire_data) + http_in_held(&c->in) + c->ahead.cap;
+    size_t call = c->call == NULL ? 0 : rest_call_held(c->call);
+    return c->wire->pending(c->wire_data) + http_in_held(&c->in) + c->ahead.cap + call;
 }
 
 static unsigned inflight(const struct session *s)

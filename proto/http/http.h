@@ -110,6 +110,17 @@ void http_put_length(struct buf *out, size_t n);
 void http_put_end(struct buf *out);
 void http_put_chunk(struct buf *out, struct str bytes); /* nothing if it is empty: that would be the end */
 void http_put_last_chunk(struct buf *out);
+/* Of another server's answer; borrows from its bytes. */
+struct http_reply {
+    unsigned status;
+    struct str reason;
+    struct http_header headers[HTTP_HEADERS_MAX];
+    unsigned headers_count;
+    bool has_length, chunked; /* neither: the body ends with the connection */
+    uint64_t length;
+};
+/* How many bytes its head has; 0: it is not whole; -1: it never will be (reply.c). */
+int64_t http_reply_read(const void *bytes, size_t n, struct http_reply *r);
 #define HTTP_CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"
 
 #endif

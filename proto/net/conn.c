@@ -701,6 +701,17 @@ void net_conn_start_tls(struct net_conn *c)
 
 /* ---- Small things ---- */
 
+/* A window that is shut counts for TCP_USER_TIMEOUT. Without it a peer that answers probes is waited for; one that does
+ * not is given up when the kernel has sent again often enough. */
+void net_conn_be_patient(struct net_conn *c)
+{
+    uv_os_fd_t fd;
+    unsigned none = 0;
+    if (c->state < NET_FLUSHING && uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0) {
+        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &none, sizeof none);
+    }
+}
+
 void net_conn_set_events(struct net_conn *c, const struct net_conn_events *events, void *data)
 {
     assert(events != NULL);

@@ -77,6 +77,8 @@ struct net_conn *net_connect(uv_loop_t *loop, struct net_tls *tls, const char *a
 void net_conn_send(struct net_conn *c, const void *p, size_t n);
 size_t net_conn_pending(const struct net_conn *c);    /* bytes accepted and not yet given to the kernel */
 void net_conn_pause(struct net_conn *c, bool paused); /* stop or go on reading */
+/* From now on a peer that is there may take nothing for as long as it likes: somebody reads what it shows him. */
+void net_conn_be_patient(struct net_conn *c);
 /* What was sent before still goes out, as long as the peer takes some of it every second. No callback but on_close
  * comes after. */
 void net_conn_close(struct net_conn *c);

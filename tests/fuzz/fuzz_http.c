@@ -1,4 +1,4 @@
-/* Requests of HTTP/1.1. Input: a byte that says in what pieces the rest is handed over. In pieces or whole, the same
+/* Requests of HTTP/1.1, and heads of answers. Input: a byte that says in what pieces the rest is handed over. In pieces or whole, the same
  * requests come out, or the same refusal; memory stays within its bounds; and what stands in a request (its path, its
  * query, its media types) is read to its end. */
 #include "proto/http/http.h"
@@ -69,6 +69,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t piece = fuzz_byte(&f) % 64u + 1u;
     struct str rest = fuzz_rest(&f);
     CLEANUP_BUF struct buf whole = BUF_INIT, pieces = BUF_INIT;
+    struct http_reply reply;
+    int64_t head = http_reply_read(rest.p, rest.n, &reply);
+    CHECK(head <= (int64_t)rest.n && (head <= 0 || (reply.status >= 100 && !(reply.chunked && reply.has_length))));
     run((const uint8_t *)rest.p, rest.n, rest.n == 0 ? 1 : rest.n, &whole);
     run((const uint8_t *)rest.p, rest.n, piece, &pieces);
     CHECK(str_eq(buf_str(&whole), buf_str(&pieces)));

@@ -62,9 +62,12 @@ static void a_lost_master_is_no_refusal(void **state)
     struct fake_master *m = &f->master;
     m->hold_tokens = true;
     master_order(m->pods, "ADDED", POD("web", USER));
-    run_until(&f->loop, m->held_token != NULL);
+    run_until(&f->loop, m->held_tokens_count == 2);
     m->hold_tokens = false;
     master_hang_up(m);
+    for (unsigned i = 0; i < m->held_tokens_count; i++) { /* nobody hears it any more */
+        master_reply_error(m->held_tokens[i], ERR_TIMEOUT, "", "too late");
+    }
     run_until(&f->loop, m->registrations == 2 && m->pods != NULL);
     master_order(m->pods, "ADDED", POD("web", USER));
     master_order(m->pods, NULL, NULL);

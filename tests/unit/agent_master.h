@@ -69,8 +69,9 @@ struct fake_master {
     int refuse_volumes;      /* error code for node.volumes; 0 = accept. They are told as "volume NAME UID" */
     unsigned tokens;         /* given; each is told as "token ACCOUNT POD POD-UID AUDIENCE SECONDS" */
     int refuse_tokens;       /* error code for account.token; 0 = give */
-    bool hold_tokens;        /* those that are asked for are kept, the last one here */
-    struct rpc_request *held_token;
+    bool hold_tokens;        /* those that are asked for are kept, at most four */
+    struct rpc_request *held_tokens[4];
+    unsigned held_tokens_count;
 };
 
 /* ---- The loop ---- */
@@ -376,8 +377,8 @@ static inline void master_token(struct fake_master *m, struct rpc_request *r, st
     master_note(m, "token %.*s/%.*s %.*s %.*s %.*s %lld", STR_ARG(mp_str(mp_get(params, "namespace"))),
                 STR_ARG(mp_str(mp_get(params, "name"))), STR_ARG(mp_str(mp_get(params, "boundName"))),
                 STR_ARG(mp_str(mp_get(params, "boundUid"))), STR_ARG(audience), (long long)life_s);
-    if (m->hold_tokens) {
-        m->held_token = r;
+    if (m->hold_tokens && m->held_tokens_count < 4) {
+        m->held_tokens[m->held_tokens_count++] = r;
     } else if (m->refuse_tokens != 0) {
         master_reply_error(r, m->refuse_tokens, "", "serviceaccounts \"robot\" not found");
     } else {

@@ -79,7 +79,7 @@ static void wire_close(void *data)
 {
     ((struct wire *)data)->closed = true;
 }
-static const struct rest_wire test_wire = {wire_send, wire_pending, wire_pause, wire_close, wire_close, NULL};
+static const struct rest_wire test_wire = {wire_send, wire_pending, wire_pause, wire_close, wire_close, NULL, NULL};
 
 static bool way_is_open(const struct session *s)
 {

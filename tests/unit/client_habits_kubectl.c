@@ -19,6 +19,8 @@ static void kubectl_finds_its_way(void **state)
         {K "api-resources --no-headers", NULL, 0, "deploy\npods\nhpa", NULL},
         {K "cluster-info", NULL, 0, "is running at", NULL},
         {K "get --raw /readyz", NULL, 0, "=ok", "="},
+        {K "get --raw /api/v1/nodes/hollow-0/proxy/healthz", NULL, 0, "=ok", "="},
+        {K "get --raw /api/v1/nodes/hollow-0/proxy/pods", NULL, 0, "{\"kind\":\"PodList\"", "="},
         {K "get nodes --no-headers", NULL, 0, "hollow-0", "="},
         {K "get ns default -o name", NULL, 0, "=namespace/default\n", "="},
         {K "get pods none", NULL, 1, "=", "=Error from server (NotFound): pods \"none\" not found\n"},

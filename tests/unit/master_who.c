@@ -238,6 +238,96 @@ static void test_who_may_impersonate_asks_as_somebody_else(void **state)
     client_close(admin);
 }
 
+/* A watch ends when the right to it is taken away, whether it has something to tell or not; others go on. */
+static void test_a_watch_ends_with_the_right_to_it(void **state)
+{
+    struct kit *k = *state;
+    struct client *admin = client_admin(k, 0);
+    struct user wim;
+    user_new(k, &wim, "wim", "");
+    for (unsigned i = 0; i < MASTERS; i++) {
+        apply(admin,
+              "{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: wim}, rules: [{verbs: [watch], "
+              "apiGroups: [''], resources: [secrets, configmaps]}]}, "
+              "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: wim}, "
+              "roleRef: {kind: Role, name: wim}, subjects: [{kind: User, name: wim}]}");
+        struct stream *secrets = stream_open(wim.at[i], "watch", "{kind: Secret, namespace: default}");
+        struct stream *maps = stream_open(wim.at[i], "watch", "{kind: ConfigMap, namespace: default}");
+        assert_non_null(stream_next(secrets));
+        assert_non_null(stream_next(maps));
+        must(admin, "txn",
+             "{ops: [{op: update, object: {apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: wim, "
+             "namespace: default}, rules: [{verbs: [watch], apiGroups: [''], resources: [configmaps]}]}}, {op: create, "
+             "object: {apiVersion: v1, kind: Secret, metadata: {name: unseen-%u}, data: {a: Yg==}}}]}",
+             i);
+        stream_wait_end(secrets);
+        assert_int_equal(secrets->end.code, ERR_FORBIDDEN);
+        assert_non_null(strstr(secrets->end.message, "User \"wim\" cannot watch resource \"secrets\""));
+        for (unsigned n = 0; n < secrets->count; n++) {
+            CLEANUP_BUF struct buf text = BUF_INIT;
+            json_write(&text, secrets->items[n], 0);
+            assert_null(strstr(buf_cstr(&text), arena_printf(&k->arena, "unseen-%u", i)));
+        }
+        apply(admin, "{apiVersion: v1, kind: ConfigMap, metadata: {name: seen}, data: {a: b}}");
+        assert_non_null(stream_next(maps));
+        must(admin, "delete", "{kind: RoleBinding, name: wim}");
+        stream_wait_end(maps);
+        assert_int_equal(maps->end.code, ERR_FORBIDDEN);
+        stream_close(secrets);
+        stream_close(maps);
+        must(admin, "delete", "{kind: ConfigMap, name: seen}");
+    }
+    user_close(&wim);
+    client_close(admin);
+}
+
+/* Roles that name objects give these and no others; who creates has no name yet. */
+static void test_names_in_rules_are_those_alone(void **state)
+{
+    struct kit *k = *state;
+    struct client *admin = client_admin(k, 0);
+    struct user nan;
+    user_new(k, &nan, "nan", "");
+    struct client *c = nan.at[1];
+    apply(admin,
+          "{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: nan}, rules: [{verbs: ['*'], "
+          "apiGroups: [''], resources: [configmaps], resourceNames: [mine]}]}, "
+          "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: nan}, "
+          "roleRef: {kind: Role, name: nan}, subjects: [{kind: User, name: nan}]}, "
+          "{apiVersion: v1, kind: ConfigMap, metadata: {name: mine}}, {apiVersion: v1, kind: ConfigMap, metadata: "
+          "{name: other}}");
+    static const char *const allowed[][2] = {
+        {"get", "{kind: ConfigMap, name: mine}"},
+        {"list", "{kind: ConfigMap, namespace: default, fieldSelector: metadata.name=mine}"},
+        {"patch", "{kind: ConfigMap, name: mine, type: merge, patch: {data: {a: b}}}"},
+        {"apply", "{objects: [{apiVersion: v1, kind: ConfigMap, metadata: {name: mine}, data: {a: c}}]}"},
+        {"update", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: mine}, data: {a: d}}}"},
+        {"deletecollection", "{kind: ConfigMap, namespace: default, fieldSelector: metadata.name=mine}"},
+    };
+    static const char *const denied[][2] = {
+        {"get", "{kind: ConfigMap, name: other}"},
+        {"list", "{kind: ConfigMap, namespace: default}"},
+        {"list", "{kind: ConfigMap, namespace: default, fieldSelector: metadata.name!=other}"},
+        {"list", "{kind: ConfigMap, fieldSelector: metadata.name=mine}"},
+        {"patch", "{kind: ConfigMap, name: other, type: merge, patch: {data: {a: b}}}"},
+        {"apply", "{objects: [{apiVersion: v1, kind: ConfigMap, metadata: {name: other}, data: {a: c}}]}"},
+        {"update", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: other}, data: {a: d}}}"},
+        {"create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: mine}}}"},
+        {"apply", "{objects: [{apiVersion: v1, kind: ConfigMap, metadata: {name: mine}}]}"}, /* it is gone: created */
+        {"delete", "{kind: ConfigMap, name: other}"},
+        {"deletecollection", "{kind: ConfigMap, namespace: default}"},
+        {"txn", "{ops: [{op: check, kind: ConfigMap, name: mine}, {op: delete, kind: ConfigMap, name: other}]}"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(allowed); i++) {
+        must(c, allowed[i][0], "%s", allowed[i][1]);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(denied); i++) {
+        refused(c, ERR_FORBIDDEN, "is forbidden: User \"nan\" cannot", denied[i][0], "%s", denied[i][1]);
+    }
+    user_close(&nan);
+    client_close(admin);
+}
+
 /* Whether an object is there is told to nobody who may not change it. */
 static void test_apply_tells_nobody_what_is_there(void **state)
 {
@@ -461,6 +551,8 @@ int main(void)
         cmocka_unit_test(test_rights_lead_no_further_than_they_say),
         cmocka_unit_test(test_who_may_impersonate_asks_as_somebody_else),
         cmocka_unit_test(test_apply_tells_nobody_what_is_there),
+        cmocka_unit_test(test_a_watch_ends_with_the_right_to_it),
+        cmocka_unit_test(test_names_in_rules_are_those_alone),
         cmocka_unit_test(test_without_a_role_nothing_may_be_asked),
         cmocka_unit_test(test_certificates_are_for_who_may_be_somebody),
         cmocka_unit_test(test_a_revoked_user_is_let_in_nowhere_from_then_on),

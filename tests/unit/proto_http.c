@@ -217,6 +217,66 @@ static void test_headers_of_answers_cannot_be_split(void **state)
     assert_string_equal(buf_cstr(&b), "HTTP/1.1 404 Not Found\r\nWarning: a  b\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n");
 }
 
+/* What another server's head says; bad: it never will be one. */
+static void test_heads_of_answers_are_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *wanted;
+    } heads[] = {
+        {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: a b \r\n\r\nhello", "200 [OK] 5 Content-Length=5 X=a b +5"},
+        {"HTTP/1.0 404\r\n\r\n", "404 [] +0"},
+        {"HTTP/1.1 204 \r\nA:\r\n\r\n", "204 [] A= +0"},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "200 [OK] chunked Transfer-Encoding=chunked +0"},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n",
+         "200 [OK] 5 Content-Length=5 Content-Length=5 +0"},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", "bad"},
+        {"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "bad"},
+        {"HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\n", "bad"},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n", "bad"},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", "bad"},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "bad"},
+        {"HTTP/1.1 200 OK\r\n folded: x\r\n\r\n", "bad"},
+        {"HTTP/1.1 200 OK\r\nname : x\r\n\r\n", "bad"},
+        {"HTTP/1.1 200 OK\r\nname: a\nb: c\r\n\r\n", "bad"},
+        {"HTTP/1.1 200 OK\r\nname: a\rb\r\n\r\n", "bad"},
+        {"HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "bad"},
+        {"HTTP/1.1 20 OK\r\n\r\n", "bad"},
+        {"HTTP/1.1 999 OK\r\n\r\n", "bad"},
+        {"HTTP/2.0 200 OK\r\n\r\n", "bad"},
+        {"\r\n\r\n", "bad"},
+        {"HTTP/1.1 200 OK\r\nA: b\r\n", "more"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(heads); i++) {
+        CLEANUP_BUF struct buf b = BUF_INIT;
+        struct http_reply r;
+        size_t size = strlen(heads[i].text);
+        int64_t n = http_reply_read(heads[i].text, size, &r);
+        if (n > 0) {
+            buf_printf(&b, "%u [%.*s]%s", r.status, STR_ARG(r.reason), r.chunked ? " chunked" : "");
+            if (r.has_length) {
+                buf_printf(&b, " %llu", (unsigned long long)r.length);
+            }
+            for (unsigned k = 0; k < r.headers_count; k++) {
+                buf_printf(&b, " %.*s=%.*s", STR_ARG(r.headers[k].name), STR_ARG(r.headers[k].value));
+            }
+            buf_printf(&b, " +%zu", size - (size_t)n);
+        } else {
+            buf_puts(&b, n < 0 ? "bad" : "more");
+        }
+        assert_string_equal(buf_cstr(&b), heads[i].wanted);
+        for (size_t cut = 0; n > 0 && cut < (size_t)n; cut++) {
+            assert_true(http_reply_read(heads[i].text, cut, &r) == 0);
+        }
+    }
+    CLEANUP_BUF struct buf endless = BUF_INIT;
+    while (endless.size <= HTTP_HEAD_MAX) {
+        buf_puts(&endless, "HTTP/1.1 200 OK\r\n");
+    }
+    struct http_reply r;
+    assert_true(http_reply_read(endless.data, endless.size, &r) < 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +286,7 @@ int main(void)
         cmocka_unit_test(test_targets_are_decoded),
         cmocka_unit_test(test_media_types_have_parameters_and_quality),
         cmocka_unit_test(test_headers_of_answers_cannot_be_split),
+        cmocka_unit_test(test_heads_of_answers_are_read),
     };
     cmocka_set_test_filter(getenv("TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,521 @@
+/* exec, attach and port-forward over HTTP: a client's frames on one side, a fake agent's stream on the other, through
+ * the leader and through a follower, which goes over the leader. */
+#include "tests/unit/master_rest_streams.h"
+
+/* ---- exec ---- */
+
+static void exec_goes_both_ways_and_tells_the_exit_code(void **state)
+{
+    struct state *s = *state;
+    BOTH(by)
+    {
+        struct pair p = exec_open(s, by, true);
+        assert_string_equal(asked_method, "pod.exec");
+        assert_int_equal(value_count(value_get(asked_params, "command")), 2);
+        assert_string_equal(value_text(s->kit, asked_params, "container"), "c");
+        for (int i = 0; i < 10; i++) {
+            char in[24], out[24];
+            snprintf(in, sizeof in, "in %d\n", i);
+            snprintf(out, sizeof out, "out %d\n", i);
+            type_in(p.peer, IN_ID, in, false);
+            assert_string_equal(bytes_of(s, stream_next(p.agent), "stdin"), in);
+            assert_int_equal(agent_say(p.agent, i % 2 == 0 ? "stdout" : "stderr", out), 0);
+        }
+        type_in(p.peer, IN_ID, "", true);
+        assert_true(value_path_bool(stream_next(p.agent), "eof", false));
+        stream_send(p.agent, "{exit: 7}");
+        stream_end(p.agent, NULL);
+        UNTIL(p.peer, p.peer->fin[ERROR_ID] && p.peer->goaways == 1);
+        assert_true(p.peer->fin[OUT_ID] && p.peer->fin[ERR_ID]);
+        assert_string_equal(TEXT(p.peer, OUT_ID), "out 0\nout 2\nout 4\nout 6\nout 8\n");
+        assert_string_equal(TEXT(p.peer, ERR_ID), "out 1\nout 3\nout 5\nout 7\nout 9\n");
+        assert_non_null(strstr(TEXT(p.peer, ERROR_ID), "\"reason\":\"NonZeroExitCode\""));
+        assert_non_null(strstr(TEXT(p.peer, ERROR_ID), "{\"reason\":\"ExitCode\",\"message\":\"7\"}"));
+        UNTIL(p.peer, p.peer->closed); /* also of a client that does not hang up */
+        pair_close(&p);
+    }
+}
+
+/* What a command says before the client has made its channels, even if it is over by then. */
+static void output_waits_for_its_channels(void **state)
+{
+    struct state *s = *state;
+    BOTH(by)
+    {
+        struct pair p = exec_open(s, by, false);
+        agent_say(p.agent, "stdout", "early");
+        agent_say(p.agent, "stderr", "bad");
+        stream_send(p.agent, "{exit: 0}");
+        stream_end(p.agent, NULL);
+        kit_turn(s->kit, 50);
+        open_use(p.peer, ERROR_ID, "error", NULL, NULL);
+        open_use(p.peer, IN_ID, "stdin", NULL, NULL);
+        open_use(p.peer, OUT_ID, "stdout", NULL, NULL);
+        UNTIL(p.peer, p.peer->text[OUT_ID].size > 0);
+        assert_false(p.peer->fin[OUT_ID]);
+        open_use(p.peer, ERR_ID, "stderr", NULL, NULL);
+        UNTIL(p.peer, p.peer->fin[ERROR_ID]);
+        assert_string_equal(TEXT(p.peer, OUT_ID), "early");
+        assert_string_equal(TEXT(p.peer, ERR_ID), "bad");
+        assert_non_null(strstr(TEXT(p.peer, ERROR_ID), "\"status\":\"Success\""));
+        pair_close(&p);
+    }
+}
+
+static void a_slow_reader_slows_the_writer(void **state)
+{
+    struct state *s = *state;
+    CLEANUP_FREE char *big = malloc(50001);
+    memset(big, 'x', 50000);
+    big[50000] = '\0';
+    BOTH(by)
+    {
+        struct pair p = exec_open(s, by, true);
+        net_conn_pause(p.peer->net, true);
+        unsigned sent = 0;
+        for (int64_t until = kit_now() + 1000; kit_now() < until && sent < 2000;) {
+            if (agent_say(p.agent, "stdout", big) == 0) {
+                sent++;
+                until = kit_now() + 300;
+            } else {
+                kit_turn(s->kit, 20);
+            }
+        }
+        print_message("to the client: %u payloads of 50 KB on the way\n", sent);
+        assert_true(sent > 10 && sent < 600);
+        net_conn_pause(p.peer->net, false);
+        UNTIL(p.peer, p.peer->text[OUT_ID].size == (size_t)sent * 50000);
+        p.agent->hold = true;
+        unsigned typed = 0;
+        for (int64_t until = kit_now() + 1000; kit_now() < until && typed < 2000;) {
+            if (net_conn_pending(p.peer->net) < 100000) {
+                type_in(p.peer, IN_ID, big, false);
+                typed++;
+                until = kit_now() + 300;
+            }
+            kit_turn(s->kit, 5);
+        }
+        print_message("to the agent: %u payloads of 50 KB on the way\n", typed);
+        assert_true(typed > 10 && typed < 600);
+        stream_release(p.agent);
+        for (size_t all = 0; all < (size_t)typed * 50000;) {
+            struct value *v = stream_next(p.agent);
+            assert_non_null(v);
+            all += value_get(v, "stdin")->str.n;
+        }
+        pair_close(&p);
+    }
+}
+
+static void frames_that_are_none_end_the_command(void **state)
+{
+    struct state *s = *state;
+    static const struct {
+        const char *bytes;
+        size_t n;
+    } rows[] = {
+#define ROW(text) {text, sizeof(text) - 1}
+        ROW("GET / HTTP/1.1\r\n\r\n"),                       /* data of a stream, and then */
+        ROW("\x80\2\0\1\0\0\0\0"),                           /* another version */
+        ROW("\x80\3\0\1\0\xff\xff\xff"),                     /* a block of 16 MiB */
+        ROW("\x80\3\0\1\0\0\0\16\0\0\0\13\0\0\0\0\0\0garb"), /* headers that do not inflate */
+        ROW("\x80\3\0\1\0\0\0\12\0\0\0\2\0\0\0\0\0\0"),      /* no headers */
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct pair p = exec_open(s, (unsigned)i % 2, true);
+        net_conn_send(p.peer->net, rows[i].bytes, rows[i].n);
+        if (i == 0) {
+            net_conn_send(p.peer->net, "\x80\3\0\1\0\xff\xff\xff", 8); /* "GET " is a length, and that much is data */
+            kit_turn(s->kit, 50);
+            stream_send(p.agent, "{exit: 0}");
+            stream_end(p.agent, NULL);
+        } else {
+            UNTIL(p.peer, p.peer->goaways == 1);
+        }
+        stream_wait_end(p.agent);
+        pair_close(&p);
+    }
+}
+
+static void streams_that_are_not_wanted_are_refused(void **state)
+{
+    struct state *s = *state;
+    struct pair p = exec_open(s, 0, true);
+    struct buf b = BUF_INIT;
+    open_use(p.peer, 11, "stdout", NULL, NULL); /* there is one */
+    open_use(p.peer, 13, "resize", NULL, NULL); /* no terminal */
+    open_use(p.peer, 15, "colour", NULL, NULL);
+    spdy_put_ping(&b, 5);
+    send_buf(p.peer, &b);
+    UNTIL(p.peer, p.peer->resets == 3 && p.peer->pings == 1);
+    type_in(p.peer, IN_ID, "still", false);
+    assert_string_equal(bytes_of(s, stream_next(p.agent), "stdin"), "still");
+    pair_close(&p);
+}
+
+static void terminals_have_sizes(void **state)
+{
+    struct state *s = *state;
+    struct pair p;
+    got_asked = false;
+    p.peer = peer_as(s, s->leader, PKI_ROLE_ADMIN, "tester");
+    ask_spdy(p.peer, "POST", "p/exec?command=sh&stdin=true&stdout=true&stderr=true&tty=true");
+    p.agent = take_asked(s);
+    assert_true(value_path_bool(asked_params, "tty", false));
+    assert_false(value_path_bool(asked_params, "stderr", true));
+    open_use(p.peer, ERROR_ID, "error", NULL, NULL);
+    open_use(p.peer, IN_ID, "stdin", NULL, NULL);
+    open_use(p.peer, OUT_ID, "stdout", NULL, NULL);
+    open_use(p.peer, RESIZE_ID, "resize", NULL, NULL);
+    UNTIL(p.peer, p.peer->replies == 4);
+    type_in(p.peer, RESIZE_ID, "{\"Width\":80,\"Height\":24}\n{\"Width\":1", false);
+    struct value *v = stream_next(p.agent);
+    assert_int_equal(value_path_int(v, "rows", 0), 24);
+    assert_int_equal(value_path_int(v, "columns", 0), 80);
+    type_in(p.peer, RESIZE_ID, "00,\"Height\":30}{\"Width\":-1,\"Height\":2}", false);
+    v = stream_next(p.agent);
+    assert_int_equal(value_path_int(v, "rows", 0), 30);
+    assert_int_equal(value_path_int(v, "columns", 0), 100);
+    pair_close(&p);
+}
+
+static void who_hangs_up_ends_the_command(void **state)
+{
+    struct state *s = *state;
+    BOTH(by)
+    {
+        struct pair p = exec_open(s, by, by == 0);
+        peer_free(p.peer);
+        stream_wait_end(p.agent);
+        stream_close(p.agent);
+        struct peer *early = peer_as(s, master_of(s, by), PKI_ROLE_ADMIN, "tester"); /* before the agent answers */
+        got_asked = false;
+        ask_spdy(early, "POST", EXEC);
+        kit_until(s->kit, &got_asked, "a request at the agent");
+        got_asked = false;
+        struct rpc_request *r = asked;
+        peer_free(early);
+        struct stream *late = stream_accept(s->agent, r);
+        stream_wait_end(late);
+        stream_close(late);
+    }
+}
+
+static void the_agents_refusal_is_a_status(void **state)
+{
+    struct state *s = *state;
+    BOTH(by)
+    {
+        struct peer *x = peer_as(s, master_of(s, by), PKI_ROLE_ADMIN, "tester");
+        got_asked = false;
+        ask_spdy(x, "POST", EXEC);
+        kit_until(s->kit, &got_asked, "a request at the agent");
+        got_asked = false;
+        struct error err = {0};
+        error_set(&err, ERR_USAGE, "container not running: \"c\" of pod \"p\" has not started yet");
+        rpc_reply_error(asked, &err);
+        UNTIL(x, strstr(buf_cstr(&x->head), "has not started yet") != NULL);
+        assert_non_null(strstr(buf_cstr(&x->head), "HTTP/1.1 400 "));
+        ask_spdy(x, "POST", EXEC); /* the connection goes on */
+        struct stream *a = take_asked(s);
+        peer_free(x);
+        stream_close(a);
+    }
+}
+
+/* ---- port-forward ---- */
+
+static void connections_are_forwarded_side_by_side(void **state)
+{
+    struct state *s = *state;
+    BOTH(by)
+    {
+        struct peer *x = peer_as(s, master_of(s, by), PKI_ROLE_ADMIN, "tester");
+        ask_spdy(x, "POST", "p/portforward");
+        UNTIL(x, x->has_head);
+        assert_non_null(strstr(buf_cstr(&x->head), " 101 "));
+        open_use(x, 1, "error", "80", "0");
+        open_use(x, 3, "data", "80", "0");
+        type_in(x, 3, "before it is open", false);
+        struct stream *first = take_asked(s);
+        assert_string_equal(asked_method, "pod.portforward");
+        assert_int_equal(value_path_int(asked_params, "port", 0), 80);
+        open_use(x, 5, "error", "81", "1");
+        open_use(x, 7, "data", "81", "1");
+        struct stream *second = take_asked(s);
+        assert_int_equal(value_path_int(asked_params, "port", 0), 81);
+        assert_string_equal(bytes_of(s, stream_next(first), NULL), "before it is open");
+        type_in(x, 7, "hello", false);
+        assert_string_equal(bytes_of(s, stream_next(second), NULL), "hello");
+        agent_say(first, NULL, "of the first");
+        agent_say(second, NULL, "of the second");
+        stream_send(first, "{eof: true}");
+        UNTIL(x, x->fin[3] && x->fin[1] && x->text[7].size > 0);
+        assert_string_equal(TEXT(x, 3), "of the first");
+        assert_string_equal(TEXT(x, 7), "of the second");
+        assert_string_equal(TEXT(x, 1), "");
+        type_in(x, 3, "late", true); /* what the client still had to say */
+        assert_string_equal(bytes_of(s, stream_next(first), NULL), "late");
+        assert_true(value_path_bool(stream_next(first), "eof", false));
+        stream_end(first, NULL);
+        struct error err = {0};
+        error_set(&err, ERR_CLOSED, "the pod closed the connection: reset");
+        stream_end(second, &err);
+        UNTIL(x, x->fin[5] && x->fin[7]);
+        assert_non_null(strstr(TEXT(x, 5), "error forwarding port 81 to pod p"));
+        open_use(x, 9, "error", "82", "2"); /* one that the agent refuses */
+        open_use(x, 11, "data", "82", "2");
+        kit_until(s->kit, &got_asked, "a request at the agent");
+        got_asked = false;
+        error_set(&err, ERR_USAGE, "connection refused");
+        rpc_reply_error(asked, &err);
+        UNTIL(x, x->fin[9] && x->fin[11]);
+        assert_non_null(strstr(TEXT(x, 9), "connection refused"));
+        open_use(x, 13, "error", "83", "3"); /* one that the client throws away */
+        open_use(x, 15, "data", "83", "3");
+        struct stream *third = take_asked(s);
+        struct buf b = BUF_INIT;
+        spdy_put_reset(&b, 15, SPDY_CANCEL);
+        send_buf(x, &b);
+        stream_wait_end(third);
+        peer_free(x);
+        stream_close(first);
+        stream_close(second);
+        stream_close(third);
+    }
+}
+
+/* Half a pair, two of one kind, no port: none of them begins anything. */
+static void pairs_must_be_pairs(void **state)
+{
+    struct state *s = *state;
+    struct peer *x = peer_as(s, s->leader, PKI_ROLE_ADMIN, "tester");
+    got_asked = false;
+    ask_spdy(x, "POST", "p/portforward");
+    UNTIL(x, x->has_head);
+    open_use(x, 1, "error", "80", "0");
+    open_use(x, 3, "error", "80", "0");
+    open_use(x, 5, "data", "81", "0");
+    open_use(x, 7, "data", "0", "1");
+    open_use(x, 9, "stdin", "80", "2");
+    open_use(x, 11, "data", "80", "a-request-with-a-name-that-is-too-long");
+    UNTIL(x, x->resets == 5 && x->replies == 6);
+    assert_false(got_asked);
+    peer_free(x);
+}
+
+/* ---- WebSocket ---- */
+
+static void exec_over_websocket(void **state)
+{
+    struct state *s = *state;
+    BOTH(by)
+    {
+        got_asked = false;
+        struct peer *x = peer_as(s, master_of(s, by), PKI_ROLE_ADMIN, "tester");
+        ask_ws(x, EXEC, "v5.channel.k8s.io, v4.channel.k8s.io");
+        struct stream *a = take_asked(s);
+        UNTIL(x, x->has_head);
+        assert_non_null(strstr(buf_cstr(&x->head), "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
+        assert_non_null(strstr(buf_cstr(&x->head), "Sec-WebSocket-Protocol: v5.channel.k8s.io\r\n"));
+        type_in(x, 0, "typed", false);
+        assert_string_equal(bytes_of(s, stream_next(a), "stdin"), "typed");
+        struct buf b = BUF_INIT;
+        static const uint8_t mask[4] = {9, 8, 7, 6};
+        ws_put_masked(&b, WS_PING, true, STR("there?"), mask);
+        ws_put_masked(&b, WS_BINARY, true, (struct str){"\xff\0", 2}, mask);
+        send_buf(x, &b);
+        assert_true(value_path_bool(stream_next(a), "eof", false));
+        agent_say(a, "stdout", "out");
+        agent_say(a, "stderr", "err");
+        stream_send(a, "{exit: 3}");
+        stream_end(a, NULL);
+        UNTIL(x, x->closes == 1);
+        assert_int_equal(x->close_code, WS_NORMAL);
+        assert_int_equal(x->pings, 1);
+        assert_string_equal(TEXT(x, 1), "out");
+        assert_string_equal(TEXT(x, 2), "err");
+        assert_non_null(strstr(TEXT(x, 3), "\"message\":\"3\""));
+        peer_free(x);
+        stream_close(a);
+    }
+}
+
+static void messages_that_are_none_end_the_command(void **state)
+{
+    struct state *s = *state;
+    static const struct {
+        const char *bytes;
+        unsigned code;
+    } rows[] = {{"\x82\1x", WS_PROTOCOL_ERROR},
+                {"\x83\x81\1\1\1\1x", WS_PROTOCOL_ERROR},
+                {"\xc2\x81\1\1\1\1x", WS_PROTOCOL_ERROR}};
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        got_asked = false;
+        struct peer *x = peer_as(s, master_of(s, (unsigned)i % 2), PKI_ROLE_ADMIN, "tester");
+        ask_ws(x, EXEC, "v4.channel.k8s.io");
+        struct stream *a = take_asked(s);
+        UNTIL(x, x->has_head);
+        send_text(x, rows[i].bytes);
+        UNTIL(x, x->closes == 1);
+        assert_int_equal(x->close_code, rows[i].code);
+        stream_wait_end(a);
+        peer_free(x);
+        stream_close(a);
+    }
+}
+
+static void ports_over_websocket(void **state)
+{
+    struct state *s = *state;
+    got_asked = false;
+    struct peer *x = peer_as(s, s->leader, PKI_ROLE_ADMIN, "tester");
+    ask_ws(x, "p/portforward?ports=8080", "v4.channel.k8s.io");
+    struct stream *a = take_asked(s);
+    assert_int_equal(value_path_int(asked_params, "port", 0), 8080);
+    UNTIL(x, x->text[0].size == 2 && x->text[1].size == 2);
+    assert_memory_equal(x->text[0].data, "\x90\x1f", 2);
+    type_in(x, 0, "request", false);
+    assert_string_equal(bytes_of(s, stream_next(a), NULL), "request");
+    agent_say(a, NULL, "answer");
+    UNTIL(x, x->text[0].size == 8);
+    stream_end(a, NULL);
+    UNTIL(x, x->closes == 1);
+    peer_free(x);
+    stream_close(a);
+}
+
+/* ---- Rights ---- */
+
+static void get_needs_two_rights_and_post_one(void **state)
+{
+    struct state *s = *state;
+    static const char *const names[] = {"both", "creates", "gets"};
+    static const char *const verbs[] = {"create, get", "create", "get"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        must(
+            s->admin, "create",
+            "{object: {apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: %s}, rules: [{apiGroups: "
+            "[''], resources: [pods/exec, pods/portforward], verbs: [%s]}]}}",
+            names[i], verbs[i]);
+        must(s->admin, "create",
+             "{object: {apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: %s}, roleRef: "
+             "{apiGroup: rbac.authorization.k8s.io, kind: Role, name: %s}, subjects: [{apiGroup: "
+             "rbac.authorization.k8s.io, kind: User, name: %s}]}}",
+             names[i], names[i], names[i]);
+    }
+    static const struct {
+        const char *user, *method;
+        bool allowed;
+    } rows[] = {{"both", "GET", true},  {"both", "POST", true},  {"creates", "GET", false}, {"creates", "POST", true},
+                {"gets", "GET", false}, {"gets", "POST", false}, {"nobody", "GET", false},  {"nobody", "POST", false}};
+    BOTH(by)
+    {
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+            struct peer *x = peer_as(s, master_of(s, by), PKI_ROLE_USER, rows[i].user);
+            got_asked = false;
+            ask_spdy(x, rows[i].method, EXEC);
+            struct stream *a = rows[i].allowed ? take_asked(s) : NULL;
+            UNTIL(x, x->has_head);
+            assert_non_null(strstr(buf_cstr(&x->head), rows[i].allowed ? " 101 " : " 403 "));
+            assert_false(got_asked);
+            peer_free(x);
+            if (a != NULL) {
+                stream_close(a);
+            }
+        }
+        struct peer *x = peer_as(s, master_of(s, by), PKI_ROLE_USER, "creates");
+        ask_spdy(x, "POST", "p/portforward");
+        UNTIL(x, x->has_head);
+        open_use(x, 1, "error", "80", "0");
+        open_use(x, 3, "data", "80", "0");
+        struct stream *a = take_asked(s);
+        peer_free(x);
+        stream_close(a);
+    }
+}
+
+/* A right that is taken away counts for the next connection that is forwarded. */
+static void a_right_that_is_taken_away_counts_at_once(void **state)
+{
+    struct state *s = *state;
+    struct peer *x = peer_as(s, s->leader, PKI_ROLE_USER, "both");
+    ask_spdy(x, "POST", "p/portforward");
+    UNTIL(x, x->has_head);
+    must(s->admin, "delete", "{kind: RoleBinding, namespace: default, name: both}");
+    got_asked = false;
+    open_use(x, 1, "error", "80", "0");
+    open_use(x, 3, "data", "80", "0");
+    UNTIL(x, x->fin[1]);
+    assert_non_null(strstr(TEXT(x, 1), "forbidden"));
+    assert_false(got_asked);
+    peer_free(x);
+}
+
+/* ---- What is lost ---- */
+
+static void an_agent_that_goes_away_is_told(void **state)
+{
+    struct state *s = *state;
+    struct pair p[2];
+    struct peer *forward[2];
+    struct stream *forwarded[2];
+    BOTH(by)
+    {
+        p[by] = exec_open(s, by, true);
+        forward[by] = peer_as(s, master_of(s, by), PKI_ROLE_ADMIN, "tester");
+        ask_spdy(forward[by], "POST", "p/portforward");
+        open_use(forward[by], 1, "error", "80", "0");
+        open_use(forward[by], 3, "data", "80", "0");
+        forwarded[by] = take_asked(s);
+    }
+    client_close(s->agent);
+    BOTH(by)
+    {
+        UNTIL(p[by].peer, p[by].peer->fin[ERROR_ID]);
+        assert_non_null(strstr(TEXT(p[by].peer, ERROR_ID), "the connection to the pod's node was lost"));
+        assert_non_null(strstr(TEXT(p[by].peer, ERROR_ID), "\"reason\":\"InternalError\""));
+        UNTIL(forward[by], forward[by]->fin[1] && forward[by]->fin[3]);
+        pair_close(&p[by]);
+        peer_free(forward[by]);
+        stream_close(forwarded[by]);
+    }
+    register_agent(s);
+    struct pair again = exec_open(s, 1, true);
+    pair_close(&again);
+}
+
+static void a_leader_that_dies_ends_what_goes_over_it(void **state)
+{
+    struct state *s = *state;
+    struct pair p = exec_open(s, 1, true);
+    kit_stop(s->kit, s->leader, SIGKILL);
+    UNTIL(p.peer, p.peer->fin[ERROR_ID]);
+    assert_non_null(strstr(TEXT(p.peer, ERROR_ID), "\"reason\":\"InternalError\""));
+    pair_close(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(exec_goes_both_ways_and_tells_the_exit_code),
+        cmocka_unit_test(output_waits_for_its_channels),
+        cmocka_unit_test(a_slow_reader_slows_the_writer),
+        cmocka_unit_test(frames_that_are_none_end_the_command),
+        cmocka_unit_test(streams_that_are_not_wanted_are_refused),
+        cmocka_unit_test(terminals_have_sizes),
+        cmocka_unit_test(who_hangs_up_ends_the_command),
+        cmocka_unit_test(the_agents_refusal_is_a_status),
+        cmocka_unit_test(connections_are_forwarded_side_by_side),
+        cmocka_unit_test(pairs_must_be_pairs),
+        cmocka_unit_test(exec_over_websocket),
+        cmocka_unit_test(messages_that_are_none_end_the_command),
+        cmocka_unit_test(ports_over_websocket),
+        cmocka_unit_test(get_needs_two_rights_and_post_one),
+        cmocka_unit_test(a_right_that_is_taken_away_counts_at_once),
+        cmocka_unit_test(an_agent_that_goes_away_is_told),
+        cmocka_unit_test(a_leader_that_dies_ends_what_goes_over_it),
+    };
+    cmocka_set_test_filter(getenv("TEST"));
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
