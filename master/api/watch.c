@@ -727,20 +727,21 @@ void verb_watch(struct api_call *c, const struct api_watch *q)
     int rv = api_selectors(&w->arena, &q->of, &w->labels, &w->fields, &err);
     if (rv == 0) {
         place(w, q);
+        if (w->node.n == 0) { /* an agent's feed is no right that a role gives */
+            rights_begin(&w->table->rights, &w->rights, c->who, w->kind, w->ns,
+                         w->fields == NULL ? STR_NONE : field_selector_value(w->fields, "metadata.name"));
+        }
         w->stream = c->front->open(c, w);
     } else {
         c->front->fail(c, &err);
     }
     if (w->stream == NULL) {
+        rights_end(&w->rights);
         view_unref(w->view);
         arena_close(&w->arena);
         free(w);
         return;
     }
     join_table(w);
-    if (w->node.n == 0) { /* an agent's feed is no right that a role gives */
-        rights_begin(&w->table->rights, &w->rights, c->who, w->kind, w->ns,
-                     w->fields == NULL ? STR_NONE : field_selector_value(w->fields, "metadata.name"));
-    }
     pump(w);
 }
