@@ -68,7 +68,8 @@ enum err {
     X(TOO_MANY, "FieldValueTooMany")                                                                                   \
     X(NAMESPACE_TERMINATING, "NamespaceTerminating")                                                                   \
     X(DISRUPTION_BUDGET, "DisruptionBudget")                                                                           \
-    X(VERSION_TOO_LARGE, "ResourceVersionTooLarge")
+    X(VERSION_TOO_LARGE, "ResourceVersionTooLarge")                                                                    \
+    X(FIELD_MANAGER, "FieldManagerConflict") /* its text begins behind the word "conflict" */
 
 enum error_cause {
 #define X(name, word) ERROR_CAUSE_##name,

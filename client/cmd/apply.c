@@ -24,9 +24,8 @@ static const struct option_row apply_options[] = {
     {"wait", 0, OPTION_FLAG, NULL, NULL, NULL, "with --prune: return when it is gone"},
     {"cascade", 0, OPTION_MAYBE, "background", "background", "MODE", "for what is deleted: background or foreground"},
     {"server-side", 0, OPTION_FLAG, NULL, NULL, NULL,
-     "for objects too large to be remembered in an annotation; masters merge in any case"},
-    {"force-conflicts", 0, OPTION_FLAG, NULL, NULL, NULL,
-     "with --server-side; there are no owners of fields to differ"},
+     "by who manages which field, instead of by what was applied before"},
+    {"force-conflicts", 0, OPTION_FLAG, NULL, NULL, NULL, "with --server-side: take what others manage"},
     {"openapi-patch", 0, OPTION_FLAG, "true", NULL, NULL, "taken for the sake of scripts"},
     OPTION_ROW_DRY_RUN,
     OPTION_ROW_OUTPUT,
@@ -110,6 +109,9 @@ static int send_objects(struct rctl *r, struct value *objects, enum dry_run dry,
     common_write_params(r, params, dry);
     if (opt_flag(r, "server-side")) {
         value_set(&r->arena, params, "serverSide", value_bool(&r->arena, true));
+    }
+    if (opt_flag(r, "force-conflicts")) {
+        value_set(&r->arena, params, "force", value_bool(&r->arena, true));
     }
     return api_write(r->api, &r->arena, "apply", params, reply, err);
 }

@@ -48,7 +48,7 @@ static int run_show(struct rctl *r)
         return rctl_fail(r, &err);
     }
     if (opt(r, "output") != NULL) {
-        common_print_form(r, o != NULL ? object_to_value(&r->arena, o) : cluster_config_new(&r->arena, ""));
+        common_print_form(r, o != NULL ? print_document(&r->arena, o) : cluster_config_new(&r->arena, ""));
         return EXIT_DONE;
     }
     for (const struct cluster_setting *s = cluster_settings; s->key != NULL; s++) {

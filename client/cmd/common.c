@@ -47,8 +47,17 @@ int common_dry_run(struct rctl *r, enum dry_run *out, struct error *err)
     return error_set(err, ERR_USAGE, "--dry-run is none, client or server, not \"%s\"", v);
 }
 
+/* Masters take "rctl" where nobody is named. */
+static void add_manager(struct rctl *r, struct value *params)
+{
+    if (args_given(&r->args, "field-manager")) {
+        value_set(&r->arena, params, "fieldManager", value_cstr(&r->arena, opt(r, "field-manager")));
+    }
+}
+
 void common_write_params(struct rctl *r, struct value *params, enum dry_run dry)
 {
+    add_manager(r, params);
     if (dry == DRY_RUN_SERVER) {
         value_set(&r->arena, params, "dryRun", value_bool(&r->arena, true));
     }
@@ -248,6 +257,7 @@ static int send_patch(struct rctl *r, const struct kind *k, const char *ns, cons
     if (dry == DRY_RUN_SERVER) {
         value_set(&r->arena, p, "dryRun", value_bool(&r->arena, true));
     }
+    add_manager(r, p);
     return common_send(r, "patch", p, o, unchanged, NULL, err);
 }
 

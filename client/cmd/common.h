@@ -26,8 +26,7 @@
 #define OPTION_ROWS_WRITE                                                                                              \
     {"record", 0, OPTION_FLAG, NULL, NULL, NULL, "write the command line into kubernetes.io/change-cause (old)"},      \
     {                                                                                                                  \
-        "field-manager", 0, OPTION_VALUE, "rctl", NULL, "NAME",                                                        \
-            "taken for the sake of scripts: who set which field is not kept"                                           \
+        "field-manager", 0, OPTION_VALUE, "rctl", NULL, "NAME", "who manages the fields that are written"              \
     }
 #define OPTION_ROW_DRY_RUN                                                                                             \
     {                                                                                                                  \

@@ -20,8 +20,8 @@ static const struct option_row diff_options[] = {
     OPTION_ROWS_FILES,
     OPTION_ROW_SELECTOR,
     OPTION_ROWS_WRITE,
-    {"server-side", 0, OPTION_FLAG, NULL, NULL, NULL, "masters merge in any case; this says so"},
-    {"force-conflicts", 0, OPTION_FLAG, NULL, NULL, NULL, "taken for the sake of scripts"},
+    {"server-side", 0, OPTION_FLAG, NULL, NULL, NULL, "merge by who manages which field, as apply --server-side does"},
+    {"force-conflicts", 0, OPTION_FLAG, NULL, NULL, NULL, "with --server-side: take what others manage"},
     {"show-managed-fields", 0, OPTION_FLAG, NULL, NULL, NULL, "taken for the sake of scripts"},
 };
 
@@ -196,6 +196,12 @@ static int compare_all(struct rctl *r, const struct manifest *m, const struct si
         value_append(&r->arena, objects, m->items[i].doc);
     }
     common_write_params(r, params, DRY_RUN_SERVER);
+    if (opt_flag(r, "server-side")) {
+        value_set(&r->arena, params, "serverSide", value_bool(&r->arena, true));
+    }
+    if (opt_flag(r, "force-conflicts")) {
+        value_set(&r->arena, params, "force", value_bool(&r->arena, true));
+    }
     CLEANUP_REPLY struct api_reply reply = {0};
     bool differs = false;
     int rc = api_write(r->api, &r->arena, "apply", params, &reply, err);

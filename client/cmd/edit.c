@@ -145,7 +145,7 @@ static bool has_unknown(struct rctl *r, const struct edit *e)
 {
     for (unsigned i = 0; i < e->list->count; i++) {
         const struct object *o = e->list->items[i];
-        if (kind_check_fields(o->kind, &r->arena, object_to_value(&r->arena, o), 0, NULL) != 0) {
+        if (kind_check_fields(o->kind, &r->arena, print_document(&r->arena, o), 0, NULL) != 0) {
             return true;
         }
     }
@@ -221,7 +221,7 @@ static int run_edit(struct rctl *r)
     CLEANUP_BUF struct buf text = BUF_INIT;
     write_form(&text,
                list.count == 1 ? print_document(&r->arena, list.items[0])
-                               : print_list_document(&r->arena, list.items, list.count),
+                               : print_list_document(&r->arena, list.items, list.count, false),
                e.json);
     int one = editor_edit(r, list.count == 1 ? "Edit the object below." : "Edit the objects below.", form,
                           buf_cstr(&text), false, save_edited, &e);

@@ -31,7 +31,7 @@ static const struct option_row get_options[] = {
     {"server-print", 0, OPTION_FLAG, "true", NULL, NULL,
      "accepted for kubectl's sake: columns are always those of the kind"},
     {"show-managed-fields", 0, OPTION_FLAG, NULL, NULL, NULL,
-     "accepted for kubectl's sake: they are shown if there are any"},
+     "in documents: who set which fields (metadata.managedFields)"},
     {"allow-missing-template-keys", 0, OPTION_FLAG, "true", NULL, NULL,
      "accepted for kubectl's sake: they may be missing"},
 };
@@ -223,7 +223,9 @@ static const char *const *label_columns(struct rctl *r)
 static int run_get(struct rctl *r)
 {
     struct error err = {0};
-    struct print_options o = {.show_labels = opt_flag(r, "show-labels"), .no_headers = opt_flag(r, "no-headers")};
+    struct print_options o = {.show_labels = opt_flag(r, "show-labels"),
+                              .no_headers = opt_flag(r, "no-headers"),
+                              .managed = opt_flag(r, "show-managed-fields")};
     struct resources res = {0};
     if (opt(r, "raw") != NULL) {
         return get_raw(r, opt(r, "raw"));

@@ -8,6 +8,7 @@
 #include "client/manifest/manifest.h"
 #include "client/ui/gotemplate.h"
 #include "client/ui/jsonpath.h"
+#include "proto/managed/managed.h"
 #include "proto/text/text.h"
 
 /* ---- Forms ---- */
@@ -269,20 +270,40 @@ void print_table(struct buf *out, const struct print_options *o, const struct ki
 
 /* ---- Documents ---- */
 
-struct value *print_document(struct arena *a, const struct object *o)
+struct value *print_managed_document(struct arena *a, const struct object *o)
 {
-    struct value *doc = object_to_value(a, o);
+    struct value *doc = object_to_value(a, o), *metadata = value_get(doc, "metadata");
+    const struct value *stored = value_get(metadata, MANAGED_MEMBER);
+    if (stored != NULL && stored->type == VALUE_BIN) {
+        value_set(a, metadata, "managedFields",
+                  managed_to_value(a, stored->str, value_to_str(value_get(doc, "apiVersion"))));
+    }
+    value_remove(metadata, MANAGED_MEMBER);
     value_sort(doc);
     return doc;
 }
 
-struct value *print_list_document(struct arena *a, struct object *const *objects, unsigned count)
+struct value *print_document(struct arena *a, const struct object *o)
+{
+    struct value *doc = object_to_value(a, o), *metadata = value_get(doc, "metadata");
+    value_remove(metadata, MANAGED_MEMBER);
+    value_remove(metadata, "managedFields");
+    value_sort(doc);
+    return doc;
+}
+
+static struct value *document_of(struct arena *a, const struct object *o, bool managed)
+{
+    return managed ? print_managed_document(a, o) : print_document(a, o);
+}
+
+struct value *print_list_document(struct arena *a, struct object *const *objects, unsigned count, bool managed)
 {
     struct value *list = value_map(a);
     value_set(a, list, "apiVersion", value_cstr(a, "v1"));
     struct value *items = value_ensure_list(a, list, "items");
     for (unsigned i = 0; i < count; i++) {
-        value_append(a, items, print_document(a, objects[i]));
+        value_append(a, items, document_of(a, objects[i], managed));
     }
     value_set(a, list, "kind", value_cstr(a, "List"));
     value_set(a, value_ensure_map(a, list, "metadata"), "resourceVersion", value_cstr(a, ""));
@@ -405,7 +426,8 @@ int print_objects(struct arena *a, struct buf *out, const struct print_options *
         return print_custom(a, out, o, objects, count, err);
     }
     single = single && count == 1;
-    struct value *doc = single ? print_document(a, objects[0]) : print_list_document(a, objects, count);
+    struct value *doc =
+        single ? document_of(a, objects[0], o->managed) : print_list_document(a, objects, count, o->managed);
     for (unsigned i = 0; i < count && o->api_version != NULL; i++) {
         struct value *item = single ? doc : value_item(value_get(doc, "items"), i);
         if (objects[i]->kind == o->version_kind &&

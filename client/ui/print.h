@@ -30,6 +30,7 @@ struct print_options {
     const char *event;                /* first column of tables, for watches: what happened; NULL = none */
     bool with_namespace;              /* first column, for -A */
     bool with_kind;                   /* names as kind/name, when several kinds are shown */
+    bool managed;                     /* documents have metadata.managedFields, if there are any */
     /* Documents of the kind are written in this version; NULL = in the kind's. */
     const struct kind *version_kind;
     const char *api_version;
@@ -54,9 +55,10 @@ struct print_widths {
 void print_table(struct buf *out, const struct print_options *o, const struct kind *k, struct object *const *objects,
                  unsigned count, int64_t now_ms, struct print_widths *widths);
 
-/* As a document, keys sorted. */
+/* As a document, keys sorted; without metadata.managedFields, unless `managed`. */
 struct value *print_document(struct arena *a, const struct object *o);
-struct value *print_list_document(struct arena *a, struct object *const *objects, unsigned count);
+struct value *print_managed_document(struct arena *a, const struct object *o);
+struct value *print_list_document(struct arena *a, struct object *const *objects, unsigned count, bool managed);
 /* All forms but the tables. single: one object was asked for by name, so no List is put around it. */
 int print_objects(struct arena *a, struct buf *out, const struct print_options *o, struct object *const *objects,
                   unsigned count, bool single, struct error *err);

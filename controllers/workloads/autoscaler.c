@@ -15,6 +15,7 @@
 
 #include "controllers/registry.h"
 #include "controllers/workloads/autoscaler.h"
+#include "proto/managed/managed.h"
 #include "proto/model/quantity.h"
 
 #define COMPONENT "horizontal-pod-autoscaler"
@@ -193,8 +194,12 @@ static const struct object *find_rival(struct autoscaler *s)
 
 static int scale(struct autoscaler *s, int64_t to, const char *why, struct error *err)
 {
-    struct value *doc = object_to_value(s->a, s->target);
+    struct value *doc = object_to_value(s->a, s->target), *was = value_copy(s->a, doc);
+    /* Whoever applies another number from now on hears of a conflict. */
+    const struct managed_writer w = {
+        .manager = STR("horizontal-pod-autoscaler"), .subresource = STR("scale"), .now_s = s->in->wall_ms / 1000};
     value_set(s->a, value_ensure_map(s->a, doc, "spec"), "replicas", value_int(s->a, to));
+    managed_note_own(s->target->kind, s->a, was, doc, &w);
     int rv = txn_update_value(s->out->txn, s->target->kind, doc, TXN_PART_ALL, s->target->revision, err);
     if (rv != 0) {
         return rv;

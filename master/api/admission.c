@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "controllers/rivals.h"
+#include "master/api/managed.h"
 #include "master/master.h"
 
 void kind_resource_name(const struct kind *k, char *out, size_t size)
@@ -22,7 +23,7 @@ void kind_resource_name(const struct kind *k, char *out, size_t size)
 /* Metadata that only the system writes. ownerReferences, finalizers, labels and annotations are the user's. */
 static const char *const system_metadata[] = {
     "uid",      "resourceVersion", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds",
-    "selfLink", "managedFields",
+    "selfLink",
 };
 
 /* Five letters are taken by another of some thousand objects now and then; whoever let the name be chosen must not be
@@ -238,7 +239,9 @@ int admit_create(const struct admission *ad, const struct kind *k, struct value 
                  struct error *err)
 {
     struct value *metadata = value_get(doc, "metadata");
+    struct admit_managed managed;
     assert(metadata != NULL);
+    admit_managed_take(ad, doc, NULL, &managed);
     for (size_t i = 0; i < ARRAY_SIZE(system_metadata); i++) {
         value_remove(metadata, system_metadata[i]);
     }
@@ -266,6 +269,7 @@ int admit_create(const struct admission *ad, const struct kind *k, struct value 
     }
     rv = check_namespace(ad, k, value_to_str(value_get(metadata, "namespace")), err);
     rv = rv != 0 ? rv : admit_gifts(ad, k, NULL, doc, err);
+    rv = rv != 0 ? rv : admit_managed_put(ad, k, doc, NULL, MANAGED_SPEC, &managed, err);
     rv = rv != 0 ? rv : object_from_value(k, doc, 0, out, err);
     rv = rv != 0 ? rv : admit_by_state(ad, NULL, out, err);
     if (rv == 0) {
@@ -287,6 +291,8 @@ int admit_update(const struct admission *ad, struct value *doc, const struct obj
                                k->singular, STR_ARG(old->name), STR_ARG(old->uid), STR_ARG(uid));
     }
     const struct value *old_metadata = value_get(before, "metadata");
+    struct admit_managed managed;
+    admit_managed_take(ad, doc, before, &managed);
     for (size_t i = 0; i < ARRAY_SIZE(system_metadata); i++) {
         struct value *kept = value_get(old_metadata, system_metadata[i]);
         value_remove(metadata, system_metadata[i]);
@@ -324,6 +330,8 @@ int admit_update(const struct admission *ad, struct value *doc, const struct obj
         admit_pod_security(ad, k, doc, before);
     }
     rv = rv != 0 || part == TXN_PART_STATUS ? rv : admit_gifts(ad, k, before, doc, err);
+    enum managed_part managed_part = part == TXN_PART_STATUS ? MANAGED_STATUS : MANAGED_SPEC;
+    rv = rv != 0 ? rv : admit_managed_put(ad, k, doc, before, managed_part, &managed, err);
     rv = rv != 0 ? rv : object_from_value(k, doc, 0, out, err);
     rv = rv != 0 ? rv : admit_by_state(ad, old, out, err);
     if (rv == 0) {

@@ -9,6 +9,8 @@
 #include "raft-store/store/txn.h"
 #include "raft-store/store/view.h"
 
+struct managed;
+
 #define WRITE_WARNINGS_MAX 64u /* of one request */
 /* A document of a user on its way in as a new object: kind, namespace, system fields, defaults, checks, namespace's
  * state. `fresh_ns`: namespaces made by the same transaction (may be NULL). */
@@ -29,6 +31,10 @@ struct admission {
     bool many;     /* objects in the request: warnings name theirs */
     struct claims *claims; /* of same_txn; NULL: the request writes one object */
     struct zones *zones;   /* of this machine; NULL: nobody asks whether a zone is there */
+    /* Who manages the fields that are written, and in which part of the object (managed.h). Empty: nobody. */
+    struct str manager, subresource;
+    const struct managed *applied; /* by server-side apply, which has decided it; NULL: it is an update */
+    bool applied_same;             /* ... and it is what it was */
 };
 int admit_document_kind(const struct admission *ad, struct value *doc, const struct kind **k, struct str *ns,
                         struct str *name, struct error *err);

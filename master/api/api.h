@@ -76,7 +76,10 @@ struct api_write {
     const uint8_t *id; /* TXN_ID_SIZE bytes: a repetition is answered as the first time; NULL: none */
     bool dry_run;      /* check, and answer what would be */
     bool lenient;      /* unknown fields are dropped instead of refused */
+    /* Who manages the fields that it writes (proto/managed): at most API_MANAGER_MAX bytes. Empty: "rctl". */
+    struct str manager;
 };
+#define API_MANAGER_MAX 128u
 struct api_create {
     struct api_write how;
     struct value *object; /* the document; changed in place */
@@ -102,7 +105,10 @@ struct api_patch {
 struct api_apply {
     struct api_write how;
     struct value *objects; /* a list of documents, at most MASTER_USER_OBJECTS_MAX */
-    bool server_side;
+    bool server_side;      /* by who manages which field, instead of by what was applied before */
+    bool force;            /* server_side: what others manage is taken from them; else it is ERR_CONFLICT */
+    /* server_side: of objects that are there: "status" or "scale"; "": the objects themselves. */
+    const struct api_part *part;
 };
 struct api_delete {
     struct api_write how;

@@ -1,12 +1,13 @@
-/* apply: manifests as the user has them, all or nothing, by the three-way merge of proto/patch/patch.h. */
+/* apply: manifests as the user has them, all or nothing: by the three-way merge of proto/patch/patch.h, or, server-side,
+ * by who manages which field (proto/managed). */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "master/api/managed.h"
 #include "master/api/write.h"
 #include "master/master.h"
-#include "proto/patch/patch.h"
 #include "proto/text/text.h"
 
 /* What the manifest said the last time, from the annotation; NULL if it was never applied or the annotation is
@@ -21,60 +22,19 @@ static struct value *last_applied(struct arena *a, const struct object *o)
     return v;
 }
 
-/* ---- What is remembered of a large manifest ---- */
+#define REMEMBERED_MAX (256u << 10) /* all annotations of an object, as in Kubernetes */
 
-#define REMEMBERED_MAX      (256u << 10) /* all annotations of an object, as in Kubernetes */
-#define REMEMBERED_SHORTER  (128u << 10) /* above this a server-side apply keeps long texts by their length only */
-#define REMEMBERED_TEXT_MAX 256u
-
-static bool is_long(const struct value *v)
+/* The annotation of a document that is about to be stored: the whole manifest, or it is refused, as kubectl's. */
+static int fit_annotation(const struct kind *k, const struct value *doc, struct error *err)
 {
-    return value_is_str(v) && v->str.n > REMEMBERED_TEXT_MAX;
-}
-
-/* Which fields there were is what the next merge needs; what a long text said it does not. */
-static void shorten(struct arena *a, struct value *v)
-{
-    for (unsigned i = 0; value_is_map(v) && i < v->map.count; i++) {
-        struct value *m = v->map.members[i].value;
-        if (is_long(m)) {
-            v->map.members[i].value = value_strf(a, "(%zu bytes)", m->str.n);
-        } else {
-            shorten(a, m);
-        }
-    }
-    for (unsigned i = 0; value_is_list(v) && i < value_count(v); i++) {
-        shorten(a, value_item(v, i));
-    }
-}
-
-/* The annotation of a document that is about to be stored. A client-side apply keeps the whole manifest or is refused,
- * as kubectl's; a server-side one has no such limit (kubectl writes no annotation then): it keeps what fits. */
-static int fit_annotation(struct arena *a, const struct kind *k, struct value *doc, bool server_side, struct error *err)
-{
-    struct value *annotations = value_path(doc, "metadata.annotations"), *last = NULL;
-    struct str text = value_to_str(value_get(annotations, APPLY_ANNOTATION));
-    if (!server_side && text.n > REMEMBERED_MAX) {
-        return error_set_field(
-            err, ERR_INVALID, "metadata.annotations",
-            "%s \"%.*s\" is invalid: metadata.annotations: Too long: may not be more than %u bytes, and "
-            "apply remembers the manifest there, which has %zu; apply it with --server-side",
-            k->name, STR_ARG(value_path_str(doc, "metadata.name")), REMEMBERED_MAX, text.n);
-    }
-    if (!server_side || text.n <= REMEMBERED_SHORTER) {
-        return 0;
-    }
-    CLEANUP_BUF struct buf b = BUF_INIT;
-    if (json_read(a, text, &last, NULL) == 0) {
-        shorten(a, last);
-        json_write_canonical(&b, last);
-    }
-    if (b.size > 0 && b.size <= REMEMBERED_SHORTER) {
-        value_set(a, annotations, APPLY_ANNOTATION, value_str(a, buf_str(&b)));
-    } else {
-        value_remove(annotations, APPLY_ANNOTATION);
-    }
-    return 0;
+    struct str text = value_to_str(value_get(value_path(doc, "metadata.annotations"), APPLY_ANNOTATION));
+    return text.n <= REMEMBERED_MAX
+               ? 0
+               : error_set_field(
+                     err, ERR_INVALID, "metadata.annotations",
+                     "%s \"%.*s\" is invalid: metadata.annotations: Too long: may not be more than %u bytes, and "
+                     "apply remembers the manifest there, which has %zu; apply it with --server-side",
+                     k->name, STR_ARG(value_path_str(doc, "metadata.name")), REMEMBERED_MAX, text.n);
 }
 
 /* What all documents of one request share. */
@@ -82,8 +42,9 @@ struct applying {
     const struct admission *ad;
     struct write *write;
     struct txn *txn;
+    const struct api_apply *how;
     struct strmap named; /* kind, namespace and name of those that were applied */
-    bool server_side, repeats;
+    bool repeats;
     int64_t began_ms; /* cpu_ms() */
 };
 
@@ -118,9 +79,51 @@ static bool name_once(struct applying *ap, const struct kind *k, struct str ns, 
     return true;
 }
 
-static int apply_one(struct applying *ap, struct value *doc, struct error *err)
+/* What was applied the last time, what is applied now, and what is there. */
+static int apply_three_way(struct applying *ap, const struct kind *k, struct value *doc, const struct object *old,
+                           struct value *current, struct value **next, struct error *err)
 {
     const struct admission *ad = ap->ad;
+    struct value *merged = NULL;
+    value_remove(doc, "status");
+    if (old == NULL) {
+        *next = value_copy(ad->arena, patch_first_apply(ad->arena, doc));
+        return fit_annotation(k, *next, err);
+    }
+    int rv = patch_three_way(k, ad->arena, last_applied(ad->arena, old), doc, current, &merged, err);
+    *next = rv == 0 ? value_copy(ad->arena, merged) : NULL;
+    return rv != 0 ? rv : fit_annotation(k, *next, err);
+}
+
+/* Who may apply a part may not apply the rest: of a document of a member of the spec that member alone counts. */
+static struct value *only_member(struct arena *a, const struct value *doc, const char *only)
+{
+    struct value *out = value_map(a), *member = value_get(value_get(doc, "spec"), only);
+    if (member != NULL) {
+        value_set(a, value_ensure_map(a, out, "spec"), only, member);
+    }
+    return out;
+}
+
+/* The document is of one part, or of all but the status. */
+static int apply_server_side(struct applying *ap, struct admission *ad, const struct kind *k, struct value *doc,
+                             const struct value *current, struct value **next, struct error *err)
+{
+    const struct api_part *part = ap->how->part;
+    bool status = api_part_of_txn(part) == TXN_PART_STATUS;
+    if (!status) {
+        value_remove(doc, "status");
+    }
+    if (api_part_only(part) != NULL) {
+        doc = only_member(ad->arena, doc, api_part_only(part));
+    }
+    ad->subresource = str_of(api_part_name(part));
+    return admit_managed_apply(ad, k, current, doc, status, ap->how->force, next, err);
+}
+
+static int apply_one(struct applying *ap, struct value *doc, struct error *err)
+{
+    struct admission own = *ap->ad, *ad = &own; /* what it learns of one document is not for the next */
     struct write *w = ap->write;
     struct txn *t = ap->txn;
     const struct kind *k;
@@ -141,6 +144,13 @@ static int apply_one(struct applying *ap, struct value *doc, struct error *err)
     if (!name_once(ap, k, ns, name)) {
         return error_set(err, ERR_INVALID, "%s \"%.*s\" is named twice in what is applied", k->singular, STR_ARG(name));
     }
+    bool server_side = ap->how->server_side, in_part = server_side && *api_part_name(ap->how->part) != '\0';
+    if (server_side && value_count(value_get(metadata, "managedFields")) > 0) {
+        return error_set(err, ERR_USAGE, "metadata.managedFields must be nil");
+    }
+    if (in_part && !api_has_part(k, ap->how->part, err)) {
+        return ERR_NOT_FOUND;
+    }
     unsigned flags = (ad->lenient ? KIND_CHECK_LENIENT : 0) | KIND_CHECK_LEVEL(ad->level);
     rv = kind_check_fields(k, ad->arena, doc, flags, err);
     if (rv != 0) {
@@ -151,26 +161,24 @@ static int apply_one(struct applying *ap, struct value *doc, struct error *err)
         return rv;
     }
     value_remove(value_get(doc, "metadata"), "resourceVersion");
-    value_remove(doc, "status");
     const struct object *old = view_get(ad->tip, k, ns, name);
     struct object *o = NULL;
-    if (old == NULL) {
-        struct value *fresh = value_copy(ad->arena, patch_first_apply(ad->arena, doc));
-        rv = fit_annotation(ad->arena, k, fresh, ap->server_side, err);
-        rv = rv != 0 ? rv : admit_create(ad, k, fresh, &o, err);
+    struct value *next = NULL, *current = old == NULL ? NULL : object_to_value(ad->arena, old);
+    if (old == NULL && in_part) {
+        return error_not_found(err, k, name);
+    }
+    rv = server_side ? apply_server_side(ap, ad, k, doc, current, &next, err)
+                     : apply_three_way(ap, k, doc, old, current, &next, err);
+    if (rv != 0) {
+        kind_error_about(err, k, name);
+    } else if (old == NULL) {
+        rv = admit_create(ad, k, next, &o, err);
         if (rv == 0) {
             txn_create(t, o);
-            write_add(w, k, ns, name, NULL);
         }
-        return rv;
-    }
-    struct value *current = object_to_value(ad->arena, old);
-    struct value *merged = NULL;
-    rv = patch_three_way(k, ad->arena, last_applied(ad->arena, old), doc, current, &merged, err);
-    struct value *next = rv == 0 ? value_copy(ad->arena, merged) : NULL;
-    rv = rv != 0 ? rv : fit_annotation(ad->arena, k, next, ap->server_side, err);
-    if (rv == 0) {
-        rv = update_to(ad, t, next, old, current, TXN_PART_SPEC, if_revision, err);
+    } else {
+        enum txn_part part = server_side ? api_part_of_txn(ap->how->part) : TXN_PART_SPEC;
+        rv = update_to(ad, t, next, old, current, part, if_revision, err);
     }
     if (rv == 0) {
         write_add(w, k, ns, name, old);
@@ -222,7 +230,7 @@ void verb_apply(struct api_call *c, const struct api_apply *q)
         .ad = &ad,
         .write = w,
         .txn = &t,
-        .server_side = q->server_side,
+        .how = q,
         .repeats = api_repeats(c, &t),
         .began_ms = cpu_ms(),
     };

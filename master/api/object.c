@@ -1,4 +1,5 @@
 /* create, update, patch: one object by one transaction. */
+#include "master/api/managed.h"
 #include "master/api/write.h"
 #include "master/master.h"
 #include "proto/facts/precondition.h"
@@ -14,6 +15,7 @@ struct admission api_admission(struct api_call *c, const struct api_write *how)
         .who = c->who,
         .warnings = &c->warnings,
         .zones = c->m->zones,
+        .manager = how->manager.n > 0 ? how->manager : STR(API_MANAGER),
     };
 }
 
@@ -79,8 +81,17 @@ const char *api_part_name(const struct api_part *part)
     return part->name;
 }
 
-/* False, and answered, if the kind has no such part: a write of it would change nothing in silence. */
-static bool kind_has_part(struct api_call *c, const struct kind *k, const struct api_part *part)
+const char *api_part_only(const struct api_part *part)
+{
+    return part->only;
+}
+
+enum txn_part api_part_of_txn(const struct api_part *part)
+{
+    return part->part;
+}
+
+bool api_has_part(const struct kind *k, const struct api_part *part, struct error *err)
 {
     bool has = part->part == TXN_PART_STATUS              ? k->has_status
                : part->only == NULL                       ? true
@@ -88,8 +99,19 @@ static bool kind_has_part(struct api_call *c, const struct kind *k, const struct
                : str_is(str_of(part->only), "finalizers") ? k->id == KIND_NAMESPACE
                                                           : k->has_ephemeral;
     if (!has) {
-        api_fail(c, ERR_NOT_FOUND, "%s have no part \"%s\"; leave it out to change the object itself", k->plural,
-                 part->name);
+        error_set(err, ERR_NOT_FOUND, "%s have no part \"%s\"; leave it out to change the object itself", k->plural,
+                  part->name);
+    }
+    return has;
+}
+
+/* False, and answered, if the kind has no such part: a write of it would change nothing in silence. */
+static bool kind_has_part(struct api_call *c, const struct kind *k, const struct api_part *part)
+{
+    struct error err = {0};
+    bool has = api_has_part(k, part, &err);
+    if (!has) {
+        c->front->fail(c, &err);
     }
     return has;
 }
@@ -103,7 +125,9 @@ int update_to(const struct admission *ad, struct txn *t, struct value *doc, cons
     before = before != NULL ? before : object_to_value(ad->arena, old);
     int rv = admit_update(ad, doc, old, before, part, &o, err);
     if (rv == 0) {
-        struct txn_op *op = txn_update(t, o, part, if_revision);
+        /* Who manages the status stands in metadata, and is all of it that has changed. */
+        bool more = part == TXN_PART_STATUS && mp_type(mp_path(object_mp(o), "metadata." MANAGED_MEMBER)) != MP_NONE;
+        struct txn_op *op = txn_update(t, o, more ? TXN_PART_ALL : part, if_revision);
         if (part != TXN_PART_STATUS) { /* of which the object is made of the old one */
             op->doc = doc;
             op->was = before;
@@ -138,6 +162,7 @@ void verb_update(struct api_call *c, const struct api_update *q)
     struct admission ad = api_admission(c, &q->how);
     struct api_target of = {0};
     struct error err = {0};
+    ad.subresource = str_of(q->part->name);
     if (admit_document_kind(&ad, q->object, &of.kind, &of.ns, &of.name, &err) != 0) {
         api_refuse_of(c, &of, &err);
         return;
@@ -174,6 +199,22 @@ static bool changes_more(struct arena *a, const char *only, const struct value *
     return !value_equal(now, before);
 }
 
+/* Patches that speak of managers are made for what was read of them. */
+static void show_managed(struct arena *a, const struct api_patch *q, struct value *current)
+{
+    struct value *metadata = value_get(current, "metadata"), *stored = value_get(metadata, MANAGED_MEMBER);
+    bool speaks = q->type != PATCH_JSON && value_path(q->patch, "metadata.managedFields") != NULL;
+    for (unsigned i = 0; q->type == PATCH_JSON && i < value_count(q->patch); i++) {
+        const struct value *op = value_item(q->patch, i);
+        speaks |= str_starts(value_to_str(value_get(op, "path")), STR("/metadata/managedFields")) ||
+                  str_starts(value_to_str(value_get(op, "from")), STR("/metadata/managedFields"));
+    }
+    if (speaks && stored != NULL && stored->type == VALUE_BIN) {
+        value_set(a, metadata, "managedFields",
+                  managed_to_value(a, stored->str, value_to_str(value_get(current, "apiVersion"))));
+    }
+}
+
 /* What the patch makes of the object as it is now. */
 static int patch_to(struct api_call *c, const struct api_patch *q, const struct object *old, struct txn *t,
                     struct error *err)
@@ -182,6 +223,8 @@ static int patch_to(struct api_call *c, const struct api_patch *q, const struct 
     const struct api_part *part = q->part;
     const struct kind *k = old->kind;
     struct value *result = NULL, *current = object_to_value(c->arena, old);
+    ad.subresource = str_of(part->name);
+    show_managed(c->arena, q, current);
     int rv = patch_apply(q->type, k, c->arena, current, q->patch, &result, err);
     if (rv != 0) {
         return rv;

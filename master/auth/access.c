@@ -139,16 +139,17 @@ static int check_document(const struct checking *ch, struct value *doc, const ch
                                          : check_target(&with, verb, &of, sub);
 }
 
-/* Each object is patched, and created if it is not there: whether it is there is told to nobody who may not patch it. */
-static int check_apply(const struct checking *ch, struct value *objects)
+/* Each object is patched, and created if it is not there (a part is never): whether it is there is told to nobody who
+ * may not patch it. */
+static int check_apply(const struct checking *ch, struct value *objects, const char *sub)
 {
     int rv = 0;
     for (unsigned i = 0; rv == 0 && value_is_list(objects) && i < value_count(objects); i++) {
         struct api_target of = {0};
         if (read_document(ch, value_item(objects, i), &of)) {
             const struct checking with = with_document(ch, value_item(objects, i));
-            rv = check_target(&with, "patch", &of, "");
-            rv = rv != 0 || ch->each != NULL || view_get(ch->view, of.kind, of.ns, of.name) != NULL
+            rv = check_target(&with, "patch", &of, sub);
+            rv = rv != 0 || *sub != '\0' || ch->each != NULL || view_get(ch->view, of.kind, of.ns, of.name) != NULL
                      ? rv
                      : check_create(ch, &of);
         }
@@ -227,7 +228,7 @@ static int check_request(const struct checking *on, struct api_request *q)
     case API_PATCH:
         return check_target(&ch, "patch", &q->patch.of, api_part_name(q->patch.part));
     case API_APPLY:
-        return check_apply(&ch, q->apply.objects);
+        return check_apply(&ch, q->apply.objects, q->apply.server_side ? api_part_name(q->apply.part) : "");
     case API_DELETE:
         return check_target(&ch, "delete", &q->delete.of, "");
     case API_DELETECOLLECTION:

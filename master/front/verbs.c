@@ -6,6 +6,8 @@
 
 #include "master/auth/tokens.h"
 #include "proto/patch/patch.h"
+#include "proto/schema/release.h"
+#include "proto/text/text.h"
 
 static void put_value(struct writer *w, const char *key, const struct value *v)
 {
@@ -92,7 +94,12 @@ static int read_write(const struct reader *r, struct api_write *how)
         .id = bytes.n == 0 ? NULL : (const uint8_t *)bytes.p,
         .dry_run = mp_bool(get(r, "dryRun"), false),
         .lenient = str_is(mp_str(get(r, "validate")), "ignore"),
+        .manager = mp_str(get(r, "fieldManager")),
     };
+    if (how->manager.n > API_MANAGER_MAX || !utf8_valid(how->manager)) {
+        return error_set(r->err, ERR_USAGE, "%s: parameter \"fieldManager\" must be text of at most %u bytes",
+                         r->row->name, API_MANAGER_MAX);
+    }
     return 0;
 }
 
@@ -105,10 +112,17 @@ static void put_write(struct writer *w, const struct api_write *how)
     put_true(w, "dryRun", how->dry_run);
 }
 
+/* Masters of former versions refuse these parameters; before this level nobody manages anything. */
+static bool knows_managers(const struct writer *w)
+{
+    return store_level(replica_store(w->m->replica)) >= RELEASE_LEVEL_CARRIED;
+}
+
 /* Of those that bring documents, too. */
 static void put_checks(struct writer *w, const struct api_write *how)
 {
     put_text(w, "validate", how->lenient ? STR("ignore") : STR_NONE);
+    put_text(w, "fieldManager", knows_managers(w) ? how->manager : STR_NONE);
 }
 
 static int read_document(const struct reader *r, const char *key, struct value **doc)
@@ -293,7 +307,14 @@ static int list_fits(const struct reader *r, const char *key, const char *what)
 static int read_apply(const struct reader *r, struct api_request *q)
 {
     q->apply.server_side = mp_bool(get(r, "serverSide"), false);
+    q->apply.force = mp_bool(get(r, "force"), false);
     int rv = list_fits(r, "objects", "objects");
+    rv = rv != 0 ? rv : read_part(r, &q->apply.part);
+    const char *part = rv != 0 ? "" : api_part_name(q->apply.part);
+    if (*part != '\0' && (!q->apply.server_side || (strcmp(part, "status") != 0 && strcmp(part, "scale") != 0))) {
+        return error_set(r->err, ERR_USAGE,
+                         "apply: parameter \"part\" goes with serverSide, and is \"status\" or \"scale\"");
+    }
     rv = rv != 0 ? rv : read_document(r, "objects", &q->apply.objects);
     return rv != 0 ? rv : read_write(r, &q->apply.how);
 }
@@ -302,6 +323,8 @@ static void write_apply(struct writer *w, const struct api_request *q)
 {
     put_value(w, "objects", q->apply.objects);
     put_true(w, "serverSide", q->apply.server_side);
+    put_true(w, "force", q->apply.force && knows_managers(w));
+    put_part(w, q->apply.part);
     put_write(w, &q->apply.how);
     put_checks(w, &q->apply.how);
 }
@@ -609,12 +632,15 @@ const struct method request_list = {"list", verb, METHOD_TYPED | METHOD_NEWEST |
                                     "kind namespace labelSelector fieldSelector limit continue stale"};
 const struct method request_watch = {"watch", verb, METHOD_TYPED | METHOD_NEWEST | METHOD_ANY_KIND,
                                      "kind namespace labelSelector fieldSelector revision"};
-const struct method request_create = {"create", verb, METHOD_TYPED | METHOD_WRITE, "object validate id dryRun"};
-const struct method request_update = {"update", verb, METHOD_TYPED | METHOD_WRITE, "object part validate id dryRun"};
-const struct method request_patch = {"patch", verb, METHOD_TYPED | METHOD_WRITE,
-                                     "kind namespace name type patch part uid revision validate id dryRun"};
+const struct method request_create = {"create", verb, METHOD_TYPED | METHOD_WRITE,
+                                      "object validate fieldManager id dryRun"};
+const struct method request_update = {"update", verb, METHOD_TYPED | METHOD_WRITE,
+                                      "object part validate fieldManager id dryRun"};
+const struct method request_patch = {
+    "patch", verb, METHOD_TYPED | METHOD_WRITE,
+    "kind namespace name type patch part uid revision validate fieldManager id dryRun"};
 const struct method request_apply = {"apply", verb, METHOD_TYPED | METHOD_WRITE,
-                                     "objects validate serverSide id dryRun"};
+                                     "objects validate serverSide force part fieldManager id dryRun"};
 const struct method request_delete = {
     "delete", verb, METHOD_TYPED | METHOD_WRITE | METHOD_DELETES | METHOD_ANY_KIND,
     "kind namespace name gracePeriodSeconds propagationPolicy uid revision id dryRun"};
@@ -623,7 +649,7 @@ const struct method request_deletecollection = {
     "kind namespace labelSelector fieldSelector gracePeriodSeconds propagationPolicy id dryRun"};
 const struct method request_evict = {"evict", verb, METHOD_TYPED | METHOD_WRITE | METHOD_DELETES,
                                      "namespace name gracePeriodSeconds propagationPolicy uid revision id dryRun"};
-const struct method request_txn = {"txn", verb, METHOD_TYPED | METHOD_WRITE, "ops validate id dryRun"};
+const struct method request_txn = {"txn", verb, METHOD_TYPED | METHOD_WRITE, "ops validate fieldManager id dryRun"};
 const struct method request_token = {"token", verb, METHOD_TYPED | METHOD_WRITE | METHOD_AGAIN,
                                      "role ttlSeconds uses nodeName replaces evenReachable"};
 const struct method request_whoami = {"whoami", verb, METHOD_TYPED | METHOD_NODE | METHOD_WRITE | METHOD_AGAIN, ""};

@@ -54,6 +54,7 @@ struct rest_call {
     struct buf body;
     uint8_t id[TXN_ID_SIZE];          /* of a write: a repetition behind an election does nothing twice */
     struct str accept, if_none_match; /* TELL: headers */
+    struct str agent;                 /* of User-Agent, up to its first '/' */
     bool keep_alive, chunks;          /* chunks: HTTP/1.1 */
     struct value *spec;               /* of a review, for the answer; in the errand's arena */
     struct value *warnings;           /* of fields that are not known; in the errand's arena */

@@ -145,7 +145,8 @@ static bool read_patch_type(struct rest_call *c, const struct http_media *m)
             return true;
         }
     }
-    if (body_is(m, "application/apply-patch+yaml") && c->path.part.n == 0) {
+    bool applied = c->path.part.n == 0 || str_is(c->path.part, "status") || str_is(c->path.part, "scale");
+    if (body_is(m, "application/apply-patch+yaml") && applied) {
         c->what = REST_DO_APPLY;
         c->coding = REST_YAML;
         return true;
@@ -246,6 +247,21 @@ static struct str keep(struct rest_call *c, struct str s)
     return s.n == 0 ? STR_NONE : (struct str){arena_strndup(&c->own, s.p, s.n), s.n};
 }
 
+/* "kubectl" of "kubectl/v1.30.0 (linux/amd64)": who writes, where fieldManager does not say it. */
+static struct str agent_of(struct str header)
+{
+    size_t n = 0;
+    while (n < header.n && header.p[n] != '/') {
+        n++;
+    }
+    n = MIN(n, (size_t)API_MANAGER_MAX);
+    while (n > 0 && n < header.n && ((unsigned char)header.p[n] & 0xc0) == 0x80) {
+        n--; /* never within a letter */
+    }
+    struct str name = {header.p, n};
+    return n > 0 && utf8_valid(name) ? name : STR("unknown");
+}
+
 bool rest_decide(struct rest_call *c, const struct http_request *r)
 {
     if (!rest_path_read(&c->own, r->path, &c->path)) {
@@ -256,6 +272,7 @@ bool rest_decide(struct rest_call *c, const struct http_request *r)
     }
     c->accept = keep(c, http_header(r, "Accept"));
     c->if_none_match = keep(c, http_header(r, "If-None-Match"));
+    c->agent = keep(c, agent_of(http_header(r, "User-Agent")));
     if (!rest_become(c, r)) {
         return false;
     }

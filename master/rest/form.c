@@ -3,6 +3,7 @@
 #include <ctype.h>
 
 #include "proto/http/http.h"
+#include "proto/managed/managed.h"
 #include "proto/text/text.h"
 
 /* ---- Accept ---- */
@@ -57,6 +58,17 @@ bool rest_form_choose(struct str accept, unsigned allowed, struct rest_form *out
 
 /* ---- Objects ---- */
 
+/* Who manages what, in the terms of the stored version. */
+static void show_managed(struct arena *a, struct value *doc)
+{
+    struct value *metadata = value_get(doc, "metadata"), *stored = value_get(metadata, MANAGED_MEMBER);
+    if (stored != NULL && stored->type == VALUE_BIN) {
+        value_set(a, metadata, "managedFields",
+                  managed_to_value(a, stored->str, value_to_str(value_get(doc, "apiVersion"))));
+        value_remove(metadata, MANAGED_MEMBER);
+    }
+}
+
 /* Of a version that is not the stored one. */
 static void write_converted(struct buf *out, const char *api_version, const struct object *o, uint64_t revision)
 {
@@ -67,6 +79,7 @@ static void write_converted(struct buf *out, const char *api_version, const stru
         value_set(&a, value_ensure_map(&a, doc, "metadata"), "resourceVersion",
                   value_strf(&a, "%llu", (unsigned long long)revision));
     }
+    show_managed(&a, doc);
     (void)kind_write_version(o->kind, &a, doc, str_of(api_version), NULL); /* the path was found by it */
     json_write(out, doc, 0);
 }
@@ -84,7 +97,8 @@ static void write_partial(struct buf *out, const struct rest_view *v, const stru
 {
     buf_printf(out, "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/%s\",\"metadata\":",
                v->form.version == NULL ? "v1" : v->form.version);
-    object_write_json_metadata(out, o, revision);
+    /* Rows carry metadata so that whoever has them can find the object, no more. */
+    object_write_json_metadata(out, o, revision, v->form.type != REST_FORM_TABLE);
     buf_putc(out, '}');
 }
 

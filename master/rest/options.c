@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "proto/http/http.h"
+#include "proto/text/text.h"
 
 #define MANAGER_MAX 128u
 
@@ -145,6 +146,9 @@ static int read_manager(struct reader *r, struct str v)
         if ((unsigned char)v.p[i] < ' ' || (unsigned char)v.p[i] == 0x7f) {
             return invalid(r->err, "fieldManager", "Invalid value: must be printable");
         }
+    }
+    if (!utf8_valid(v)) {
+        return invalid(r->err, "fieldManager", "Invalid value: must be printable");
     }
     if (v.n > MANAGER_MAX) {
         error_set_field(r->err, ERR_INVALID, "fieldManager", "fieldManager: Too long: may not be more than 128 bytes");

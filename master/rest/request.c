@@ -181,7 +181,10 @@ static int check_fields(struct rest_call *c, struct arena *a, const struct value
 
 static struct api_write how_of(const struct rest_call *c)
 {
-    return (struct api_write){.id = c->o.dry_run ? NULL : c->id, .dry_run = c->o.dry_run, .lenient = true};
+    return (struct api_write){.id = c->o.dry_run ? NULL : c->id,
+                              .dry_run = c->o.dry_run,
+                              .lenient = true,
+                              .manager = c->o.has_manager ? c->o.manager : c->agent};
 }
 
 static struct api_target target_of(const struct rest_call *c)
@@ -294,9 +297,33 @@ static int make_patch(struct rest_call *c, struct arena *a, struct api_request *
     return rv != 0 || list || c->path.part.n > 0 ? rv : check_fields(c, a, doc, KIND_CHECK_PATCH, err);
 }
 
+/* What a Scale that is applied says of the object. */
+static int scale_to_object(struct arena *a, struct value **doc, struct error *err)
+{
+    const struct value *scale = *doc;
+    struct str name = value_path_str(scale, "metadata.name");
+    struct value *replicas = value_path(scale, "spec.replicas"), *out = value_map(a);
+    if (!value_is_map(scale)) {
+        return error_set(err, ERR_USAGE, "the body must be an object");
+    }
+    if (name.n > 0) {
+        value_set(a, value_ensure_map(a, out, "metadata"), "name", value_str(a, name));
+    }
+    if (!value_is_null(replicas)) {
+        value_set(a, value_ensure_map(a, out, "spec"), "replicas", replicas);
+    }
+    struct value *managed = value_path(scale, "metadata.managedFields");
+    if (managed != NULL) {
+        value_set(a, value_ensure_map(a, out, "metadata"), "managedFields", managed);
+    }
+    *doc = out;
+    return 0;
+}
+
 static int make_apply(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err)
 {
     struct value *doc = NULL, *list = value_list(a);
+    bool scale = str_is(c->path.part, "scale");
     int rv = rest_read_body(c, a, &doc, err);
     if (rv == 0 && !c->o.has_manager) {
         error_set_field(err, ERR_INVALID, "fieldManager",
@@ -306,8 +333,14 @@ static int make_apply(struct rest_call *c, struct arena *a, struct api_request *
                         STR("Required value: is required for apply patch"));
         return ERR_INVALID;
     }
+    rv = rv == 0 && scale ? scale_to_object(a, &doc, err) : rv;
     if (rv == 0 && value_count(value_path(doc, "metadata.managedFields")) > 0) {
         return error_set(err, ERR_USAGE, "metadata.managedFields must be nil");
+    }
+    if (rv == 0 && value_path_str(doc, "metadata.name").n == 0) {
+        return error_set(err, ERR_USAGE,
+                         "the name of the object (based on the body) was undeterminable: name must be "
+                         "provided");
     }
     rv = rv != 0 ? rv : fit_document(c, a, doc, err);
     rv = rv != 0 ? rv : check_fields(c, a, doc, 0, err);
@@ -315,7 +348,11 @@ static int make_apply(struct rest_call *c, struct arena *a, struct api_request *
         value_append(a, list, doc);
     }
     q->verb = API_APPLY;
-    q->apply = (struct api_apply){how_of(c), list, true};
+    q->apply = (struct api_apply){.how = how_of(c),
+                                  .objects = list,
+                                  .server_side = true,
+                                  .force = c->o.force,
+                                  .part = api_part_named(c->path.part)};
     return rv;
 }
 

@@ -63,6 +63,18 @@ static void put_text(struct buf *out, const char *key, struct str text, bool *fi
     }
 }
 
+/* In the message "conflicts with X:" stands once for all its fields. */
+static void put_message(struct buf *out, const struct error_cause_text *cause, bool *first)
+{
+    if (cause->reason != ERROR_CAUSE_FIELD_MANAGER) {
+        put_text(out, "message", cause->text, first);
+        return;
+    }
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    buf_printf(&text, "conflict %.*s", STR_ARG(cause->text));
+    put_text(out, "message", buf_str(&text), first);
+}
+
 static void put_causes(struct buf *out, const struct error *err, bool *first)
 {
     struct error_cause_text cause;
@@ -71,7 +83,7 @@ static void put_causes(struct buf *out, const struct error *err, bool *first)
         bool first_member = true;
         buf_putc(out, '{');
         put_text(out, "reason", str_of(error_cause_word(cause.reason)), &first_member);
-        put_text(out, "message", cause.text, &first_member);
+        put_message(out, &cause, &first_member);
         put_text(out, "field", cause.field, &first_member);
         buf_putc(out, '}');
     }

@@ -1,4 +1,4 @@
-/* How elements of merged lists are told apart, and an index that finds them. Not for others.
+/* How elements of merged lists are told apart, and an index that finds them. For this room and for proto/managed.
  *
  * Two elements stand for the same thing if they are equal (sets), or if their merge keys are equal and their second
  * keys as well, an absent second key counting as the field's default (keyed lists: container ports have

@@ -2,6 +2,9 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
 
 /* ---- Places ---- */
 
@@ -43,6 +46,46 @@ enum list_strategy place_list_strategy(struct place p)
         return p.f->merge_key != NULL ? LIST_KEYED : LIST_ATOMIC;
     }
     return p.f->flags & FIELD_SET ? LIST_SET : LIST_ATOMIC;
+}
+
+static bool is_among(const char *name, const char *const *all, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(all[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool place_is_atomic(struct place p)
+{
+    static const char *const structs[] = {
+        "ClaimSource",
+        "ConfigMapKeySelector",
+        "CrossVersionObjectReference",
+        "EndpointAddress",
+        "EndpointPort",
+        "LabelSelector",
+        "LocalObjectReference",
+        "NodeSelector",
+        "NodeSelectorTerm",
+        "ObjectFieldSelector",
+        "ObjectReference",
+        "OwnerReference",
+        "ResourceFieldSelector",
+        "RoleRef",
+        "ScopeSelector",
+        "ScopedResourceSelectorRequirement",
+        "Subject",
+        "TopologySelectorTerm",
+        "TypedLocalObjectReference",
+    };
+    static const char *const maps[] = {"nodeSelector", "selector"};
+    if (p.schema != NULL) {
+        return p.f != NULL && is_among(p.schema->name, structs, ARRAY_SIZE(structs));
+    }
+    return p.f != NULL && !p.element && p.f->shape == SHAPE_MAP && is_among(p.f->name, maps, ARRAY_SIZE(maps));
 }
 
 /* ---- Errors ---- */

@@ -1,5 +1,5 @@
-/* What all patches stand on: which table entry stands behind a key, the path that an error names, copies. Not for
- * others. */
+/* What all patches stand on: which table entry stands behind a key, the path that an error names, copies. For this room
+ * and for proto/managed. */
 #ifndef PROTO_PATCH_PLACE_H
 #define PROTO_PATCH_PLACE_H
 
@@ -19,6 +19,9 @@ struct place place_element(struct place list);
 
 enum list_strategy { LIST_ATOMIC, LIST_SET, LIST_KEYED };
 enum list_strategy place_list_strategy(struct place p);
+/* A struct or a map that server-side apply sets and owns as one value (a selector, a reference): Kubernetes'
+ * structType=atomic and mapType=atomic. */
+bool place_is_atomic(struct place p);
 
 /* Path of the field at work, for errors: a chain on the stack. */
 struct crumb {

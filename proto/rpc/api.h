@@ -30,8 +30,11 @@
  *                type: "strategic", "merge", "json"
  *                create, update, patch, apply, txn: ?warnings: [texts] beside the others, about fields that are kept
  *                and not carried out
- * apply          {objects: [..], ?id, ?dryRun, ?validate, ?serverSide} -> {results: [{object, result:
- *                created|configured|unchanged}], revision} three-way, all or nothing
+ * apply          {objects: [..], ?id, ?dryRun, ?validate, ?serverSide, ?force, ?part} -> {results: [{object, result:
+ *                created|configured|unchanged}], revision} three-way, all or nothing; serverSide: by who manages which
+ *                field, what others manage only with force (Conflict); part: of objects that are there, as in update
+ *                create, update, patch, apply, txn: ?fieldManager: who manages the fields that are written, of at most
+ *                128 bytes; else "rctl"
  * delete         {kind, ?namespace, name, ?gracePeriodSeconds, ?propagationPolicy, ?uid, ?revision, ?id, ?dryRun}
  *                                                       -> {object, revision, gone: bool}
  * deletecollection {kind, ?namespace, ?labelSelector, ?fieldSelector, ...as delete} -> {count, revision}

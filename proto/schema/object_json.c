@@ -1,10 +1,24 @@
 /* Objects as JSON, from their bytes: nothing is decoded, and the revision is put in on the way. */
 #include <stdio.h>
 
+#include "proto/managed/fields_v1.h"
 #include "proto/schema/object.h"
 #include "proto/text/text.h"
 
-static void write_metadata(struct buf *out, struct mp metadata, uint64_t revision)
+/* Who manages what, as clients know it. */
+static void write_managed(struct buf *out, struct mp stored, struct str api_version, bool *first)
+{
+    struct str bytes;
+    size_t before = out->size;
+    buf_puts(out, *first ? "\"managedFields\":" : ",\"managedFields\":");
+    if (mp_read_bin(&stored, &bytes) && managed_write_json(out, bytes, api_version)) {
+        *first = false;
+    } else {
+        out->size = before;
+    }
+}
+
+static void write_metadata(struct buf *out, struct mp metadata, uint64_t revision, struct str api_version)
 {
     bool first = true;
     buf_putc(out, '{');
@@ -13,6 +27,12 @@ static void write_metadata(struct buf *out, struct mp metadata, uint64_t revisio
         first = false;
     }
     for (struct mp_iter it = mp_iter(metadata); mp_next(&it);) {
+        if (str_is(it.key, MANAGED_MEMBER)) {
+            if (api_version.n > 0) {
+                write_managed(out, it.value, api_version, &first);
+            }
+            continue;
+        }
         buf_puts(out, first ? "" : ",");
         first = false;
         json_write_text(out, it.key);
@@ -22,15 +42,16 @@ static void write_metadata(struct buf *out, struct mp metadata, uint64_t revisio
     buf_putc(out, '}');
 }
 
-void object_write_json_metadata(struct buf *out, const struct object *o, uint64_t revision)
+void object_write_json_metadata(struct buf *out, const struct object *o, uint64_t revision, bool managed)
 {
-    write_metadata(out, mp_get(object_mp(o), "metadata"), revision);
+    struct mp body = object_mp(o);
+    write_metadata(out, mp_get(body, "metadata"), revision, managed ? mp_str(mp_get(body, "apiVersion")) : STR_NONE);
 }
 
 void object_write_json(struct buf *out, const struct object *o, uint64_t revision)
 {
     struct mp m = object_mp(o);
-    struct str key;
+    struct str key, api_version = mp_str(mp_get(m, "apiVersion"));
     uint32_t count = 0;
     mp_read_map(&m, &count);
     buf_putc(out, '{');
@@ -41,7 +62,7 @@ void object_write_json(struct buf *out, const struct object *o, uint64_t revisio
         if (str_is(key, "metadata")) {
             struct mp metadata = {0};
             mp_read_item(&m, &metadata);
-            write_metadata(out, metadata, revision);
+            write_metadata(out, metadata, revision, api_version);
         } else {
             json_write_mp(out, &m);
         }

@@ -695,7 +695,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCRIPT(objects), SCRIPT(lists),     SCRIPT(watches),     SCRIPT(errors),      SCRIPT(forms), SCRIPT(discovery),
         SCRIPT(parts),   SCRIPT(deletions), SCRIPT(connections), SCRIPT(validation),  SCRIPT(rules), SCRIPT(leaderless),
-        SCRIPT(reviews), SCRIPT(streams),   SCRIPT(tokens),      SCRIPT(impersonate),
+        SCRIPT(reviews), SCRIPT(streams),   SCRIPT(tokens),      SCRIPT(impersonate), SCRIPT(apply),
     };
     cmocka_set_test_filter(getenv("TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 
 #include "master/front/verbs.h"
 #include "proto/model/value.h"
+#include "proto/schema/release.h"
 
 struct world {
     struct cluster c;
@@ -17,6 +18,7 @@ static int set_up(void **state)
     struct world *w = xcalloc(1, sizeof *w);
     cluster_start(&w->c, 1, 3);
     w->m.replica = await_leader(&w->c)->replica;
+    store_set_level(replica_store(w->m.replica), RELEASE_LEVEL_CARRIED);
     arena_init(&w->arena);
     *state = w;
     return 0;
@@ -98,8 +100,16 @@ static struct value *any_map(struct world *w)
 static struct api_write any_write(struct world *w)
 {
     static const uint8_t id[TXN_ID_SIZE] = {9, 8, 7, 0, 255};
-    return (struct api_write){
-        .id = chance(w, 2) == 0 ? NULL : id, .dry_run = chance(w, 2) == 0, .lenient = chance(w, 2) == 0};
+    return (struct api_write){.id = chance(w, 2) == 0 ? NULL : id,
+                              .dry_run = chance(w, 2) == 0,
+                              .lenient = chance(w, 2) == 0,
+                              .manager = chance(w, 2) == 0 ? STR_NONE : any_text(w)};
+}
+
+static void without_document(struct api_write *how)
+{
+    how->lenient = false;
+    how->manager = STR_NONE;
 }
 
 static struct api_target any_target(struct world *w)
@@ -209,19 +219,24 @@ static struct api_request any_request(struct world *w, enum api_verb verb)
                                      .if_uid = text_or_none(w)};
         break;
     case API_APPLY:
-        q.apply = (struct api_apply){any_write(w), any_documents(w), chance(w, 2) == 0};
+        q.apply = (struct api_apply){any_write(w), any_documents(w), true, chance(w, 2) == 0,
+                                     api_part_named(chance(w, 2) == 0 ? STR("scale") : STR("status"))};
+        if (chance(w, 2) == 0) {
+            q.apply.server_side = chance(w, 2) == 0;
+            q.apply.part = api_part_named(STR(""));
+        }
         break;
     case API_DELETE:
         q.delete = (struct api_delete){any_write(w), any_target(w), any_deletion(w, true)};
-        q.delete.how.lenient = false; /* there is no document */
+        without_document(&q.delete.how);
         break;
     case API_DELETECOLLECTION:
         q.deletecollection = (struct api_deletecollection){any_write(w), any_selection(w), any_deletion(w, false)};
-        q.deletecollection.how.lenient = false;
+        without_document(&q.deletecollection.how);
         break;
     case API_EVICT:
         q.evict = (struct api_evict){any_write(w), any_text(w), any_text(w), any_deletion(w, true)};
-        q.evict.how.lenient = false;
+        without_document(&q.evict.how);
         break;
     case API_TXN:
         q.txn = any_txn(w);
@@ -283,6 +298,7 @@ static void same_write(const struct api_write *a, const struct api_write *b)
     assert_true(a->id == NULL || memcmp(a->id, b->id, TXN_ID_SIZE) == 0);
     assert_int_equal(a->dry_run, b->dry_run);
     assert_int_equal(a->lenient, b->lenient);
+    same_text(a->manager, b->manager);
 }
 
 static void same_target(const struct api_target *a, const struct api_target *b)
@@ -361,6 +377,8 @@ static void same_request(const struct api_request *a, const struct api_request *
     case API_APPLY:
         same_write(&a->apply.how, &b->apply.how);
         assert_int_equal(a->apply.server_side, b->apply.server_side);
+        assert_int_equal(a->apply.force, b->apply.force);
+        assert_ptr_equal(a->apply.part, b->apply.part);
         assert_true(value_equal(a->apply.objects, b->apply.objects));
         break;
     case API_DELETE:
@@ -481,6 +499,24 @@ static void test_each_typed_request_is_read_as_it_was_written(void **state)
     }
 }
 
+static void test_a_leader_that_knows_no_managers_is_told_of_none(void **state)
+{
+    static const enum api_verb verbs[] = {API_CREATE, API_UPDATE, API_PATCH, API_APPLY, API_TXN};
+    struct world *w = *state;
+    store_set_level(replica_store(w->m.replica), RELEASE_LEVEL_CARRIED - 1);
+    for (unsigned i = 0; i < 100 * ARRAY_SIZE(verbs); i++) {
+        struct api_request q = any_request(w, verbs[i % ARRAY_SIZE(verbs)]);
+        CLEANUP_BUF struct buf b = BUF_INIT;
+        verbs_write(&w->m, &b, &q);
+        struct mp all = mp_of(b.data, b.size);
+        assert_true(mp_valid(all));
+        assert_int_equal(mp_type(mp_get(all, "fieldManager")), MP_NONE);
+        assert_int_equal(mp_type(mp_get(all, "force")), MP_NONE);
+        arena_close(&w->arena);
+        arena_init(&w->arena);
+    }
+}
+
 static struct object *pod_named(struct world *w, const char *name)
 {
     struct object *o = NULL;
@@ -571,6 +607,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_each_typed_request_is_read_as_it_was_written),
+        TEST(test_a_leader_that_knows_no_managers_is_told_of_none),
         TEST(test_each_answer_is_read_as_it_was_written),
         TEST(test_an_answer_of_nonsense_is_refused),
     };

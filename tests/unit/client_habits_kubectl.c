@@ -117,6 +117,33 @@ static void objects_are_made_changed_and_deleted(void **state)
     RUN(rows);
 }
 
+static void who_applies_owns_his_fields(void **state)
+{
+    habits_file(*state, "own.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: own}\ndata: {a: b, c: d}\n");
+    static const struct habit rows[] = {
+        {K "apply --server-side -f own.yaml", NULL, 0, "=configmap/own serverside-applied\n", "="},
+        {K "get cm own -o jsonpath='{.metadata.managedFields[*].manager}'", NULL, 0, "=kubectl", "="},
+        {"sed s/b,/e,/ own.yaml | " K "apply --server-side --field-manager=ci -f -", NULL, 1, "=",
+         "Apply failed with 1 conflict: conflict with \"kubectl\": .data.a\n--force-conflicts"},
+        {"sed s/b,/e,/ own.yaml | " K "apply --server-side --field-manager=ci --force-conflicts -f -", NULL, 0,
+         "serverside-applied", "="},
+        {K "get --raw /api/v1/namespaces/default/configmaps/own", NULL, 0,
+         "\"managedFields\":[\n\"manager\":\"ci\",\"operation\":\"Apply\"\n\"f:a\":{}", "="},
+        {"sed 's/a: b, //' own.yaml | " K "apply --server-side -f -", NULL, 0, "serverside-applied", "="},
+        {K "get cm own -o jsonpath='{.data}'", NULL, 0, "={\"a\":\"e\",\"c\":\"d\"}", "="},
+        {K "patch cm own -p '{\"data\":{\"c\":\"x\"}}'", NULL, 0, "patched", "="},
+        {K "apply --server-side -f own.yaml", NULL, 1, "=", "2 conflicts\n\"ci\"\n\"kubectl-patch\" using v1"},
+        {"rctl get cm own -o yaml", NULL, 0, "!managedFields\n!managed:", "="},
+        {"rctl get cm own -o yaml --show-managed-fields", NULL, 0,
+         "managedFields:\nmanager: kubectl-patch\n!managed:", "="},
+        {"rctl apply --server-side -f own.yaml", NULL, 3, "=", "Apply failed with 2 conflicts"},
+        {"rctl apply --server-side --force-conflicts -f own.yaml", NULL, 0, "=configmap/own serverside-applied\n", "="},
+        {"rctl get cm own -o jsonpath='{.data.a}{.data.c}'", NULL, 0, "=bd", "="},
+        {K "delete cm own", NULL, 0, "deleted", "="},
+    };
+    RUN(rows);
+}
+
 static void what_happens_is_seen(void **state)
 {
     habits_file(*state, "seen.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: seen}\n");
@@ -182,6 +209,7 @@ int main(void)
         cmocka_unit_test(kubectl_finds_its_way),
         cmocka_unit_test(rights_are_reviewed),
         cmocka_unit_test(objects_are_made_changed_and_deleted),
+        cmocka_unit_test(who_applies_owns_his_fields),
         cmocka_unit_test(what_happens_is_seen),
         cmocka_unit_test(commands_run_in_containers),
         cmocka_unit_test(ports_are_forwarded),

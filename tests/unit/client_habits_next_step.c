@@ -58,8 +58,7 @@ static void a_large_object_is_applied_by_the_server_side(void **state)
          "metadata.annotations: Too long: may not be more than 262144 bytes\napply it with --server-side"},
         {"sed 's/^data:/data:\\n  small: one/' cm.yaml > more.yaml && rctl apply --server-side -f more.yaml", NULL, 0,
          "=configmap/big serverside-applied\n", "="},
-        {"rctl get cm big -o jsonpath='{.data.small} {.metadata.annotations}' | head -c 400", NULL, 0,
-         "one \n(700000 bytes)"},
+        {"rctl get cm big -o jsonpath='{.data.small} {.metadata.annotations}'", NULL, 0, "=one "},
         /* what has left the manifest goes, what others added stays */
         {"rctl patch cm big --type=merge -p '{\"data\":{\"theirs\":\"kept\"}}'", NULL, 0, "patched"},
         {"rctl apply --server-side -f cm.yaml", NULL, 0, "=configmap/big serverside-applied\n", "="},
