@@ -40,7 +40,8 @@ static void a_lost_cluster_comes_back_from_its_backup(void **state)
     uint64_t last = strtoull(text_at(c, "object.metadata.resourceVersion"), NULL, 10);
     struct value *told = show(k, file);
     assert_int_equal(value_path_int(told, "nextMasterId", 0), 4);
-    assert_int_equal(value_path_int(told, "kinds.Secret", 0), 6); /* four of tokens, one of the CA's key */
+    assert_int_equal(value_path_int(told, "kinds.Secret", 0),
+                     7); /* four of tokens, one of the CA's key, one of keys of accounts */
     client_close(c);
     kill_all(k);
 
