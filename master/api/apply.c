@@ -51,9 +51,9 @@ struct applying {
 /* Lists that are merged are compared each with each, so the size of a request does not say what it costs: one that
  * takes more of the loop is refused. */
 #ifdef __SANITIZE_ADDRESS__ /* comparing takes several times as long */
-#define APPLY_CPU_MS 1000
+#define APPLY_CPU_MS 2000
 #else
-#define APPLY_CPU_MS 250
+#define APPLY_CPU_MS 500 /* 200 ConfigMaps of 400 keys, as many as rctl sends, take 200 on a slow machine */
 #endif
 
 /* Of this thread: time in which it stood still does not count. */
