@@ -227,7 +227,9 @@ enum api_verb {
 /* Any of them. */
 struct api_request {
     enum api_verb verb;
-    const struct api_part *part; /* get: what is asked for; NULL: the object. Rights to it count; the answer is whole */
+    /* get: what is asked for; NULL: the object. Rights to it count, for "whole" beside those to the object. */
+    const struct api_part *part;
+    bool whole; /* get: who asked is answered with the object, whatever its part; the front makes no less of it */
     union {
         struct api_target get;
         struct api_list list;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "master/api/write.h"
 #include "master/auth/account_token.h"
 #include "master/master.h"
 #include "proto/schema/selector.h"
@@ -210,13 +211,25 @@ static int check_account_token(const struct checking *ch, const struct api_accou
     return rv != 0 || who->role != PKI_ROLE_NODE ? rv : account_token_node_may(ch->view, str_of(who->name), q, ch->err);
 }
 
+/* A right to a part is none to what has no such part. The status is read with the whole object, as in Kubernetes. */
+static int check_get(const struct checking *ch, const struct api_request *q)
+{
+    const char *part = q->part == NULL ? "" : api_part_name(q->part);
+    if (ch->each == NULL && *part != '\0' && !api_has_part(q->get.kind, q->part, ch->err)) {
+        return ch->err->code;
+    }
+    int rv = check_target(ch, "get", &q->get, part);
+    bool more = q->whole && *part != '\0' && api_part_of_txn(q->part) != TXN_PART_STATUS;
+    return rv != 0 || !more ? rv : check_target(ch, "get", &q->get, "");
+}
+
 static int check_request(const struct checking *on, struct api_request *q)
 {
     const struct kind *pods = kind_by_id(KIND_POD);
     const struct checking ch = q->verb == API_PATCH ? with_document(on, q->patch.patch) : *on;
     switch (q->verb) {
     case API_GET:
-        return check_target(&ch, "get", &q->get, q->part == NULL ? "" : api_part_name(q->part));
+        return check_get(&ch, q);
     case API_LIST:
         return check_selection(&ch, "list", &q->list.of);
     case API_WATCH:

@@ -94,7 +94,8 @@ bool errand_may(struct errand *e)
         fail_expired(e);
         return false;
     }
-    uint64_t master_id = e->who->role == PKI_ROLE_MASTER ? strtoull(e->who->name, NULL, 10) : 0;
+    const struct principal *asker = principal_asker(e->who); /* whoever it asks as, a removed master is removed */
+    uint64_t master_id = asker->role == PKI_ROLE_MASTER ? strtoull(asker->name, NULL, 10) : 0;
     if (master_id != 0 && !(e->flags & METHOD_REMOVED) && members_removed(e->api.m, master_id)) {
         errand_failf(e, ERR_FORBIDDEN,
                      "master %" PRIu64 " was removed from the cluster; its certificate is good for nothing", master_id);

@@ -191,6 +191,7 @@ static void put_deletion(struct writer *w, const struct deletion_options *o)
 static int read_get(const struct reader *r, struct api_request *q)
 {
     int rv = read_target(r, &q->get);
+    q->whole = true;
     return rv != 0 || mp_type(get(r, "part")) == MP_NONE ? rv : read_part(r, &q->part);
 }
 

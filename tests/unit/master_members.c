@@ -89,6 +89,8 @@ static void test_a_removed_master_says_so_and_stops_and_stays_stopped(void **sta
     expect_said(said, "removed from its cluster");
     struct client *self = client_as(k, leader, PKI_ROLE_MASTER, old);
     refused(self, ERR_FORBIDDEN, "was removed from the cluster", "list", "{kind: Secret}");
+    refused(self, ERR_FORBIDDEN, "was removed from the cluster", "list",
+            "{kind: Secret, as: {user: x, groups: ['system:masters']}}");
     must(c, "master.remove", "{id: %u}", gone + 1); /* once more is once */
     client_close(self);
     client_close(c);

@@ -350,6 +350,32 @@ static void test_apply_tells_nobody_what_is_there(void **state)
     client_close(admin);
 }
 
+static void test_a_right_to_a_part_gives_no_object(void **state)
+{
+    struct kit *k = *state;
+    struct client *admin = client_admin(k, 0);
+    struct user pat;
+    user_new(k, &pat, "pat", "");
+    apply(admin, "{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: pat}, rules: [{verbs: "
+                 "[get], apiGroups: ['*'], resources: ['*/scale', '*/status']}]}, "
+                 "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: pat}, "
+                 "roleRef: {kind: Role, name: pat}, subjects: [{kind: User, name: pat}]}, "
+                 "{apiVersion: v1, kind: Secret, metadata: {name: own}, stringData: {p: hidden}}, "
+                 "{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: own}, spec: {replicas: 0, selector: "
+                 "{matchLabels: {a: own}}, template: {metadata: {labels: {a: own}}, spec: {containers: [{name: c, "
+                 "image: x}]}}}}");
+    for (unsigned i = 0; i < 3; i++) {
+        struct client *c = pat.at[i];
+        refused(c, ERR_NOT_FOUND, "have no part", "get", "{kind: Secret, namespace: default, name: own, part: scale}");
+        refused(c, ERR_NOT_FOUND, "have no part", "get", "{kind: Secret, namespace: default, name: own, part: status}");
+        refused(c, ERR_FORBIDDEN, "cannot get", "get",
+                "{kind: ReplicaSet, namespace: default, name: own, part: scale}");
+        must(c, "get", "{kind: ReplicaSet, namespace: default, name: own, part: status}");
+    }
+    user_close(&pat);
+    client_close(admin);
+}
+
 /* Every request is refused to somebody without any role, but for what everybody may. */
 static void test_without_a_role_nothing_may_be_asked(void **state)
 {
@@ -551,6 +577,7 @@ int main(void)
         cmocka_unit_test(test_rights_lead_no_further_than_they_say),
         cmocka_unit_test(test_who_may_impersonate_asks_as_somebody_else),
         cmocka_unit_test(test_apply_tells_nobody_what_is_there),
+        cmocka_unit_test(test_a_right_to_a_part_gives_no_object),
         cmocka_unit_test(test_a_watch_ends_with_the_right_to_it),
         cmocka_unit_test(test_names_in_rules_are_those_alone),
         cmocka_unit_test(test_without_a_role_nothing_may_be_asked),
