@@ -84,9 +84,12 @@ int admit_grant(const struct admission *ad, const struct object *old, const stru
 /* The time zone that a CronJob names is one of this machine's (cronjob.c); ERR_INVALID. */
 int admit_time_zone(const struct admission *ad, const struct object *old, const struct object *now, struct error *err);
 
-/* What masters keep of the cluster (kube-system/reeve-...: its CA, what is revoked, who its masters are) is written by
- * them and by administrators alone, whatever roles say: who writes it owns the cluster (roles.c). ERR_FORBIDDEN. */
+/* What masters keep of the cluster (kube-system/reeve-...: its CA, what is revoked, who its masters are) is written
+ * and deleted by them and by administrators alone, whatever roles say: who writes it owns the cluster (roles.c).
+ * ERR_FORBIDDEN. */
 int admit_record(const struct admission *ad, const struct object *old, const struct object *now, struct error *err);
+bool admit_is_record(const struct object *o);
+int admit_record_of_masters(const struct object *o, struct error *err); /* ERR_FORBIDDEN, in words */
 
 /* The policy of the audit (auth/audit_policy.h) can be read; ERR_INVALID. */
 int admit_audit_policy(const struct admission *ad, const struct object *old, const struct object *now,

@@ -4,6 +4,7 @@
 #include "master/api/admission.h"
 #include "master/api/delete.h"
 #include "master/api/write.h"
+#include "master/auth/access.h"
 #include "master/auth/account_keys.h"
 #include "master/auth/authority.h"
 #include "master/auth/reseal.h"
@@ -21,8 +22,11 @@ static bool is_protected(const struct object *o)
            account_keys_is_record(o) || priority_is_builtin(o);
 }
 
-bool delete_is_refused(const struct object *o, struct error *err)
+bool delete_is_refused(const struct principal *who, const struct object *o, struct error *err)
 {
+    if (admit_is_record(o) && who != NULL && !access_is_master(who)) {
+        return admit_record_of_masters(o, err) != 0;
+    }
     if (is_protected(o)) {
         error_set(err, ERR_FORBIDDEN, "%s \"%.*s\" can't be deleted: the cluster needs it", o->kind->singular,
                   STR_ARG(o->name));
@@ -47,7 +51,8 @@ void verb_delete(struct api_call *c, const struct api_delete *q)
     const struct object *o = repeat ? NULL : view_get(api_tip(c), of->kind, of->ns, of->name);
     if (!repeat && o == NULL) {
         error_not_found(&err, of->kind, of->name);
-    } else if (!repeat && !delete_is_refused(o, &err) && admit_cluster_config_delete(api_tip(c), o, &err) == 0) {
+    } else if (!repeat && !delete_is_refused(c->who, o, &err) &&
+               admit_cluster_config_delete(api_tip(c), o, &err) == 0) {
         request_deletion(c, &t, o, &q->options, &err);
     }
     if (err.code != 0) {
@@ -79,7 +84,8 @@ struct clearing {
     uint8_t id[TXN_ID_SIZE];
     const struct object *held; /* the view's */
     unsigned count;
-    bool ended; /* the last piece is on its way */
+    bool ended;   /* the last piece is on its way */
+    bool records; /* whoever asks may delete those of the masters */
 };
 
 #define PIECE_BYTES (1u << 20) /* of a piece's transaction, with the last object on top */
@@ -99,7 +105,7 @@ unsigned api_deleted(const struct api_call *c)
 
 static bool is_cleared(const struct clearing *l, const struct view *v, const struct object *o)
 {
-    return !is_protected(o) && admit_cluster_config_delete(v, o, NULL) == 0 &&
+    return !is_protected(o) && (l->records || !admit_is_record(o)) && admit_cluster_config_delete(v, o, NULL) == 0 &&
            (l->labels == NULL || selector_matches_object(l->labels, o)) &&
            (l->fields == NULL || field_selector_matches(l->fields, o));
 }
@@ -199,7 +205,8 @@ void verb_deletecollection(struct api_call *c, const struct api_deletecollection
                            .labels = labels,
                            .fields = fields,
                            .options = q->options,
-                           .how = q->how};
+                           .how = q->how,
+                           .records = c->who == NULL || access_is_master(c->who)};
     l->options.if_uid =
         (struct str){arena_strndup(c->arena, q->options.if_uid.p, q->options.if_uid.n), q->options.if_uid.n};
     if (q->how.id != NULL) {

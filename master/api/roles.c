@@ -11,15 +11,23 @@ int admit_grant(const struct admission *ad, const struct object *old, const stru
 int admit_record(const struct admission *ad, const struct object *old, const struct object *now, struct error *err)
 {
     (void)old;
-    if (ad->who == NULL || access_is_master(ad->who) || !str_is(now->ns, "kube-system") ||
-        !str_starts(now->name, STR("reeve-"))) {
-        return 0;
-    }
+    return ad->who == NULL || access_is_master(ad->who) || !admit_is_record(now) ? 0
+                                                                                 : admit_record_of_masters(now, err);
+}
+
+bool admit_is_record(const struct object *o)
+{
+    return (o->kind->id == KIND_CONFIGMAP || o->kind->id == KIND_SECRET) && str_is(o->ns, "kube-system") &&
+           str_starts(o->name, STR("reeve-"));
+}
+
+int admit_record_of_masters(const struct object *o, struct error *err)
+{
     error_set(err, ERR_FORBIDDEN,
               "%s \"%.*s\" is forbidden: names that begin with \"reeve-\" are the masters' own in kube-system; only an "
               "administrator may write them",
-              now->kind->plural, STR_ARG(now->name));
-    kind_error_about(err, now->kind, now->name);
+              o->kind->plural, STR_ARG(o->name));
+    kind_error_about(err, o->kind, o->name);
     return ERR_FORBIDDEN;
 }
 

@@ -30,7 +30,7 @@ static int add_change(const struct admission *ad, struct txn *t, const struct ap
         return error_set(err, ERR_UNSUPPORTED, "txn: %s \"%.*s\" is deleted in steps; use delete", k->singular,
                          STR_ARG(old->name));
     }
-    if (delete_is_refused(old, err)) {
+    if (delete_is_refused(ad->who, old, err)) {
         return ERR_FORBIDDEN;
     }
     txn_delete(t, old)->if_revision = op->if_revision;

@@ -24,6 +24,12 @@ static bool may_be(struct call *c, const char *resource, const char *name)
     struct error err = {0};
     const struct access a = {.verb = STR("impersonate"), .resource = str_of(resource), .name = str_of(name)};
     bool group = strcmp(resource, "groups") == 0;
+    for (const char *p = name; *p != '\0'; p++) {
+        if ((unsigned char)*p < ' ' || *p == 0x7f) { /* names are told, and kept, a line each */
+            call_failf(c, ERR_USAGE, "user: names of users and groups have no control characters");
+            return false;
+        }
+    }
     bool masters = group && strcmp(name, ACCESS_MASTERS) == 0 && access_is_master(c->e.who);
     if (!masters && str_starts(str_of(name), STR(SYSTEM_PREFIX))) {
         call_failf(c, ERR_FORBIDDEN,

@@ -254,6 +254,9 @@ void errand_again(struct errand *e)
     arena_init(&e->arena);
     e->api.warnings = NULL;
     e->may_read = false;
+    if (e->front->forget != NULL) {
+        e->front->forget(e);
+    }
     errand_find_again(e);
     errand_take_turn(e);
 }

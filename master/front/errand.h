@@ -54,6 +54,7 @@ struct errand;
 typedef void errand_fn(struct errand *e);
 struct errand_front {
     errand_fn *find_again;                                   /* law 2; NULL: nothing moves */
+    errand_fn *forget;                                       /* it begins anew, its arena is empty; may be NULL */
     bool (*gone)(const struct errand *e);                    /* nobody waits for the answer any more */
     struct session *(*session)(const struct errand *e);      /* whose connection; NULL: forwarded, or gone */
     size_t (*unread)(const struct errand *e);                /* bytes of answers that its connection has not read */

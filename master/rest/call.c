@@ -195,7 +195,7 @@ void rest_call_drained(struct rest_call *c)
 
 void rest_call_tick(struct rest_call *c, int64_t now_ms)
 {
-    bool streams = (c->watch != NULL && !c->over) || c->log != NULL || c->upgrade != NULL;
+    bool streams = (c->watch != NULL && !c->over) || c->log != NULL || c->upgrade != NULL || c->proxy != NULL;
     if (streams && bearer_check(c->e.api.m, c->e.who, NULL) != 0) { /* a token's end is that of its streams */
         c->conn->closing = true;
         c->conn->wire->abort(c->conn->wire_data);
@@ -398,11 +398,18 @@ static const char *access_of(struct errand *e, struct str *ns, struct str *name)
     return (size_t)p->place < ARRAY_SIZE(paths) ? paths[p->place] : NULL;
 }
 
+static void forget(struct errand *e)
+{
+    struct rest_call *c = rest_call_of(e);
+    c->warnings = c->spec = NULL;
+}
+
 static const struct errand_front rest_front = {
     .access = access_of,
     .gone = gone,
     .session = session_of,
     .unread = unread,
+    .forget = forget,
     .handle = handle,
     .fail = fail,
     .write = write_request,

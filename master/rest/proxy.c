@@ -81,7 +81,8 @@ static bool is_withheld(const struct http_request *r, struct str name)
             return true;
         }
     }
-    if (name.n > 6 && http_is_word((struct str){name.p, 6}, "Proxy-")) {
+    if ((name.n > 6 && http_is_word((struct str){name.p, 6}, "Proxy-")) ||
+        (name.n > 12 && http_is_word((struct str){name.p, 12}, "Impersonate-"))) {
         return true;
     }
     if (name.n >= sizeof word) {

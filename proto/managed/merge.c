@@ -167,7 +167,8 @@ static struct value *prune_map(const struct prune *w, struct place p, const stru
                       (str_is(m->key, p.f->merge_key) || (p.f->merge_key2 != NULL && str_is(m->key, p.f->merge_key2)));
         struct value *rest = m->value;
         if (was != NULL && !system && !is_key) {
-            bool fixed = at_top && str_is(m->key, "metadata");
+            /* What the system wrote there has no owner, and stays. */
+            bool fixed = at_top && (str_is(m->key, "metadata") || str_is(m->key, "spec") || str_is(m->key, "status"));
             rest = prune_child(w, child, m->value, fixed, was, managed_find(keep, MANAGED_FIELD, m->key));
         }
         if (rest != NULL) {
