@@ -170,6 +170,14 @@ static void test_rights_lead_no_further_than_they_say(void **state)
         refused(c, ERR_FORBIDDEN, own, "apply",
                 "{objects: [{apiVersion: v1, kind: Secret, metadata: {name: %s, namespace: kube-system}}]}", names[i]);
     }
+    must(admin, "apply",
+         "{objects: [{apiVersion: v1, kind: ConfigMap, metadata: {name: reeve-x, namespace: "
+         "kube-system}, data: {a: b}}]}");
+    refused(c, ERR_FORBIDDEN, own, "delete", "{kind: ConfigMap, namespace: kube-system, name: reeve-x}");
+    refused(c, ERR_FORBIDDEN, own, "txn",
+            "{ops: [{op: delete, kind: ConfigMap, namespace: kube-system, name: reeve-x}]}");
+    must(c, "deletecollection", "{kind: ConfigMap, namespace: kube-system}");
+    must(admin, "delete", "{kind: ConfigMap, namespace: kube-system, name: reeve-x}");
     must(c, "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: reeve-ca}}}"); /* its own */
     refused(admin, ERR_FORBIDDEN, "the cluster needs it", "txn",
             "{ops: [{op: delete, kind: Secret, namespace: kube-system, name: reeve-ca}]}");
