@@ -88,6 +88,9 @@ struct api_create {
 struct api_part;
 const struct api_part *api_part_named(struct str name); /* NULL: there is none */
 const char *api_part_name(const struct api_part *part);
+/* false, and ERR_NOT_FOUND: objects of the kind have no such part. */
+bool api_has_part(const struct kind *k, const struct api_part *part, struct error *err);
+enum txn_part api_part_of_txn(const struct api_part *part); /* what a transaction calls it */
 struct api_update {
     struct api_write how;
     const struct api_part *part;

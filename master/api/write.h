@@ -57,9 +57,6 @@ bool api_repeats(const struct api_call *c, const struct txn *t);
 const struct view *api_tip(const struct api_call *c);
 struct admission api_admission(struct api_call *c, const struct api_write *how);
 
-/* ERR_NOT_FOUND: objects of the kind have no such part. */
-bool api_has_part(const struct kind *k, const struct api_part *part, struct error *err);
-enum txn_part api_part_of_txn(const struct api_part *part);
 const char *api_part_only(const struct api_part *part); /* the member of spec that the part is; NULL: it is none */
 
 /* The new version `doc` of `old` becomes the transaction's update. before: old as a document, which is changed; NULL:

@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "base/mem.h"
-#include "master/api/write.h"
 #include "master/auth/account_token.h"
 #include "master/master.h"
 #include "proto/schema/selector.h"
