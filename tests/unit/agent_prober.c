@@ -56,6 +56,7 @@ struct fixture {
     uv_tcp_t server, peer;
     bool has_peer;
     const char *answer; /* NULL = silence */
+    size_t answer_size; /* 0 = it is text */
     uint16_t port;
     unsigned calls;
     bool ok;
@@ -80,7 +81,8 @@ static void on_request(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
     struct fixture *f = s->data;
     (void)b;
     if (n > 0 && f->answer != NULL) {
-        uv_buf_t out = uv_buf_init((char *)f->answer, (unsigned)strlen(f->answer));
+        size_t size = f->answer_size > 0 ? f->answer_size : strlen(f->answer);
+        uv_buf_t out = uv_buf_init((char *)f->answer, (unsigned)size);
         uv_write(&f->write, s, &out, 1, on_written);
     }
     if (n < 0 && !uv_is_closing((uv_handle_t *)s)) {
@@ -139,7 +141,7 @@ static void on_done(bool ok, const char *message, void *data)
 
 static void probe(struct fixture *f, enum podspec_handler_kind kind, bool https, uint16_t port, const char *host)
 {
-    struct podspec_handler h = {.kind = kind, .host = "", .path = "/", .https = https, .port = port};
+    struct podspec_handler h = {.kind = kind, .host = "", .path = "/", .service = "", .https = https, .port = port};
     prober_run(&f->loop, &h, host, 500, on_done, f);
     assert_int_equal(f->calls, 0); /* never inside the call */
     while (f->calls == 0) {
@@ -186,6 +188,34 @@ static void a_tcp_check_is_a_connection(void **state)
     struct fixture *f = *state;
     probe(f, PODSPEC_HANDLER_TCP, false, f->port, "127.0.0.1");
     assert_true(f->ok);
+}
+
+/* How its answers are read: agent_grpc_health. status: of a HealthCheckResponse, as one character. */
+static void ask_grpc(struct fixture *f, char status)
+{
+    static char answer[] = "\0\0\0\4\0\0\0\0\0"                  /* SETTINGS */
+                           "\0\0\1\1\4\0\0\0\1\x88"              /* HEADERS */
+                           "\0\0\7\0\1\0\0\0\1\0\0\0\0\2\x08\1"; /* DATA, the end */
+    answer[sizeof answer - 2] = status;
+    f->answer = answer;
+    f->answer_size = sizeof answer - 1;
+    probe(f, PODSPEC_HANDLER_GRPC, false, f->port, "127.0.0.1");
+}
+
+static void a_grpc_service_is_asked_for_its_health(void **state)
+{
+    struct fixture *f = *state;
+    ask_grpc(f, 1);
+    assert_true(f->ok);
+    assert_string_equal(f->message, "service is serving");
+}
+
+static void a_grpc_service_that_is_ill_fails(void **state)
+{
+    struct fixture *f = *state;
+    ask_grpc(f, 2);
+    assert_false(f->ok);
+    assert_string_equal(f->message, "service unhealthy (responded with \"NOT_SERVING\")");
 }
 
 static void nobody_listening_is_told(void **state)
@@ -257,6 +287,8 @@ int main(void)
         WITH(an_answer_that_waits_behind_a_standstill_counts),
         WITH(garbage_is_no_http),
         WITH(a_tcp_check_is_a_connection),
+        WITH(a_grpc_service_is_asked_for_its_health),
+        WITH(a_grpc_service_that_is_ill_fails),
         WITH(nobody_listening_is_told),
         WITH(a_plain_server_fails_an_https_check),
         WITH(a_port_that_has_no_number_or_a_pod_without_address_fails_at_once),

@@ -179,6 +179,36 @@ static void a_client_comes_back_to_its_endpoint_as_long_as_that_is_one(void **st
     assert_int_equal(n[first], 30);
 }
 
+static uint64_t now_ms(void)
+{
+    return uv_hrtime() / 1000000;
+}
+
+/* One that goes on asking stays for longer than that; one that has been silent for so long is drawn anew. */
+static void a_client_is_forgotten_when_its_time_is_over(void **state)
+{
+    struct world *w = *state;
+    NEED_WORLD(w);
+    struct service_port p = {.affinity_s = 1};
+    put_port(w, p, ALL);
+    enum place first = ask(POD_1, VIP, 80).who, next = first;
+    for (uint64_t last = now_ms(), since = last; last - since < 1500;) {
+        next = ask(POD_1, VIP, 80).who;
+        if (next != first && now_ms() - last < 1000) { /* else this machine stood still */
+            fail_msg("%d was left for %d", (int)first, (int)next);
+        }
+        since = next == first ? since : now_ms();
+        first = next;
+        last = now_ms();
+    }
+    for (unsigned tries = 0; next == first; tries++) {
+        assert_true(tries < 40); /* each is the same one again with a third of all chances */
+        run("for i in $(seq 300); do nft list map ip " SKELETON_TABLE " clients | grep -q 10.244.1.1 || exit 0; "
+            "sleep 0.1; done; exit 1");
+        next = ask(POD_1, VIP, 80).who;
+    }
+}
+
 /* ---- UDP ---- */
 
 static void a_udp_client_leaves_an_endpoint_that_is_gone(void **state)
@@ -713,6 +743,7 @@ int main(int argc, char **argv)
         T(without_endpoints_clients_hear_so_at_once),
         T(a_balancers_address_is_for_its_sources),
         T(a_client_comes_back_to_its_endpoint_as_long_as_that_is_one),
+        T(a_client_is_forgotten_when_its_time_is_over),
         T(a_udp_client_leaves_an_endpoint_that_is_gone),
         T(what_went_astray_behind_our_back_is_ended_by_time),
         T(what_is_written_now_counts_at_once),
