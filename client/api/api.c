@@ -94,6 +94,7 @@ static void link_closed(struct rpc_session *s, const struct error *why, void *da
     if (a->session == s) {
         a->session = NULL;
     }
+    a->slow |= why != NULL && (why->code == ERR_TIMEOUT || (why->code == ERR_CLOSED && !rpc_session_refused(s)));
     if (why != NULL && a->notes) {
         fprintf(stderr, "note: %s\n", why->message);
     }
@@ -122,7 +123,7 @@ static void greet(struct link *l, struct rpc_session *s)
     CLEANUP_BUF struct buf params = BUF_INIT;
     mp_write_map(&params, 1);
     mp_write_key_str(&params, "version", STR(REEVE_VERSION));
-    rpc_call(s, "hello", buf_str(&params), API_CONNECT_MS, greeted, l);
+    rpc_call(s, "hello", buf_str(&params), l->api->connect_ms << l->api->round, greeted, l);
 }
 
 const char *api_refused_masters(const struct api *a)
@@ -149,7 +150,7 @@ struct rpc_session *api_connect(struct api *a)
     }
     a->sessions_open++;
     a->connected_before = true;
-    a->session = rpc_session_connect(&a->loop, a->tls, server, ALPN_RPC, API_CONNECT_MS, &config);
+    a->session = rpc_session_connect(&a->loop, a->tls, server, ALPN_RPC, a->connect_ms << a->round, &config);
     greet(l, a->session);
     return a->session;
 }
@@ -184,6 +185,7 @@ int api_new(const struct config_target *target, int64_t deadline_ms, bool notes,
     api_ping_init(a);
     a->tls = tls;
     a->deadline_ms = deadline_ms;
+    a->connect_ms = API_CONNECT_MS;
     a->notes = notes;
     a->cluster = xstrdup(target->cluster);
     for (unsigned i = 0; i < target->servers_count; i++) {

@@ -17,7 +17,10 @@ struct api {
     char *pinned;
     char *cluster;
     int64_t deadline_ms;
+    int64_t connect_ms; /* how long a connection and its handshake may take, in the first round */
+    unsigned round;     /* of the present call: the time is doubled with each */
     bool notes, refused, connected_before;
+    bool slow; /* in the present call a connection did not come about that was not refused: somebody may be there */
     bool no_timeout_param; /* a master that knows no timeoutMs has been met */
     struct buf as;         /* as whom requests are made, a map; empty: as oneself */
     FILE *tell;            /* what is waited for; NULL = nobody asks */

@@ -180,6 +180,7 @@ static void note_verdict(struct api *a, struct calling *c, enum api_waited how, 
 /* True when there is no sense in another one: it is done, or refused for good. */
 static bool attempt(struct api *a, struct calling *c, const char *method, struct str params, struct attempt *t)
 {
+    a->round = MIN(c->tries / a->servers_count, API_CONNECT_ROUNDS);
     struct rpc_session *s = api_connect(a);
     int64_t left = MAX(c->deadline - api_now(), 1), silent_ms = API_SILENT_MS << MIN(c->tries / a->servers_count, 4u);
     CLEANUP_BUF struct buf b = BUF_INIT;
@@ -206,6 +207,9 @@ static bool attempt(struct api *a, struct calling *c, const char *method, struct
     }
     c->tries++;
     c->reached = c->reached || t->sent || open;
+    if (!open) {
+        api_turn(a, 0); /* in which it is told how the connection ended */
+    }
     c->maybe = c->maybe || t->error.code == ERR_UNKNOWN_OUTCOME || (t->sent && !a->refused);
     note_verdict(a, c, how, &t->error, open || t->sent);
     return a->refused && !api_worth_retry(&t->error);
@@ -248,6 +252,7 @@ static int call(struct api *a, const char *method, struct str params, bool write
         return err->code;
     }
     struct calling c = {.start = api_now()};
+    a->slow = false;
     api_patience_init(&c.patience);
     c.deadline = c.start + a->deadline_ms;
     for (;;) {
@@ -259,7 +264,7 @@ static int call(struct api *a, const char *method, struct str params, bool write
             return t.error.code;
         }
         int64_t pause = pause_after(a, &c, &t.error), now = api_now();
-        bool nobody = !c.reached && now - c.start > API_REFUSED_MS && c.tries >= a->servers_count;
+        bool nobody = !c.reached && !a->slow && now - c.start > API_REFUSED_MS && c.tries >= a->servers_count;
         if (nobody || now + pause + ATTEMPT_MIN_MS > c.deadline || majority_is_dead(a, &c)) {
             a->refused = c.verdict.code != 0 && !(write && c.maybe);
             return give_up(a, a->refused ? &c.verdict : &t.error, write, c.maybe, c.reached, now - c.start, err);
