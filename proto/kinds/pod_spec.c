@@ -19,7 +19,7 @@ SCHEMA_STATIC(pod_security, "PodSecurityContext", "Privileges of all containers 
     OBJECTS("sysctls", sysctl, "Kernel settings of the pod's namespaces; nodes refuse those that are not safe.",
             NUMBER(7)),
     STRING("fsGroupChangePolicy", "Whether ownership of volumes is always changed.", ONE_OF("OnRootMismatch|Always"),
-           WARNED("ownership is changed at each start"), QUIET("Always"), NUMBER(9)),
+           NUMBER(9)),
     OBJECT("seccompProfile", schema_seccomp_profile, "Filter of system calls."),
     OBJECT("appArmorProfile", schema_apparmor_profile, "AppArmor profile of all containers.", REFUSED(APPARMOR_WHY),
            QUIET("type=Unconfined")),
