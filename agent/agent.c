@@ -136,6 +136,7 @@ static void on_routes(struct mp message, void *data)
     kept_set_ranges(a, mp_str(mp_get(message, "dnsDomain")), mp_str(mp_get(message, "serviceSubnet")), pod_subnet);
     kept_set_overlay(a, mp_str(mp_get(message, "podRouting")), mp_int(mp_get(message, "vxlanID"), 0),
                      mp_int(mp_get(message, "vxlanPort"), 0));
+    kept_set_pods_act(a, mp_str(mp_get(message, "podTokens")));
     routes_told(a, message);
     kept_changed(a);
 }
@@ -335,7 +336,7 @@ static int open_modules(struct agent *a, const struct agent_config *c, struct er
 /* Those that are known before any of them has answered; they tell of the others (on_masters). */
 static void open_guard(struct agent *a, const char *const *masters, const char *const *learnt)
 {
-    a->guard = guard_new(a->loop, a->network, a->log);
+    a->guard = guard_new(a->loop, a->network, kept_pods_act(a), a->log);
     for (; *masters != NULL; masters++) {
         guard_add(a->guard, str_of(*masters));
     }

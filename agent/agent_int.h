@@ -97,7 +97,7 @@ struct agent {
     struct isolation *isolation; /* isolation.h */
     struct names *names;         /* names.h; NULL: the node answers none */
     struct kept *kept;           /* kept.h; NULL: nothing is */
-    struct guard *guard;         /* keeps pods from the masters; NULL: does not */
+    struct guard *guard;         /* keeps pods from the masters, as a rule; NULL: never */
     struct volume_store *volumes;
     struct claims *claims; /* claims.h */
     struct locals *locals; /* locals.h */

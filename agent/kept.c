@@ -9,9 +9,11 @@
 #include "agent/dataplane.h"
 #include "agent/isolation.h"
 #include "agent/names.h"
+#include "agent/network/guard.h"
 #include "agent/routes.h"
 #include "agent/service/known.h"
 #include "agent/util/fsutil.h"
+#include "proto/facts/cluster.h"
 
 struct kept_part {
     bool changed;
@@ -20,6 +22,7 @@ struct kept_part {
 struct kept {
     char domain[256], services[32], pods[32], routing[32];
     int64_t vxlan_id, vxlan_port;   /* as told */
+    bool pods_act;                  /* podTokens is Automatic */
     struct kept_part all, policies; /* all: but policies */
 };
 
@@ -55,6 +58,24 @@ void kept_set_overlay(struct agent *a, struct str routing, int64_t id, int64_t p
         k->vxlan_id = id;
         k->vxlan_port = port;
     }
+}
+
+void kept_set_pods_act(struct agent *a, struct str pod_tokens)
+{
+    struct kept *k = a->kept;
+    bool act = str_is(pod_tokens, CLUSTER_POD_TOKENS);
+    if (a->guard != NULL) {
+        guard_set_open(a->guard, act);
+    }
+    if (k != NULL && act != k->pods_act) {
+        k->pods_act = act;
+        k->all.changed = true;
+    }
+}
+
+bool kept_pods_act(const struct agent *a)
+{
+    return a->kept != NULL && a->kept->pods_act;
 }
 
 /* False: there is none, or it cannot be read, which is said. */
@@ -113,6 +134,7 @@ static void read_kept(struct agent *a)
         if (mp_type(mp_get(m, "routes")) == MP_ARRAY) {
             kept_set_overlay(a, mp_str(mp_get(m, "podRouting")), mp_int(mp_get(m, "vxlanID"), 0),
                              mp_int(mp_get(m, "vxlanPort"), 0));
+            kept_set_pods_act(a, mp_str(mp_get(m, "podTokens")));
             routes_told(a, m);
         }
         dataplane_remember(a, mp_get(m, "services"), is_of_another_boot(a, m));
@@ -170,7 +192,7 @@ static void write_all(struct agent *a)
     if (!k->all.changed || known == NULL || !known_is_complete(known)) {
         return;
     }
-    mp_write_map(&b, 9);
+    mp_write_map(&b, 10);
     mp_write_key_str(&b, "boot", str_of(boot_of(a, boot)));
     mp_write_key_str(&b, "dnsDomain", str_of(k->domain));
     mp_write_key_str(&b, "serviceSubnet", str_of(k->services));
@@ -180,6 +202,7 @@ static void write_all(struct agent *a)
     mp_write_int(&b, k->vxlan_id);
     mp_write_cstr(&b, "vxlanPort");
     mp_write_int(&b, k->vxlan_port);
+    mp_write_key_str(&b, "podTokens", str_of(k->pods_act ? CLUSTER_POD_TOKENS : ""));
     mp_write_cstr(&b, "routes");
     routes_write(a, &b);
     mp_write_cstr(&b, "services");

@@ -55,7 +55,8 @@ struct session_events {
     void (*on_list_begin)(enum session_stream which, void *data); /* PODS, REFS */
     void (*on_object)(enum session_stream which, enum session_change change, struct object *o, void *data);
     void (*on_list_end)(enum session_stream which, void *data);
-    /* As neighbours_told reads it, and podSubnet, serviceSubnet, dnsDomain, podRouting, vxlanID, vxlanPort. */
+    /* As neighbours_told reads it, and podSubnet, serviceSubnet, dnsDomain, podRouting, vxlanID, vxlanPort,
+     * podTokens. */
     void (*on_routes)(struct mp message, void *data);
     void (*on_services)(struct mp message, void *data); /* as known_told reads it; of a leader that tells of services */
     void (*on_policies)(struct mp message, void *data); /* as policy_core_told reads it; likewise */

@@ -11,6 +11,7 @@ struct guard {
     const struct log *log;
     struct network_closed known[NETWORK_CLOSED_MAX];
     unsigned count, resolving;
+    bool open; /* nothing is closed */
 };
 
 struct resolution {
@@ -20,10 +21,10 @@ struct resolution {
     char host[256];
 };
 
-struct guard *guard_new(uv_loop_t *loop, struct network *network, const struct log *log)
+struct guard *guard_new(uv_loop_t *loop, struct network *network, bool open, const struct log *log)
 {
     struct guard *g = xcalloc(1, sizeof *g);
-    *g = (struct guard){.loop = loop, .network = network, .log = log};
+    *g = (struct guard){.loop = loop, .network = network, .log = log, .open = open};
     return g;
 }
 
@@ -31,6 +32,21 @@ static void maybe_free(struct guard *g)
 {
     if (g->network == NULL && g->resolving == 0) {
         free(g);
+    }
+}
+
+static void tell(const struct guard *g)
+{
+    if (!g->open) {
+        network_set_closed(g->network, g->known, g->count);
+    }
+}
+
+void guard_set_open(struct guard *g, bool open)
+{
+    if (open != g->open) {
+        g->open = open;
+        network_set_closed(g->network, g->known, open ? 0 : g->count);
     }
 }
 
@@ -70,7 +86,7 @@ static void resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
                  r->port, uv_strerror(status));
     }
     if (any) {
-        network_set_closed(g->network, g->known, g->count);
+        tell(g);
     }
     uv_freeaddrinfo(list);
     free(r);
@@ -108,7 +124,7 @@ void guard_add(struct guard *g, struct str address)
     if (inet_pton(AF_INET, host, &v4) != 1) {
         resolve(g, host, (uint16_t)port);
     } else if (know(g, host, (uint16_t)port)) {
-        network_set_closed(g->network, g->known, g->count);
+        tell(g);
     }
 }
 

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "master/nodes/ages.h"
 
-#define CLUSTER_MEMBERS 6u
+#define CLUSTER_MEMBERS 7u
 
 struct route {
     struct aged aged;
@@ -128,6 +128,7 @@ bool routes_set_cluster(struct routes *r, const struct cluster_config *c)
     mp_write_key_str(&b, "podRouting", c->pod_routing);
     mp_write_key_int(&b, "vxlanID", c->vxlan_id);
     mp_write_key_int(&b, "vxlanPort", c->vxlan_port);
+    mp_write_key_str(&b, "podTokens", c->pod_tokens ? STR(CLUSTER_POD_TOKENS) : STR("OnRequest"));
     if (str_eq(buf_str(&b), buf_str(&r->cluster))) {
         return false;
     }

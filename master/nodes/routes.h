@@ -21,12 +21,12 @@ void routes_sync(struct routes *r, const struct view *v);
 /* A node has changed; old and new may be NULL. True: its route has as well. */
 bool routes_change(struct routes *r, const struct object *old, const struct object *new);
 /* What every message tells of the cluster: addresses of all pods and of all services, the domain of its names, how
- * packets come from node to node. Copied. True: it has changed. */
+ * packets come from node to node, and whether pods act as accounts. Copied. True: it has changed. */
 bool routes_set_cluster(struct routes *r, const struct cluster_config *c);
 uint64_t routes_version(const struct routes *r); /* of the newest change; above 0 after the first routes_sync */
 /* The message for who was told everything up to `since` (0: nothing): {"podSubnet", "serviceSubnet", "dnsDomain",
- * "podRouting", "vxlanID", "vxlanPort", "routes": [...]}, or with "changed": [...], "gone": [names] in place of
- * "routes" if changes are understood and all are known. Borrowed until the next call. */
+ * "podRouting", "vxlanID", "vxlanPort", "podTokens", "routes": [...]}, or with "changed": [...], "gone": [names] in
+ * place of "routes" if changes are understood and all are known. Borrowed until the next call. */
 struct str routes_message(struct routes *r, uint64_t since, bool changes);
 
 #endif

@@ -1,6 +1,8 @@
 /* Sandboxes, pods that reach each other and whom they do not reach, routes to other nodes. */
 #include "tests/unit/agent_network.h"
 
+#include "agent/network/guard.h"
+
 static void a_sandbox_is_kept_without_a_process_and_found_again(void **state)
 {
     struct fixture *f = *state;
@@ -227,6 +229,20 @@ static void pods_are_kept_from_the_masters_and_from_nothing_else(void **state)
     network_set_closed(f->n, NULL, 0);
     del_pod(f, 1);
     assert_true(reaches(f, pod, "192.168.77.2", 17400));
+    /* Where pods act as accounts they reach them, from the agent's start on; until that is over. */
+    struct guard *guard = guard_new(&f->loop, f->n, true, NULL);
+    guard_add(guard, STR("192.168.77.2:17400"));
+    add_pod(f, 1, &port, 1);
+    assert_true(reaches(f, pod, "192.168.77.2", 17400));
+    guard_set_open(guard, false);
+    del_pod(f, 1);
+    assert_false(reaches(f, pod, "192.168.77.2", 17400));
+    assert_non_null(strstr(f->message, "refused"));
+    guard_set_open(guard, true);
+    add_pod(f, 1, &port, 1);
+    assert_true(reaches(f, pod, "192.168.77.2", 17400));
+    del_pod(f, 1);
+    guard_close(guard);
     del_pod(f, 0);
     assert_int_equal(system("ip link del far0"), 0);
     close(here);
