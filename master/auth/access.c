@@ -201,13 +201,17 @@ static int check_path(const struct checking *ch, const char *verb, const char *p
     return check(ch, &(struct access){.verb = str_of(verb), .path = str_of(path)});
 }
 
-/* A node's agent is held to the pod as well. */
+/* A node, and whoever asks as one, is held to the pod as well. */
 static int check_account_token(const struct checking *ch, const struct api_account_token *q)
 {
-    const struct principal *who = ch->call->who;
     const struct api_target of = {kind_by_id(KIND_SERVICEACCOUNT), q->ns, q->name};
+    struct access_who who;
     int rv = check_target(ch, "create", &of, "token");
-    return rv != 0 || who->role != PKI_ROLE_NODE ? rv : account_token_node_may(ch->view, str_of(who->name), q, ch->err);
+    if (rv != 0 || ch->each != NULL) {
+        return rv;
+    }
+    access_who(ch->call->who, &who);
+    return who.subject.node.n == 0 ? 0 : account_token_node_may(ch->view, who.subject.node, q, ch->err);
 }
 
 /* A right to a part is none to what has no such part. The status is read with the whole object, as in Kubernetes. */

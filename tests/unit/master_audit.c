@@ -194,6 +194,14 @@ static void test_requests_are_recorded_by_the_master_that_was_asked(void **state
     struct value *b = wait_record(k, other, "patch", "b");
     is(k, b, "requestObject.data.x", "two");
     assert_string_equal(value_text(k, v, "auditID"), value_text(k, b, "auditID")); /* of one request */
+    /* A node's request for a token of a pod that it has not, which is judged by the state and recorded without one. */
+    struct client *node = client_as(k, other, PKI_ROLE_NODE, "n7");
+    refused(node, ERR_FORBIDDEN, NULL, "account.token", "{name: default, boundKind: Pod, boundName: p, boundUid: '1'}");
+    client_close(node);
+    refused(admin[other], ERR_FORBIDDEN, "system:node:n7", "account.token",
+            "{name: default, boundKind: Pod, boundName: p, boundUid: '1', as: {user: 'system:node:n7', groups: "
+            "['system:nodes']}}");
+    wait_record(k, other, "create", "default");
     /* Both names of who asks as somebody else, and what he may not. */
     refused(admin[other], ERR_FORBIDDEN, NULL, "get", "{kind: Node, name: n9, as: {user: kate, groups: [dev]}}");
     v = wait_record(k, other, "get", "n9");
