@@ -21,38 +21,6 @@ struct jwt_key {
     char x[COORDINATE_MAX], y[COORDINATE_MAX], id[COORDINATE_MAX];
 };
 
-/* ---- base64url (RFC 4648 section 5), without padding ---- */
-
-static void url_write(struct buf *out, const void *p, size_t n)
-{
-    size_t from = out->size;
-    base64_write(out, p, n);
-    for (; from < out->size && out->data[from] != '='; from++) {
-        out->data[from] = out->data[from] == '+' ? '-' : out->data[from] == '/' ? '_' : out->data[from];
-    }
-    out->size = from;
-}
-
-/* Only what url_write writes: one text for one content. */
-static bool url_read(struct buf *out, struct str text)
-{
-    CLEANUP_BUF struct buf plain = BUF_INIT;
-    CLEANUP_BUF struct buf again = BUF_INIT;
-    for (size_t i = 0; i < text.n; i++) {
-        char c = text.p[i];
-        buf_putc(&plain, c == '-' ? '+' : c == '_' ? '/' : c == '+' || c == '/' || c == '=' ? '.' : c);
-    }
-    while (plain.size % 4 != 0) {
-        buf_putc(&plain, '=');
-    }
-    size_t before = out->size;
-    if (!base64_read(out, buf_str(&plain))) {
-        return false;
-    }
-    url_write(&again, out->data + before, out->size - before);
-    return str_eq(buf_str(&again), text);
-}
-
 /* ---- Keys ---- */
 
 static bool read_coordinate(EVP_PKEY *pair, const char *which, char out[COORDINATE_MAX])
@@ -63,7 +31,7 @@ static bool read_coordinate(EVP_PKEY *pair, const char *which, char out[COORDINA
     bool ok = EVP_PKEY_get_bn_param(pair, which, &n) == 1 && BN_bn2binpad(n, bytes, HALF) == HALF;
     BN_free(n);
     if (ok) {
-        url_write(&text, bytes, HALF);
+        base64url_write(&text, bytes, HALF);
         memcpy(out, buf_cstr(&text), text.size + 1);
     }
     return ok;
@@ -77,7 +45,7 @@ static void name_key(struct jwt_key *k)
     CLEANUP_BUF struct buf id = BUF_INIT;
     buf_printf(&text, "{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"%s\",\"y\":\"%s\"}", k->x, k->y);
     SHA256(text.data, text.size, hash);
-    url_write(&id, hash, sizeof hash);
+    base64url_write(&id, hash, sizeof hash);
     memcpy(k->id, buf_cstr(&id), id.size + 1);
 }
 
@@ -242,11 +210,11 @@ int jwt_sign(const struct jwt_key *k, const struct value *claims, struct buf *ou
     CLEANUP_BUF struct buf part = BUF_INIT;
     CLEANUP_BUF struct buf token = BUF_INIT;
     buf_printf(&part, "{\"alg\":\"ES256\",\"kid\":\"%s\",\"typ\":\"JWT\"}", k->id);
-    url_write(&token, part.data, part.size);
+    base64url_write(&token, part.data, part.size);
     buf_putc(&token, '.');
     buf_reset(&part);
     json_write(&part, claims, 0);
-    url_write(&token, part.data, part.size);
+    base64url_write(&token, part.data, part.size);
     if (token.size > JWT_SIZE_MAX - 100) {
         return error_set(err, ERR_TOO_LARGE, "a token of %zu bytes; one may have at most %u", token.size, JWT_SIZE_MAX);
     }
@@ -254,7 +222,7 @@ int jwt_sign(const struct jwt_key *k, const struct value *claims, struct buf *ou
         return error_set(err, ERR_INTERNAL, "a token could not be signed");
     }
     buf_putc(&token, '.');
-    url_write(&token, signature, sizeof signature);
+    base64url_write(&token, signature, sizeof signature);
     buf_append_str(out, buf_str(&token));
     return 0;
 }
@@ -269,7 +237,7 @@ static struct value *read_part(struct arena *a, struct str part)
 {
     CLEANUP_BUF struct buf json = BUF_INIT;
     struct value *v = NULL;
-    return url_read(&json, part) && json_read(a, buf_str(&json), &v, NULL) == 0 && value_is_map(v) ? v : NULL;
+    return base64url_read(&json, part) && json_read(a, buf_str(&json), &v, NULL) == 0 && value_is_map(v) ? v : NULL;
 }
 
 static struct str next_part(struct str *rest)
@@ -292,7 +260,7 @@ int jwt_verify(struct str token, const struct jwt_key *const *keys, unsigned cou
     struct str head = next_part(&rest), body = next_part(&rest), tail = rest;
     struct str text = {token.p, head.n + 1 + body.n};
     struct value *header = read_part(a, head);
-    if (header == NULL || tail.n == 0 || !url_read(&signature, tail) || signature.size != 2 * HALF) {
+    if (header == NULL || tail.n == 0 || !base64url_read(&signature, tail) || signature.size != 2 * HALF) {
         return no_token(err, "it is not three parts, a header, claims and a signature by ES256");
     }
     if (!str_is(value_to_str(value_get(header, "alg")), "ES256") || value_get(header, "crit") != NULL) {
@@ -311,6 +279,18 @@ int jwt_verify(struct str token, const struct jwt_key *const *keys, unsigned cou
     }
     *claims = v;
     return 0;
+}
+
+bool jwt_read(struct str token, struct arena *a, struct value **claims, struct str *key_id)
+{
+    struct str rest = token;
+    if (token.n > JWT_SIZE_MAX) {
+        return false;
+    }
+    struct value *header = read_part(a, next_part(&rest));
+    *claims = read_part(a, next_part(&rest));
+    *key_id = value_to_str(value_get(header, "kid"));
+    return header != NULL && *claims != NULL && rest.n > 0 && memchr(rest.p, '.', rest.n) == NULL;
 }
 
 bool jwt_life(struct str token, int64_t *issued_s, int64_t *expires_s)

@@ -38,6 +38,10 @@ int jwt_sign(const struct jwt_key *k, const struct value *claims, struct buf *ou
 /* The claims of a token that one of the keys has signed. ERR_UNAUTHORIZED: it is none, or none of theirs. */
 int jwt_verify(struct str token, const struct jwt_key *const *keys, unsigned count, struct arena *a,
                struct value **claims, struct error *err);
+/* What a token says, and which key it names ("": none): nothing is verified, so nothing of it is true. For who has to
+ * know what a token is about before it is worth a look at its signature, or has it from somebody who is believed. The
+ * claims are in the arena. False: it is not three parts, or header or claims are no map. */
+bool jwt_read(struct str token, struct arena *a, struct value **claims, struct str *key_id);
 
 struct jwt_rules {
     const char *issuer;           /* iss must be this */

@@ -72,3 +72,36 @@ malformed:
     out->size = before;
     return false;
 }
+
+void base64url_write(struct buf *out, const void *p, size_t n)
+{
+    size_t from = out->size;
+    base64_write(out, p, n);
+    for (; from < out->size && out->data[from] != '='; from++) {
+        out->data[from] = out->data[from] == '+' ? '-' : out->data[from] == '/' ? '_' : out->data[from];
+    }
+    out->size = from;
+}
+
+bool base64url_read(struct buf *out, struct str text)
+{
+    CLEANUP_BUF struct buf plain = BUF_INIT;
+    CLEANUP_BUF struct buf again = BUF_INIT;
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.p[i];
+        buf_putc(&plain, c == '-' ? '+' : c == '_' ? '/' : c == '+' || c == '/' || c == '=' ? '.' : c);
+    }
+    while (plain.size % 4 != 0) {
+        buf_putc(&plain, '=');
+    }
+    size_t before = out->size;
+    if (!base64_read(out, buf_str(&plain))) {
+        return false;
+    }
+    base64url_write(&again, out->data + before, out->size - before);
+    if (!str_eq(buf_str(&again), text)) {
+        out->size = before;
+        return false;
+    }
+    return true;
+}

@@ -53,5 +53,8 @@ void value_sort(struct value *v);
 /* Base64 (RFC 4648, with padding). Decode returns false on malformed input. */
 void base64_write(struct buf *out, const void *p, size_t n);
 bool base64_read(struct buf *out, struct str text);
+/* base64url without padding (RFC 4648 section 5). Read is only what write writes: one text for one content. */
+void base64url_write(struct buf *out, const void *p, size_t n);
+bool base64url_read(struct buf *out, struct str text);
 
 #endif
