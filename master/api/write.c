@@ -12,7 +12,7 @@
 #include "master/auth/revoked.h"
 #include "master/master.h"
 #include "master/members/members.h"
-#include "master/nodes/events.h"
+#include "master/warn.h"
 
 struct write *write_new(struct api_call *c, enum api_verb verb)
 {
@@ -246,7 +246,7 @@ static void tell_undone(const struct write *w, const struct object *o)
         buf_printf(&text, "%s%s", i == 0 ? "" : "; ", found.items[i]);
     }
     if (text.size > 0) {
-        events_warn(w->call->m, o, "NotCarriedOut", buf_str(&text));
+        master_warn(w->call->m, o, "NotCarriedOut", buf_str(&text));
     }
 }
 

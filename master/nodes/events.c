@@ -1,11 +1,8 @@
-/* Events of agents, and some of our own: equal ones (object, reason, message, source) have one name, so a repetition
- * counts up instead of adding one. */
-#include "master/nodes/events.h"
-
+/* Events of agents (those of the master itself: warn.h): equal ones (object, reason, message, source) have one name, so a
+ * repetition counts up instead of adding one. */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/timefmt.h"
 #include "master/auth/allowance.h"
 #include "master/auth/restrict.h"
 #include "master/master.h"
@@ -13,7 +10,6 @@
 #include "raft-store/store/event.h"
 
 #define EVENTS_PER_CALL_MAX 512u
-#define WARN_PAUSE_MS       60000 /* between two tellings of one warning of ours */
 #define DROPPED_PAUSE_MS    60000 /* between two lines of the log about events that are dropped, of whatever node */
 
 /* What an agent says is checked: it is a stranger's word. Twice in one report: once is enough. */
@@ -22,35 +18,6 @@ static int put_event(struct master *m, struct arena *a, struct txn *t, struct va
     const struct store *store = replica_store(m->replica);
     unsigned check = KIND_CHECK_LENIENT | KIND_CHECK_LEVEL(store_level(store));
     return event_in_txn(t, a, doc) ? 0 : event_put(t, a, store_tip(store), doc, env_wall_ms(m->env), check, err);
-}
-
-bool events_warn(struct master *m, const struct object *about, const char *reason, struct str message)
-{
-    CLEANUP_ARENA struct arena a;
-    arena_init(&a);
-    struct event_words w = event_about(about);
-    w.warning = true;
-    w.reason = reason;
-    w.component = "reeve-master";
-    w.message = message;
-    struct value *doc = event_document(&a, &w);
-    const struct object *former = view_get(store_tip(replica_store(m->replica)), kind_by_id(KIND_EVENT),
-                                           event_namespace(doc), event_name(&a, doc));
-    int64_t last_ms, now_ms = env_wall_ms(m->env);
-    if (former != NULL && timefmt_parse(mp_str(mp_get(object_mp(former), "lastTimestamp")), &last_ms) &&
-        now_ms >= last_ms && now_ms - last_ms < WARN_PAUSE_MS) {
-        return false;
-    }
-    struct txn t;
-    struct error err = {0};
-    txn_init(&t, "events");
-    if (put_event(m, &a, &t, doc, &err) != 0 ||
-        (t.count > 0 && replica_submit(m->replica, &t, NULL, NULL, &err) != 0)) {
-        log_warn(&m->log, "events", "the event %s about %s %.*s is dropped: %s", reason, about->kind->singular,
-                 STR_ARG(about->name), err.message);
-    }
-    txn_close(&t);
-    return true;
 }
 
 struct waiting {

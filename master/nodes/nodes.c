@@ -31,10 +31,10 @@
 #include "master/front/call.h"
 #include "master/master.h"
 #include "master/nodes/batch.h"
-#include "master/nodes/events.h"
 #include "master/nodes/feeds.h"
 #include "master/nodes/lease.h"
 #include "master/nodes/told.h"
+#include "master/warn.h"
 #include "proto/facts/condition.h"
 #include "proto/facts/storage.h"
 
@@ -213,7 +213,7 @@ static void refuse_twin(struct call *c, const struct object *node)
     CLEANUP_FREE char *text = xasprintf("another agent, at %s, wants to be node %.*s and is refused while this one "
                                         "lives; two agents cannot have one name",
                                         address, STR_ARG(name));
-    if (events_warn(m, node, "NodeNameConflict", str_of(text))) { /* once a minute */
+    if (master_warn(m, node, "NodeNameConflict", str_of(text))) { /* once a minute */
         log_warn(&m->log, "nodes", "%s", text);
     }
     int64_t grace_ms = m->config.node_grace_ms == 0 ? API_NODE_GRACE_MS_DEFAULT : m->config.node_grace_ms;
