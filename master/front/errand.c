@@ -244,6 +244,8 @@ void errand_start(struct errand *e, int64_t wait_ms)
 {
     int64_t wait = wait_ms < 0 ? 0 : MIN(wait_ms, MASTER_WAIT_MAX_MS);
     e->deadline_ms = env_now_ms(e->api.m->env) + wait;
+    e->aged = e->stale && !access_is_master(e->who) && !lease_is_recent(e->api.m, ERRAND_STALE_MS);
+    e->stale = e->stale && !e->aged;
     audit_begin(e);
     errand_take_turn(e);
 }
@@ -342,12 +344,18 @@ static void read_done(const struct error *error, void *data)
     errand_take_turn(e);
 }
 
+static const char *or_stale(const struct errand *e)
+{
+    return e->aged ? " (what this master knows of roles and tokens is too old for a stale read)"
+                   : ", or ask for a stale read";
+}
+
 static void index_known(const struct rpc_result *result, void *data)
 {
     struct errand *e = data;
     if (result->error != NULL) {
-        errand_failf(e, ERR_NO_QUORUM, "the leader did not confirm the read: %s; try again, or ask for a stale read",
-                     result->error->message);
+        errand_failf(e, ERR_NO_QUORUM, "the leader did not confirm the read: %s; try again%s", result->error->message,
+                     or_stale(e));
         return;
     }
     int64_t index = mp_int(mp_get(result->result, "index"), -1);
@@ -373,8 +381,8 @@ void errand_read(struct errand *e, errand_fn *then)
     const char *address;
     uint64_t leader = replica_leader(m->replica, &address);
     if (leader == 0 || leader == m->config.id) {
-        errand_failf(e, ERR_NO_QUORUM,
-                     "no leader is known, so a current read can't be answered; try again, or ask for a stale read");
+        errand_failf(e, ERR_NO_QUORUM, "no leader is known, so a current read can't be answered; try again%s",
+                     or_stale(e));
         return;
     }
     errand_ask_leader(e, leader, "read.index", STR("\x80"), errand_left_ms(e, MASTER_READ_TIMEOUT_MS), index_known);

@@ -86,7 +86,8 @@ struct errand {
     unsigned flags;  /* method_flags */
     bool forwarded;  /* by another master, which vouches for `who` */
     bool newest;     /* of METHOD_NEWEST, and this one is such a read; a watch from a revision on is not */
-    bool stale;      /* what this master has will do */
+    bool stale;      /* what this master has will do; errand_start says no to that if it is too old for who asks */
+    bool aged;       /* it did */
     bool timed;      /* whoever asks has said how long it waits */
     bool repeatable; /* as METHOD_AGAIN: it has an id, say */
     /* Its own. */
@@ -129,6 +130,10 @@ bool errand_take_in(struct errand *e, size_t bytes);
 bool errand_count(struct errand *e, size_t bytes);
 
 /* ---- On its way ---- */
+
+/* Who may what (roles, tokens, revocations) is part of the state: a stale read of anybody who is no administrator is one
+ * only on a master that has all of the last ERRAND_STALE_MS. On others it is confirmed as any read is. */
+#define ERRAND_STALE_MS 10000
 
 /* Its time begins (wait_ms: as whoever asks says, or MASTER_WAIT_MS), and it takes its turn. */
 void errand_start(struct errand *e, int64_t wait_ms);

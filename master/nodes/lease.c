@@ -16,7 +16,8 @@ struct lease {
     uint64_t tick, counted; /* the tick of now; that of the last question that counted */
     unsigned in_a_row;
     bool asking;
-    int64_t told_ms; /* heartbeats before were told, and the leader has answered */
+    int64_t told_ms;  /* heartbeats before were told, and the leader has answered */
+    int64_t as_of_ms; /* our state has all that was committed then; 0: not known */
     /* While leading: */
     struct asker {
         uint64_t id, tick; /* of its last question, or of our first look */
@@ -47,6 +48,13 @@ bool lease_held(const struct master *m)
     return replica_leading(m->replica) || m->lease->held;
 }
 
+bool lease_is_recent(const struct master *m, int64_t most_ms)
+{
+    const struct lease *l = m->lease;
+    return l == NULL || replica_leading(m->replica) ||
+           (l->as_of_ms != 0 && env_now_ms(m->env) - l->as_of_ms <= most_ms);
+}
+
 static void lose(struct master *m, const char *why)
 {
     struct lease *l = m->lease;
@@ -71,6 +79,7 @@ static void caught_up(const struct error *error, void *data)
     struct lease *l = q->m->lease;
     if (error == NULL && !q->m->stopping) {
         l->counted = MAX(l->counted, q->tick);
+        l->as_of_ms = MAX(l->as_of_ms, q->asked_ms);
         l->in_a_row++;
         if (!l->held && l->in_a_row >= LEASE_BACK) {
             l->held = true;
@@ -201,6 +210,7 @@ void lease_tick(struct master *m)
     if (replica_leading(m->replica)) { /* whoever leads is as new as can be, also at the moment when it ceases to */
         l->held = true;
         l->counted = l->tick;
+        l->as_of_ms = env_now_ms(m->env);
         look_after_askers(m);
         return;
     }

@@ -40,6 +40,20 @@ static SSL *connect_to(struct kit *k, unsigned master, SSL_CTX *ctx)
     return ssl;
 }
 
+/* Begun a moment ago, and listens. */
+static void wait_listening(struct kit *k, unsigned master)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    a.sin_port = htons((uint16_t)atoi(strchr(k->masters[master].addr, ':') + 1));
+    bool listens = false;
+    for (int64_t until = kit_now() + KIT_WAIT_MS; !listens; kit_turn(k, 50)) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        listens = connect(fd, (struct sockaddr *)&a, sizeof a) == 0;
+        close(fd);
+        assert_true(listens || kit_now() < until);
+    }
+}
+
 /* The answer's status, and the whole of it in *answer if it is not NULL. */
 static int ask(struct kit *k, unsigned master, const char *token, const char *request, char **answer)
 {
@@ -214,6 +228,42 @@ static void tokens_outlive_a_leader(void **state)
     kit_start(k, leader);
 }
 
+/* Who may what is part of the state. A master that hears of no leader tells old things to administrators alone, not to
+ * whoever may have lost his token, or his role, meanwhile. */
+static void a_master_that_is_cut_off_takes_no_token_for_stale_reads(void **state)
+{
+    struct kit *k = *state;
+    for (unsigned i = 0; i < MASTERS; i++) {
+        wait_listening(k, i);
+    }
+    struct client *admin = client_admin(k, kit_leader(k));
+    must(admin, "create",
+         "{object: {apiVersion: v1, kind: ServiceAccount, metadata: {name: cut, namespace: default}}}");
+    give_view(admin, "cut");
+    char *token = token_of(admin, "cut");
+    client_close(admin);
+    unsigned left = (kit_leader(k) + 1) % MASTERS;
+    for (unsigned i = 0; i < MASTERS; i++) {
+        assert_int_equal(ask(k, i, token, PODS "?resourceVersion=0", NULL), 200);
+    }
+    kit_stop(k, (left + 1) % MASTERS, SIGKILL);
+    kit_stop(k, (left + 2) % MASTERS, SIGKILL);
+    int status = 0;
+    for (int64_t until = kit_now() + KIT_WAIT_MS; status != 503; kit_turn(k, 200)) {
+        status = ask(k, left, token, PODS "?resourceVersion=0", NULL);
+        assert_true(kit_now() < until && (status == 200 || status == 503));
+    }
+    admin = client_admin(k, left);
+    must(admin, "list", "{kind: Pod, stale: true}");
+    client_close(admin);
+    kit_start(k, (left + 1) % MASTERS);
+    for (int64_t until = kit_now() + KIT_WAIT_MS; status != 200; kit_turn(k, 200)) {
+        status = ask(k, left, token, PODS "?resourceVersion=0", NULL);
+        assert_true(kit_now() < until);
+    }
+    kit_start(k, (left + 2) % MASTERS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +272,7 @@ int main(void)
         cmocka_unit_test(a_token_of_a_user_is_revoked_with_all_that_is_his),
         cmocka_unit_test(a_secret_gets_a_token_that_lives_as_long_as_it),
         cmocka_unit_test(tokens_outlive_a_leader),
+        cmocka_unit_test(a_master_that_is_cut_off_takes_no_token_for_stale_reads),
     };
     cmocka_set_test_filter(getenv("TEST"));
     return cmocka_run_group_tests(tests, set_up, tear_down);
