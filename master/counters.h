@@ -22,6 +22,8 @@
     X(audited, "audited", "records of the audit that were written")                                                    \
     X(audit_dropped, "auditDropped", "records of the audit that could not be written")                                 \
     X(account_tokens, "accountTokens", "tokens of service accounts that were signed")                                  \
+    X(secret_tokens_failed, "secretTokensFailed",                                                                      \
+      "tokens of service accounts that could not be written into a Secret")                                            \
     X(wrong_bearers, "wrongBearerTokens", "requests over HTTP with a token that was not valid")                        \
     X(wrong_tokens, "wrongTokens", "tries to join with a token that was none")                                         \
     X(renewals_refused, "renewalsRefused", "renewals of certificates that came too often")                             \

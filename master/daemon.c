@@ -30,8 +30,8 @@
 #include "master/auth/restrict.h"
 #include "master/auth/revoked.h"
 #include "master/auth/root_ca.h"
-#include "master/auth/secret_tokens.h"
 #include "master/auth/rotate.h"
+#include "master/auth/secret_tokens.h"
 #include "master/daemon.h"
 #include "master/front/ask.h"
 #include "master/front/audit.h"
@@ -191,6 +191,7 @@ static void on_chores(uv_timer_t *timer)
     removed_check(m);
     revoked_tick(m);
     root_ca_tick(m);
+    account_keys_tick(m);
     secret_tokens_tick(m);
     known_note(m);
     members_leave_low_disk(m);
@@ -238,7 +239,7 @@ static void on_leading(void *data, bool leading, uint64_t term)
     changes_on_leading(m, leading);
     parked_on_leader(m);
     if (leading) {
-        m->secrets_wait = true;
+        secret_tokens_look(m);
         members_bootstrap(m);
     }
     authority_on_leading(m, leading); /* behind the namespace that it writes to */
@@ -658,6 +659,7 @@ static void free_master(struct master *m)
     revoked_free(m->revoked);
     bearers_free(m->bearers);
     account_keys_free(m->account_keys);
+    secret_tokens_free(m->secret_tokens);
     rotate_free(m->rotate);
     reseal_free(m->reseal);
     authority_free(m->authority);
@@ -711,6 +713,7 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     m->revoked = revoked_new();
     m->account_keys = account_keys_new();
     m->bearers = bearers_new(m->env);
+    m->secret_tokens = secret_tokens_new();
     m->rotate = rotate_new();
     m->reseal = reseal_new();
     m->authority = authority_new();

@@ -145,9 +145,9 @@ struct master {
     struct rotate *rotate;
     struct reseal *reseal;
     struct authority *authority;
-    struct bearers *bearers;           /* auth/bearer.h; NULL: tokens are not taken */
-    struct account_keys *account_keys; /* auth/account_keys.h; NULL: it signs no tokens */
-    bool secrets_wait; /* auth/secret_tokens.h: some may have no token yet */
+    struct bearers *bearers;             /* auth/bearer.h; NULL: tokens are not taken */
+    struct account_keys *account_keys;   /* auth/account_keys.h; NULL: it signs no tokens */
+    struct secret_tokens *secret_tokens; /* auth/secret_tokens.h; NULL: it fills in none */
     struct levels *levels;
     struct master_stats stats;
     struct laps laps;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "master/auth/account_token.h"
+#include "master/auth/secret_tokens.h"
 #include "master/master.h"
 #include "proto/facts/cluster.h"
 
@@ -20,6 +21,8 @@ struct account_keys {
     unsigned count; /* by number, the newest last */
     struct jwt_key *keys[ACCOUNT_KEYS_MAX];
     int64_t made_s[ACCOUNT_KEYS_MAX];
+    int64_t over_s;      /* when the next one goes; 0: none does */
+    int64_t sweep_at_ms; /* not before that */
 };
 
 struct account_keys *account_keys_new(void)
@@ -106,6 +109,12 @@ static unsigned numbers_of(const struct object *o, int64_t out[ACCOUNT_KEYS_MAX]
     return count;
 }
 
+/* When the key goes; 0: it stays. The newest one stays, whatever is said of it: without it there is none that signs. */
+static int64_t over_at(const struct object *o, const int64_t *numbers, unsigned count, unsigned i)
+{
+    return i + 1 == count ? 0 : seconds(numbered(o, "until", numbers[i]));
+}
+
 static struct jwt_key *parse(struct str pem)
 {
     char text[PEM_MAX];
@@ -137,7 +146,10 @@ void account_keys_advance(struct master *m)
     unsigned count = numbers_of(o, numbers);
     k->revision = o->revision;
     snprintf(k->issuer, sizeof k->issuer, "%.*s", STR_ARG(data_of(o, "issuer")));
+    secret_tokens_look(m); /* those of keys that are gone */
     for (unsigned i = 0; i < count; i++) {
+        int64_t over_s = over_at(o, numbers, count, i);
+        k->over_s = over_s > 0 && (k->over_s == 0 || over_s < k->over_s) ? over_s : k->over_s;
         struct jwt_key *key = parse(numbered(o, "key", numbers[i]));
         if (key == NULL) {
             log_warn(&m->log, "accounts", "key.%" PRId64 " of Secret " RECORD_NS "/" RECORD_NAME " is no key of P-256",
@@ -234,6 +246,51 @@ int account_keys_bootstrap(struct master *m, struct txn *t, struct error *err)
     return rv != 0 ? rv : txn_create_value(t, k, doc, err);
 }
 
+/* Removes the keys that are over from the record's document. How many. */
+static unsigned remove_over(struct arena *a, const struct object *o, struct value *data, const int64_t *numbers,
+                            unsigned count, int64_t now_s)
+{
+    static const char *const members[] = {"key", "made", "until"};
+    unsigned removed = 0;
+    for (unsigned i = 0; i < count; i++) {
+        int64_t over_s = over_at(o, numbers, count, i);
+        for (unsigned k = 0; over_s > 0 && over_s <= now_s && k < ARRAY_SIZE(members); k++) {
+            value_remove(data, arena_printf(a, "%s.%" PRId64, members[k], numbers[i]));
+            removed += k == 0;
+        }
+    }
+    return removed;
+}
+
+void account_keys_tick(struct master *m)
+{
+    struct account_keys *k = m->account_keys;
+    int64_t now_s = env_wall_ms(m->env) / 1000, numbers[ACCOUNT_KEYS_MAX];
+    const struct view *tip = replica_leading(m->replica) ? store_tip(replica_store(m->replica)) : NULL;
+    const struct object *o = tip == NULL || k == NULL || k->over_s == 0 || k->over_s > now_s ? NULL : record_in(tip);
+    if (o == NULL || o->deleting || env_now_ms(m->env) < k->sweep_at_ms) {
+        return;
+    }
+    CLEANUP_ARENA struct arena a;
+    struct error err = {0};
+    struct txn t;
+    arena_init(&a);
+    txn_init(&t, "account-keys");
+    struct value *doc = object_to_value(&a, o);
+    unsigned count = numbers_of(o, numbers),
+             removed = remove_over(&a, o, value_ensure_map(&a, doc, "data"), numbers, count, now_s);
+    int rv = removed == 0 ? 0 : txn_update_value(&t, o->kind, doc, TXN_PART_ALL, o->revision, &err);
+    rv = rv != 0 || removed == 0 ? rv : replica_submit(m->replica, &t, NULL, NULL, &err);
+    txn_close(&t);
+    k->sweep_at_ms = env_now_ms(m->env) + ACCOUNT_KEYS_AGAIN_MS;
+    if (rv != 0) {
+        log_warn(&m->log, "accounts", "keys that are over cannot be taken away now: %s", err.message);
+    } else if (removed > 0) {
+        log_info(&m->log, "accounts", "%u keys of tokens of service accounts are over and gone", removed);
+        master_wake(m);
+    }
+}
+
 int account_keys_rotate(struct master *m, struct txn *t, struct error *err)
 {
     CLEANUP_ARENA struct arena a;
@@ -244,19 +301,11 @@ int account_keys_rotate(struct master *m, struct txn *t, struct error *err)
         return account_keys_bootstrap(m, t, err);
     }
     struct value *doc = object_to_value(&a, o), *data = value_ensure_map(&a, doc, "data");
-    unsigned count = numbers_of(o, numbers), kept = 0;
+    unsigned count = numbers_of(o, numbers), kept = count - remove_over(&a, o, data, numbers, count, now_s);
     for (unsigned i = 0; i < count; i++) {
-        struct str until = numbered(o, "until", numbers[i]);
-        if (until.n > 0 && seconds(until) <= now_s) {
-            value_remove(data, arena_printf(&a, "key.%" PRId64, numbers[i]));
-            value_remove(data, arena_printf(&a, "made.%" PRId64, numbers[i]));
-            value_remove(data, arena_printf(&a, "until.%" PRId64, numbers[i]));
-            continue;
-        }
-        if (until.n == 0) { /* it signs until all know the next one */
+        if (numbered(o, "until", numbers[i]).n == 0) { /* it signs until all know the next one */
             set_number(&a, data, "until", numbers[i], now_s + ACCOUNT_TOKEN_LIFE_MAX_S + 2 * ACCOUNT_KEYS_SPREAD_S);
         }
-        kept++;
     }
     if (kept == ACCOUNT_KEYS_MAX) {
         return error_set(err, ERR_BUSY,

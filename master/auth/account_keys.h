@@ -6,7 +6,9 @@
  *   key.N      a key, PEM. The greatest N signs, once it is older than ACCOUNT_KEYS_SPREAD_S, so that all masters know
  *              a key before they meet a token of it
  *   made.N     when it was made; s since the epoch
- *   until.N    when it goes: the last token that it can have signed is over then. Absent: it may sign
+ *   until.N    when it goes: the last token that it can have signed is over then. Absent: it may sign. The leader takes
+ *              it away then; the greatest N never. Tokens of Secrets, which have no end, are made anew with the next key
+ *              (secret_tokens.h)
  *
  * The first leader makes the record. Each master keeps the keys of the committed record ready for use. A key that cannot
  * be read is left out. Loop thread only. */
@@ -18,6 +20,7 @@
 
 #define ACCOUNT_KEYS_MAX      8u
 #define ACCOUNT_KEYS_SPREAD_S 60
+#define ACCOUNT_KEYS_AGAIN_MS 10000 /* between two tries to take away those that are over */
 
 struct master;
 struct account_keys;
@@ -30,6 +33,8 @@ int account_keys_bootstrap(struct master *m, struct txn *t, struct error *err);
 /* Leader: one more key, which signs from now on, into the transaction, without those that are over. ERR_BUSY: there are
  * ACCOUNT_KEYS_MAX, of which none is over. */
 int account_keys_rotate(struct master *m, struct txn *t, struct error *err);
+/* Leader, from the timer of chores: takes away keys that are over. */
+void account_keys_tick(struct master *m);
 
 /* The key that signs now; NULL: there is none yet. Keys are borrowed for the turn. */
 const struct jwt_key *account_keys_signer(const struct master *m);

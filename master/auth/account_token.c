@@ -39,28 +39,81 @@ bool account_claims_read(const struct value *claims, struct account_claims *out)
 
 /* ---- What they speak of ---- */
 
-static bool is_there(const struct view *v, enum kind_id kind, struct str ns, struct str name, struct str uid)
+static const struct object *find_alive(const struct view *v, enum kind_id kind, struct str ns, struct str name,
+                                       struct str uid)
 {
     const struct object *o = view_get(v, kind_by_id(kind), ns, name);
-    return o != NULL && str_eq(o->uid, uid) && (kind == KIND_POD || !o->deleting);
+    return o != NULL && str_eq(o->uid, uid) && (kind == KIND_POD || !o->deleting) ? o : NULL;
 }
 
-int account_claims_hold(const struct view *v, const struct account_claims *c, struct error *err)
+/* Its grace is over, and the leeway; one whose time cannot be read has none. */
+static bool pod_has_ended(const struct object *pod, int64_t now_s)
 {
-    if (!is_there(v, KIND_SERVICEACCOUNT, c->ns, c->account, c->account_uid)) {
+    int64_t at_ms = 0;
+    return pod->deleting && (!timefmt_parse(mp_str(mp_path(object_mp(pod), "metadata.deletionTimestamp")), &at_ms) ||
+                             at_ms / 1000 + ACCOUNT_TOKEN_POD_ENDS_S <= now_s);
+}
+
+static struct str token_in(const struct object *secret)
+{
+    struct mp m = mp_get(mp_get(object_mp(secret), "data"), "token");
+    struct str s = STR_NONE;
+    return mp_read_bin(&m, &s) ? s : STR_NONE;
+}
+
+/* By their ids: what has come with a request is known by no more (principal.h). */
+static bool is_token_of(const struct object *secret, struct str jti)
+{
+    CLEANUP_ARENA struct arena a;
+    struct value *claims;
+    struct str key_id;
+    arena_init(&a);
+    return jti.n > 0 && jwt_read(token_in(secret), &a, &claims, &key_id) &&
+           str_eq(value_to_str(value_get(claims, "jti")), jti);
+}
+
+int account_claims_hold(const struct view *v, const struct account_claims *c, int64_t now_s, struct error *err)
+{
+    if (find_alive(v, KIND_SERVICEACCOUNT, c->ns, c->account, c->account_uid) == NULL) {
         return error_set(err, ERR_UNAUTHORIZED, "the token is not valid: its service account has been deleted");
     }
-    if (c->pod.n > 0 && !is_there(v, KIND_POD, c->ns, c->pod, c->pod_uid)) {
+    const struct object *pod = c->pod.n > 0 ? find_alive(v, KIND_POD, c->ns, c->pod, c->pod_uid) : NULL;
+    if (c->pod.n > 0 && (pod == NULL || pod_has_ended(pod, now_s))) {
         return error_set(err, ERR_UNAUTHORIZED, "the token is not valid: its pod has been deleted");
     }
-    if (c->secret.n > 0 && !is_there(v, KIND_SECRET, c->ns, c->secret, c->secret_uid)) {
+    const struct object *secret = c->secret.n > 0 ? find_alive(v, KIND_SECRET, c->ns, c->secret, c->secret_uid) : NULL;
+    if (c->secret.n > 0 && secret == NULL) {
         return error_set(err, ERR_UNAUTHORIZED, "the token is not valid: its secret has been deleted");
     }
+    if (secret != NULL && c->until_s == 0 && !is_token_of(secret, c->jti)) {
+        return error_set(err, ERR_UNAUTHORIZED, "the token is not valid: its secret has another one now");
+    }
     bool bound_to_node = c->node.n > 0 && c->pod.n == 0; /* a pod's node is told for information */
-    if (bound_to_node && !is_there(v, KIND_NODE, STR_NONE, c->node, c->node_uid)) {
+    if (bound_to_node && find_alive(v, KIND_NODE, STR_NONE, c->node, c->node_uid) == NULL) {
         return error_set(err, ERR_UNAUTHORIZED, "the token is not valid: its node has been deleted");
     }
     return 0;
+}
+
+bool account_token_outlived(const struct master *m, const struct object *secret)
+{
+    CLEANUP_ARENA struct arena a;
+    struct value *claims;
+    struct account_claims c;
+    struct str key_id;
+    unsigned count;
+    const struct jwt_key *const *keys = account_keys_all(m, &count);
+    arena_init(&a);
+    if (count == 0 || !jwt_read(token_in(secret), &a, &claims, &key_id) || !account_claims_read(claims, &c) ||
+        !str_eq(c.secret_uid, secret->uid)) {
+        return false;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (str_is(key_id, jwt_key_id(keys[i]))) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* ---- Making ---- */

@@ -8,11 +8,13 @@
 #include "master/auth/account_keys.h"
 #include "master/auth/account_token.h"
 #include "master/auth/allowance.h"
+#include "master/auth/bootstrap_token.h"
 #include "master/auth/revoked.h"
 #include "master/auth/user_token.h"
 #include "master/master.h"
 
-#define ACCOUNTS_GROUP "system:serviceaccounts"
+#define ACCOUNTS_GROUP  "system:serviceaccounts"
+#define NOT_THREE_PARTS "it is not three parts, a header, claims and a signature by ES256"
 
 struct known {
     uint8_t hash[SHA256_DIGEST_LENGTH];
@@ -22,7 +24,8 @@ struct known {
 struct bearers {
     uint64_t revision; /* of the keys that they were verified with */
     uint64_t clock;
-    struct allowance *wrong; /* by network */
+    struct allowance *wrong;  /* by network, or by network and account */
+    struct allowance *forged; /* by network: those that say that they are of an account which is there */
     struct known known[BEARER_CACHE / BEARER_CACHE_SET][BEARER_CACHE_SET];
 };
 
@@ -30,6 +33,7 @@ struct bearers *bearers_new(const struct env *env)
 {
     struct bearers *b = xcalloc(1, sizeof *b);
     b->wrong = allowance_new(env, BEARER_WRONG_BURST, BEARER_WRONG_US);
+    b->forged = allowance_new(env, BEARER_FORGED_BURST, BEARER_FORGED_US);
     return b;
 }
 
@@ -48,6 +52,7 @@ void bearers_free(struct bearers *b)
     if (b != NULL) {
         forget(b);
         free(b->wrong);
+        free(b->forged);
         free(b);
     }
 }
@@ -138,61 +143,92 @@ static int principal_of_account(struct principal *p, const struct account_claims
     return rv != 0 ? rv : principal_add_group(p, STR("system:authenticated"), err);
 }
 
-/* Signature and claims; each of the audiences that it is for is marked. */
-static int verify(struct master *m, struct str token, const struct str *audiences, unsigned count, bool *matched,
-                  struct principal *out, struct error *err)
+/* What the claims of one say, and whether that holds now; each of the audiences that it is for is marked. */
+static int read_claims(const struct master *m, struct arena *a, struct value *claims, const struct str *audiences,
+                       unsigned count, bool *matched, struct account_claims *c, struct error *err)
 {
-    CLEANUP_ARENA struct arena a;
-    struct value *claims = NULL;
-    struct account_claims c;
-    unsigned keys_count;
-    const struct jwt_key *const *keys = account_keys_all(m, &keys_count);
     int64_t now_s = env_wall_ms(m->env) / 1000;
     bool any = false;
-    arena_init(&a);
-    int rv = jwt_verify(token, keys, keys_count, &a, &claims, err);
-    if (rv != 0) {
-        return rv;
-    }
-    if (!account_claims_read(claims, &c)) {
+    if (!account_claims_read(claims, c)) {
         return no_token(err, "it is none of a service account");
     }
-    bool endless = value_get(claims, "exp") == NULL && c.secret.n > 0; /* a Secret's, which lives as long as that */
+    bool endless = value_get(claims, "exp") == NULL && c->secret.n > 0; /* a Secret's, which lives as long as that */
     if (endless) {
-        value_set(&a, claims, "exp", value_int(&a, INT64_MAX));
-    } else if (c.until_s <= now_s) {
+        value_set(a, claims, "exp", value_int(a, INT64_MAX));
+    } else if (c->until_s <= now_s) {
         return no_token(err, "it has expired"); /* no leeway for that */
     }
     struct jwt_rules rules = {.issuer = account_keys_issuer(m), .now_s = now_s, .leeway_s = BEARER_LEEWAY_S};
-    rv = jwt_check(claims, &rules, err);
+    int rv = jwt_check(claims, &rules, err);
     for (unsigned i = 0; rv == 0 && i < count; i++) {
-        const char *one = arena_strndup(&a, audiences[i].p, audiences[i].n);
+        const char *one = arena_strndup(a, audiences[i].p, audiences[i].n);
         rules.audiences = &one;
         rules.audiences_count = 1;
         matched[i] = jwt_check(claims, &rules, NULL) == 0;
         any = any || matched[i];
     }
-    if (rv == 0 && !any) {
-        rv = no_token(err, "it is for another audience");
+    return rv == 0 && !any ? no_token(err, "it is for another audience") : rv;
+}
+
+static int check_signature(const struct master *m, struct str token, struct arena *a, struct error *err)
+{
+    struct value *claims;
+    unsigned count;
+    const struct jwt_key *const *keys = account_keys_all(m, &count);
+    return jwt_verify(token, keys, count, a, &claims, err);
+}
+
+/* Claims first: they cost little, and what is not signed by us is none whatever they say. */
+static int verify(struct master *m, struct str token, const struct str *audiences, unsigned count, bool *matched,
+                  struct principal *out, struct error *err)
+{
+    CLEANUP_ARENA struct arena a;
+    struct value *claims;
+    struct account_claims c;
+    struct str key_id;
+    arena_init(&a);
+    if (!jwt_read(token, &a, &claims, &key_id)) {
+        return no_token(err, NOT_THREE_PARTS);
     }
+    int rv = read_claims(m, &a, claims, audiences, count, matched, &c, err);
+    rv = rv != 0 ? rv : check_signature(m, token, &a, err);
     return rv != 0 ? rv : principal_of_account(out, &c, err);
 }
 
-int bearer_prove(struct master *m, struct str token, struct str network, struct principal **out, struct error *err)
+/* ---- How many may be wrong ---- */
+
+/* Whom a wrong one is counted on: "NETWORK", or "NETWORK UID" if it says that it is of an account which is there. Then
+ * nobody but who knows the account's uid keeps its tokens from being looked at, and those of no other account. */
+struct charge {
+    char text[NET_NETWORK_MAX + PRINCIPAL_UID_SIZE + 2];
+    struct str network;
+    bool of_account;
+};
+
+static void charge_network(struct charge *c, struct str network)
 {
-    uint8_t hash[SHA256_DIGEST_LENGTH];
-    struct principal p;
-    struct str masters = bearer_audience(m);
-    bool matched = false, user = user_token_is(token);
-    *out = NULL;
-    if (m->bearers == NULL || token.n > JWT_SIZE_MAX) {
-        return no_token(err, "it is too long");
+    c->network = network;
+    c->of_account = false;
+    snprintf(c->text, sizeof c->text, "%.*s", STR_ARG(network));
+}
+
+static void charge_account(const struct master *m, struct charge *c, const struct account_claims *of)
+{
+    const struct object *o =
+        view_get(store_committed(replica_store(m->replica)), kind_by_id(KIND_SERVICEACCOUNT), of->ns, of->account);
+    if (o != NULL && str_eq(o->uid, of->account_uid) && o->uid.n < PRINCIPAL_UID_SIZE) {
+        c->of_account = true;
+        snprintf(c->text, sizeof c->text, "%.*s %.*s", STR_ARG(c->network), STR_ARG(o->uid));
     }
-    SHA256((const uint8_t *)token.p, token.n, hash);
-    if (!user && (*out = recall(m, hash)) != NULL) {
-        return 0;
+}
+
+/* ERR_LIMIT: too many were wrong. */
+static int check_charge(struct master *m, const struct charge *c, struct error *err)
+{
+    int64_t now_ms = env_now_ms(m->env), wait_ms = allowance_wait_ms(m->bearers->wrong, str_of(c->text), 1, now_ms);
+    if (c->of_account) {
+        wait_ms = MAX(wait_ms, allowance_wait_ms(m->bearers->forged, c->network, 1, now_ms));
     }
-    int64_t now_ms = env_now_ms(m->env), wait_ms = allowance_wait_ms(m->bearers->wrong, network, 1, now_ms);
     if (wait_ms > 0) {
         error_set(err, ERR_LIMIT,
                   "too many tokens came from your address that were not valid; the next one is looked "
@@ -201,14 +237,85 @@ int bearer_prove(struct master *m, struct str token, struct str network, struct 
         err->retry_after_ms = (int)wait_ms;
         return ERR_LIMIT;
     }
-    int rv = user ? user_token_find(m, token, &p, err) : verify(m, token, &masters, 1, &matched, &p, err);
+    return 0;
+}
+
+static void take_charge(struct master *m, const struct charge *c)
+{
+    int64_t now_ms = env_now_ms(m->env);
+    allowance_take(m->bearers->wrong, str_of(c->text), 1, now_ms);
+    if (c->of_account) {
+        allowance_take(m->bearers->forged, c->network, 1, now_ms);
+    }
+}
+
+/* One that is wrong by what it says itself costs no signature, but counts on its network. */
+static int prove_account(struct master *m, struct str token, struct charge *charge, struct principal *out,
+                         struct error *err)
+{
+    CLEANUP_ARENA struct arena a;
+    struct value *claims;
+    struct account_claims c;
+    struct str key_id, masters = bearer_audience(m);
+    struct error why = {0};
+    bool matched = false;
+    arena_init(&a);
+    int rv = !jwt_read(token, &a, &claims, &key_id) ? no_token(&why, NOT_THREE_PARTS)
+                                                    : read_claims(m, &a, claims, &masters, 1, &matched, &c, &why);
+    if (rv == 0) {
+        charge_account(m, charge, &c);
+    }
+    if (check_charge(m, charge, err) != 0) {
+        return ERR_LIMIT;
+    }
+    rv = rv != 0 ? rv : check_signature(m, token, &a, &why);
+    rv = rv != 0 ? rv : principal_of_account(out, &c, &why);
+    if (rv != 0 && err != NULL) {
+        *err = why;
+    }
+    return rv;
+}
+
+static int prove(struct master *m, struct str token, struct charge *charge, struct principal *out, struct error *err)
+{
+    if (user_token_is(token)) { /* one hash, and nobody guesses it: as many as like */
+        return user_token_find(m, token, out, err);
+    }
+    if (bootstrap_token_is(token)) {
+        int rv = check_charge(m, charge, err);
+        return rv != 0 ? rv
+                       : bootstrap_token_find(store_committed(replica_store(m->replica)), token, env_wall_ms(m->env),
+                                              out, err);
+    }
+    return prove_account(m, token, charge, out, err);
+}
+
+int bearer_prove(struct master *m, struct str token, struct str network, struct principal **out, struct error *err)
+{
+    uint8_t hash[SHA256_DIGEST_LENGTH];
+    struct principal p;
+    struct charge charge;
+    *out = NULL;
+    if (m->bearers == NULL || token.n > JWT_SIZE_MAX) {
+        return no_token(err, "it is too long");
+    }
+    SHA256((const uint8_t *)token.p, token.n, hash);
+    bool lasts =
+        !user_token_is(token) && !bootstrap_token_is(token); /* what it says is so as long as its key is there */
+    if (lasts && (*out = recall(m, hash)) != NULL) {
+        return 0;
+    }
+    charge_network(&charge, network);
+    int rv = prove(m, token, &charge, &p, err);
     if (rv != 0) {
-        m->stats.wrong_bearers++;
-        allowance_take(m->bearers->wrong, network, 1, now_ms);
+        m->stats.wrong_bearers += rv != ERR_LIMIT;
+        if (rv != ERR_LIMIT) {
+            take_charge(m, &charge);
+        }
         return rv;
     }
     *out = principal_share(&p);
-    if (!user) {
+    if (lasts) {
         remember(m, hash, *out);
     }
     return 0;
@@ -223,8 +330,10 @@ int bearer_review(struct master *m, struct str token, const struct str *audience
         return no_token(err, "it is too long");
     }
     int rv;
-    if (user_token_is(token)) { /* such a one is for the masters alone */
-        rv = user_token_find(m, token, out, err);
+    if (user_token_is(token) || bootstrap_token_is(token)) { /* such a one is for the masters alone */
+        const struct view *v = store_committed(replica_store(m->replica));
+        rv = user_token_is(token) ? user_token_find(m, token, out, err)
+                                  : bootstrap_token_find(v, token, env_wall_ms(m->env), out, err);
         for (unsigned i = 0; rv == 0 && i < count; i++) {
             matched[i] = str_eq(audiences[i], masters);
             ours = ours || matched[i];
@@ -260,6 +369,9 @@ int bearer_check(const struct master *m, const struct principal *who, struct err
     if (t->until_s != 0 && t->until_s <= env_wall_ms(m->env) / 1000) {
         return no_token(err, "it has expired");
     }
+    if (bootstrap_token_proved(p)) {
+        return bootstrap_token_holds(v, p, env_wall_ms(m->env), err);
+    }
     if (t->uid[0] == '\0') {
         return revoked_has(m, &p->identity, &p->facts, err) ? ERR_UNAUTHORIZED : user_token_holds(v, p, err);
     }
@@ -271,14 +383,21 @@ int bearer_check(const struct master *m, const struct principal *who, struct err
     c.secret_uid = uid;
     c.node = t->bound == 'n' ? name : STR_NONE;
     c.node_uid = uid;
-    return account_claims_hold(v, &c, err);
+    c.jti = str_of(t->id);
+    c.until_s = t->until_s;
+    return account_claims_hold(v, &c, env_wall_ms(m->env) / 1000, err);
 }
 
 /* ---- What is told of whom it is ---- */
 
+static bool has_id(const struct principal *p)
+{
+    return p->token.id[0] != '\0' && !bootstrap_token_proved(p);
+}
+
 static unsigned extras_of(const struct principal *p)
 {
-    return (p->token.bound == 'p' ? 2u : 0) + (p->token.id[0] != '\0');
+    return (p->token.bound == 'p' ? 2u : 0) + has_id(p);
 }
 
 unsigned bearer_more(const struct principal *p)
@@ -308,7 +427,7 @@ void bearer_write_more(struct buf *b, const struct principal *p)
         mp_write_cstr(b, "extra");
         mp_write_map(b, extras_of(p));
     }
-    if (t->id[0] != '\0') {
+    if (has_id(p)) {
         put_extra(b, "authentication.kubernetes.io/credential-id", t->uid[0] != '\0' ? "JTI=" : "", t->id);
     }
     if (t->bound == 'p') {

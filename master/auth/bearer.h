@@ -9,9 +9,18 @@
  * the moment that the deletion of what it speaks of was acknowledged, and alive from the moment that it was given.
  *
  * A signature costs about 100 us to verify: the last BEARER_CACHE tokens that were good are remembered, by their
- * SHA-256; no token is kept. Tries of a network that fail are limited (BEARER_WRONG_*).
+ * SHA-256; no token is kept. What fails is limited, so that nobody has a master verify more than that (BEARER_WRONG_*),
+ * and counts where it hurts nobody else: a token that is none by what it says itself (no JSON, another issuer or
+ * audience, over) on its network; one that says that it is of an account which is there, on network and account. So who
+ * floods a master keeps no good token of the same address from being taken, but for those of accounts whose uids he
+ * knows; and of many such accounts a network has BEARER_FORGED_* together. Users' tokens cost a hash, and are looked at
+ * always.
  *
- * A user's token is no JSON Web Token: "reeve-user.ID.SECRET" (user_token.h), a Secret that holds a hash.
+ * A token that is signed well and dead proves who asks, and no more: each request with it is 401, and its connection
+ * stays a stranger's. Such are not counted.
+ *
+ * A user's token is no JSON Web Token: "reeve-user.ID.SECRET" (user_token.h), a Secret that holds a hash. Nor is a
+ * bootstrap token (bootstrap_token.h).
  * Loop thread only. Source: Kubernetes' bearer token and service account authenticators. */
 #ifndef MASTER_AUTH_BEARER_H
 #define MASTER_AUTH_BEARER_H
@@ -19,11 +28,13 @@
 #include "base/env.h"
 #include "master/auth/principal.h"
 
-#define BEARER_CACHE       1024u
-#define BEARER_CACHE_SET   4u
-#define BEARER_WRONG_BURST 100
-#define BEARER_WRONG_US    100000 /* one more may fail after so long */
-#define BEARER_LEEWAY_S    60     /* how far the clock of the master that made it may be ahead */
+#define BEARER_CACHE        1024u
+#define BEARER_CACHE_SET    4u
+#define BEARER_WRONG_BURST  100
+#define BEARER_WRONG_US     100000 /* one more may fail after so long */
+#define BEARER_FORGED_BURST 1000
+#define BEARER_FORGED_US    5000
+#define BEARER_LEEWAY_S     60 /* how far the clock of the master that made it may be ahead */
 
 struct master;
 struct bearers;

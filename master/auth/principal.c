@@ -227,7 +227,7 @@ static bool read_token(struct mp m, const struct principal *p, struct principal_
                             ? strchr(p->name + sizeof ACCOUNT_PREFIX - 1, ':')
                             : NULL;
     t->until_s = mp_int(mp_get(m, "until"), 0);
-    t->bound = (char)(bound == 'p' || bound == 's' || bound == 'n' ? bound : 0);
+    t->bound = (char)(bound == 'p' || bound == 's' || bound == 'n' || bound == 'b' ? bound : 0);
     return p->role == PKI_ROLE_USER && mp_type(m) == MP_MAP &&
            take_text(t->uid, sizeof t->uid, mp_str(mp_get(m, "uid"))) &&
            take_text(t->name, sizeof t->name, mp_str(mp_get(m, "name"))) &&

@@ -27,10 +27,10 @@ enum proof {
 struct principal_token {
     int64_t until_s;                    /* since the epoch; 0: it has no end */
     char uid[PRINCIPAL_UID_SIZE];       /* of the service account; "": it is a user's */
-    char bound;                         /* to a 'p'od, a 's'ecret, a 'n'ode; 0: to nothing */
+    char bound;                         /* to a 'p'od, a 's'ecret, a 'n'ode; 'b': a bootstrap token; 0: to nothing */
     char name[PKI_NAME_MAX + 1];        /* of that */
     char bound_uid[PRINCIPAL_UID_SIZE]; /* of that */
-    char id[PRINCIPAL_UID_SIZE];        /* jti; of a user's the name of its Secret */
+    char id[PRINCIPAL_UID_SIZE]; /* jti; of a user's the name of its Secret; of 'b' what its Secret is known by */
 };
 
 /* Who asks as somebody else (impersonate.h). */
@@ -56,7 +56,7 @@ struct principal {
     struct pki_facts facts;       /* of the certificate; serial "": not known */
     struct principal_token token; /* PROOF_TOKEN */
     uint64_t forwarded_by;        /* the master that vouches; 0: it asks here itself */
-    struct principal_as *as; /* NULL: he asks himself. Owned; of one that is not shared: by nobody yet */
+    struct principal_as *as;      /* NULL: he asks himself. Owned; of one that is not shared: by nobody yet */
     unsigned groups_count;
     char groups[PRINCIPAL_GROUPS_BYTES]; /* one behind the other */
 };

@@ -26,9 +26,10 @@ struct rest_wire {
     void (*send)(void *data, const void *p, size_t n); /* copies */
     size_t (*pending)(const void *data);
     void (*pause)(void *data, bool paused);
-    void (*close)(void *data);                                  /* what was sent goes out; rest_conn_gone comes later */
-    void (*abort)(void *data);                                  /* the same, at once, whatever waits */
-    void (*proven)(void *data, const struct pki_identity *who); /* who came as a stranger; NULL: nobody wants to know */
+    void (*close)(void *data); /* what was sent goes out; rest_conn_gone comes later */
+    void (*abort)(void *data); /* the same, at once, whatever waits */
+    /* Who came as a stranger has proven who he is. False: there is no place for him. NULL: there always is. */
+    bool (*proven)(void *data, const struct pki_identity *who);
     void (*be_patient)(void *data); /* the peer may take nothing for long; NULL: it may anyway */
 };
 struct rest_conn {

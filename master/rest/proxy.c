@@ -72,9 +72,17 @@ static bool read_name(struct rest_proxy *x, struct str text)
 
 static bool is_withheld(const struct http_request *r, struct str name)
 {
-    static const char *const names[] = {"Host",    "Connection",        "Keep-Alive", "TE",
-                                        "Trailer", "Transfer-Encoding", "Upgrade",    "Content-Length",
-                                        "Expect",  "Authorization"};
+    static const char *const names[] = {"Host",
+                                        "Connection",
+                                        "Keep-Alive",
+                                        "TE",
+                                        "Trailer",
+                                        "Transfer-Encoding",
+                                        "Upgrade",
+                                        "Content-Length",
+                                        "Expect",
+                                        "Authorization",
+                                        "Sec-WebSocket-Protocol"};
     char word[64];
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         if (http_is_word(name, names[i])) {

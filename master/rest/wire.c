@@ -30,9 +30,9 @@ static void wire_abort(void *data)
     net_conn_abort(data);
 }
 
-static void wire_proven(void *data, const struct pki_identity *who)
+static bool wire_proven(void *data, const struct pki_identity *who)
 {
-    net_conn_prove(data, who);
+    return net_conn_prove(data, who);
 }
 
 static void wire_be_patient(void *data)

@@ -7,8 +7,16 @@
  *                 that matter, and the answer's body, or what stands at the paths in it ("items.metadata.name": of
  *                 every item; "#items": how many there are; "#lines")
  *                 $TOKEN in it: what the last list said that it goes on with; $B1: the first token of an account
- *                 that was given, $B2 the next one
+ *                 that was given, or that a Secret was shown with, $B2 the next one; $W1: the first one in base64url; $F1: header and claims of it,
+ *                 and a signature without its last six characters
  *   keys          the masters have keys that sign tokens
+ *   rotate        another key signs, as of `rctl cert rotate-tokens`
+ *   large NAME N  a Secret that asks for a token of account web, with N bytes of its own
+ *   clock S       the clock on the wall goes on by so much
+ *   flood N       N requests without a certificate, with the body as token (# is a number of five digits): were there 401, or 429?
+ *   tries         how many tokens could not be written into their Secrets
+ *   strangers     how many connections have not proven who they are
+ *   unwelcome NAME   there is no place for who proves on it who he is; said again, there is
  *   bytes NAME    body: what is sent as it stands, with \r and \n written so
  *   events NAME   what has come on it since
  *   apply         body: objects in YAML, created
@@ -27,6 +35,8 @@
 #include "master/auth/bearer.h"
 #include "master/auth/departed.h"
 #include "master/auth/revoked.h"
+#include "master/auth/rotate.h"
+#include "master/auth/secret_tokens.h"
 #include "master/front/ask.h"
 #include "master/front/errand.h"
 #include "master/front/parked.h"
@@ -48,6 +58,7 @@ struct wire {
     struct buf out, held;   /* held: what a deaf peer has not taken */
     size_t shown;
     bool deaf, closed;
+    bool unwelcome; /* there is no place for who has proven who he is */
 };
 struct world {
     struct cluster c;
@@ -57,6 +68,8 @@ struct world {
     uint64_t leader; /* as this master knows; 0: none */
     char *bearers[BEARERS_MAX];
     unsigned bearers_count;
+    struct env env; /* the simulator's, with a clock on the wall of its own */
+    int64_t ahead_ms;
 };
 
 /* ---- The wire ---- */
@@ -79,7 +92,13 @@ static void wire_close(void *data)
 {
     ((struct wire *)data)->closed = true;
 }
-static const struct rest_wire test_wire = {wire_send, wire_pending, wire_pause, wire_close, wire_close, NULL, NULL};
+static bool wire_proven(void *data, const struct pki_identity *who)
+{
+    (void)who;
+    return !((const struct wire *)data)->unwelcome;
+}
+static const struct rest_wire test_wire = {wire_send,  wire_pending, wire_pause, wire_close,
+                                           wire_close, wire_proven,  NULL};
 
 static bool way_is_open(const struct session *s)
 {
@@ -138,6 +157,9 @@ static void wire_open(struct wire *w, const char *as)
     list_init(&s->link);
     list_init(&s->stranger_link);
     list_push_back(&m->sessions, &s->link);
+    if (s->who.role == PKI_ROLE_NONE) {
+        list_push_back(&m->strangers, &s->stranger_link);
+    }
     w->conn = rest_conn_new(s, &test_wire, w);
 }
 
@@ -152,11 +174,12 @@ static void wire_hang_up(struct wire *w)
     subject_unref(s->m->turns, s->subject);
     principal_unref(s->principal);
     list_remove(&s->link);
+    list_remove(&s->stranger_link);
     buf_close(&w->out);
     buf_close(&w->held);
     w->shown = 0;
     w->name[0] = '\0';
-    w->deaf = w->closed = false;
+    w->deaf = w->closed = w->unwelcome = false;
 }
 
 /* name NULL: one that nobody has. */
@@ -210,6 +233,9 @@ static void run_ms(struct world *w, int64_t ms)
         if (w->c.sim.now_ms >= tick) {
             tick += 500;
             rest_tick(w->m);
+            account_keys_tick(w->m);
+            secret_tokens_look(w->m);
+            secret_tokens_tick(w->m);
             list_pages_expire(w->m->pages, w->c.sim.now_ms);
         }
     }
@@ -317,6 +343,28 @@ static void keep_bearer(struct world *w, struct str body)
     }
 }
 
+/* That of a Secret, which is shown in base64. */
+static void keep_secret(struct world *w, struct str body)
+{
+    static const char kind[] = "\"kind\":\"Secret\"", other[] = "TokenRequest", key[] = "\"token\":\"";
+    bool is = body.n > 0 && memmem(body.p, body.n, kind, sizeof kind - 1) != NULL &&
+              memmem(body.p, body.n, other, sizeof other - 1) == NULL;
+    const char *at = is ? memmem(body.p, body.n, key, sizeof key - 1) : NULL;
+    CLEANUP_BUF struct buf token = BUF_INIT;
+    if (at != NULL && w->bearers_count < BEARERS_MAX) {
+        at += sizeof key - 1;
+        assert_true(base64_read(&token, (struct str){at, strcspn(at, "\"")}));
+        w->bearers[w->bearers_count++] = xstrdup(buf_cstr(&token));
+    }
+}
+
+static void keep(struct world *w, struct str body)
+{
+    keep_token(w, body);
+    keep_bearer(w, body);
+    keep_secret(w, body);
+}
+
 /* What has come and was not shown. */
 static void show(struct wire *w, const char *paths, struct buf *out)
 {
@@ -349,13 +397,11 @@ static void show(struct wire *w, const char *paths, struct buf *out)
         }
         if (chunked) {
             bool last = take_chunks(all, &w->shown, &body);
-            keep_token(w->world, buf_str(&body));
-            keep_bearer(w->world, buf_str(&body));
+            keep(w->world, buf_str(&body));
             show_body(out, buf_str(&body), paths);
             buf_puts(out, last ? "(end)\n" : "");
         } else {
-            keep_token(w->world, (struct str){all.p + w->shown, length});
-            keep_bearer(w->world, (struct str){all.p + w->shown, length});
+            keep(w->world, (struct str){all.p + w->shown, length});
             show_body(out, (struct str){all.p + w->shown, length}, paths);
             w->shown += length;
         }
@@ -372,19 +418,27 @@ static void feed(struct wire *w, struct str text, const char *pieces)
     }
 }
 
-/* With what stands for $TOKEN and $B1. */
+/* With what stands for $TOKEN, $B1 and $W1. */
 static void put_words(const struct world *w, struct buf *out, struct str text)
 {
     for (size_t i = 0; i < text.n; i++) {
         struct str rest = {text.p + i, text.n - i};
-        bool bearer = rest.n > 2 && str_starts(rest, STR("$B")) && rest.p[2] >= '1' && rest.p[2] <= '9';
+        bool whole = rest.n > 2 && str_starts(rest, STR("$B")), coded = rest.n > 2 && str_starts(rest, STR("$W")),
+             forged = rest.n > 2 && str_starts(rest, STR("$F")),
+             bearer = (whole || coded || forged) && rest.p[2] >= '1' && rest.p[2] <= '9';
         if (str_starts(rest, STR("$TOKEN"))) {
             buf_puts(out, w->token);
             i += 5;
         } else if (bearer) {
             unsigned n = (unsigned)(rest.p[2] - '1');
             assert_true(n < w->bearers_count);
-            buf_puts(out, w->bearers[n]);
+            if (forged) {
+                buf_append(out, w->bearers[n], strlen(w->bearers[n]) - 6);
+            } else if (coded) {
+                base64url_write(out, w->bearers[n], strlen(w->bearers[n]));
+            } else {
+                buf_puts(out, w->bearers[n]);
+            }
             i += 2;
         } else {
             buf_putc(out, text.p[i]);
@@ -566,11 +620,120 @@ static void do_keys(struct world *w, const struct script_step *s, struct buf *ou
     struct txn t;
     struct error err = {0};
     w->m->bearers = bearers_new(w->m->env);
+    w->m->secret_tokens = secret_tokens_new();
     txn_init(&t, "test");
     must(account_keys_bootstrap(w->m, &t, &err), &err);
     must(replica_submit(w->m->replica, &t, NULL, NULL, &err), &err);
     txn_close(&t);
     run_ms(w, 100);
+}
+
+/* A Secret that asks for a token of account `web` and has so many bytes besides. */
+static void do_large(struct world *w, const struct script_step *s, struct buf *out)
+{
+    (void)out;
+    CLEANUP_BUF struct buf bytes = BUF_INIT, text = BUF_INIT;
+    CLEANUP_ARENA struct arena a;
+    struct txn t;
+    struct object *o = NULL;
+    struct error err = {0};
+    struct value **docs;
+    unsigned count;
+    size_t n = (size_t)atoi(s->words[1]);
+    arena_init(&a);
+    memset(buf_reserve(&bytes, n), 'x', n);
+    buf_printf(&text,
+               "{apiVersion: v1, kind: Secret, metadata: {name: %s, namespace: default, annotations: "
+               "{kubernetes.io/service-account.name: web}}, type: kubernetes.io/service-account-token}",
+               s->words[0]);
+    must(yaml_read(&a, buf_str(&text), NULL, &docs, &count, &err), &err);
+    value_set(&a, value_ensure_map(&a, docs[0], "data"), "own", value_bin(&a, (const char *)bytes.data, n));
+    must(object_from_value(kind_by_id(KIND_SECRET), docs[0], 0, &o, &err), &err); /* more than a user may write */
+    txn_init(&t, "test");
+    txn_create(&t, o);
+    must(replica_submit(w->m->replica, &t, NULL, NULL, &err), &err);
+    txn_close(&t);
+    run_ms(w, 100);
+}
+
+/* Another key signs from now on. */
+static void do_rotate(struct world *w, const struct script_step *s, struct buf *out)
+{
+    (void)s;
+    (void)out;
+    struct txn t;
+    struct error err = {0};
+    txn_init(&t, "test");
+    must(account_keys_rotate(w->m, &t, &err), &err);
+    must(replica_submit(w->m->replica, &t, NULL, NULL, &err), &err);
+    txn_close(&t);
+    run_ms(w, 100);
+}
+
+/* The clock on the wall goes on by so many seconds, and no time passes. */
+static void do_clock(struct world *w, const struct script_step *s, struct buf *out)
+{
+    (void)out;
+    w->ahead_ms += 1000 * atoll(s->words[0]);
+    run_ms(w, 1000);
+}
+
+/* From now on there is no place for who proves on this connection who he is; or there is again. */
+static void do_unwelcome(struct world *w, const struct script_step *s, struct buf *out)
+{
+    (void)out;
+    struct wire *wire = wire_named(w, s->words[0], "none");
+    wire->unwelcome = !wire->unwelcome;
+}
+
+/* How many tokens could not be written into their Secrets. */
+static void do_tries(struct world *w, const struct script_step *s, struct buf *out)
+{
+    (void)s;
+    buf_printf(out, "%llu\n", (unsigned long long)w->m->stats.secret_tokens_failed);
+}
+
+static void do_strangers(struct world *w, const struct script_step *s, struct buf *out)
+{
+    (void)s;
+    unsigned n = 0;
+    LIST_FOR(it, &w->m->strangers)
+    {
+        n++;
+    }
+    buf_printf(out, "%u\n", n);
+}
+
+/* So many requests with tokens that are wrong, each in its own way; the script's body is what stands behind "Bearer ",
+ * with # for a number of five digits. */
+static void do_flood(struct world *w, const struct script_step *s, struct buf *out)
+{
+    unsigned wrong = 0, many = 0;
+    for (unsigned i = 0, n = (unsigned)atoi(s->words[0]); i < n; i++) {
+        CLEANUP_BUF struct buf request = BUF_INIT, text = BUF_INIT, number = BUF_INIT;
+        struct wire *wire = wire_named(w, NULL, "none");
+        put_words(w, &text, (struct str){s->body, strcspn(s->body, "\n")});
+        buf_printf(&number, "%05u", i);
+        buf_printf(&request, "GET /api/v1/pods HTTP/1.1\r\nHost: reeve\r\nAuthorization: Bearer ");
+        for (const char *p = buf_cstr(&text); *p != '\0'; p++) {
+            if (*p == '#') {
+                buf_append_str(&request, buf_str(&number));
+            } else {
+                buf_putc(&request, *p);
+            }
+        }
+        buf_puts(&request, "\r\n\r\n");
+        feed(wire, buf_str(&request), NULL);
+        wait_for_answer(w, wire, false);
+        wrong += wire->out.size > 12 && memcmp(wire->out.data + 9, "401", 3) == 0;
+        many += wire->out.size > 12 && memcmp(wire->out.data + 9, "429", 3) == 0;
+        wire_hang_up(wire);
+    }
+    buf_printf(out, "401: %s\n429: %s\n",
+               wrong == 0  ? "none"
+               : many == 0 ? "all"
+                           : "some",
+               many == 0 ? "none" : "some");
 }
 
 static void do_cut(struct world *w, const struct script_step *s, struct buf *out)
@@ -591,9 +754,25 @@ static void run_step(void *data, const struct script_step *s, struct buf *out)
     static const struct {
         const char *name;
         void (*run)(struct world *w, const struct script_step *s, struct buf *out);
-    } commands[] = {{"ask", do_ask},   {"bytes", do_bytes}, {"events", do_events}, {"apply", do_apply},
-                    {"deaf", do_deaf}, {"hear", do_hear},   {"close", do_close},   {"advance", do_advance},
-                    {"many", do_many}, {"held", do_held},   {"cut", do_cut},       {"keys", do_keys}};
+    } commands[] = {{"ask", do_ask},
+                    {"bytes", do_bytes},
+                    {"events", do_events},
+                    {"apply", do_apply},
+                    {"deaf", do_deaf},
+                    {"hear", do_hear},
+                    {"close", do_close},
+                    {"advance", do_advance},
+                    {"many", do_many},
+                    {"held", do_held},
+                    {"cut", do_cut},
+                    {"keys", do_keys},
+                    {"rotate", do_rotate},
+                    {"clock", do_clock},
+                    {"unwelcome", do_unwelcome},
+                    {"strangers", do_strangers},
+                    {"flood", do_flood},
+                    {"large", do_large},
+                    {"tries", do_tries}};
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
         if (strcmp(s->command, commands[i].name) == 0) {
             commands[i].run(data, s, out);
@@ -604,6 +783,20 @@ static void run_step(void *data, const struct script_step *s, struct buf *out)
 }
 
 /* ---- The fixture ---- */
+
+static int64_t clock_now(void *data)
+{
+    return env_now_ms(&((const struct world *)data)->c.sim.env);
+}
+static int64_t clock_wall(void *data)
+{
+    const struct world *w = data;
+    return env_wall_ms(&w->c.sim.env) + w->ahead_ms;
+}
+static void clock_random(void *data, void *bytes, size_t n)
+{
+    env_random(&((const struct world *)data)->c.sim.env, bytes, n);
+}
 
 static bool any_room(void *data, enum turn_room room)
 {
@@ -617,7 +810,10 @@ static void world_open(struct world *w, unsigned masters)
     struct master *m = w->m = xcalloc(1, sizeof *m);
     cluster_start(&w->c, masters, 7);
     m->replica = await_leader(&w->c)->replica;
-    m->env = &w->c.sim.env;
+    w->env = (struct env){w, clock_now, clock_wall, clock_random};
+    m->env = &w->env;
+    m->rotate = rotate_new();
+    m->ca_pem = xstrdup("the CA");
     m->config.id = w->leader = await_leader(&w->c)->id;
     m->held.max = 64 << 20;
     uv_loop_init(&m->loop);
@@ -658,6 +854,9 @@ static void world_close(struct world *w)
     departed_free(m->departed);
     bearers_free(m->bearers);
     account_keys_free(m->account_keys);
+    secret_tokens_free(m->secret_tokens);
+    rotate_free(m->rotate);
+    free(m->ca_pem);
     for (unsigned i = 0; i < w->bearers_count; i++) {
         free(w->bearers[i]);
     }
@@ -693,9 +892,11 @@ static void test_script(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCRIPT(objects), SCRIPT(lists),     SCRIPT(watches),     SCRIPT(errors),      SCRIPT(forms), SCRIPT(discovery),
-        SCRIPT(parts),   SCRIPT(deletions), SCRIPT(connections), SCRIPT(validation),  SCRIPT(rules), SCRIPT(leaderless),
-        SCRIPT(reviews), SCRIPT(streams),   SCRIPT(tokens),      SCRIPT(impersonate), SCRIPT(apply),
+        SCRIPT(objects),     SCRIPT(lists),      SCRIPT(watches),    SCRIPT(errors),       SCRIPT(forms),
+        SCRIPT(discovery),   SCRIPT(parts),      SCRIPT(deletions),  SCRIPT(connections),  SCRIPT(validation),
+        SCRIPT(rules),       SCRIPT(leaderless), SCRIPT(reviews),    SCRIPT(streams),      SCRIPT(tokens),
+        SCRIPT(impersonate), SCRIPT(apply),      SCRIPT(token_ends), SCRIPT(token_floods), SCRIPT(secret_tokens),
+        SCRIPT(bootstrap),
     };
     cmocka_set_test_filter(getenv("TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);
