@@ -22,6 +22,7 @@
     X(SCALES_SET, "%s %n -> %m")                                                                                       \
     X(FORGETS_SET, "forgets %s")                                                                                       \
     X(NODE_SILENT, "silent for %n ms")                                                                                 \
+    X(TAINT_DATED, "dates taint %s")                                                                                   \
     X(TAINT_REDATED, "a taint dated in the future is dated anew")                                                      \
     X(TAINTS, "taints %s:%t")                                                                                          \
     X(UNTAINTS, "untaints %s:%t")                                                                                      \

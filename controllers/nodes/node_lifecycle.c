@@ -145,6 +145,26 @@ static void taint_date(struct node *n, struct value *taint)
     }
 }
 
+/* Those that people add say nothing of a time, and what pods tolerate for a while counts from one (taint_eviction.c).
+ * It stands with the taint, so that no leader forgets it. */
+static void taints_date(struct node *n)
+{
+    struct value *taints = value_path(n->doc, "spec.taints");
+    VALUE_FOR(i, taints)
+    {
+        struct value *t = value_item(taints, i);
+        if (!str_is(value_path_str(t, "effect"), "NoExecute")) {
+            continue;
+        }
+        if (time_of(value_get(t, "timeAdded")) == 0) {
+            value_set(n->out->arena, t, "timeAdded", value_time(n->out->arena, n->in->wall_ms));
+            DECIDED(n->out, REASON_TAINT_DATED, .what = value_path_str(t, "key"));
+            n->dirty = true;
+        }
+        taint_date(n, t);
+    }
+}
+
 static void taints_keep(struct node *n)
 {
     struct arena *a = n->out->arena;
@@ -215,6 +235,7 @@ static int node_reconcile(const struct reconcile_in *in, struct reconcile_out *o
     n.doc = object_to_value(out->arena, n.obj);
     heartbeat_judge(&n);
     taints_keep(&n);
+    taints_date(&n);
     int rv = n.dirty ? txn_update_value(out->txn, n.obj->kind, n.doc, TXN_PART_ALL, n.obj->revision, err) : 0;
     return rv == 0 && str_is(ready_status(&n), "Unknown") ? pods_unready(&n, err) : rv;
 }

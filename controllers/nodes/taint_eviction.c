@@ -1,5 +1,8 @@
-/* NoExecute taints: pods that do not tolerate them, or only for a while, are deleted. Source: Kubernetes taint-eviction
- * controller.
+/* NoExecute taints: pods that do not tolerate them, or only for a while, are deleted, with the condition
+ * DisruptionTarget. Source: Kubernetes taint-eviction controller.
+ *
+ * What a pod tolerates for a while counts from when the taint was added (node_lifecycle.c dates those that say
+ * nothing), and of a pod that came later from when it came: else it would go at once, and its successor, too, for ever.
  *
  * When no node at all is Ready, the fault is more likely ours than theirs: nobody is evicted until one is heard of
  * again. */
@@ -22,10 +25,19 @@ static bool any_node_ready(const struct view *v)
     return view_sum(v, VIEW_SUM_NODES, STR_NONE, NULL).fields[NODES_READY] > 0;
 }
 
+/* Since when it has its node; 0: not known, or dated ahead. */
+static int64_t bound_ms(const struct object *pod, int64_t wall_ms)
+{
+    struct mp placed = condition_mp(pod, "PodScheduled");
+    int64_t at_ms =
+        condition_is(placed, "True") ? time_of_mp(mp_get(placed, "lastTransitionTime")) : object_created_ms(pod);
+    return at_ms > wall_ms ? 0 : at_ms;
+}
+
 /* When the pod must go: the earliest over all taints; INT64_MAX = it may stay. */
 static int64_t evict_at_ms(const struct object *pod, const struct object *node, int64_t wall_ms)
 {
-    int64_t at_ms = INT64_MAX;
+    int64_t at_ms = INT64_MAX, came_ms = bound_ms(pod, wall_ms);
     for (struct mp_iter it = mp_iter(mp_path(object_mp(node), "spec.taints")); mp_next(&it);) {
         if (!no_execute(it.value)) {
             continue;
@@ -35,7 +47,8 @@ static int64_t evict_at_ms(const struct object *pod, const struct object *node, 
             continue;
         }
         int64_t since_ms = time_of_mp(mp_get(it.value, "timeAdded"));
-        at_ms = MIN(at_ms, (seconds == 0 || since_ms == 0 ? wall_ms : since_ms) + seconds * 1000);
+        bool now = seconds == 0 || since_ms == 0; /* not dated yet: it is looked at again when it is */
+        at_ms = MIN(at_ms, (now ? wall_ms : MAX(since_ms, came_ms)) + seconds * 1000);
     }
     return at_ms;
 }
@@ -69,7 +82,11 @@ static int eviction_reconcile(const struct reconcile_in *in, struct reconcile_ou
     DECIDED(out, REASON_EVICTED, .what = node->name);
     controller_event(out, in, pod, "Normal", "TaintManagerEviction", COMPONENT, "Marking for deletion Pod %.*s/%.*s",
                      STR_ARG(pod->ns), STR_ARG(pod->name));
-    return pod_delete(out->txn, out->arena, pod, -1, in->wall_ms, err);
+    const struct deletion_options options = {.grace_s = -1,
+                                             .policy = DELETION_BACKGROUND,
+                                             .disruption = "DeletionByTaintManager",
+                                             .disruption_message = "Taint manager: deleting due to NoExecute taint"};
+    return deletion_request(out->txn, out->arena, pod, &options, in->wall_ms, err);
 }
 
 static bool has_no_execute(const struct object *node)
