@@ -119,10 +119,11 @@ struct pod {
     bool failed;                   /* phase Failed whatever the containers say: see fail_reason */
     bool status_frozen;            /* finished before this agent knew it: the store's status stands */
     bool in_settle, again;
-    bool evicted;   /* ... because it took more than it may */
-    bool preempted; /* ... because a pod of the system needs its room */
-    int64_t preempted_wall_ms;
-    bool rejected; /* ... because the node did not take it: no container ever was */
+    bool evicted;              /* ... because it took more than it may */
+    bool preempted;            /* ... because a pod of the system needs its room */
+    bool relieves;             /* evicted because the node had too little left, not for what it was allowed itself */
+    int64_t disrupted_wall_ms; /* preempted, or relieves: since when */
+    bool rejected;             /* ... because the node did not take it: no container ever was */
     char fail_reason[40], fail_message[256];
     char ip[64];
     int64_t start_wall_ms;   /* status.startTime */
@@ -157,8 +158,9 @@ void pod_free(struct pod *p); /* pending must be 0 */
 void pod_go(struct pod *p);                                /* the masters want it, or it was adopted */
 void pod_update(struct pod *p, struct podspec *give_spec); /* a newer object of the same uid */
 void pod_delete(struct pod *p, bool removed);              /* removed: the object itself has vanished */
-/* It has taken what it may not: it fails, and its containers get hardly any time. In INIT and RUNNING. */
-void pod_evict(struct pod *p, const char *message);
+/* It has taken what it may not, or (for_node) its node has too little left: it fails, and its containers get hardly any
+ * time. In INIT and RUNNING. */
+void pod_evict(struct pod *p, const char *message, bool for_node);
 /* A pod of the system takes its room: it fails, and its containers get the time that they are to have. In INIT and
  * RUNNING. */
 void pod_preempt(struct pod *p);

@@ -187,10 +187,12 @@ void pod_delete(struct pod *p, bool removed)
     pod_settle(p);
 }
 
-void pod_evict(struct pod *p, const char *message)
+void pod_evict(struct pod *p, const char *message, bool for_node)
 {
     assert(p->state == POD_INIT || p->state == POD_RUNNING);
     p->evicted = true;
+    p->relieves = for_node;
+    p->disrupted_wall_ms = env_wall_ms(p->node->env);
     pod_event(p, NULL, true, "Evicted", "%s", message);
     fail(p, "Evicted", message);
     pod_settle(p);
@@ -200,7 +202,7 @@ void pod_preempt(struct pod *p)
 {
     assert(p->state == POD_INIT || p->state == POD_RUNNING);
     p->preempted = true;
-    p->preempted_wall_ms = env_wall_ms(p->node->env);
+    p->disrupted_wall_ms = env_wall_ms(p->node->env);
     pod_event(p, NULL, true, "Preempting", "Preempted in order to admit critical pod");
     fail(p, "Preempting", "Preempted in order to admit critical pod");
     pod_settle(p);

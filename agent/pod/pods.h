@@ -81,7 +81,8 @@ void pods_watch_disk(struct agent_pod *ap); /* measures it from now on, if it ha
 void pods_on_pressure(struct agent *a);     /* DiskPressure may have begun: all pods are measured while it lasts */
 void pods_on_measure(uv_timer_t *t);        /* of agent->measure: begins a round */
 
-void pods_evict(struct agent_pod *ap, const char *message);
+/* for_node: for what the node has left, not for what the pod may use itself; it gets the condition DisruptionTarget. */
+void pods_evict(struct agent_pod *ap, const char *message, bool for_node);
 /* Evicted, and not all of it is gone: for a minute at most. */
 bool pods_is_giving_back(const struct agent_pod *ap);
 

@@ -125,11 +125,11 @@ static bool may_be_evicted(const struct agent_pod *ap)
            (evict_has_limits(p->spec) || has_pressure(ap->agent));
 }
 
-void pods_evict(struct agent_pod *ap, const char *message)
+void pods_evict(struct agent_pod *ap, const char *message, bool for_node)
 {
     log_warn(ap->agent->log, "pods", "pod %s/%s (%s) is evicted: %s", ap->ns, ap->name, ap->uid, message);
     ap->agent->evicted_ms = env_now_ms(ap->agent->env);
-    pod_evict(ap->pod, message);
+    pod_evict(ap->pod, message, for_node);
 }
 
 bool pods_is_giving_back(const struct agent_pod *ap)
@@ -175,7 +175,7 @@ static void relieve(struct agent *a)
     struct agent_pod *ap = has_pressure(a) && !images_relieve(a) ? worst(a, &c) : NULL;
     if (ap != NULL) {
         evict_pressure_message(&c, message);
-        pods_evict(ap, message);
+        pods_evict(ap, message, true);
     }
 }
 
@@ -197,7 +197,7 @@ static void measured(uv_work_t *w, int status)
         ap->disk_bytes = evict_used(ap->pod->spec, &usage);
         ap->measured = true;
         if (evict_decide(ap->pod->spec, &usage, message)) {
-            pods_evict(ap, message);
+            pods_evict(ap, message, false);
         }
     }
     measure_free(m);

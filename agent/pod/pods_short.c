@@ -61,6 +61,6 @@ void pods_check_short(struct agent *a)
         evict_pids_message(&c, threshold_of(&a->evict_at.pids, a->facts.pids), a->room.pids, message);
     }
     if (ap != NULL) {
-        pods_evict(ap, message);
+        pods_evict(ap, message, true);
     }
 }

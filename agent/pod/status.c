@@ -251,7 +251,7 @@ static struct value *conditions(struct pod *p, const char *phase, int64_t wall_m
     const char *reason = completed ? "PodCompleted" : over ? "PodFailed" : "ContainersNotReady";
     const char *message =
         over || unready == NULL ? NULL : arena_printf(a, "containers with unready status: %s", unready);
-    bool ready = unready == NULL && !over;
+    bool ready = unready == NULL && !over, disrupted = p->preempted || p->relieves;
     const char *gate = ready ? closed_gate(p, a) : NULL;
 
     value_append(a, list,
@@ -265,15 +265,16 @@ static struct value *conditions(struct pod *p, const char *phase, int64_t wall_m
     for (struct mp_iter it = mp_iter(mp_get(status_of(p), "conditions")); mp_next(&it);) {
         struct value *kept;
         struct str type = mp_str(mp_get(it.value, "type"));
-        if (!is_ours(type) && !(p->preempted && str_is(type, DISRUPTED)) &&
+        if (!is_ours(type) && !(disrupted && str_is(type, DISRUPTED)) &&
             msgpack_read_value(a, it.value.p, (size_t)(it.value.end - it.value.p), &kept, NULL) == 0) {
             value_append(a, list, kept);
         }
     }
-    if (p->preempted) {
+    if (disrupted) {
         value_append(a, list,
-                     condition_new(a, DISRUPTED, "True", p->preempted_wall_ms, "TerminationByKubelet",
-                                   "Pod was preempted by its node to accommodate a critical pod."));
+                     condition_new(a, DISRUPTED, "True", p->disrupted_wall_ms, "TerminationByKubelet",
+                                   p->relieves ? p->fail_message
+                                               : "Pod was preempted by its node to accommodate a critical pod."));
     }
     if (p->pids.refused > 0) {
         value_append(a, list,

@@ -156,7 +156,7 @@ static void removed(struct pod *p)
 }
 static void evicted(struct pod *p)
 {
-    pod_evict(p, "too much");
+    pod_evict(p, "too much", false);
 }
 
 static void deletion_stops_the_containers_and_gives_everything_back(void **state)
@@ -340,7 +340,7 @@ static void an_evicted_pod_fails_with_hardly_any_grace_and_does_not_restart(void
     up_to_containers(&w);
     run_container(&w, "web");
     buf_reset(&w.orders);
-    pod_evict(w.pod, "Usage of EmptyDir volume \"v\" exceeds the limit \"1Mi\". ");
+    pod_evict(w.pod, "Usage of EmptyDir volume \"v\" exceeds the limit \"1Mi\". ", false);
     expect_orders(&w, "term web");
     assert_event(&w, "!Evicted: Usage of EmptyDir volume \"v\" exceeds the limit");
     pass_ms(&w, 1000);
@@ -349,6 +349,22 @@ static void an_evicted_pod_fails_with_hardly_any_grace_and_does_not_restart(void
     clean_up(&w);
     assert_status(&w, "phase", "Failed");
     assert_status(&w, "reason", "Evicted");
+    assert_status(&w, "conditions.DisruptionTarget.status", "<none>"); /* that was its own fault */
+    world_close(&w);
+}
+
+static void a_pod_that_goes_for_its_node_is_a_target_of_disruption(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w, "'terminationGracePeriodSeconds':300," ONE);
+    up_to_containers(&w);
+    run_container(&w, "web");
+    assert_status(&w, "conditions.DisruptionTarget.status", "<none>");
+    pod_evict(w.pod, "The node was low on resource: memory. ", true);
+    assert_status(&w, "conditions.DisruptionTarget.status", "True");
+    assert_status(&w, "conditions.DisruptionTarget.reason", "TerminationByKubelet");
+    assert_status(&w, "conditions.DisruptionTarget.message", "The node was low on resource: memory. ");
     world_close(&w);
 }
 
@@ -562,6 +578,7 @@ int main(void)
         cmocka_unit_test(a_pod_deleted_while_it_is_being_cleaned_loses_its_logs_too),
         cmocka_unit_test(a_pod_past_its_active_deadline_fails),
         cmocka_unit_test(an_evicted_pod_fails_with_hardly_any_grace_and_does_not_restart),
+        cmocka_unit_test(a_pod_that_goes_for_its_node_is_a_target_of_disruption),
         cmocka_unit_test(a_pod_the_node_does_not_take_fails_without_a_start),
         cmocka_unit_test(a_failing_clean_up_step_is_tried_again_and_given_up_in_the_end),
         cmocka_unit_test(an_adopted_pod_goes_on_without_a_start),
