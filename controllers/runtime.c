@@ -471,20 +471,24 @@ bool reconcile_holds(struct reconcile_out *out, bool holds, const char *file, in
 }
 
 /* On the object, for people. Best effort. */
-static void violation_event(struct controllers *c, const struct item *it, const struct reconcile_in *in,
-                            const struct error *err)
+static void failure_event(struct controllers *c, const struct item *it, const struct error *err)
 {
-    const struct object *o = view_get(in->view, it->key.kind, it->key.ns, it->key.name);
-    if (o == NULL) {
+    const struct reconcile_in in = {.view = c->config.tip(c->config.data),
+                                    .key = it->key,
+                                    .wall_ms = env_wall_ms(c->config.env),
+                                    .rng = &c->rng,
+                                    .soft = &c->config.soft};
+    const struct object *o = in.view == NULL ? NULL : view_get(in.view, it->key.kind, it->key.ns, it->key.name);
+    if (o == NULL || o->kind->id == KIND_EVENT) {
         return;
     }
     struct arena arena;
     struct txn txn;
     struct error ignored = {0};
     arena_init(&arena);
-    txn_init(&txn, "controller/violation");
+    txn_init(&txn, "controller/failure");
     struct reconcile_out out = {.txn = &txn, .arena = &arena};
-    controller_event(&out, in, o, "Warning", "ReconcileFailed", c->queues[it->controller].controller->name, "%s",
+    controller_event(&out, &in, o, "Warning", "ReconcileFailed", c->queues[it->controller].controller->name, "%s",
                      err->message);
     if (txn.count > 0) {
         c->config.submit(c->config.data, &txn, &ignored);
@@ -570,7 +574,7 @@ static int item_reconcile(struct controllers *c, struct item *it, int64_t *reque
                        "an assumption of this program does not hold for what is stored (%s); nothing was changed. "
                        "Please report it; deleting the object, or applying it again, may help",
                        out.violated);
-        violation_event(c, it, &in, err);
+        failure_event(c, it, err);
     } else if (rv == 0) {
         CLEANUP_OBJECT struct object *left_at = out.left_at == NULL ? NULL : object_ref(out.left_at);
         if (txn.count > 0) {
@@ -597,7 +601,8 @@ static int item_reconcile(struct controllers *c, struct item *it, int64_t *reque
     return rv;
 }
 
-/* A key that goes on failing is told once, when it has failed TELL_AT times; a crowd of them as a number. */
+/* A key that goes on failing is told once, when it has failed TELL_AT times, in the log and as an event; a crowd of
+ * them as a number. What a namespace does not allow has its own events. */
 static void failure_tell(struct controllers *c, const struct item *it, const struct error *err, int64_t after_ms)
 {
     int64_t now_ms = env_now_ms(c->config.env);
@@ -614,6 +619,9 @@ static void failure_tell(struct controllers *c, const struct item *it, const str
         tell = false;
     }
     c->telling.told += tell;
+    if (tell && !it->violated && err->code != ERR_FORBIDDEN) {
+        failure_event(c, it, err);
+    }
     log_line(c->config.log,
              !tell          ? LOG_LEVEL_DEBUG
              : it->violated ? LOG_LEVEL_ERROR

@@ -2,7 +2,8 @@
  *
  * The end of a Job comes in two steps, as there: FailureTarget or SuccessCriteriaMet says what it will be, and when no
  * pod of it is left, Failed or Complete says that it is. After a failure the next pod waits, 10 s and then ever longer;
- * how long is an annotation of the Job, so that no leader forgets it. */
+ * how long is an annotation of the Job, so that no leader forgets it. With backoffLimitPerIndex each index waits by
+ * itself, from the end of its last pod on, which is there. */
 #include "controllers/workloads/job.h"
 #include "controllers/workloads/pods.h"
 #include "controllers/workloads/room.h"
@@ -13,10 +14,8 @@
 #include "controllers/deletion.h"
 #include "controllers/registry.h"
 
-#define BACKOFF_MS     10000
-#define BACKOFF_MAX_MS 360000
-#define REST_PODS      1000u /* with more than this it rests a millisecond for each 20 of them between two looks */
-#define BACKOFF        "job.reeve.io/backoff" /* annotation: "FAILURES TIME" */
+#define REST_PODS 1000u /* with more than this it rests a millisecond for each 20 of them between two looks */
+#define BACKOFF   "job.reeve.io/backoff" /* annotation: "FAILURES TIME" */
 
 /* ---- What is written on the Job ---- */
 
@@ -186,10 +185,11 @@ static int64_t backoff_until(struct job *j)
     n = count_bound(n);
     /* A failure in the future was dated by another clock: the waiting begins now, once. */
     bool ahead = n > 0 && since > j->in->wall_ms && j->newly_succeeded == 0;
-    if (ahead || (j->newly_failed > 0 && j->newly_succeeded == 0)) {
+    unsigned failures = j->newly_failed + j->newly_ignored;
+    if (ahead || (failures > 0 && j->newly_succeeded == 0)) {
         char at[TIMEFMT_SIZE];
-        n += j->newly_failed;
-        since = j->newly_failed > 0 ? j->last_failure_ms : j->in->wall_ms;
+        n += failures;
+        since = failures > 0 ? j->last_failure_ms : j->in->wall_ms;
         timefmt_rfc3339_ms(since, at);
         value_set(j->a, value_ensure_map(j->a, meta, "annotations"), BACKOFF,
                   value_cstr(j->a, arena_printf(j->a, "%lld %s", (long long)n, at)));
@@ -199,7 +199,7 @@ static int64_t backoff_until(struct job *j)
         j->dirty = true;
         n = 0;
     }
-    return n == 0 ? 0 : since + MIN(BACKOFF_MAX_MS, (int64_t)BACKOFF_MS << MIN(n - 1, 10));
+    return n == 0 ? 0 : since + job_backoff_ms(n);
 }
 
 /* ---- As many pods as there may be ---- */
@@ -286,6 +286,11 @@ static bool job_read(struct job *j, struct error *err, int *rv)
         j->completions = MAX(j->completions, 0);
         indexes_parse(&j->done, j->a, value_path_str(j->status, "completedIndexes"), (int64_t)INT32_MAX + 1);
         indexes_parse(&j->failed_indexes, j->a, value_path_str(j->status, "failedIndexes"), (int64_t)INT32_MAX + 1);
+        /* "Elastic": completions has become less. What has succeeded above is not one of those that are wanted. */
+        indexes_cut(&j->failed_indexes, j->completions);
+        if (indexes_cut(&j->done, j->completions)) {
+            j->succeeded = indexes_count(&j->done);
+        }
     }
     return true;
 }

@@ -8,14 +8,18 @@
 
 #define JOB_COMPONENT "job-controller"
 /* On pods that are not counted yet. */
-#define JOB_FINALIZER   "batch.kubernetes.io/job-tracking"
-#define JOB_INDEX       "batch.kubernetes.io/job-completion-index" /* annotation and label */
-#define JOB_INDEX_FAILS "batch.kubernetes.io/job-index-failure-count"
-#define JOB_CREATE_MAX  64u /* pods made by one reconcile */
+#define JOB_FINALIZER     "batch.kubernetes.io/job-tracking"
+#define JOB_INDEX         "batch.kubernetes.io/job-completion-index" /* annotation and label */
+#define JOB_INDEX_FAILS   "batch.kubernetes.io/job-index-failure-count"
+#define JOB_INDEX_IGNORED "batch.kubernetes.io/job-index-ignored-failure-count"
+#define JOB_CREATE_MAX    64u /* pods made by one reconcile */
+#define JOB_BACKOFF_MS    10000
+#define JOB_BACKOFF_MAX   360000 /* ms */
 
 struct job_index {
-    int64_t index, failures; /* of its pods, in a row */
-    bool busy;               /* a pod of it is there that has not ended */
+    int64_t index, failures, ignored; /* of its pods, in a row; ignored: by podFailurePolicy, and not in failures */
+    int64_t failed_ms;                /* when the last of them ended */
+    bool busy;                        /* a pod of it is there that has not ended */
 };
 struct job {
     const struct reconcile_in *in;
@@ -36,7 +40,10 @@ struct job {
     struct job_index *indexes; /* of pods that are there; merged by job_create_pods */
     unsigned indexes_count, indexes_cap;
     /* What this reconcile counts. */
-    unsigned newly_succeeded, newly_failed, uncounted; /* uncounted: left for the next one */
+    /* ignored: failures that podFailurePolicy does not count; what follows waits all the same. uncounted: left for the
+     * next one. */
+    unsigned newly_succeeded, newly_failed, newly_ignored, uncounted;
+    unsigned outside; /* pods of indexes that are not wanted any more */
     int64_t last_failure_ms;
     const char *fails; /* podFailurePolicy has said that the Job fails: the message */
     unsigned created;
@@ -52,6 +59,12 @@ int job_release_pods(struct job *j, bool all, bool *left, struct error *err);
 /* Takes away `surplus` active pods: not as failures. */
 int job_give_up(struct job *j, unsigned surplus, struct error *err);
 int job_create_pods(struct job *j, int64_t wanted, struct error *err);
+/* "Pods are made again with an exponential back-off delay (10 s, 20 s, 40 s ...) capped at six minutes": how long after
+ * so many failures in a row. */
+static inline int64_t job_backoff_ms(int64_t failures)
+{
+    return failures <= 0 ? 0 : MIN((int64_t)JOB_BACKOFF_MAX, (int64_t)JOB_BACKOFF_MS << MIN(failures - 1, 10));
+}
 /* Index of a pod; -1 if it has none. */
 int64_t job_index_of(const struct object *pod);
 static inline bool job_has_finalizer(const struct object *pod)

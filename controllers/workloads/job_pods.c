@@ -14,21 +14,40 @@
 #include "controllers/workloads/pods.h"
 #include "controllers/workloads/room.h"
 
+#define GIVEN_UP "job.reeve.io/given-up" /* annotation */
+
 int64_t job_index_of(const struct object *pod)
 {
     int64_t n;
     return str_to_int64(object_annotation(pod, JOB_INDEX), &n) && n >= 0 && n <= INT32_MAX ? n : -1;
 }
 
-int job_strip(struct reconcile_out *out, const struct object *pod, struct error *err)
+static void finalizer_remove(struct value *doc)
 {
-    struct value *doc = object_to_value(out->arena, pod), *meta = value_get(doc, "metadata");
-    struct value *list = value_get(meta, "finalizers");
+    struct value *meta = value_get(doc, "metadata"), *list = value_get(meta, "finalizers");
     list_remove_str(list, JOB_FINALIZER);
     if (value_count(list) == 0) {
         value_remove(meta, "finalizers");
     }
+}
+
+int job_strip(struct reconcile_out *out, const struct object *pod, struct error *err)
+{
+    struct value *doc = object_to_value(out->arena, pod);
+    finalizer_remove(doc);
     return txn_update_value(out->txn, pod->kind, doc, TXN_PART_ALL, pod->revision, err);
+}
+
+/* It counts as nothing, for its index neither; there it is marked, as failures of an index are those of its pods. */
+static int give_up(struct job *j, const struct object *pod, struct error *err)
+{
+    struct value *doc = object_to_value(j->a, pod);
+    finalizer_remove(doc);
+    if (j->per_index >= 0) {
+        struct value *annotations = value_ensure_map(j->a, value_get(doc, "metadata"), "annotations");
+        value_set(j->a, annotations, GIVEN_UP, value_cstr(j->a, "true"));
+    }
+    return txn_update_value(j->out->txn, pod->kind, doc, TXN_PART_ALL, pod->revision, err);
 }
 
 int job_release_pods(struct job *j, bool all, bool *left, struct error *err)
@@ -98,7 +117,8 @@ static bool condition_matches(const struct value *rule, const struct object *pod
 
 enum verdict { COUNTS, IS_IGNORED, FAILS_INDEX, FAILS_JOB };
 
-static enum verdict judge(struct job *j, const struct object *pod)
+/* *fails: of FAILS_JOB, the message. */
+static enum verdict judge(struct job *j, const struct object *pod, const char **fails)
 {
     const struct value *rules = value_path(j->spec, "podFailurePolicy.rules");
     VALUE_FOR(i, rules)
@@ -111,13 +131,13 @@ static enum verdict judge(struct job *j, const struct object *pod)
             continue;
         }
         if (str_is(action, "FailJob")) {
-            j->fails = by_code
-                           ? arena_printf(j->a,
-                                          "Container %.*s for pod %.*s/%.*s failed with exit code %lld matching "
-                                          "FailJob rule at index %u",
-                                          STR_ARG(container), STR_ARG(pod->ns), STR_ARG(pod->name), (long long)code, i)
-                           : arena_printf(j->a, "Pod %.*s/%.*s has a condition matching FailJob rule at index %u",
-                                          STR_ARG(pod->ns), STR_ARG(pod->name), i);
+            *fails = by_code
+                         ? arena_printf(j->a,
+                                        "Container %.*s for pod %.*s/%.*s failed with exit code %lld matching "
+                                        "FailJob rule at index %u",
+                                        STR_ARG(container), STR_ARG(pod->ns), STR_ARG(pod->name), (long long)code, i)
+                         : arena_printf(j->a, "Pod %.*s/%.*s has a condition matching FailJob rule at index %u",
+                                        STR_ARG(pod->ns), STR_ARG(pod->name), i);
             return FAILS_JOB;
         }
         return str_is(action, "Ignore") ? IS_IGNORED : str_is(action, "FailIndex") ? FAILS_INDEX : COUNTS;
@@ -127,10 +147,10 @@ static enum verdict judge(struct job *j, const struct object *pod)
 
 /* ---- Counting ---- */
 
-static int64_t fails_before(const struct object *pod)
+static int64_t fails_before(const struct object *pod, const char *which)
 {
     int64_t n = 0;
-    return str_to_int64(object_annotation(pod, JOB_INDEX_FAILS), &n) ? count_bound(n) : 0;
+    return str_to_int64(object_annotation(pod, which), &n) ? count_bound(n) : 0;
 }
 
 static void count_success(struct job *j, const struct object *pod)
@@ -147,23 +167,24 @@ static void count_success(struct job *j, const struct object *pod)
 
 static void count_failure(struct job *j, const struct object *pod)
 {
-    enum verdict v = judge(j, pod);
+    enum verdict v = judge(j, pod, &j->fails);
     int64_t index = job_index_of(pod);
+    j->last_failure_ms = MAX(j->last_failure_ms, pod_ended_ms(pod, j->in->wall_ms));
     if (v == IS_IGNORED) {
+        j->newly_ignored++;
         return;
     }
     j->newly_failed++;
     j->failed++;
-    j->last_failure_ms = MAX(j->last_failure_ms, pod_ended_ms(pod, j->in->wall_ms));
     if (j->indexed && j->per_index >= 0 && index >= 0 && index < j->completions && !indexes_has(&j->done, index) &&
-        (v == FAILS_INDEX || fails_before(pod) + 1 > j->per_index)) {
+        (v == FAILS_INDEX || fails_before(pod, JOB_INDEX_FAILS) + 1 > j->per_index)) {
         indexes_add(&j->failed_indexes, j->a, index);
     }
 }
 
 static int end_count(struct job *j, const struct object *pod, struct error *err)
 {
-    if (j->newly_failed + j->newly_succeeded >= CONTROLLER_BATCH_MAX) {
+    if (j->newly_failed + j->newly_ignored + j->newly_succeeded >= CONTROLLER_BATCH_MAX) {
         j->uncounted++;
         return 0;
     }
@@ -194,21 +215,59 @@ static bool has_ended(const struct object *pod)
                               mp_int(mp_path(object_mp(pod), "metadata.deletionGracePeriodSeconds"), 1) == 0));
 }
 
+/* For when its index may have another one. Dated ahead by another clock, it counts as of now, or, by far, as long
+ * ago. */
+static int64_t failed_ms(const struct job *j, const struct object *pod)
+{
+    int64_t ended = pod_ended_ms(pod, INT64_MAX);
+    return ended > j->in->wall_ms + JOB_BACKOFF_MAX ? 0 : MIN(ended, j->in->wall_ms);
+}
+
+static void index_note(struct job *j, const struct object *pod, bool ended, bool fails)
+{
+    const char *unsaid;
+    fails = fails && (pod_finished(pod) || str_empty(object_annotation(pod, GIVEN_UP)));
+    bool ignored = fails && judge(j, pod, &unsaid) == IS_IGNORED;
+    j->indexes = arena_grow(j->a, j->indexes, j->indexes_count, &j->indexes_cap, sizeof *j->indexes, 32);
+    j->indexes[j->indexes_count++] =
+        (struct job_index){.index = job_index_of(pod),
+                           .failures = fails_before(pod, JOB_INDEX_FAILS) + (fails && !ignored),
+                           .ignored = fails_before(pod, JOB_INDEX_IGNORED) + ignored,
+                           .failed_ms = fails ? failed_ms(j, pod) : 0,
+                           .busy = !ended && (!pod->deleting || j->replace_ended)};
+}
+
+/* completions has become less, and it is of none of those that are left: it goes, and counts as nothing. */
+static bool is_outside(const struct job *j, const struct object *pod)
+{
+    return j->indexed && job_index_of(pod) >= j->completions;
+}
+
+static int outside_strip(struct job *j, const struct object *pod, struct error *err)
+{
+    if (j->outside >= CONTROLLER_BATCH_MAX) {
+        j->uncounted++;
+        return 0;
+    }
+    j->outside++;
+    j->dirty = true; /* the next look takes it away */
+    return give_up(j, pod, err);
+}
+
 static int pod_read(struct job *j, const struct object *pod, struct error *err)
 {
     bool tracked = job_has_finalizer(pod), ended = has_ended(pod), succeeded = str_is(pod_phase(pod), "Succeeded");
     if (j->indexed && job_index_of(pod) >= 0) {
-        bool fails = !succeeded && (ended || pod->deleting);
-        j->indexes = arena_grow(j->a, j->indexes, j->indexes_count, &j->indexes_cap, sizeof *j->indexes, 32);
-        j->indexes[j->indexes_count++] = (struct job_index){.index = job_index_of(pod),
-                                                            .failures = fails_before(pod) + fails,
-                                                            .busy = !ended && (!pod->deleting || j->replace_ended)};
+        index_note(j, pod, ended, !succeeded && (ended || pod->deleting));
     }
     j->terminating += pod->deleting && !ended;
     if (tracked && (ended || (pod->deleting && !j->replace_ended))) {
         return end_count(j, pod, err);
     }
     if (!pod->deleting && !ended) {
+        if (tracked && is_outside(j, pod)) {
+            return outside_strip(j, pod, err);
+        }
         if (tracked) {
             active_note(j, pod);
         } else {
@@ -247,7 +306,7 @@ int job_give_up(struct job *j, unsigned surplus, struct error *err)
     pods_rank_for_deletion(j->a, &j->active, &none, 0, j->in->wall_ms);
     unsigned count = MIN(MIN(surplus, j->active.count), CONTROLLER_BATCH_MAX);
     for (unsigned i = 0; i < count && rv == 0; i++) {
-        rv = job_strip(j->out, j->active.items[i], err);
+        rv = give_up(j, j->active.items[i], err);
     }
     j->active.items += count;
     j->active.count -= count;
@@ -283,7 +342,13 @@ static void tell_index(struct arena *a, struct value *pod_spec)
     }
 }
 
-static struct value *pod_document(struct job *j, int64_t index, int64_t failures)
+static void annotate(struct job *j, struct value *annotations, const char *key, int64_t n)
+{
+    value_set(j->a, annotations, key, value_cstr(j->a, arena_printf(j->a, "%lld", (long long)n)));
+}
+
+/* there: of its index, what is known of those before it. */
+static struct value *pod_document(struct job *j, int64_t index, const struct job_index *there)
 {
     struct arena *a = j->a;
     struct value *pod = pod_from_template(a, j->obj, value_get(j->spec, "template"));
@@ -298,7 +363,10 @@ static struct value *pod_document(struct job *j, int64_t index, int64_t failures
         value_set(a, annotations, JOB_INDEX, value_cstr(a, text));
         value_set(a, value_ensure_map(a, meta, "labels"), JOB_INDEX, value_cstr(a, text));
         if (j->per_index >= 0) {
-            value_set(a, annotations, JOB_INDEX_FAILS, value_cstr(a, arena_printf(a, "%lld", (long long)failures)));
+            annotate(j, annotations, JOB_INDEX_FAILS, there == NULL ? 0 : there->failures);
+        }
+        if (j->per_index >= 0 && there != NULL && there->ignored > 0) {
+            annotate(j, annotations, JOB_INDEX_IGNORED, there->ignored);
         }
         const char *host = arena_printf(a, "%.*s-%lld", STR_ARG(j->obj->name), (long long)index);
         value_set(a, spec, "hostname", value_cstr(a, host));
@@ -311,9 +379,10 @@ static struct value *pod_document(struct job *j, int64_t index, int64_t failures
     return pod;
 }
 
-static int pod_create(struct job *j, struct strmap *taken, int64_t index, int64_t failures, struct error *err)
+static int pod_create(struct job *j, struct strmap *taken, int64_t index, const struct job_index *there,
+                      struct error *err)
 {
-    struct value *pod = pod_document(j, index, failures);
+    struct value *pod = pod_document(j, index, there);
     struct str name = pod_name_set(j->in, j->a, pod, taken);
     j->created++;
     if (j->created <= 10) {
@@ -324,10 +393,10 @@ static int pod_create(struct job *j, struct strmap *taken, int64_t index, int64_
 }
 
 /* How many of them can be made: they differ in their indexes alone. */
-static unsigned pods_room(struct job *j, unsigned wanted, int64_t index, int64_t failures)
+static unsigned pods_room(struct job *j, unsigned wanted, int64_t index, const struct job_index *there)
 {
     struct error why = {0};
-    struct value *pod = pod_document(j, index, failures);
+    struct value *pod = pod_document(j, index, there);
     value_set(j->a, value_get(pod, "metadata"), "generateName",
               value_str(j->a, name_generate_prefix(j->a, j->obj->name)));
     unsigned room = room_for(j->in, j->out, KIND_POD, pod, wanted, &why);
@@ -356,6 +425,8 @@ static void indexes_merge(struct job *j)
         if (last->index == j->indexes[i].index) {
             last->busy = last->busy || j->indexes[i].busy;
             last->failures = MAX(last->failures, j->indexes[i].failures);
+            last->ignored = MAX(last->ignored, j->indexes[i].ignored);
+            last->failed_ms = MAX(last->failed_ms, j->indexes[i].failed_ms);
         } else {
             j->indexes[++n] = j->indexes[i];
         }
@@ -372,6 +443,16 @@ static int64_t index_next(const struct job *j, int64_t index)
         index = indexes_after(&j->failed_indexes, indexes_after(&j->done, index));
     }
     return index;
+}
+
+/* Its last pod has failed a short while ago. */
+static bool index_waits(struct job *j, const struct job_index *i)
+{
+    int64_t left_ms = j->per_index < 0 ? 0 : i->failed_ms + job_backoff_ms(i->failures + i->ignored) - j->in->wall_ms;
+    if (left_ms > 0) {
+        requeue_in(j->out, left_ms);
+    }
+    return left_ms > 0;
 }
 
 int job_create_pods(struct job *j, int64_t wanted, struct error *err)
@@ -405,15 +486,15 @@ int job_create_pods(struct job *j, int64_t wanted, struct error *err)
                 at++;
             }
             there = at < j->indexes_count && j->indexes[at].index == index ? &j->indexes[at] : NULL;
-            if (there != NULL && there->busy) {
+            if (there != NULL && (there->busy || index_waits(j, there))) {
                 continue;
             }
         }
         if (j->created == 0) {
-            room = pods_room(j, room, index, there == NULL ? 0 : there->failures);
+            room = pods_room(j, room, index, there);
         }
         if (room > 0) {
-            rv = pod_create(j, &taken, index, there == NULL ? 0 : there->failures, err);
+            rv = pod_create(j, &taken, index, there, err);
         }
     }
     if (j->refused != NULL) {

@@ -8,8 +8,9 @@
  * the opposite order. A rolling update deletes pods from the highest ordinal down to the partition, and each comes back
  * with the newest template before the next one goes.
  *
- * A pod of an old template that cannot become ready by itself (no such image, no node takes it, it crashes) is
- * exchanged although the set is not whole: otherwise a bad template could not be mended by applying a good one. */
+ * A pod of an old template that cannot become ready by itself (no such image, no node takes it, it crashes), or that
+ * never was ready, is exchanged although the set is not whole: otherwise a bad template could not be mended by applying
+ * a good one (k8s#67250). */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -108,6 +109,21 @@ static bool is_stuck(const struct object *pod)
     return false;
 }
 
+/* As far as its agent has told: it has not been ready since its containers first began. */
+static bool never_was_ready(const struct object *pod)
+{
+    struct mp ready = condition_mp(pod, "Ready");
+    int64_t since_ms = time_of_mp(mp_get(ready, "lastTransitionTime"));
+    for (struct mp_iter it = mp_iter(mp_get(object_status(pod), "containerStatuses")); mp_next(&it);) {
+        int64_t began_ms = time_of_mp(mp_path(it.value, "state.running.startedAt"));
+        bool known = mp_int(mp_get(it.value, "restartCount"), 0) == 0 && (began_ms == 0 || since_ms <= began_ms);
+        if (!known) {
+            return false; /* it may have been, before it began anew or since it has begun */
+        }
+    }
+    return !condition_is(ready, "True");
+}
+
 /* ---- The pods that there are to be ---- */
 
 /* What of an existing pod keeps the next one waiting. True: nothing. */
@@ -179,10 +195,10 @@ static int scale_down(struct sts *s, bool whole, struct error *err)
 
 /* ---- Rolling update ---- */
 
-/* Nothing is lost with it. */
+/* Nothing is lost with it: it goes whatever is missing. It is missing itself, so others wait until it is back. */
 static bool is_hopeless(const struct sts_pod *p)
 {
-    return !p->ready && !p->updated && !p->pod->deleting && is_stuck(p->pod);
+    return !p->ready && !p->updated && !p->pod->deleting && (is_stuck(p->pod) || never_was_ready(p->pod));
 }
 
 static int roll(struct sts *s, struct error *err)
@@ -192,7 +208,7 @@ static int roll(struct sts *s, struct error *err)
     int64_t missing = s->replicas - s->slots_count, replaced = 0;
     int rv = 0;
     for (unsigned i = 0; i < s->slots_count; i++) {
-        missing += !s->slots[i].available && !is_hopeless(&s->slots[i]);
+        missing += !s->slots[i].available;
     }
     for (unsigned i = s->slots_count; i-- > 0 && rv == 0;) {
         struct sts_pod *p = &s->slots[i];
@@ -201,7 +217,7 @@ static int roll(struct sts *s, struct error *err)
             break;
         }
         if (!p->updated && !p->pod->deleting && (hopeless || missing < allowed)) {
-            missing += !hopeless;
+            missing += p->available;
             replaced++;
             rv = take_away(s, p, err);
         }

@@ -117,6 +117,18 @@ void indexes_add(struct indexes *s, struct arena *a, int64_t n)
     }
 }
 
+bool indexes_cut(struct indexes *s, int64_t below)
+{
+    unsigned i = span_find(s, below);
+    bool cuts = i < s->count;
+    if (cuts && s->spans[i].from < below) {
+        s->spans[i].to = below - 1;
+        i++;
+    }
+    s->count = i;
+    return cuts;
+}
+
 int64_t indexes_common(const struct indexes *x, const struct indexes *y)
 {
     int64_t n = 0;

@@ -24,6 +24,8 @@ bool indexes_has(const struct indexes *s, int64_t n);
 int64_t indexes_after(const struct indexes *s, int64_t n);
 int64_t indexes_count(const struct indexes *s); /* of numbers */
 void indexes_add(struct indexes *s, struct arena *a, int64_t n);
+/* Those from `below` on are in it no more. True: there were some. */
+bool indexes_cut(struct indexes *s, int64_t below);
 /* How many numbers are in both. */
 int64_t indexes_common(const struct indexes *x, const struct indexes *y);
 

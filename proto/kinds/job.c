@@ -249,10 +249,65 @@ void job_check_spec(const struct value *spec, const struct fpath *p, struct errl
     }
 }
 
-/* A Job's template never changes, but for one that has not begun: its scheduling may, as long as it is suspended.
- * Nothing of it may, here. */
-static void check_unchanged(const struct value *spec, const struct value *was, const struct fpath *p, struct errlist *l)
+static void put(struct arena *a, struct value *map, const char *key, const struct value *v)
 {
+    if (v != NULL) {
+        value_set(a, map, key, value_copy(a, v));
+    } else {
+        value_remove(map, key);
+    }
+}
+
+/* The labels that its pods are found by stay. */
+static bool keeps_selected(const struct value *spec, const struct value *labels)
+{
+    const struct value *match = value_at(spec, "selector", "matchLabels", NULL);
+    for (unsigned i = 0; i < value_count(match); i++) {
+        const struct value_member *m = &match->map.members[i];
+        const struct value *label = value_get_str_key(labels, m->key);
+        if (label == NULL || !value_equal(label, m->value)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* "A Job's template never changes, but for one that is suspended and has not begun: node affinity, node selector,
+ * tolerations, scheduling gates, annotations and labels may." The old template as if those had been as they are now. */
+static const struct value *template_with_directives(struct arena *a, const struct value *old, const struct value *now)
+{
+    static const char *const of_spec[] = {"nodeSelector", "tolerations", "schedulingGates"}, *const of_metadata[] = {
+                                                                                                 "annotations",
+                                                                                                 "labels"};
+    struct value *t = value_copy(a, old);
+    struct value *spec = value_ensure_map(a, t, "spec"), *meta = value_ensure_map(a, t, "metadata");
+    const struct value *affinity = value_at(now, "spec", "affinity", "nodeAffinity", NULL);
+    for (unsigned i = 0; i < ARRAY_SIZE(of_spec); i++) {
+        put(a, spec, of_spec[i], value_at(now, "spec", of_spec[i], NULL));
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(of_metadata); i++) {
+        put(a, meta, of_metadata[i], value_at(now, "metadata", of_metadata[i], NULL));
+    }
+    if (affinity != NULL || value_get(spec, "affinity") != NULL) {
+        put(a, value_ensure_map(a, spec, "affinity"), "nodeAffinity", affinity);
+    }
+    return t;
+}
+
+static bool template_stays(const struct value *spec, const struct value *old, struct arena *a)
+{
+    const struct value *was = value_get(old, "spec"), *now = value_get(spec, "template"),
+                       *before = value_get(was, "template");
+    bool waits = value_to_bool(value_get(was, "suspend"), false) && value_at(old, "status", "startTime", NULL) == NULL;
+    if (waits && keeps_selected(was, value_at(now, "metadata", "labels", NULL))) {
+        before = template_with_directives(a, before, now);
+    }
+    return kind_equal(&kind_job, "spec.template", now, before);
+}
+
+static void check_unchanged(const struct value *spec, const struct value *old, const struct fpath *p, struct errlist *l)
+{
+    const struct value *was = value_get(old, "spec");
     static const char *const fixed[] = {"completionMode",       "podFailurePolicy", "successPolicy",
                                         "backoffLimitPerIndex", "manualSelector",   "podReplacementPolicy"};
     for (unsigned i = 0; i < ARRAY_SIZE(fixed); i++) {
@@ -267,8 +322,10 @@ static void check_unchanged(const struct value *spec, const struct value *was, c
     if (selector != NULL && !value_equal(value_get(spec, "selector"), selector)) {
         check_immutable(l, value_get(spec, "selector"), selector, FPATH_AT(p, "selector"));
     }
-    if (!kind_equal(&kind_job, "spec.template", value_get(spec, "template"), value_get(was, "template"))) {
+    if (!template_stays(spec, old, l->arena)) {
         bad_value(l, value_get(spec, "template"), FPATH_AT(p, "template"), "field is immutable");
+    } else if (!kind_equal(&kind_job, "spec.template", value_get(spec, "template"), value_get(was, "template"))) {
+        workload_check_template(value_get(spec, "template"), "OnFailure|Never", FPATH_AT(p, "template"), l);
     }
     const struct value *completions = value_get(spec, "completions"), *before = value_get(was, "completions");
     if (value_to_int(completions, -1) != value_to_int(before, -1)) {
@@ -288,7 +345,7 @@ static void job_validate(const struct value *obj, const struct value *old, struc
         {"active", {NULL}}, {"succeeded", {NULL}}, {"failed", {NULL}}, {"terminating", {NULL}}, {"ready", {NULL}}};
     workload_check_counts(obj, old, counts, ARRAY_SIZE(counts), l);
     if (value_is_map(was)) {
-        check_unchanged(spec, was, p, l);
+        check_unchanged(spec, old, p, l);
         return;
     }
     job_check_spec(spec, p, l);

@@ -77,6 +77,15 @@ static void they_are_sets(void **state)
         for (unsigned i = 1; i < s[0].count; i++) {
             assert_true(s[0].spans[i].from > s[0].spans[i - 1].to + 1);
         }
+        unsigned below = (unsigned)rng_below(&rng, MOST), left = 0;
+        for (unsigned n = 0; n < below; n++) {
+            left += has[0][n];
+        }
+        assert_int_equal(indexes_cut(&s[0], below), left < count[0]);
+        assert_int_equal(indexes_count(&s[0]), left);
+        for (unsigned n = 0; n < MOST; n++) {
+            assert_int_equal(indexes_has(&s[0], n), n < below && has[0][n]);
+        }
     }
 }
 
