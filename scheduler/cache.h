@@ -7,6 +7,7 @@
 
 #include "base/list.h"
 #include "base/strmap.h"
+#include "proto/facts/scoring.h"
 #include "scheduler/scheduler.h"
 
 #define SCHEDULER_NAME "default-scheduler"
@@ -99,10 +100,22 @@ void images_read_pod(struct sched_images *to, struct mp spec);    /* of its cont
 void images_close(struct sched_images *i);
 int64_t images_bytes(const struct sched_images *i, uint64_t name); /* 0 if absent */
 
-/* ---- How nodes are scored, as the cluster's configuration says ---- */
+/* ---- How nodes are scored, as the cluster's configuration says (policy.c) ---- */
+struct cluster_config;
 struct sched_policy {
-    bool pack; /* MostAllocated: the fullest node that has room; else LeastAllocated */
+    enum scoring_strategy strategy;
+    bool pack;                  /* a full node is the better one */
+    struct scoring_shape shape; /* of SCORING_RATIO */
+    struct sched_weight {
+        char *name;
+        int64_t weight;
+    } * weights; /* NULL: cpu and memory alike */
+    unsigned weights_count;
+    char *text; /* what it was read from */
 };
+/* True: it is another one than before. What makes no sense is as if it were unset. */
+bool sched_policy_read(struct sched_policy *p, const struct cluster_config *c);
+void sched_policy_close(struct sched_policy *p);
 
 /* ---- Nodes ---- */
 struct sched_node {

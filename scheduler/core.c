@@ -477,8 +477,7 @@ static void observe_config(struct scheduler *s, const struct object *config)
 {
     struct cluster_config c;
     cluster_config_read(config, &c);
-    if (s->policy.pack != c.pack) {
-        s->policy.pack = c.pack;
+    if (sched_policy_read(&s->policy, &c)) {
         while (!list_empty(&s->tables)) {
             table_drop(s, LIST_ENTRY(s->tables.next, struct sched_table, lru)->owner);
         }
@@ -585,6 +584,7 @@ static void state_close(struct scheduler *s)
     free(s->ring);
     free(s->helpful_ring);
     free(s->lanes_waiting.items);
+    sched_policy_close(&s->policy);
 }
 
 struct scheduler *scheduler_new(const struct scheduler_config *config)

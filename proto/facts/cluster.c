@@ -24,7 +24,13 @@ const struct cluster_setting cluster_settings[] = {
     {"terminatedPodGCThreshold", "spec.terminatedPodGCThreshold", CLUSTER_TERMINATED_PODS, true, false,
      "finished pods above so many are deleted, the oldest first; 0: none"},
     {"scoringStrategy", "spec.scheduling.scoringStrategy", CLUSTER_SCORING, false, false,
-     "LeastAllocated: pods go where most is free; MostAllocated: they are packed where least is"},
+     "LeastAllocated: pods go where most is free; MostAllocated: they are packed where least is; "
+     "RequestedToCapacityRatio: as scoringShape says"},
+    {"scoringShape", "spec.scheduling.scoringShape", NULL, false, false,
+     "for RequestedToCapacityRatio: what a node is worth that is used so far, PERCENT:SCORE,... with scores of 0 to "
+     "10"},
+    {"scoringResources", "spec.scheduling.scoringResources", CLUSTER_SCORING_RESOURCES, false, false,
+     "of which resources that is the mean, NAME:WEIGHT,... with weights of 1 to 100"},
     {"podSecurityEnforce", "spec.podSecurity.enforce", "privileged", false, false,
      "level that pods are held to where their namespace says none: privileged, baseline, restricted"},
     {"podSecurityWarn", "spec.podSecurity.warn", "privileged", false, false,
@@ -137,7 +143,10 @@ void cluster_config_read(const struct object *o, struct cluster_config *out)
     out->terminated_pods = mp_int(mp_get(spec, "terminatedPodGCThreshold"), atoll(CLUSTER_TERMINATED_PODS));
     out->terminated_pods = MIN(MAX(out->terminated_pods, 0), (int64_t)INT32_MAX);
     out->pod_tokens = str_is(mp_str(mp_get(spec, "podTokens")), CLUSTER_POD_TOKENS);
-    out->pack = str_is(mp_str(mp_path(spec, "scheduling.scoringStrategy")), "MostAllocated");
+    struct mp scheduling = mp_get(spec, "scheduling");
+    out->scoring = scoring_strategy_parse(mp_str(mp_get(scheduling, "scoringStrategy")));
+    out->scoring_shape = mp_str(mp_get(scheduling, "scoringShape"));
+    out->scoring_resources = mp_str(mp_get(scheduling, "scoringResources"));
     grace_s = mp_int(mp_get(spec, "nodeMonitorGracePeriodSeconds"), 0);
     out->node_grace_ms = grace_s < CLUSTER_NODE_GRACE_MIN_S || grace_s > CLUSTER_NODE_GRACE_MAX_S ? 0 : grace_s * 1000;
 }

@@ -11,6 +11,7 @@
 
 #include "proto/facts/cidr.h"
 #include "proto/facts/pod_security.h"
+#include "proto/facts/scoring.h"
 #include "proto/schema/object.h"
 
 #define CLUSTER_CONFIG_NAME        "cluster"
@@ -24,6 +25,7 @@
 #define CLUSTER_VXLAN_ID_MAX       16777215
 #define CLUSTER_VXLAN_PORT         "4789"
 #define CLUSTER_SCORING            "LeastAllocated"
+#define CLUSTER_SCORING_RESOURCES  "cpu:1,memory:1"
 #define CLUSTER_POD_TOKENS         "Automatic"
 #define CLUSTER_NODE_GRACE_MIN_S   1
 #define CLUSTER_NODE_GRACE_MAX_S   86400
@@ -41,8 +43,9 @@ struct cluster_config {
     struct str balancer_pool; /* addresses of LoadBalancers, for cluster_pool_next; borrowed; "" = none */
     int64_t terminated_pods;  /* of finished pods so many may stay; 0 = all */
     bool pod_tokens;          /* podTokens is Automatic */
-    bool pack;                /* scoringStrategy is MostAllocated */
-    int64_t node_grace_ms;    /* a node is not ready after so long a silence; 0 = what the master was started with */
+    enum scoring_strategy scoring;
+    struct str scoring_shape, scoring_resources; /* borrowed; for scoring_shape_parse and scoring_weight_next */
+    int64_t node_grace_ms; /* a node is not ready after so long a silence; 0 = what the master was started with */
 };
 /* o: the object, or NULL. What is absent or makes no sense is as the default: what is checked on its way in, and what
  * somebody else wrote, may be read alike. */

@@ -26,8 +26,14 @@ SCHEMA_STATIC(networking, "ClusterNetworking", "Addresses, ports and names.",
 
 SCHEMA_STATIC(scheduling, "ClusterScheduling", "How nodes are chosen for pods.",
     STRING("scoringStrategy", "LeastAllocated: the node with most left, and replicas of one owner apart; "
-           "MostAllocated: the fullest that has room, so that others stay empty. Unset: LeastAllocated.",
-           ONE_OF("LeastAllocated|MostAllocated")));
+           "MostAllocated: the fullest that has room, so that others stay empty; RequestedToCapacityRatio: as "
+           "scoringShape says. Unset: LeastAllocated.",
+           ONE_OF("LeastAllocated|MostAllocated|RequestedToCapacityRatio")),
+    STRING("scoringShape", "For RequestedToCapacityRatio: what a node is worth that is used so far, as PERCENT:SCORE "
+           "with commas between them, scores of 0 to 10: 0:0,100:10 packs, 0:10,100:0 spreads."),
+    STRING("scoringResources", "Of which resources a node's score is the mean, as NAME:WEIGHT with commas between "
+           "them, weights of 1 to 100. What a pod does not ask for counts for it only if it is cpu or memory. Unset: "
+           "cpu:1,memory:1."));
 
 SCHEMA_STATIC(pod_security, "ClusterPodSecurity",
     "What is asked of pods in namespaces without labels of pod security; kube-system's are exempt.",
@@ -107,6 +113,40 @@ static void check_pool(const struct value *v, const struct fpath *p, struct errl
     }
 }
 
+static void check_scoring(const struct value *s, const struct fpath *p, struct errlist *l)
+{
+    const struct value *shape = value_get(s, "scoringShape"), *resources = value_get(s, "scoringResources");
+    struct scoring_shape points;
+    struct scoring_weight w;
+    struct str rest = value_to_str(resources), names[SCORING_RESOURCES_MAX];
+    unsigned count = 0;
+    bool ratio = str_is(value_path_str(s, "scoringStrategy"), "RequestedToCapacityRatio");
+    if (shape != NULL && !scoring_shape_parse(value_to_str(shape), &points)) {
+        bad_value(
+            l, shape, FPATH_AT(p, "scoringShape"),
+            "must be up to 16 of PERCENT:SCORE with commas between them, percents of 0 to 100 ascending, scores of "
+            "0 to 10 (such as 0:0,100:10)");
+    } else if (ratio && shape == NULL) {
+        bad_missing(l, s, FPATH_AT(p, "scoringShape"), "when scoringStrategy is RequestedToCapacityRatio");
+    }
+    bool good = resources == NULL || rest.n > 0;
+    while (good && rest.n > 0) {
+        good = count < SCORING_RESOURCES_MAX && scoring_weight_next(&rest, &w);
+        for (unsigned i = 0; good && i < count; i++) {
+            good = !str_eq(names[i], w.name);
+        }
+        if (good) {
+            names[count++] = w.name;
+        }
+    }
+    if (!good) {
+        bad_value(
+            l, resources, FPATH_AT(p, "scoringResources"),
+            "must be up to 16 of NAME:WEIGHT with commas between them, no name twice, weights of 1 to 100 (such as "
+            "cpu:1,memory:1,example.com/gpu:5)");
+    }
+}
+
 static void validate(const struct value *obj, const struct value *old, struct errlist *l)
 {
     (void)old;
@@ -134,6 +174,7 @@ static void validate(const struct value *obj, const struct value *old, struct er
                 FPATH_AT(FPATH("spec"), "nodeMonitorGracePeriodSeconds"), CLUSTER_NODE_GRACE_MIN_S,
                 CLUSTER_NODE_GRACE_MAX_S);
     check_at_least(l, value_get(s, "terminatedPodGCThreshold"), FPATH_AT(FPATH("spec"), "terminatedPodGCThreshold"), 0);
+    check_scoring(value_get(s, "scheduling"), FPATH_AT(FPATH("spec"), "scheduling"), l);
 }
 
 static void cell_member(struct buf *out, const struct object *o, const char *path)

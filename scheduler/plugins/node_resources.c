@@ -1,6 +1,8 @@
-/* NodeResourcesFit: a node is never given more than it has (G7), and the one with most left is the better choice, or,
- * where pods are to be packed (ClusterConfiguration, scoringStrategy), the one with least.
+/* NodeResourcesFit: a node is never given more than it has (G7), and the one with most left is the better choice, or
+ * the one with least, or what a shape says, as the ClusterConfiguration has it (scoringStrategy).
  * NodeResourcesBalancedAllocation: as much of its memory in use as of its cpu. */
+#include <string.h>
+
 #include "scheduler/plugins/plugin.h"
 
 /* used < 0: so much that it cannot be counted. */
@@ -48,9 +50,57 @@ static int least_allocated(const struct sched_class *c, const struct sched_node 
     return (int)((2000 - used_permille(c, n, 0) - used_permille(c, n, 1)) * SCORE_MAX / 2000);
 }
 
+static int64_t plain_permille(int64_t alloc, int64_t used, int64_t wanted)
+{
+    bool counted = used >= 0 && !__builtin_add_overflow(used, wanted, &used);
+    return alloc <= 0 || !counted || used >= alloc ? 1000 : (int64_t)((__int128)used * 1000 / alloc);
+}
+
+/* -1: the pod does not ask for it, so it says nothing. */
+static int64_t permille_of(const struct sched_class *c, const struct sched_node *n, const char *name)
+{
+    if (strcmp(name, "cpu") == 0 || strcmp(name, "memory") == 0) {
+        return used_permille(c, n, name[0] == 'm');
+    }
+    bool disk = strcmp(name, "ephemeral-storage") == 0;
+    int64_t wanted = disk ? c->request.fixed[RESOURCE_EPHEMERAL] : resources_ext(&c->request, name);
+    if (wanted == 0) {
+        return -1;
+    }
+    return disk ? plain_permille(n->alloc.fixed[RESOURCE_EPHEMERAL], n->used.fixed[RESOURCE_EPHEMERAL], wanted)
+                : plain_permille(resources_ext(&n->alloc, name), resources_ext(&n->used, name), wanted);
+}
+
+static int64_t worth(const struct sched_policy *p, int64_t permille)
+{
+    return p->strategy == SCORING_RATIO ? scoring_shape_at(&p->shape, permille) : p->pack ? permille : 1000 - permille;
+}
+
+/* "The mean of the resources' scores by their weights." */
+static int by_weights(const struct sched_class *c, const struct sched_node *n)
+{
+    static const struct sched_weight usual[] = {{"cpu", 1}, {"memory", 1}};
+    const struct sched_policy *p = n->policy;
+    const struct sched_weight *weights = p->weights != NULL ? p->weights : usual;
+    unsigned count = p->weights != NULL ? p->weights_count : ARRAY_SIZE(usual);
+    int64_t sum = 0, all = 0;
+    for (unsigned i = 0; i < count; i++) {
+        int64_t permille = permille_of(c, n, weights[i].name);
+        if (permille >= 0) {
+            sum += worth(p, permille) * weights[i].weight;
+            all += weights[i].weight;
+        }
+    }
+    return all == 0 ? 0 : (int)(sum * SCORE_MAX / (1000 * all));
+}
+
 static int allocated(const struct sched_class *c, const struct sched_node *n)
 {
-    return n->policy->pack ? SCORE_MAX - least_allocated(c, n) : least_allocated(c, n);
+    const struct sched_policy *p = n->policy;
+    if (p->weights != NULL || p->strategy == SCORING_RATIO) {
+        return by_weights(c, n);
+    }
+    return p->pack ? SCORE_MAX - least_allocated(c, n) : least_allocated(c, n);
 }
 
 static int balanced_allocation(const struct sched_class *c, const struct sched_node *n)

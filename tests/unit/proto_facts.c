@@ -1,4 +1,4 @@
-/* Facts that everybody must say alike: conditions, quality of service, preconditions, and what makes events the
+/* Facts that everybody must say alike: conditions, quality of service, preconditions, scores, and what makes events the
  * same. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +11,7 @@
 #include "proto/facts/event.h"
 #include "proto/facts/precondition.h"
 #include "proto/facts/qos.h"
+#include "proto/facts/scoring.h"
 #include "proto/schema/kind.h"
 
 #define T1 1700000000000 /* 2023-11-14T22:13:20Z */
@@ -187,6 +188,26 @@ static void an_event_about_what_has_no_namespace_lives_in_default(void **state)
     assert_true(str_is(value_path_str(doc, "metadata.namespace"), "default"));
 }
 
+/* "Between two points in a straight line, before the first and behind the last as there." */
+static void a_shape_tells_what_a_node_is_worth(void **state)
+{
+    (void)state;
+    struct scoring_shape s;
+    static const struct {
+        int64_t used, worth;
+    } rows[] = {{0, 200}, {200, 200}, {250, 300}, {400, 600}, {500, 800}, {600, 800}, {700, 400}, {800, 0}, {1000, 0}};
+    assert_true(scoring_shape_parse(STR("20:2,50:8,60:8,80:0"), &s));
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        assert_int_equal(scoring_shape_at(&s, rows[i].used), rows[i].worth);
+    }
+    assert_false(scoring_shape_packs(&s));
+    assert_true(scoring_shape_parse(STR("0:0,100:10"), &s) && scoring_shape_packs(&s));
+    assert_int_equal(scoring_shape_at(&s, 333), 333);
+    assert_false(scoring_shape_parse(STR("0:0,,100:10"), &s));
+    assert_false(scoring_shape_parse(STR("50"), &s));
+    assert_int_equal(s.count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +218,7 @@ int main(void)
         cmocka_unit_test(another_uid_or_revision_than_the_one_meant_is_a_conflict),
         cmocka_unit_test(events_are_the_same_by_object_reason_source_and_message),
         cmocka_unit_test(an_event_about_what_has_no_namespace_lives_in_default),
+        cmocka_unit_test(a_shape_tells_what_a_node_is_worth),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
