@@ -195,6 +195,22 @@ static const struct option_row can_i_options[] = {
     OPTION_ROWS_ASK,
 };
 
+/* What somebody else may do is what one may as him, as with kubectl. */
+static void list_as(struct rctl *r)
+{
+    struct arena *a = &r->arena;
+    unsigned count = args_count(&r->args, "as-group");
+    struct value *as = value_map(a);
+    if (opt(r, "as") == NULL && count == 0) {
+        return;
+    }
+    value_set(a, as, "user", value_cstr(a, opt(r, "as") == NULL ? "" : opt(r, "as")));
+    for (unsigned i = 0; i < count; i++) {
+        value_append(a, value_ensure_list(a, as, "groups"), value_cstr(a, args_at(&r->args, "as-group", i)));
+    }
+    api_set_as(r->api, as);
+}
+
 static int print_rights(struct rctl *r)
 {
     struct error err = {0};
@@ -226,13 +242,11 @@ static int run_can_i(struct rctl *r)
     if (list ? r->args.words_count != 0 : r->args.words_count < 2 || r->args.words_count > 3) {
         return rctl_usage(r, "what? For example: rctl auth can-i delete pods; or --list");
     }
-    if (list && (opt(r, "as") != NULL || args_count(&r->args, "as-group") > 0)) {
-        return rctl_usage(r, "--list tells what you may do yourself; ask for somebody else by verb and type");
-    }
     if (rctl_connect(r, &err) != 0) {
         return rctl_fail(r, &err);
     }
     if (list) {
+        list_as(r);
         return print_rights(r);
     }
     struct value *params = ask_params(r, &missing);
@@ -256,7 +270,9 @@ static const struct command auth_can_i = {
                 "  # somebody else, if you may ask for him\n"
                 "  rctl auth can-i get secrets --as kate --as-group dev\n"
                 "  rctl auth can-i list pods --as system:serviceaccount:shop:robot -n shop\n"
-                "  rctl auth can-i --list\n",
+                "  rctl auth can-i --list\n"
+                "  # what kate may, if you may impersonate her\n"
+                "  rctl auth can-i --list --as kate --as-group dev -n shop\n",
     .options = can_i_options,
     .options_count = ARRAY_SIZE(can_i_options),
     .run = run_can_i,

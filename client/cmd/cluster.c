@@ -7,6 +7,7 @@
 #include "client/cmd/cluster_config.h"
 #include "client/cmd/common.h"
 #include "client/cmd/masters.h"
+#include "client/cmd/token.h"
 #include "proto/rpc/api.h"
 #include "proto/text/text.h"
 
@@ -273,11 +274,12 @@ static const struct command token_create = {
     .options_count = ARRAY_SIZE(token_options),
     .run = run_token_create,
 };
-static const struct command *const token_subs[] = {&token_create, NULL};
+static const struct command *const token_subs[] = {&token_create, &token_list, NULL};
 const struct command command_token = {
     .name = "token",
-    .usage = "create [--role node|master]",
+    .usage = "create [--role node|master] | list",
     .summary = "Tokens for machines that join",
-    .examples = "  rctl token create\n",
+    .examples = "  rctl token create\n"
+                "  rctl token list\n",
     .subs = token_subs,
 };
