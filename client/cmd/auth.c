@@ -71,6 +71,7 @@ static const struct command auth_whoami = {
     .options = whoami_options,
     .options_count = ARRAY_SIZE(whoami_options),
     .run = run_whoami,
+    .wordless = true,
 };
 
 /* ---- What is asked ---- */

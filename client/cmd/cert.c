@@ -445,6 +445,7 @@ static const struct command cert_status = {
     .options = status_options,
     .options_count = ARRAY_SIZE(status_options),
     .run = run_status,
+    .wordless = true,
 };
 
 /* ---- cert renew ---- */

@@ -33,9 +33,6 @@ static int run_reseal(struct rctl *r)
     struct error err = {0};
     int64_t patience_ms;
     bool begun = false, finish = opt_flag(r, "finish");
-    if (r->args.words_count > 0) {
-        return rctl_usage(r, "rotate-seal takes no names");
-    }
     if (args_duration_ms("timeout", opt(r, "timeout"), &patience_ms, &err) != 0 || rctl_connect(r, &err) != 0 ||
         cert_follow_look(&o.f, &err) != 0) {
         return rctl_fail(r, &err);
@@ -86,4 +83,5 @@ const struct command cert_rotate_seal = {
     .options = reseal_options,
     .options_count = ARRAY_SIZE(reseal_options),
     .run = run_reseal,
+    .wordless = true,
 };

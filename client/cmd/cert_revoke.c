@@ -74,8 +74,11 @@ static void tell(struct rctl *r, const char *kind, const char *name)
             name);
     } else {
         fprintf(r->out, "certificates of user \"%s\" revoked\n", name);
-        rctl_note(r, "all that were issued until now count no more, in every copy of the client's configuration; "
-                     "`reeve-master admin --dir DIR` on a master's machine makes new ones");
+        rctl_note(r,
+                  "all that were issued to this name until now count no more, an administrator's too, nor do its "
+                  "tokens; `rctl user add %s` makes a new one for a user, `reeve-master admin --dir DIR` on a master's "
+                  "machine one for an administrator",
+                  name);
     }
 }
 
@@ -211,4 +214,5 @@ const struct command cert_revoked = {
     .options = revoked_options,
     .options_count = ARRAY_SIZE(revoked_options),
     .run = run_revoked,
+    .wordless = true,
 };

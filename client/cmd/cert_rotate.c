@@ -92,8 +92,8 @@ static int run_rotate(struct rctl *r)
     struct error err = {0};
     int64_t patience_ms;
     bool begun = false, finish = opt_flag(r, "finish"), hold = opt_flag(r, "hold");
-    if (r->args.words_count > 0 || (finish && hold)) {
-        return rctl_usage(r, finish && hold ? "--hold and --finish are contrary" : "rotate-ca takes no names");
+    if (finish && hold) {
+        return rctl_usage(r, "--hold and --finish are contrary");
     }
     if (args_duration_ms("timeout", opt(r, "timeout"), &patience_ms, &err) != 0 || rctl_connect(r, &err) != 0 ||
         cert_follow_look(&o.f, &err) != 0) {
@@ -151,4 +151,5 @@ const struct command cert_rotate_ca = {
     .options = rotate_options,
     .options_count = ARRAY_SIZE(rotate_options),
     .run = run_rotate,
+    .wordless = true,
 };

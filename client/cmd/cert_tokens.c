@@ -6,9 +6,6 @@ static int run_rotate_tokens(struct rctl *r)
 {
     struct error err = {0};
     CLEANUP_REPLY struct api_reply reply = {0};
-    if (r->args.words_count > 0) {
-        return rctl_usage(r, "no words are needed");
-    }
     if (rctl_connect(r, &err) != 0 || api_read(r->api, "account.rotate", value_map(&r->arena), &reply, &err) != 0) {
         return rctl_fail(r, &err);
     }
@@ -25,4 +22,5 @@ const struct command cert_rotate_tokens = {
     .summary = "Another key signs tokens of service accounts",
     .examples = "  rctl cert rotate-tokens\n",
     .run = run_rotate_tokens,
+    .wordless = true,
 };

@@ -192,6 +192,7 @@ static const struct command cluster_status = {
     .options = status_options,
     .options_count = ARRAY_SIZE(status_options),
     .run = run_status,
+    .wordless = true,
 };
 static const struct command *const cluster_subs[] = {&cluster_status, &cluster_show, &cluster_set, NULL};
 const struct command command_cluster = {
@@ -273,6 +274,7 @@ static const struct command token_create = {
     .options = token_options,
     .options_count = ARRAY_SIZE(token_options),
     .run = run_token_create,
+    .wordless = true,
 };
 static const struct command *const token_subs[] = {&token_create, &token_list, NULL};
 const struct command command_token = {

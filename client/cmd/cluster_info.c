@@ -9,9 +9,6 @@
 static int run_cluster_info(struct rctl *r)
 {
     struct error err = {0};
-    if (r->args.words_count > 0) {
-        return rctl_usage(r, "no words are expected, not \"%s\"", r->args.words[0]);
-    }
     CLEANUP_REPLY struct api_reply reply = {0};
     if (rctl_connect(r, &err) != 0 || api_read(r->api, "cluster", value_map(&r->arena), &reply, &err) != 0) {
         return rctl_fail(r, &err);
@@ -201,4 +198,5 @@ const struct command command_cluster_info = {
                 "  rctl cluster status\n",
     .subs = cluster_info_subs,
     .run = run_cluster_info,
+    .wordless = true,
 };

@@ -57,9 +57,6 @@ static int run_kubeconfig(struct rctl *r)
     struct error err = {0};
     struct config_target target;
     const char *file = opt(r, "output-file"), *server = opt(r, "server"), *context = opt(r, "context");
-    if (r->args.words_count > 0) {
-        return rctl_usage(r, "no words are needed; --output-file FILE writes a file");
-    }
     if (config_load(&r->arena, rctl_config_path(r), &r->config, &err) != 0 ||
         config_resolve(&r->arena, &r->config, context, &target, &err) != 0) {
         return rctl_fail(r, &err);
@@ -90,4 +87,5 @@ const struct command config_kubeconfig = {
     .options = kubeconfig_options,
     .options_count = ARRAY_SIZE(kubeconfig_options),
     .run = run_kubeconfig,
+    .wordless = true,
 };

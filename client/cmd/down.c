@@ -60,9 +60,6 @@ static int run_down(struct rctl *r)
 {
     struct up u;
     struct error err = {0};
-    if (r->args.words_count > 0) {
-        return rctl_usage(r, "\"%s\" is not expected", r->args.words[0]);
-    }
     if (up_init(&u, opt(r, "dir"), &err) != 0) {
         return rctl_fail(r, &err);
     }
@@ -104,4 +101,5 @@ const struct command command_down = {
     .options = down_options,
     .options_count = ARRAY_SIZE(down_options),
     .run = run_down,
+    .wordless = true,
 };

@@ -137,6 +137,7 @@ const struct command command_api_resources = {
     .options = resources_options,
     .options_count = ARRAY_SIZE(resources_options),
     .run = run_api_resources,
+    .wordless = true,
 };
 
 static int run_api_versions(struct rctl *r)
@@ -171,6 +172,7 @@ const struct command command_api_versions = {
     .summary = "List the versions of the API, GROUP/VERSION",
     .examples = "  rctl api-versions\n",
     .run = run_api_versions,
+    .wordless = true,
 };
 
 /* ---- explain ---- */
@@ -281,6 +283,7 @@ const struct command command_version = {
     .options = version_options,
     .options_count = ARRAY_SIZE(version_options),
     .run = run_version,
+    .wordless = true,
 };
 
 /* ---- options ---- */

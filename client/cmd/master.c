@@ -286,6 +286,7 @@ static const struct command master_list = {
     .options = form_options,
     .options_count = ARRAY_SIZE(form_options),
     .run = run_list,
+    .wordless = true,
 };
 
 /* ---- add, replace: tokens and join lines ---- */

@@ -447,6 +447,10 @@ static int run_command(struct rctl *r, int argc, const char *const *argv)
         rctl_print_help(r);
         return EXIT_USAGE;
     }
+    if (c->wordless && r->args.words_count > 0) {
+        return rctl_usage(r, "\"%s\" is not expected: \"rctl %s\" takes no names, only options", r->args.words[0],
+                          r->command_name);
+    }
     return c->run(r);
 }
 

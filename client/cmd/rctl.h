@@ -24,6 +24,7 @@ struct command {
     const struct command *const *subs; /* NULL-terminated, or NULL */
     int (*run)(struct rctl *r);        /* NULL: only subs */
     bool raw;                          /* options are not read (but --help): run looks at rctl.argv itself */
+    bool wordless;                     /* it takes options alone: a word is an error, told with the usage */
 };
 
 struct rctl {

@@ -238,9 +238,6 @@ static void print_closing(struct upping *p)
 static int run_up(struct rctl *r)
 {
     struct upping p = {.r = r};
-    if (r->args.words_count > 0) {
-        return rctl_usage(r, "\"%s\" is not expected", r->args.words[0]);
-    }
     int rc = prepare(&p);
     if (rc == 0) {
         upping_say(&p, "Bringing up %u master%s and %u node%s in %s", p.want_masters, p.want_masters == 1 ? "" : "s",
@@ -276,4 +273,5 @@ const struct command command_up = {
     .options = up_options,
     .options_count = ARRAY_SIZE(up_options),
     .run = run_up,
+    .wordless = true,
 };

@@ -10,6 +10,10 @@ static void certificates_are_revoked_by_name_and_number(void **state)
         {"rctl cert rotate-ca n1", NULL, 2, "=", "takes no names"},
         {"rctl cert rotate-seal --finish", NULL, 1, "=", "is not being replaced\nbegins it"},
         {"rctl cert rotate-seal n1", NULL, 2, "=", "takes no names"},
+        {"rctl cert rotate-tokens x", NULL, 2, "=",
+         "\"x\" is not expected: \"rctl cert rotate-tokens\" takes no names, only options\n"
+         "usage: rctl cert rotate-tokens\nSee 'rctl cert rotate-tokens --help'"},
+        {"rctl cluster status all", NULL, 2, "=", "\"all\" is not expected\nusage: rctl cluster status [-o json|yaml]"},
         {"rctl cert rotate-seal", NULL, 0, "the key that seals Secrets is now ", "former one has sealed"},
         {"rctl delete cm -n kube-system reeve-seal", NULL, 6, "=", "can't be deleted: the cluster needs it"},
         {"rctl cert revoked", NULL, 0, "=", "No certificates are revoked."},
@@ -34,7 +38,8 @@ static void certificates_are_revoked_by_name_and_number(void **state)
         {"rctl cert revoke kate paul", NULL, 2, "=", "one name"},
         {"rctl cert revoke kate", NULL, 5, "=", "there is no node \"kate\"\nsay node/kate or user/kate"},
         {"rctl cert revoke user/kate", NULL, 0, "=certificates of user \"kate\" revoked\n",
-         "count no more\nreeve-master admin\nnobody can check that there is a user \"kate\"\nrctl auth whoami"},
+         "count no more, an administrator's too\nrctl user add kate\nreeve-master admin\nnobody can check that there "
+         "is a user \"kate\"\nrctl auth whoami"},
         {"rctl cert revoke master/1", NULL, 1, "=", "rctl master remove"},
         {"rctl cert revoke admin", NULL, 3, "=", "this is your own certificate\n--force"},
         {"rctl cert revoke serial/nonsense", NULL, 1, "=", "is no serial number"},

@@ -266,7 +266,7 @@ static void an_administrator_is_revoked_by_name_and_a_certificate_by_its_number(
     struct client *c = client_admin(k, 0);
     struct person kate, kate2, paul, paul2;
     person_new(k, &kate, PKI_ROLE_ADMIN, "kate");
-    person_new(k, &kate2, PKI_ROLE_ADMIN, "kate");
+    person_new(k, &kate2, PKI_ROLE_USER, "kate"); /* one name is one user, an administrator or not */
     person_new(k, &paul, PKI_ROLE_ADMIN, "paul");
     person_new(k, &paul2, PKI_ROLE_ADMIN, "paul");
     connect_all(&kate);
