@@ -52,6 +52,7 @@ static const struct rule_row view[] = {
     {"batch", "cronjobs cronjobs/status jobs jobs/status", READ, NULL},
     {"policy", "poddisruptionbudgets poddisruptionbudgets/status", READ, NULL},
     {"networking.k8s.io", "ingresses ingresses/status networkpolicies", READ, NULL},
+    {"scheduling.k8s.io", "podgroups podgroups/status", READ, NULL},
     {"metrics.k8s.io", "pods", "get list", NULL}};
 static const struct rule_row edit[] = {
     {".", "pods/attach pods/exec pods/portforward pods/proxy secrets services/proxy", READ, NULL},
@@ -71,6 +72,7 @@ static const struct rule_row edit[] = {
     {"batch", "cronjobs jobs", WRITE, NULL},
     {"policy", "poddisruptionbudgets", WRITE, NULL},
     {"networking.k8s.io", "ingresses networkpolicies", WRITE, NULL},
+    {"scheduling.k8s.io", "podgroups", WRITE, NULL},
     {"coordination.k8s.io", "leases", WRITE " " READ, NULL}};
 static const struct rule_row admin[] = {{"authorization.k8s.io", "localsubjectaccessreviews", "create", NULL},
                                         {ACCESS_GROUP, "roles rolebindings", WRITE " " READ, NULL}};
