@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/timefmt.h"
+#include "proto/facts/storage.h"
 
 /* Above this a percentage says no more: keeps products small. */
 #define PERCENT_MAX 100000
@@ -175,6 +176,7 @@ struct value *claim_document(struct arena *a, const struct value *template, stru
     value_set(a, doc, "spec", map_copy(a, value_get(template, "spec")));
     kind_fill_defaults(k, a, doc);
     k->begin(a, doc);
+    storage_add_finalizer(a, doc, STORAGE_PROTECT_CLAIM);
     return doc;
 }
 

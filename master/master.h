@@ -131,6 +131,7 @@ struct master {
     struct core *core;
     struct zones *zones;
     struct audit *audit; /* NULL: nothing is recorded (tests) */
+    bool audits;         /* there is a policy that records something (front/audit.c) */
     struct watch_table *watches;
     struct node_feeds *feeds;
     struct lease *lease;

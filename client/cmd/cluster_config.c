@@ -44,6 +44,13 @@ static int run_show(struct rctl *r)
     if (!common_form_valid(r, &code)) {
         return code;
     }
+    if (r->args.words_count == 1 && strcmp(r->args.words[0], "admission") == 0) {
+        return cluster_show_admission(r);
+    }
+    if (r->args.words_count > 0) {
+        return rctl_usage(r, "\"%s\" is not expected: there is \"admission\", or nothing for the settings",
+                          r->args.words[r->args.words_count > 1]);
+    }
     if (read_config(r, &o, &err) != 0) {
         return rctl_fail(r, &err);
     }
@@ -66,10 +73,12 @@ static int run_show(struct rctl *r)
 
 const struct command cluster_show = {
     .name = "show",
-    .usage = "[-o json|yaml]",
-    .summary = "What holds for the whole cluster: addresses, ports, names, times",
+    .usage = "[admission] [-o json|yaml]",
+    .summary = "What holds for the whole cluster: addresses, ports, names, times; what is asked of objects",
     .examples = "  rctl cluster show\n"
-                "  rctl cluster show -o yaml\n",
+                "  rctl cluster show -o yaml\n"
+                "  # what is done to objects on their way in, in that order\n"
+                "  rctl cluster show admission\n",
     .options = show_options,
     .options_count = ARRAY_SIZE(show_options),
     .run = run_show,

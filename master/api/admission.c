@@ -1,12 +1,12 @@
 /* Documents of users on their way in: what the user may not set is taken off, what the system sets is put on, and
- * the whole is checked. */
+ * the whole is checked, by its kind's table and then by the rows of admission (master/admission/row.h). */
 #include "master/api/admission.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <xxhash.h>
 
-#include "controllers/rivals.h"
+#include "master/admission/row.h"
 #include "master/api/managed.h"
 #include "master/master.h"
 
@@ -109,32 +109,6 @@ int admit_version(struct value *doc, const struct kind *k, uint64_t *revision, s
                                   k->name);
 }
 
-static int check_namespace(const struct admission *ad, const struct kind *k, struct str ns, struct error *err)
-{
-    if (!k->namespaced) {
-        return 0;
-    }
-    const struct kind *nk = kind_by_id(KIND_NAMESPACE);
-    const struct object *o = view_get(ad->tip, nk, STR_NONE, ns);
-    if (o != NULL && o->deleting) {
-        error_set(err, ERR_FORBIDDEN, "nothing can be created in namespace \"%.*s\", because it is being terminated",
-                  STR_ARG(ns));
-        error_add_cause(err, ERROR_CAUSE_NAMESPACE_TERMINATING, STR("namespace"), STR("it is being terminated"));
-        return ERR_FORBIDDEN;
-    }
-    if (o != NULL) {
-        return 0;
-    }
-    for (unsigned i = 0; ad->same_txn != NULL && i < ad->same_txn->count; i++) {
-        const struct txn_op *op = &ad->same_txn->ops[i];
-        if (op->type == TXN_CREATE && op->kind == nk && str_eq(op->name, ns)) {
-            return 0;
-        }
-    }
-    return error_set(err, ERR_NOT_FOUND, "namespaces \"%.*s\" not found; create it first, or apply it together",
-                     STR_ARG(ns));
-}
-
 void admit_warn(const struct admission *ad, const struct value *text)
 {
     if (ad->warnings == NULL || value_count(*ad->warnings) >= WRITE_WARNINGS_MAX) {
@@ -144,6 +118,23 @@ void admit_warn(const struct admission *ad, const struct value *text)
         *ad->warnings = value_list(ad->arena);
     }
     value_append(ad->arena, *ad->warnings, value_str(ad->arena, value_to_str(text)));
+}
+
+void admit_note(const struct admission *ad, const struct kind *k, const struct value *doc, const char *key,
+                const char *text)
+{
+    struct arena *a = ad->arena;
+    if (ad->notes == NULL || value_count(*ad->notes) >= WRITE_NOTES_MAX) {
+        return;
+    }
+    *ad->notes = *ad->notes != NULL ? *ad->notes : value_list(a);
+    struct value *note = value_map(a);
+    value_set(a, note, "resource", value_cstr(a, k->plural));
+    value_set(a, note, "namespace", value_str(a, value_path_str(doc, "metadata.namespace")));
+    value_set(a, note, "name", value_str(a, value_path_str(doc, "metadata.name")));
+    value_set(a, note, "key", value_cstr(a, key));
+    value_set(a, note, "text", value_cstr(a, text));
+    value_append(a, *ad->notes, note);
 }
 
 /* What is kept but not carried out, and what is hardly meant. */
@@ -161,20 +152,6 @@ void admit_warnings(const struct admission *ad, const struct kind *k, const stru
     }
 }
 
-/* Another workload that would take its pods, or whose pods it would take. */
-static void warn_of_rival(const struct admission *ad, const struct object *old, const struct object *now)
-{
-    struct rival r = {0};
-    if (ad->warnings != NULL && rival_matters(old, now)) {
-        r = rival_find(ad->tip, ad->arena, now);
-    }
-    if (r.other != NULL) {
-        const char *whose = arena_printf(ad->arena, "%s \"%.*s\"", now->kind->name, STR_ARG(now->name));
-        admit_warn(ad, value_strf(ad->arena, "%s%s%s", ad->many ? whose : "", ad->many ? ": " : "",
-                                  rival_text(ad->arena, now, &r)));
-    }
-}
-
 /* More than the number of replicas: whoever scales has heard it before. */
 static bool spec_changes(const struct value *now, const struct value *before)
 {
@@ -187,52 +164,19 @@ static bool spec_changes(const struct value *now, const struct value *before)
     return value_count(now) != value_count(before);
 }
 
-/* Rules that need more than the object and what it was: the state. Adding one is one row. */
-static const struct {
-    enum kind_id kind;
-    int (*fn)(const struct admission *ad, const struct object *old, const struct object *now, struct error *err);
-} RULES[] = {{KIND_CLUSTERCONFIGURATION, admit_cluster_config},
-             {KIND_PERSISTENTVOLUMECLAIM, admit_claim_size},
-             {KIND_PRIORITYCLASS, admit_priority_class},
-             {KIND_CRONJOB, admit_time_zone},
-             {KIND_CONFIGMAP, admit_record},
-             {KIND_CONFIGMAP, admit_audit_policy},
-             {KIND_SECRET, admit_record},
-             {KIND_ROLE, admit_grant},
-             {KIND_CLUSTERROLE, admit_grant},
-             {KIND_ROLEBINDING, admit_grant},
-             {KIND_CLUSTERROLEBINDING, admit_grant}};
-
-/* What the state gives. Adding one is one row. */
-static const struct {
-    enum kind_id kind;
-    int (*fn)(const struct admission *ad, const struct value *before, struct value *doc, struct error *err);
-} GIFTS[] = {{KIND_SERVICE, admit_service},
-             {KIND_PERSISTENTVOLUMECLAIM, admit_claim},
-             {KIND_POD, admit_priority},
-             {KIND_POD, admit_account}};
-
-static int admit_gifts(const struct admission *ad, const struct kind *k, const struct value *before, struct value *doc,
-                       struct error *err)
+/* What it is now an object, which the rows may refuse. Takes it back then. */
+static int admit_object(const struct admission *ad, struct admission_change *c, struct object **out, struct error *err)
 {
-    int rv = 0;
-    for (size_t i = 0; i < ARRAY_SIZE(GIFTS) && rv == 0; i++) {
-        rv = k->id == GIFTS[i].kind ? GIFTS[i].fn(ad, before, doc, err) : 0;
+    int rv = object_from_value(c->kind, c->doc, 0, out, err);
+    if (rv != 0) {
+        return rv;
+    }
+    c->now = *out;
+    rv = admission_check(ad, c, err);
+    if (rv != 0) {
+        object_unref_p(out);
     }
     return rv;
-}
-
-/* old: NULL for a create. Takes the object back if it may not be. */
-static int admit_by_state(const struct admission *ad, const struct object *old, struct object **out, struct error *err)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(RULES); i++) {
-        int rv = (*out)->kind->id == RULES[i].kind ? RULES[i].fn(ad, old, *out, err) : 0;
-        if (rv != 0) {
-            object_unref_p(out);
-            return rv;
-        }
-    }
-    return 0;
 }
 
 int admit_create(const struct admission *ad, const struct kind *k, struct value *doc, struct object **out,
@@ -263,19 +207,13 @@ int admit_create(const struct admission *ad, const struct kind *k, struct value 
         return rv;
     }
     admit_warnings(ad, k, doc);
-    admit_pod_security(ad, k, doc, NULL);
     if (k->tells_undone) {
         kind_add_undone_condition(k, ad->arena, doc, env_wall_ms(ad->env));
     }
-    rv = check_namespace(ad, k, value_to_str(value_get(metadata, "namespace")), err);
-    rv = rv != 0 ? rv : admit_gifts(ad, k, NULL, doc, err);
+    struct admission_change c = {.kind = k, .part = TXN_PART_ALL, .doc = doc};
+    rv = admission_give(ad, &c, err);
     rv = rv != 0 ? rv : admit_managed_put(ad, k, doc, NULL, MANAGED_SPEC, &managed, err);
-    rv = rv != 0 ? rv : object_from_value(k, doc, 0, out, err);
-    rv = rv != 0 ? rv : admit_by_state(ad, NULL, out, err);
-    if (rv == 0) {
-        warn_of_rival(ad, NULL, *out);
-    }
-    return rv;
+    return rv != 0 ? rv : admit_object(ad, &c, out, err);
 }
 
 int admit_update(const struct admission *ad, struct value *doc, const struct object *old, struct value *before,
@@ -326,16 +264,9 @@ int admit_update(const struct admission *ad, struct value *doc, const struct obj
          spec_changes(value_get(doc, "data"), value_get(before, "data")))) {
         admit_warnings(ad, k, doc);
     }
-    if (rv == 0 && part == TXN_PART_SPEC) {
-        admit_pod_security(ad, k, doc, before);
-    }
-    rv = rv != 0 || part == TXN_PART_STATUS ? rv : admit_gifts(ad, k, before, doc, err);
+    struct admission_change c = {.kind = k, .part = part, .doc = doc, .before = before, .old = old};
+    rv = rv != 0 || part == TXN_PART_STATUS ? rv : admission_give(ad, &c, err);
     enum managed_part managed_part = part == TXN_PART_STATUS ? MANAGED_STATUS : MANAGED_SPEC;
     rv = rv != 0 ? rv : admit_managed_put(ad, k, doc, before, managed_part, &managed, err);
-    rv = rv != 0 ? rv : object_from_value(k, doc, 0, out, err);
-    rv = rv != 0 ? rv : admit_by_state(ad, old, out, err);
-    if (rv == 0) {
-        warn_of_rival(ad, old, *out);
-    }
-    return rv;
+    return rv != 0 ? rv : admit_object(ad, &c, out, err);
 }

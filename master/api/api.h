@@ -40,6 +40,7 @@ struct api_call {
     const struct principal *who;
     struct arena *arena;    /* the request's: as long as the call */
     struct value *warnings; /* texts for the answer of a write; NULL if there are none. In the arena */
+    struct value *notes;    /* for the audit: {resource, namespace, name, key, text}; NULL: none. In the arena */
     void (*seen)(struct api_call *c, const struct api_answer *a); /* before front->answer; NULL: nobody wants to */
     /* What goes on in later turns: a list (read.c), or a deletion of many objects (delete.c). */
     struct listing *listing;
@@ -272,6 +273,7 @@ struct api_answer {
                                      what this request deleted; of one that was done before, what its last piece did */
     bool unchanged;               /* a write that changed nothing */
     const struct value *warnings; /* a list of texts; NULL: none */
+    const struct value *notes;    /* for the audit of another master that asked on somebody's behalf; NULL: none */
 };
 /* The end of a page. */
 struct api_listed {

@@ -1,39 +1,11 @@
 /* delete and deletecollection: the rules of grace, finalizers and propagation are controllers/deletion.h's. */
 #include <string.h>
 
-#include "master/api/admission.h"
+#include "master/admission/row.h"
 #include "master/api/delete.h"
 #include "master/api/write.h"
-#include "master/auth/access.h"
-#include "master/auth/account_keys.h"
-#include "master/auth/authority.h"
-#include "master/auth/reseal.h"
-#include "master/auth/revoked.h"
-#include "master/auth/rotate.h"
 #include "master/master.h"
 #include "proto/schema/selector.h"
-
-/* Namespaces that the cluster itself lives in, its list of revoked certificates, the records of its CA and of the keys
- * that sign tokens, and the built-in priority classes. */
-static bool is_protected(const struct object *o)
-{
-    return (o->kind->id == KIND_NAMESPACE && (str_is(o->name, "default") || str_is(o->name, "kube-system"))) ||
-           revoked_is_list(o) || rotate_is_record(o) || reseal_is_record(o) || authority_is_secret(o) ||
-           account_keys_is_record(o) || priority_is_builtin(o);
-}
-
-bool delete_is_refused(const struct principal *who, const struct object *o, struct error *err)
-{
-    if (admit_is_record(o) && who != NULL && !access_is_master(who)) {
-        return admit_record_of_masters(o, err) != 0;
-    }
-    if (is_protected(o)) {
-        error_set(err, ERR_FORBIDDEN, "%s \"%.*s\" can't be deleted: the cluster needs it", o->kind->singular,
-                  STR_ARG(o->name));
-        return true;
-    }
-    return false;
-}
 
 static int request_deletion(struct api_call *c, struct txn *t, const struct object *o,
                             const struct deletion_options *options, struct error *err)
@@ -51,8 +23,7 @@ void verb_delete(struct api_call *c, const struct api_delete *q)
     const struct object *o = repeat ? NULL : view_get(api_tip(c), of->kind, of->ns, of->name);
     if (!repeat && o == NULL) {
         error_not_found(&err, of->kind, of->name);
-    } else if (!repeat && !delete_is_refused(c->who, o, &err) &&
-               admit_cluster_config_delete(api_tip(c), o, &err) == 0) {
+    } else if (!repeat && admission_remove(api_tip(c), c->who, o, &err) == 0) {
         request_deletion(c, &t, o, &q->options, &err);
     }
     if (err.code != 0) {
@@ -84,8 +55,7 @@ struct clearing {
     uint8_t id[TXN_ID_SIZE];
     const struct object *held; /* the view's */
     unsigned count;
-    bool ended;   /* the last piece is on its way */
-    bool records; /* whoever asks may delete those of the masters */
+    bool ended; /* the last piece is on its way */
 };
 
 #define PIECE_BYTES (1u << 20) /* of a piece's transaction, with the last object on top */
@@ -103,10 +73,10 @@ unsigned api_deleted(const struct api_call *c)
     return c->clearing == NULL ? 0 : c->clearing->count;
 }
 
-static bool is_cleared(const struct clearing *l, const struct view *v, const struct object *o)
+static bool is_cleared(const struct api_call *c, const struct view *v, const struct object *o)
 {
-    return !is_protected(o) && (l->records || !admit_is_record(o)) && admit_cluster_config_delete(v, o, NULL) == 0 &&
-           (l->labels == NULL || selector_matches_object(l->labels, o)) &&
+    const struct clearing *l = c->clearing;
+    return admission_remove(v, c->who, o, NULL) == 0 && (l->labels == NULL || selector_matches_object(l->labels, o)) &&
            (l->fields == NULL || field_selector_matches(l->fields, o));
 }
 
@@ -116,7 +86,7 @@ static int clear_one(struct api_call *c, struct txn *t, const struct object *fou
 {
     struct clearing *l = c->clearing;
     const struct object *o = view_get(api_tip(c), l->kind, found->ns, found->name);
-    if (o == NULL || (o != found && (!str_eq(o->uid, found->uid) || !is_cleared(l, api_tip(c), o)))) {
+    if (o == NULL || (o != found && (!str_eq(o->uid, found->uid) || !is_cleared(c, api_tip(c), o)))) {
         return 0;
     }
     CLEANUP_ARENA struct arena scratch;
@@ -132,7 +102,7 @@ static int clear_piece(struct api_call *c, struct txn *t, struct error *err)
     for (unsigned visits = 0; visits < TURNS_PIECE_VISITS && t->size_bytes < PIECE_BYTES && !l->ended; visits++) {
         const struct object *o = view_next(&l->it), *before = l->held;
         l->ended = o == NULL;
-        if (o != NULL && !is_cleared(l, l->view, o)) {
+        if (o != NULL && !is_cleared(c, l->view, o)) {
             continue;
         }
         l->held = o;
@@ -205,8 +175,7 @@ void verb_deletecollection(struct api_call *c, const struct api_deletecollection
                            .labels = labels,
                            .fields = fields,
                            .options = q->options,
-                           .how = q->how,
-                           .records = c->who == NULL || access_is_master(c->who)};
+                           .how = q->how};
     l->options.if_uid =
         (struct str){arena_strndup(c->arena, q->options.if_uid.p, q->options.if_uid.n), q->options.if_uid.n};
     if (q->how.id != NULL) {

@@ -14,6 +14,7 @@ struct admission api_admission(struct api_call *c, const struct api_write *how)
         .lenient = how->lenient,
         .who = c->who,
         .warnings = &c->warnings,
+        .notes = c->m->audits ? &c->notes : NULL,
         .zones = c->m->zones,
         .manager = how->manager.n > 0 ? how->manager : STR(API_MANAGER),
     };

@@ -1,5 +1,5 @@
 /* txn: several operations of the user's own making, all or nothing. */
-#include "master/api/delete.h"
+#include "master/admission/row.h"
 #include "master/api/write.h"
 #include "master/master.h"
 
@@ -30,8 +30,8 @@ static int add_change(const struct admission *ad, struct txn *t, const struct ap
         return error_set(err, ERR_UNSUPPORTED, "txn: %s \"%.*s\" is deleted in steps; use delete", k->singular,
                          STR_ARG(old->name));
     }
-    if (delete_is_refused(ad->who, old, err)) {
-        return ERR_FORBIDDEN;
+    if (admission_remove(ad->tip, ad->who, old, err) != 0) {
+        return err->code;
     }
     txn_delete(t, old)->if_revision = op->if_revision;
     return 0;

@@ -4,7 +4,7 @@
  * Typed (master/api/api.h), so that every front has them: get to metrics, cluster, whoami, access, rules, cert.status,
  * token, account.token, token.review; their rows stand in verbs.c. The others read parameters in their own functions, each row beside its function:
  *  - hello, join, rejoin, cert.renew, cert.admin and node.*: agents', masters' and newcomers' own protocol
- *  - the other cert.* and master.*: what rctl alone asks for
+ *  - the other cert.* and master.*, admission: what rctl alone asks for
  *  - logs, exec, attach, portforward, imageload, imagepull, images, imageremove, backup: streams of this protocol, tied
  *    to those of agents (relay.h); another front has to bring the client's end of a stream */
 #ifndef MASTER_FRONT_REQUESTS_H
@@ -49,6 +49,7 @@ struct method {
     X(images)                                                                                                          \
     X(imageremove)                                                                                                     \
     X(cluster)                                                                                                         \
+    X(admission)                                                                                                       \
     X(whoami)                                                                                                          \
     X(access)                                                                                                          \
     X(rules)                                                                                                           \

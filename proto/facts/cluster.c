@@ -35,6 +35,8 @@ const struct cluster_setting cluster_settings[] = {
      "level that pods are held to where their namespace says none: privileged, baseline, restricted"},
     {"podSecurityWarn", "spec.podSecurity.warn", "privileged", false, false,
      "level that whoever makes pods is warned of, likewise"},
+    {"podSecurityAudit", "spec.podSecurity.audit", "privileged", false, false,
+     "level that the record of a request is held to, likewise"},
     {"podTokens", "spec.podTokens", "OnRequest", false, false,
      "Automatic: pods see a token of their account, as in Kubernetes; OnRequest: those that ask for one"},
     {0},
@@ -110,11 +112,12 @@ bool cluster_pool_next(struct str *rest, uint32_t *first, uint32_t *last)
 
 struct pod_security cluster_pod_security(const struct object *o)
 {
-    struct pod_security out = {POD_SECURITY_PRIVILEGED, POD_SECURITY_PRIVILEGED};
+    struct pod_security out = {POD_SECURITY_PRIVILEGED, POD_SECURITY_PRIVILEGED, POD_SECURITY_PRIVILEGED};
     if (o != NULL) {
         struct mp said = mp_get(object_spec(o), "podSecurity");
         pod_security_parse(mp_str(mp_get(said, "enforce")), &out.enforce);
         pod_security_parse(mp_str(mp_get(said, "warn")), &out.warn);
+        pod_security_parse(mp_str(mp_get(said, "audit")), &out.audit);
     }
     return out;
 }

@@ -33,6 +33,7 @@ struct pod_security pod_security_of(struct mp labels, struct pod_security fallba
     return (struct pod_security){
         .enforce = level_of(labels, POD_SECURITY_PREFIX "enforce", fallback.enforce),
         .warn = level_of(labels, POD_SECURITY_PREFIX "warn", fallback.warn),
+        .audit = level_of(labels, POD_SECURITY_PREFIX "audit", fallback.audit),
     };
 }
 

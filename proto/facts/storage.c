@@ -115,6 +115,19 @@ bool storage_has_mode(const struct object *o, const char *mode)
     return list_has(mp_get(object_spec(o), "accessModes"), mode);
 }
 
+void storage_add_finalizer(struct arena *a, struct value *doc, const char *finalizer)
+{
+    struct value *list = value_ensure_list(a, value_ensure_map(a, doc, "metadata"), "finalizers");
+    for (unsigned i = 0; i < value_count(list); i++) {
+        if (str_is(value_to_str(value_item(list, i)), finalizer)) {
+            return;
+        }
+    }
+    if (value_is_list(list)) {
+        value_append(a, list, value_cstr(a, finalizer));
+    }
+}
+
 bool storage_has_finalizer(const struct object *o, const char *finalizer)
 {
     return object_has_finalizer(o, finalizer);

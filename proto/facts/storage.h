@@ -81,6 +81,8 @@ int64_t storage_bytes(const struct object *o);
 void storage_write_modes(struct buf *out, struct mp modes);
 bool storage_has_mode(const struct object *o, const char *mode); /* spec.accessModes */
 bool storage_has_finalizer(const struct object *o, const char *finalizer);
+/* Adds a finalizer to the document of a claim or volume, once. */
+void storage_add_finalizer(struct arena *a, struct value *doc, const char *finalizer);
 struct str storage_phase(const struct object *o);           /* status.phase */
 struct str storage_volume_name(const struct object *claim); /* spec.volumeName; empty: none */
 bool storage_has_claim(const struct object *volume);        /* it has a claimRef */

@@ -40,6 +40,8 @@ SCHEMA_STATIC(pod_security, "ClusterPodSecurity",
     STRING("enforce", "Pods that go against this level are refused. Unset: privileged, so none.",
            ONE_OF("privileged|baseline|restricted")),
     STRING("warn", "Whoever makes pods that go against this level is warned. Unset: privileged.",
+           ONE_OF("privileged|baseline|restricted")),
+    STRING("audit", "The audit's record says of pods that they go against this level. Unset: privileged.",
            ONE_OF("privileged|baseline|restricted")));
 
 SCHEMA_STATIC(spec, "ClusterConfigurationSpec", "What the cluster is to be.",

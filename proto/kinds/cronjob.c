@@ -52,7 +52,7 @@ static void check_schedule(const struct value *v, const struct fpath *p, struct 
     }
 }
 
-/* Whether there is such a zone is asked where it is needed (master/api/cronjob.c). */
+/* Whether there is such a zone is asked where it is needed (master/admission/time_zone.c). */
 static void check_zone(const struct value *v, const struct fpath *p, struct errlist *l)
 {
     struct str s = value_to_str(v);

@@ -69,7 +69,6 @@ SCHEMA_STATIC(volume, "PersistentVolume", "A piece of storage that one claim can
 
 static void volume_begin(struct arena *a, struct value *obj)
 {
-    storage_add_finalizer(a, obj, STORAGE_PROTECT_VOLUME);
     value_set(a, value_ensure_map(a, obj, "status"), "phase", value_cstr(a, "Pending"));
 }
 

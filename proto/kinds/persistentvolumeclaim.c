@@ -34,7 +34,6 @@ SCHEMA(schema_claim, "PersistentVolumeClaim", "Storage that pods of the namespac
 
 static void claim_begin(struct arena *a, struct value *obj)
 {
-    storage_add_finalizer(a, obj, STORAGE_PROTECT_CLAIM);
     value_set(a, value_ensure_map(a, obj, "status"), "phase", value_cstr(a, "Pending"));
 }
 

@@ -1,4 +1,3 @@
-#include "proto/facts/toleration.h"
 #include "proto/kinds/kinds.h"
 
 /* clang-format off */
@@ -23,7 +22,6 @@ static const struct column columns[] = {
 void pod_begin(struct arena *a, struct value *obj)
 {
     value_set(a, value_ensure_map(a, obj, "status"), "phase", value_cstr(a, "Pending"));
-    toleration_add_defaults(a, value_ensure_map(a, obj, "spec"));
 }
 
 const struct kind kind_pod = {

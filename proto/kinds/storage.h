@@ -21,8 +21,6 @@ void storage_check_size(const struct value *quantities, const struct value *pare
 /* Options of a mount: each one word that is no list of several. */
 void storage_check_options(const struct value *options, const struct fpath *p, struct errlist *l);
 void node_selector_check(const struct value *selector, const struct fpath *p, struct errlist *l); /* affinity_check.c */
-/* Adds a finalizer, once. */
-void storage_add_finalizer(struct arena *a, struct value *obj, const char *finalizer);
 
 void volume_validate(const struct value *obj, const struct value *old, struct errlist *l);
 void claim_validate(const struct value *obj, const struct value *old, struct errlist *l);

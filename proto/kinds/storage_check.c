@@ -4,20 +4,6 @@
 #include "proto/kinds/volumes.h"
 #include "proto/model/quantity.h"
 
-void storage_add_finalizer(struct arena *a, struct value *obj, const char *finalizer)
-{
-    struct value *list = value_ensure_list(a, value_ensure_map(a, obj, "metadata"), "finalizers");
-    VALUE_FOR(i, list)
-    {
-        if (str_is(value_to_str(value_item(list, i)), finalizer)) {
-            return;
-        }
-    }
-    if (value_is_list(list)) {
-        value_append(a, list, value_cstr(a, finalizer));
-    }
-}
-
 void storage_check_modes(const struct value *spec, const struct fpath *p, struct errlist *l)
 {
     const struct value *modes = value_get(spec, "accessModes");

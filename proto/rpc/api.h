@@ -30,6 +30,8 @@
  *                type: "strategic", "merge", "json"
  *                create, update, patch, apply, txn: ?warnings: [texts] beside the others, about fields that are kept
  *                and not carried out
+ *                to another master that asks on somebody's behalf also ?notes: [{resource, namespace, name, key, text}]
+ *                for the record of the request
  * apply          {objects: [..], ?id, ?dryRun, ?validate, ?serverSide, ?force, ?part} -> {results: [{object, result:
  *                created|configured|unchanged}], revision} three-way, all or nothing; serverSide: by who manages which
  *                field, what others manage only with force (Conflict); part: of objects that are there, as in update
@@ -98,6 +100,9 @@
  * images         {node}                                 -> {images: [{name, digest, sizeBytes}]}
  * imageremove    {node, name}                           -> {deleted: bool}   a name, or with sha256:... all names of an
  *                image; deleted: it had no other. ERR_CONFLICT: a container uses the image
+ * admission      {?stale} -> {admission: [{name, kinds, operations: [create|update|delete], type: mutating|validating,
+ *                everybody, on, ?setting, help}]}      admins only; what is done to objects on their way in, in order;
+ *                everybody: controllers are held to it, too
  * cluster        {}                                     -> {cluster, version, id, leader, term, appliedIndex,
  *                commitIndex, revision, stateHash, canLose,
  *                   members: [{id, address, role: voter|standby|spare, leader, reachable, ?diskLow, ?appliedIndex}],

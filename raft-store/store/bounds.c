@@ -27,7 +27,7 @@ static int forbidden(const struct object *o, const char *why, struct error *err)
 
 struct pod_security bounds_security(const struct view *v, struct str ns)
 {
-    struct pod_security common = {POD_SECURITY_PRIVILEGED, POD_SECURITY_PRIVILEGED};
+    struct pod_security common = {POD_SECURITY_PRIVILEGED, POD_SECURITY_PRIVILEGED, POD_SECURITY_PRIVILEGED};
     const struct object *n = view_get(v, kind_by_id(KIND_NAMESPACE), STR_NONE, ns);
     if (!str_is(ns, EXEMPT_NAMESPACE)) {
         common = cluster_pod_security(

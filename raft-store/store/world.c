@@ -375,7 +375,8 @@ static void drop_empty_changes(struct eval *e)
     c->count = kept;
 }
 
-/* As it is written; what a namespace's LimitRanges give a new pod is in it. */
+/* As it is written; what a namespace's LimitRanges give a new pod is in it. Pod security is asked before limit ranges,
+ * and these before quotas (eval_quotas), as `rctl cluster show admission` lists them. */
 static int make(struct eval *e, const struct txn_op *op, const struct object *old, struct object **out)
 {
     CLEANUP_OBJECT struct object *limited = NULL;

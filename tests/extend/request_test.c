@@ -40,6 +40,15 @@ static void test_agents_may_not_ask_what_their_row_does_not_allow(void **state)
     refused(client_as(kit, 0, PKI_ROLE_NODE, "n1"), ERR_FORBIDDEN, "may not call greeting", "greeting", "{name: n1}");
 }
 
+static void test_a_row_of_admission_refuses_and_is_told(void **state)
+{
+    (void)state;
+    refused(admin, ERR_FORBIDDEN, "widgets do not shout", "create",
+            "{object: {apiVersion: example.io/v1, kind: Widget, metadata: {name: loud}, spec: {text: HELLO}}}");
+    const struct value *rows = value_get(must(admin, "admission", "{}"), "admission");
+    assert_string_equal(value_text(kit, value_item(rows, value_count(rows) - 1), "name"), "QuietWidgets");
+}
+
 /* More than any other list here has to look at. */
 static void test_a_list_looks_at_what_the_index_leads_to(void **state)
 {
@@ -67,6 +76,7 @@ int main(void)
         cmocka_unit_test(test_the_request_is_answered),
         cmocka_unit_test(test_its_parameters_are_those_of_its_row),
         cmocka_unit_test(test_agents_may_not_ask_what_their_row_does_not_allow),
+        cmocka_unit_test(test_a_row_of_admission_refuses_and_is_told),
         cmocka_unit_test(test_a_list_looks_at_what_the_index_leads_to),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

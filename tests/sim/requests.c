@@ -5,6 +5,8 @@
 
 #include "controllers/deletion.h"
 #include "controllers/util.h"
+#include "proto/facts/storage.h"
+#include "proto/facts/toleration.h"
 #include "proto/text/text.h"
 #include "tests/sim/cluster.h"
 
@@ -273,6 +275,13 @@ int op_make_in(const struct view *tip, const char *ns, const char *text, struct 
     }
     if (k->begin != NULL) {
         k->begin(&a, docs[0]);
+    }
+    /* What rows of admission give (master/admission/list.h), as far as it matters here. */
+    if (k->id == KIND_PERSISTENTVOLUMECLAIM || k->id == KIND_PERSISTENTVOLUME) {
+        storage_add_finalizer(&a, docs[0],
+                              k->id == KIND_PERSISTENTVOLUME ? STORAGE_PROTECT_VOLUME : STORAGE_PROTECT_CLAIM);
+    } else if (k->id == KIND_POD) {
+        toleration_add_defaults(&a, value_ensure_map(&a, docs[0], "spec"));
     }
     rv = kind_check(k, &a, docs[0], NULL, 0, err);
     assert(rv == 0);

@@ -85,7 +85,7 @@ static const char *service_text(struct arena *a, struct rng *r, const char *name
                         dns ? ", {name: b, port: 80, protocol: UDP, targetPort: 8080}" : "");
 }
 
-/* As it is let in: master/api/service.c. */
+/* As it is let in: master/admission/service_addresses.c. */
 static int service_put(const struct view *tip, struct claims *claims, struct rng *r, const char *name, int64_t at,
                        struct txn *t, struct error *err)
 {

@@ -43,6 +43,8 @@
 #include "master/nodes/feeds.h"
 #include "master/rest/conn.h"
 #include "master/rest/rest.h"
+#include "proto/facts/storage.h"
+#include "proto/facts/toleration.h"
 #include "proto/openapi/openapi.h"
 #include "proto/schema/release.h"
 
@@ -580,6 +582,13 @@ static void do_apply(struct world *w, const struct script_step *s, struct buf *o
         must(kind_check(k, &a, docs[i], NULL, 0, &err), &err);
         if (k->begin != NULL && status == NULL) {
             k->begin(&a, docs[i]);
+        }
+        if (k->id == KIND_POD && status == NULL) { /* as admission does */
+            toleration_add_defaults(&a, value_ensure_map(&a, docs[i], "spec"));
+        } else if (k->id == KIND_PERSISTENTVOLUMECLAIM && status == NULL) {
+            storage_add_finalizer(&a, docs[i], STORAGE_PROTECT_CLAIM);
+        } else if (k->id == KIND_PERSISTENTVOLUME && status == NULL) {
+            storage_add_finalizer(&a, docs[i], STORAGE_PROTECT_VOLUME);
         }
         struct object *o = NULL;
         struct txn t;

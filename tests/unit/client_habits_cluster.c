@@ -15,6 +15,23 @@ static void what_holds_for_the_cluster_is_shown_and_set(void **state)
         {"rctl cluster show", NULL, 0,
          "clusterName:\npodSubnet:                     10.244.0.0/16\nnodeCIDRMaskSize:\n24"},
         {"rctl cluster show -o yaml", NULL, 0, "kind: ClusterConfiguration\npodSubnet: 10.244.0.0/16"},
+        {"rctl cluster show admission | tr -s ' '", NULL, 0,
+         "NAME KINDS ON SETTING WHAT IT DOES\nNamespaceLifecycle all in namespaces, namespaces yes - Nothing is made\n"
+         "ServiceAccount pods no podTokens=OnRequest A pod gets a volume\nPriority pods, "
+         "priorityclasses yes no class is the default\nDefaultTolerationSeconds\n"
+         "DefaultStorageClass persistentvolumeclaims yes storageclass/local\nPodSecurity pods, what makes pods, "
+         "namespaces yes enforce=privileged warn=privileged audit=privileged\nLimitRanger pods, "
+         "persistentvolumeclaims no limitranges: 0\nResourceQuota what quotas count no resourcequotas: 0 Nobody",
+         "="},
+        {"rctl cluster set podSecurityEnforce=baseline podSecurityAudit=restricted", NULL, 0, "configured"},
+        {"rctl cluster show admission | tr -s ' '", NULL, 0, "yes enforce=baseline warn=privileged audit=restricted",
+         "="},
+        {"rctl cluster set podSecurityEnforce= podSecurityAudit=", NULL, 0, "configured"},
+        {"rctl cluster show admission -o json", NULL, 0,
+         "\"admission\": [\n\"name\": \"NamespaceLifecycle\"\n\"operations\": [\n\"type\": \"mutating\"", "="},
+        {"rctl cluster show admission -o yaml", NULL, 0, "admission:\n- name: NamespaceLifecycle\n  setting: ", "="},
+        {"rctl cluster show admission -o wide", NULL, 2, "=", "wide"},
+        {"rctl cluster show admision", NULL, 2, "=", "\"admision\" is not expected: there is \"admission\""},
         {"rctl get clusterconfigurations", NULL, 0, "POD-SUBNET\ncluster\n10.96.0.0/12"},
         {"rctl cluster set", NULL, 2, "=", "KEY=VALUE"},
         {"rctl cluster set podSubnets=1", NULL, 2, "=", "unknown setting \"podSubnets\"\nnodeCIDRMaskSize"},

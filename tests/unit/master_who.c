@@ -403,6 +403,7 @@ static void test_without_a_role_nothing_may_be_asked(void **state)
         {"metrics", "{kind: Node}"},
         {"images", "{node: n1}"},
         {"imageremove", "{node: n1, name: x}"},
+        {"admission", "{}"},
         {"cert.status", "{}"},
         {"cert.reseal", "{}"},
         {"cert.resealing", "{}"},

@@ -182,27 +182,31 @@ static void labels_decide_and_then_the_cluster(void **state)
     struct fixture *f = *state;
     CLEANUP_OBJECT struct object *config = fixture_object(
         f, "{apiVersion: reeve.io/v1, kind: ClusterConfiguration, metadata: {name: cluster}, spec: {podSecurity: "
-           "{enforce: baseline, warn: restricted}}}");
+           "{enforce: baseline, warn: restricted, audit: baseline}}}");
     struct pod_security common = cluster_pod_security(config), none = cluster_pod_security(NULL);
     assert_true(common.enforce == POD_SECURITY_BASELINE && common.warn == POD_SECURITY_RESTRICTED);
+    assert_true(common.audit == POD_SECURITY_BASELINE && none.audit == POD_SECURITY_PRIVILEGED);
     assert_true(none.enforce == POD_SECURITY_PRIVILEGED && none.warn == POD_SECURITY_PRIVILEGED);
     static const struct {
         const char *labels;
         struct pod_security is;
     } rows[] = {
-        {"{a: b}", {POD_SECURITY_BASELINE, POD_SECURITY_RESTRICTED}},
-        {"{pod-security.kubernetes.io/enforce: privileged}", {POD_SECURITY_PRIVILEGED, POD_SECURITY_RESTRICTED}},
+        {"{a: b}", {POD_SECURITY_BASELINE, POD_SECURITY_RESTRICTED, POD_SECURITY_BASELINE}},
+        {"{pod-security.kubernetes.io/enforce: privileged}",
+         {POD_SECURITY_PRIVILEGED, POD_SECURITY_RESTRICTED, POD_SECURITY_BASELINE}},
         {"{pod-security.kubernetes.io/warn: baseline, pod-security.kubernetes.io/enforce: restricted}",
-         {POD_SECURITY_RESTRICTED, POD_SECURITY_BASELINE}},
-        {"{pod-security.kubernetes.io/enforce: Baseline}", {POD_SECURITY_RESTRICTED, POD_SECURITY_RESTRICTED}},
+         {POD_SECURITY_RESTRICTED, POD_SECURITY_BASELINE, POD_SECURITY_BASELINE}},
+        {"{pod-security.kubernetes.io/enforce: Baseline, pod-security.kubernetes.io/audit: restricted}",
+         {POD_SECURITY_RESTRICTED, POD_SECURITY_RESTRICTED, POD_SECURITY_RESTRICTED}},
     };
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
         CLEANUP_OBJECT struct object *ns = fixture_object(
             f, arena_printf(&f->arena, "{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: %s}}",
                             rows[i].labels));
         struct pod_security is = pod_security_of(object_labels(ns), common);
-        if (is.enforce != rows[i].is.enforce || is.warn != rows[i].is.warn) {
-            fail_msg("%s: %s, %s", rows[i].labels, pod_security_words[is.enforce], pod_security_words[is.warn]);
+        if (is.enforce != rows[i].is.enforce || is.warn != rows[i].is.warn || is.audit != rows[i].is.audit) {
+            fail_msg("%s: %s, %s, %s", rows[i].labels, pod_security_words[is.enforce], pod_security_words[is.warn],
+                     pod_security_words[is.audit]);
         }
     }
 }

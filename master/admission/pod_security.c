@@ -1,13 +1,15 @@
-/* What whoever writes is told about pod security. Pods are refused elsewhere, where controllers are held to it too
- * (raft-store/store/bounds.h). Source: Kubernetes' admission plugin PodSecurity, whose words these are. */
+/* Pod security: what whoever writes is told, and what the record of his request says. Pods are refused in the
+ * evaluation, where controllers are held to it too (bounds_secure). Source: Kubernetes' admission plugin PodSecurity,
+ * whose words and annotations these are. */
 #include "proto/facts/pod_security.h"
 
 #include <assert.h>
 #include <stdio.h>
 
 #include "base/mem.h"
-#include "master/api/admission.h"
+#include "master/admission/row.h"
 #include "master/auth/access.h"
+#include "proto/facts/cluster.h"
 #include "raft-store/store/bounds.h"
 
 #define LOOK_AT_MAX 500u /* pods of a namespace, when its level changes */
@@ -26,23 +28,38 @@ static const struct value *pod_part(const struct kind *k, const struct value *do
     return value_path(doc, above);
 }
 
-static void warn_of_pods(const struct admission *ad, const struct kind *k, const struct value *doc,
+static char *broken(const struct admission *ad, const struct value *pod, enum pod_security_level level)
+{
+    CLEANUP_BUF struct buf found = BUF_INIT;
+    pod_security_breaks(&found, pod, level);
+    return found.size == 0 ? NULL
+                           : arena_printf(ad->arena, "would violate PodSecurity \"%s:latest\": %s",
+                                          pod_security_words[level], buf_cstr(&found));
+}
+
+static void tell_of_pods(const struct admission *ad, const struct kind *k, const struct value *doc,
                          const struct value *before)
 {
     struct str ns = value_path_str(doc, "metadata.namespace");
     const struct value *now = pod_part(k, doc), *was = before == NULL ? NULL : pod_part(k, before);
     struct pod_security asked = bounds_security(ad->tip, ns.n == 0 ? STR("default") : ns);
-    CLEANUP_BUF struct buf found = BUF_INIT;
-    if (asked.warn == POD_SECURITY_PRIVILEGED || (was != NULL && value_equal(now, was))) {
+    bool pod = k->id == KIND_POD;
+    if (was != NULL && value_equal(now, was)) {
         return;
     }
-    if (k->id == KIND_POD && asked.enforce >= asked.warn) {
-        return; /* it is refused, or keeps to it */
+    if (pod) {
+        admit_note(ad, k, doc, POD_SECURITY_PREFIX "enforce-policy",
+                   arena_printf(ad->arena, "%s:latest", pod_security_words[asked.enforce]));
     }
-    pod_security_breaks(&found, now, asked.warn);
-    if (found.size > 0) {
-        admit_warn(ad, value_strf(ad->arena, "would violate PodSecurity \"%s:latest\": %s",
-                                  pod_security_words[asked.warn], buf_cstr(&found)));
+    const char *audit = ad->notes == NULL ? NULL : broken(ad, now, asked.audit);
+    if (audit != NULL) {
+        admit_note(ad, k, doc, POD_SECURITY_PREFIX "audit-violations", audit);
+    }
+    /* A pod that goes against a level that is enforced is refused, so it keeps to it or has no need of a warning. */
+    const char *warning =
+        ad->warnings == NULL || (pod && asked.enforce >= asked.warn) ? NULL : broken(ad, now, asked.warn);
+    if (warning != NULL) {
+        admit_warn(ad, value_cstr(ad->arena, warning));
     }
 }
 
@@ -91,15 +108,36 @@ static void warn_of_namespace(const struct admission *ad, const struct value *do
     }
 }
 
-void admit_pod_security(const struct admission *ad, const struct kind *k, const struct value *doc,
-                        const struct value *before)
+static int check(const struct admission *ad, const struct admission_change *c, struct error *err)
 {
-    if (ad->warnings == NULL || ad->tip == NULL) {
-        return;
+    (void)err;
+    if (c->part == TXN_PART_STATUS) {
+        return 0;
     }
-    if (k->id == KIND_NAMESPACE && before != NULL) {
-        warn_of_namespace(ad, doc, before);
-    } else if (k->pods != NULL) {
-        warn_of_pods(ad, k, doc, before);
+    if (c->kind->id == KIND_NAMESPACE && c->before != NULL && ad->warnings != NULL) {
+        warn_of_namespace(ad, c->doc, c->before);
+    } else if (c->kind->pods != NULL && (ad->warnings != NULL || ad->notes != NULL)) {
+        tell_of_pods(ad, c->kind, c->doc, c->before);
     }
+    return 0;
 }
+
+static const char *setting(const struct view *v, struct arena *a, bool *on)
+{
+    struct pod_security s =
+        cluster_pod_security(view_get(v, kind_by_id(KIND_CLUSTERCONFIGURATION), STR_NONE, STR(CLUSTER_CONFIG_NAME)));
+    (void)on; /* namespaces have labels of their own */
+    return arena_printf(a, "enforce=%s warn=%s audit=%s", pod_security_words[s.enforce], pod_security_words[s.warn],
+                        pod_security_words[s.audit]);
+}
+
+const struct admission_row admission_pod_security = {
+    .name = "PodSecurity",
+    .kinds_told = "pods, what makes pods, namespaces",
+    .operations = ADMISSION_CREATE | ADMISSION_UPDATE,
+    .evaluated = true,
+    .help = "Pods keep to the level that their namespace's labels enforce; who makes others is warned, and it is "
+            "recorded.",
+    .check = check,
+    .setting = setting,
+};

@@ -1,9 +1,10 @@
 /* The cluster's configuration: what of it may change, and when. A cluster without one is as the defaults say, so making
  * and deleting it are changes from and to those. */
 #include "proto/facts/cluster.h"
+
 #include <stdio.h>
 
-#include "master/api/admission.h"
+#include "master/admission/row.h"
 
 /* The first node that has a range for its pods. */
 static const struct object *node_with_range(const struct view *v)
@@ -48,13 +49,22 @@ static int check_change(const struct view *v, const struct object *old, const st
     return 0;
 }
 
-int admit_cluster_config(const struct admission *ad, const struct object *old, const struct object *now,
-                         struct error *err)
+static int check(const struct admission *ad, const struct admission_change *c, struct error *err)
 {
-    return check_change(ad->tip, old, now, err);
+    return check_change(ad->tip, c->old, c->now, err);
 }
 
-int admit_cluster_config_delete(const struct view *tip, const struct object *o, struct error *err)
+static int remove_one(const struct view *tip, const struct principal *who, const struct object *o, struct error *err)
 {
-    return o->kind->id == KIND_CLUSTERCONFIGURATION ? check_change(tip, o, NULL, err) : 0;
+    (void)who;
+    return check_change(tip, o, NULL, err);
 }
+
+const struct admission_row admission_cluster_configuration = {
+    .name = "ClusterConfiguration",
+    .kinds = {KIND_CLUSTERCONFIGURATION},
+    .operations = ADMISSION_CREATE | ADMISSION_UPDATE | ADMISSION_DELETE,
+    .help = "The ranges of pods' addresses stay as they are while nodes hold parts of them.",
+    .check = check,
+    .remove = remove_one,
+};
