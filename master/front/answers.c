@@ -38,7 +38,7 @@ static void write_results(struct buf *b, const struct api_answer *a)
 
 void verbs_write_answer(struct buf *b, const struct api_answer *a)
 {
-    unsigned more = a->warnings == NULL ? 0 : 1;
+    unsigned more = (a->warnings != NULL) + (a->notes != NULL);
     switch (a->verb) {
     case API_GET:
         mp_write_map(b, 2 + more);
@@ -81,9 +81,13 @@ void verbs_write_answer(struct buf *b, const struct api_answer *a)
         assert(false); /* answered by pages, a stream, and documents */
         break;
     }
-    if (more > 0) {
+    if (a->warnings != NULL) {
         mp_write_cstr(b, "warnings");
         msgpack_write_value(b, a->warnings);
+    }
+    if (a->notes != NULL) {
+        mp_write_cstr(b, "notes");
+        msgpack_write_value(b, a->notes);
     }
     mp_write_key_int(b, "revision", (int64_t)a->revision);
 }
@@ -162,7 +166,9 @@ void verbs_answer_close(struct api_answer *a)
 static void answer(struct api_call *c, const struct api_answer *a)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
-    verbs_write_answer(&b, a);
+    struct api_answer own = *a;
+    own.notes = errand_of_api(c)->forwarded ? c->notes : NULL;
+    verbs_write_answer(&b, &own);
     call_reply(call_of_api(c), &b);
 }
 

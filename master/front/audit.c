@@ -1,14 +1,12 @@
 #include "master/front/audit.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/timefmt.h"
 #include "master/auth/access.h"
 #include "master/auth/audit_file.h"
-#include "master/auth/audit_policy.h"
+#include "master/front/audit_line.h"
 #include "proto/text/text.h"
 
 struct audit {
@@ -17,22 +15,6 @@ struct audit {
     struct audit_policy *policy; /* NULL: nothing is recorded */
     uint64_t looked_at;          /* the revision of the state that was looked at last */
     uint64_t policy_at;          /* the revision of the ConfigMap that the policy is; 0: there is none */
-};
-
-struct audit_item {
-    struct audit_what what;
-    enum audit_level level;
-    struct str request, response; /* JSON; empty: none */
-    bool cut;                     /* one of them is too large */
-};
-struct audit_entry {
-    struct arena arena;
-    char id[ENV_UUID_SIZE];
-    int64_t received_ms;
-    struct audit_item *items;
-    unsigned count, cap;
-    int code;      /* enum err; 0: it was done */
-    char *message; /* in the arena; NULL: none, or it might quote a secret */
 };
 
 struct audit *audit_new(struct master *m, const char *path, uint64_t max_bytes)
@@ -73,6 +55,7 @@ static void look_at_policy(struct audit *a, const struct view *v)
     }
     audit_policy_free(a->policy);
     a->policy = policy;
+    a->m->audits = policy != NULL;
 }
 
 bool audit_is_on(struct master *m)
@@ -101,8 +84,10 @@ static struct str keep_json(struct audit_entry *t, const struct value *doc, stru
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
     json_write(&b, doc, 0);
-    item->cut |= b.size > AUDIT_BODY_MAX;
-    return b.size > AUDIT_BODY_MAX ? STR_NONE : keep(t, buf_str(&b));
+    bool large = b.size > AUDIT_BODY_MAX || t->kept_bytes + b.size > AUDIT_REQUEST_BYTES_MAX;
+    item->cut |= large;
+    t->kept_bytes += large ? 0 : b.size;
+    return large ? STR_NONE : keep(t, buf_str(&b));
 }
 
 struct describing {
@@ -200,7 +185,7 @@ void audit_begin(struct errand *e)
 {
     struct api_request q;
     struct describing d;
-    if (e->audit_asked || e->forwarded || !audit_is_on(e->api.m)) {
+    if (!audit_is_on(e->api.m) || e->audit_asked || e->forwarded) {
         return;
     }
     e->audit_asked = true;
@@ -249,154 +234,71 @@ void audit_failed(struct errand *e, const struct error *err)
     e->audit->message = tells ? arena_strdup(&e->audit->arena, err->message) : NULL;
 }
 
-/* ---- A line ---- */
+/* ---- The end ---- */
 
-static void put(struct buf *b, const char *key, struct str text)
+const char *audit_id(const struct errand *e)
 {
-    buf_printf(b, ",\"%s\":", key);
-    json_write_text(b, text);
+    return e->audit == NULL ? NULL : e->audit->id;
 }
 
-static void put_time(struct buf *b, const char *key, int64_t wall_ms)
+void audit_take_notes(struct errand *e, struct mp notes)
 {
-    char text[TIMEFMT_SIZE];
-    timefmt_rfc3339_ms(wall_ms, text); /* "...05.123Z": microseconds, as clients read them */
-    buf_printf(b, ",\"%s\":\"%.*s000Z\"", key, (int)strlen(text) - 1, text);
-}
-
-static void put_user(struct buf *b, const char *key, const struct principal *p)
-{
-    struct access_who who;
-    access_who(p, &who);
-    buf_printf(b, ",\"%s\":{\"username\":", key);
-    json_write_text(b, who.subject.user);
-    if (p->as != NULL && p->as->uid[0] != '\0') {
-        put(b, "uid", str_of(p->as->uid));
-    }
-    buf_puts(b, ",\"groups\":[");
-    for (unsigned i = 0; i < who.subject.groups_count; i++) {
-        buf_puts(b, i > 0 ? "," : "");
-        json_write_text(b, who.subject.groups[i]);
-    }
-    buf_putc(b, ']');
-    if (p->as != NULL && p->as->extra.size > 0) {
-        struct mp extra = mp_of(p->as->extra.data, p->as->extra.size);
-        buf_puts(b, ",\"extra\":");
-        json_write_mp(b, &extra);
-    }
-    buf_putc(b, '}');
-}
-
-/* Where the connection comes from, without its port. */
-static void put_source(struct buf *b, const struct errand *e)
-{
-    struct session *s = e->front->session(e);
-    const char *addr = s == NULL || s->way == NULL ? "" : s->way->addr(s), *colon = strrchr(addr, ':');
-    if (colon != NULL) {
-        bool brackets = addr[0] == '[' && colon > addr + 1 && colon[-1] == ']';
-        buf_puts(b, ",\"sourceIPs\":[");
-        json_write_text(b, (struct str){addr + brackets, (size_t)(colon - addr) - 2u * brackets});
-        buf_putc(b, ']');
+    struct value *list;
+    if (e->audit != NULL && mp_type(notes) == MP_ARRAY &&
+        msgpack_read_value(&e->audit->arena, notes.p, (size_t)(notes.end - notes.p), &list, NULL) == 0) {
+        e->api.notes = list;
     }
 }
 
-static unsigned http_code(const struct audit_entry *t, const struct audit_what *w)
+/* Who is counted for it: accounts of a namespace are one, since who may make one may make many. */
+static struct str counted(const struct access_who *who)
 {
-    static const struct {
-        int code;
-        unsigned http;
-    } rows[] = {{ERR_USAGE, 400},      {ERR_UNAUTHORIZED, 401},    {ERR_FORBIDDEN, 403}, {ERR_NOT_FOUND, 404},
-                {ERR_EXISTS, 409},     {ERR_CONFLICT, 409},        {ERR_EXPIRED, 410},   {ERR_TOO_LARGE, 413},
-                {ERR_INVALID, 422},    {ERR_LIMIT, 429},           {ERR_BUSY, 429},      {ERR_NO_QUORUM, 503},
-                {ERR_NOT_LEADER, 503}, {ERR_UNKNOWN_OUTCOME, 504}, {ERR_TIMEOUT, 504}};
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        if (rows[i].code == t->code) {
-            return rows[i].http;
-        }
-    }
-    return t->code != 0 ? 500 : str_is(w->verb, "create") ? 201 : 200;
+    struct str user = who->subject.user, prefix = STR("system:serviceaccount:");
+    const char *colon = str_starts(user, prefix) ? memchr(user.p + prefix.n, ':', user.n - prefix.n) : NULL;
+    return colon == NULL ? user : (struct str){user.p, (size_t)(colon - user.p)};
 }
 
-static void put_object(struct buf *b, const struct audit_what *w)
+static bool only_looks(const struct audit_item *item)
 {
-    const struct {
-        const char *key;
-        struct str text;
-    } members[] = {{"resource", w->resource}, {"namespace", w->ns},       {"name", w->name},
-                   {"apiGroup", w->group},    {"apiVersion", w->version}, {"subresource", w->sub}};
-    bool first = true;
-    buf_puts(b, ",\"objectRef\":{");
-    for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
-        if (members[i].text.n > 0) {
-            buf_printf(b, "%s\"%s\":", first ? "" : ",", members[i].key);
-            json_write_text(b, members[i].text);
-            first = false;
-        }
-    }
-    buf_putc(b, '}');
+    return str_is(item->what.verb, "get");
 }
 
-static void put_status(struct buf *b, const struct audit_entry *t, const struct audit_what *w)
+static void add_line(const struct errand *e, const struct access_who *who, struct str line)
 {
-    buf_puts(b, ",\"responseStatus\":{\"metadata\":{}");
-    if (t->code != 0) {
-        put(b, "status", STR("Failure"));
-        put(b, "reason", str_of(err_reason(t->code)));
-        if (t->message != NULL) {
-            put(b, "message", str_of(t->message));
-        }
+    if (line.n > 0) {
+        audit_file_add(e->api.m->audit->file, counted(who), line);
     }
-    buf_printf(b, ",\"code\":%u}", http_code(t, w));
 }
 
-static void write_line(struct buf *b, const struct errand *e, const struct audit_item *item)
-{
-    const struct audit_entry *t = e->audit;
-    const struct audit_what *w = &item->what;
-    buf_printf(b,
-               "{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/"
-               "v1\",\"level\":\"%s\",\"auditID\":\"%s\",\"stage\":\"" AUDIT_STAGE "\",\"requestURI\":",
-               audit_level_words[item->level], t->id);
-    if (e->uri.n > 0) {
-        json_write_text(b, e->uri);
-    } else {
-        CLEANUP_BUF struct buf uri = BUF_INIT;
-        buf_printf(&uri, "/rpc/%.*s", STR_ARG(e->name));
-        json_write_text(b, buf_str(&uri));
-    }
-    put(b, "verb", w->verb);
-    put_user(b, "user", principal_asker(e->who));
-    if (e->who->as != NULL) {
-        put_user(b, "impersonatedUser", e->who);
-    }
-    put_source(b, e);
-    if (e->agent.n > 0) {
-        put(b, "userAgent", e->agent);
-    }
-    if (w->resource.n > 0) {
-        put_object(b, w);
-    }
-    put_status(b, t, w);
-    if (item->request.n > 0) {
-        buf_printf(b, ",\"requestObject\":%.*s", STR_ARG(item->request));
-    }
-    if (item->response.n > 0) {
-        buf_printf(b, ",\"responseObject\":%.*s", STR_ARG(item->response));
-    }
-    put_time(b, "requestReceivedTimestamp", t->received_ms);
-    put_time(b, "stageTimestamp", env_wall_ms(e->api.m->env));
-    bool forbidden = t->code == ERR_FORBIDDEN || t->code == ERR_UNAUTHORIZED;
-    buf_printf(b, ",\"annotations\":{\"authorization.k8s.io/decision\":\"%s\"%s}}\n", forbidden ? "forbid" : "allow",
-               item->cut ? ",\"audit.k8s.io/truncated\":\"true\"" : "");
-}
-
+/* Lines of their own for what is written, then for some of what is only looked at, as long as there is room; then names
+ * of all others. */
 void audit_end(struct errand *e)
 {
-    for (unsigned i = 0; i < e->audit->count; i++) {
-        CLEANUP_BUF struct buf line = BUF_INIT;
-        write_line(&line, e, &e->audit->items[i]);
-        audit_file_add(e->api.m->audit->file, buf_str(&line));
+    struct audit_entry *t = e->audit;
+    struct access_who who;
+    size_t bytes = 0;
+    unsigned told = 0, looked = 0;
+    access_who(principal_asker(e->who), &who);
+    for (unsigned looks = 0; looks < 2; looks++) {
+        for (unsigned i = 0; i < t->count && bytes < AUDIT_REQUEST_BYTES_MAX && looked < AUDIT_LOOKS_MAX; i++) {
+            CLEANUP_BUF struct buf line = BUF_INIT;
+            if (only_looks(&t->items[i]) != (looks == 1)) {
+                continue;
+            }
+            audit_line_write(&line, e, &t->items[i]);
+            add_line(e, &who, buf_str(&line));
+            t->items[i].told = true;
+            bytes += line.size;
+            looked += looks;
+            told++;
+        }
     }
+    for (unsigned i = 0; told < t->count && i < t->count;) {
+        CLEANUP_BUF struct buf line = BUF_INIT;
+        i = audit_line_write_more(&line, e, i);
+        add_line(e, &who, buf_str(&line));
+    }
+    e->api.notes = NULL; /* may be in the entry */
     entry_free(TAKE_PTR(e->audit));
     e->api.seen = NULL;
 }

@@ -254,7 +254,7 @@ void errand_again(struct errand *e)
 {
     arena_close(&e->arena);
     arena_init(&e->arena);
-    e->api.warnings = NULL;
+    e->api.warnings = e->api.notes = NULL;
     e->may_read = false;
     if (e->front->forget != NULL) {
         e->front->forget(e);

@@ -103,6 +103,7 @@ struct errand {
     struct str uri, agent;
     struct audit_entry *audit; /* NULL: nothing is recorded of it */
     bool audit_asked;          /* whether it is has been decided */
+    unsigned answered;         /* the HTTP status that was told; 0: the front has none */
 };
 
 void errand_init(struct errand *e, struct master *m, const struct errand_front *front, const struct api_front *api,

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "master/front/ask.h"
+#include "master/front/audit.h"
 #include "master/members/members.h"
 
 void errand_not_leader(struct errand *e)
@@ -29,6 +30,7 @@ static void answered(const struct rpc_result *result, void *data)
     assert(e->subject->forwarding > 0);
     e->subject->forwarding--;
     if (result->error == NULL) {
+        audit_take_notes(e, mp_get(result->result, "notes"));
         e->front->answered(e, result->result);
         return;
     }

@@ -66,11 +66,21 @@ static void put_warnings(struct buf *out, const struct value *list)
     }
 }
 
+void rest_put_audit(struct rest_call *c, struct buf *out, unsigned status)
+{
+    const char *id = audit_id(&c->e);
+    c->e.answered = status;
+    if (id != NULL) {
+        http_put_header(out, "Audit-Id", str_of(id));
+    }
+}
+
 void rest_put_head(struct rest_call *c, struct buf *out, unsigned status, const char *type)
 {
     http_put_status(out, status);
     http_put_header(out, "Content-Type", str_of(type == NULL ? "application/json" : type));
     http_put_header(out, "Cache-Control", STR("no-cache, private"));
+    rest_put_audit(c, out, status);
     if (!c->keep_alive) {
         http_put_header(out, "Connection", STR("close"));
     } else if (!c->chunks) {

@@ -104,6 +104,8 @@ void rest_answer_failure(struct rest_call *c, unsigned status, const char *fmt, 
 void rest_answer_kept(struct rest_call *c, const char *type, struct str body, const char *hash);
 /* Headers that every answer has, behind its first line; more may follow, then http_put_end. */
 void rest_put_head(struct rest_call *c, struct buf *out, unsigned status, const char *type);
+/* Of an answer with a head of its own: its status for the audit, and the header Audit-Id if it is recorded. */
+void rest_put_audit(struct rest_call *c, struct buf *out, unsigned status);
 /* An answer in pieces: the head, with the first of them, then the others. */
 void rest_begin(struct rest_call *c, unsigned status, const char *type);
 void rest_flush(struct rest_call *c); /* what stands in `out` */

@@ -227,7 +227,8 @@ static void begin_answer(struct rest_proxy *x, const struct http_reply *r)
 {
     struct rest_call *c = x->call;
     CLEANUP_BUF struct buf head = BUF_INIT;
-    static const char *const withheld[] = {"Connection", "Keep-Alive", "Upgrade", "Proxy-Connection", "Trailer"};
+    static const char *const withheld[] = {"Connection",       "Keep-Alive", "Upgrade",
+                                           "Proxy-Connection", "Trailer",    "Audit-Id"};
     c->begun = true;
     buf_printf(&head, "HTTP/1.1 %u %.*s\r\n", r->status, STR_ARG(r->reason));
     for (unsigned i = 0; i < r->headers_count; i++) {
@@ -243,6 +244,7 @@ static void begin_answer(struct rest_proxy *x, const struct http_reply *r)
         }
     }
     http_put_header(&head, "Connection", STR("close"));
+    rest_put_audit(c, &head, r->status);
     http_put_end(&head);
     rest_conn_send(c->conn, buf_str(&head));
     bool empty = x->head_only || r->status == 204 || r->status == 304;
@@ -555,6 +557,7 @@ void rest_proxy_lost(struct rest_call *c)
 {
     if (c->proxy->node != NULL) { /* else the errand comes back, and is failed */
         leave_node(c->proxy);
+        c->e.answered = c->e.answered != 0 ? c->e.answered : 503; /* nobody waits for what the pod says */
         errand_end(&c->e);
         rest_call_free(c);
     }

@@ -428,8 +428,8 @@ void stream_upgrade(struct rest_stream *s)
     s->state = STREAM_OPEN;
     s->since_ms = s->active_ms = env_now_ms(c->e.api.m->env);
     c->keep_alive = false; /* nothing but this stream comes on it */
-    errand_end(&c->e);
     http_put_status(&head, 101);
+    rest_put_audit(c, &head, 101);
     http_put_header(&head, "Connection", STR("Upgrade"));
     http_put_header(&head, "Upgrade", s->protocol->ws ? STR("websocket") : STR("SPDY/3.1"));
     if (s->protocol->ws) {
@@ -439,6 +439,7 @@ void stream_upgrade(struct rest_stream *s)
         http_put_header(&head, s->protocol->ws ? "Sec-WebSocket-Protocol" : "X-Stream-Protocol-Version", name);
     }
     http_put_end(&head);
+    errand_end(&c->e);
     rest_conn_send(c->conn, buf_str(&head));
     carrier_of(s)->begin(s);
     rest_conn_upgraded(c->conn, true);

@@ -74,6 +74,7 @@ void rest_ws_begin(struct rest_call *c)
     c->begun = true;
     c->keep_alive = c->chunks = false;
     http_put_status(&head, 101);
+    rest_put_audit(c, &head, 101);
     http_put_header(&head, "Connection", STR("Upgrade"));
     http_put_header(&head, "Upgrade", STR("websocket"));
     http_put_header(&head, "Sec-WebSocket-Accept", c->ws->key);

@@ -1,6 +1,6 @@
 # The master's tests start real masters and share a kit.
 MASTER_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/master_*.c))
-$(MASTER_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/unit/kit/master_kit.o $(BUILD)/tests/unit/kit/master_clients.o $(BUILD)/tests/libstage.a $(call libs_of,master) \
+$(MASTER_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/unit/kit/master_kit.o $(BUILD)/tests/unit/kit/master_clients.o $(BUILD)/tests/unit/kit/master_https.o $(BUILD)/tests/libstage.a $(call libs_of,master) \
   | $(BUILD)/reeve-master $(BUILD)/tests/reeve-master
 	@mkdir -p $(@D)
 	@echo "  LINK  $(@F)"

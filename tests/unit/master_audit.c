@@ -4,7 +4,9 @@
 
 #include <sys/stat.h>
 
+#include "master/auth/audit_file.h"
 #include "master/auth/audit_policy.h"
+#include "master/master.h"
 
 /* ---- Policies ---- */
 
@@ -87,6 +89,84 @@ static void test_what_is_no_policy_is_refused_with_the_field(void **state)
         assert_int_equal(audit_policy_read(str_of(rows[i].text), &p, &err), ERR_INVALID);
         assert_string_equal(err.field, rows[i].field);
     }
+}
+
+/* ---- The files ---- */
+
+static unsigned lines_with(struct buf *text, const char *path, const char *word)
+{
+    unsigned count = 0;
+    buf_reset(text);
+    FILE *f = fopen(path, "r");
+    char part[4096];
+    for (size_t n; f != NULL && (n = fread(part, 1, sizeof part, f)) > 0;) {
+        buf_append(text, part, n);
+    }
+    if (f != NULL) {
+        fclose(f);
+    }
+    for (const char *p = text->size == 0 ? "" : buf_cstr(text); (p = strstr(p, word)) != NULL; p++) {
+        count++;
+    }
+    return count;
+}
+
+static void write_lines(struct audit_file *f, struct master *m, const char *who, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        char line[101];
+        memset(line, ' ', sizeof line);
+        memcpy(line, who, strlen(who));
+        line[99] = '\n';
+        audit_file_add(f, str_of(who), (struct str){line, 100});
+        if (i % 8 == 7) {
+            uv_run(&m->loop, UV_RUN_DEFAULT);
+        }
+    }
+    uv_run(&m->loop, UV_RUN_DEFAULT);
+    assert_true(audit_file_is_idle(f));
+}
+
+/* 64 KiB in all, so a file has 16 KiB, and a subject 2 KiB of the first. */
+static void test_who_asks_much_pushes_out_nobody_elses_records(void **state)
+{
+    (void)state;
+    struct master *m = xcalloc(1, sizeof *m);
+    char dir[] = "/tmp/reeve-audit-XXXXXX", path[64], busy[64], old[64];
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/audit.log", dir);
+    snprintf(busy, sizeof busy, "%s/audit-busy.log", dir);
+    snprintf(old, sizeof old, "%s/audit-busy.log.1", dir);
+    assert_int_equal(uv_loop_init(&m->loop), 0);
+    struct audit_file *f = audit_file_new(m, path, 64 << 10);
+    write_lines(f, m, "kate", 5);
+    write_lines(f, m, "loud", 2000);
+    write_lines(f, m, "paul", 5);
+    assert_int_equal(lines_with(&text, path, "kate"), 5);
+    assert_int_equal(lines_with(&text, path, "paul"), 5);
+    assert_int_equal(lines_with(&text, path, "loud"), 20);
+    assert_in_range(lines_with(&text, busy, "loud") + lines_with(&text, old, "loud"), 160, 328);
+    assert_int_equal(m->stats.audited, 2010);
+    assert_int_equal(m->stats.audit_dropped, 0);
+    /* Eight at the same time have it begun anew, and then everybody has a share again. */
+    for (unsigned i = 0; i < 9; i++) {
+        char who[8];
+        snprintf(who, sizeof who, "user%u", i);
+        write_lines(f, m, who, 20);
+    }
+    write_lines(f, m, "loud", 1);
+    assert_int_equal(lines_with(&text, path, "kate"), 0);
+    assert_int_equal(lines_with(&text, path, "loud"), 1);
+    audit_file_free(f);
+    assert_int_equal(uv_loop_close(&m->loop), 0);
+    const char *const names[] = {"audit.log", "audit.log.1", "audit-busy.log", "audit-busy.log.1"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        unlink(path);
+    }
+    assert_int_equal(rmdir(dir), 0);
+    free(m);
 }
 
 /* ---- Masters ---- */
@@ -238,6 +318,143 @@ static void test_requests_are_recorded_by_the_master_that_was_asked(void **state
     }
 }
 
+static void policy_of(struct client *admin)
+{
+    must(admin, "create",
+         "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: reeve-audit, namespace: kube-system}, data: "
+         "{policy.yaml: '{apiVersion: audit.k8s.io/v1, kind: Policy, rules: [{level: None, userGroups: "
+         "[\"system:nodes\", \"reeve:masters\"]}, {level: RequestResponse}]}'}}}");
+}
+
+/* Whichever master is asked: the leader finds it out, and tells. */
+static void test_pod_security_is_in_the_record(void **state)
+{
+    struct kit *k = *state;
+    unsigned leader = kit_leader(k);
+    struct client *at[2] = {client_admin(k, leader), client_admin(k, (leader + 1) % 3)};
+    policy_of(at[0]);
+    must(at[1], "get", "{kind: ConfigMap, name: reeve-audit, namespace: kube-system}");
+    must(at[0], "create",
+         "{object: {apiVersion: v1, kind: Namespace, metadata: {name: safe, labels: "
+         "{pod-security.kubernetes.io/enforce: baseline, pod-security.kubernetes.io/audit: restricted}}}}");
+    for (unsigned i = 0; i < 2; i++) {
+        must(at[i], "create",
+             "{object: {apiVersion: v1, kind: Pod, metadata: {name: p%u, namespace: safe}, spec: {containers: [{name: "
+             "c, image: i}]}}}",
+             i);
+        must(at[i], "apply",
+             "{objects: [{apiVersion: v1, kind: ConfigMap, metadata: {name: c%u, namespace: safe}}, {apiVersion: "
+             "apps/v1, kind: Deployment, metadata: {name: d%u, namespace: safe}, spec: {selector: {matchLabels: {a: "
+             "b}}, replicas: 0, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}}}]}",
+             i, i);
+        char name[8];
+        snprintf(name, sizeof name, "p%u", i);
+        const struct value *v = value_get(wait_record(k, (leader + i) % 3, "create", name), "annotations");
+        assert_true(str_is(value_to_str(value_get(v, "pod-security.kubernetes.io/enforce-policy")), "baseline:latest"));
+        assert_true(str_starts(value_to_str(value_get(v, "pod-security.kubernetes.io/audit-violations")),
+                               STR("would violate PodSecurity \"restricted:latest\": allowPrivilegeEscalation")));
+        snprintf(name, sizeof name, "d%u", i);
+        v = value_get(wait_record(k, (leader + i) % 3, "patch", name), "annotations");
+        assert_null(value_get(v, "pod-security.kubernetes.io/enforce-policy")); /* it is no pod */
+        assert_non_null(value_get(v, "pod-security.kubernetes.io/audit-violations"));
+        snprintf(name, sizeof name, "c%u", i);
+        v = value_get(wait_record(k, (leader + i) % 3, "patch", name), "annotations");
+        assert_null(value_get(v, "pod-security.kubernetes.io/audit-violations"));
+    }
+    refused(at[0], ERR_FORBIDDEN, "violates PodSecurity", "create",
+            "{object: {apiVersion: v1, kind: Pod, metadata: {name: bad, namespace: safe}, spec: {hostNetwork: true, "
+            "containers: [{name: c, image: i}]}}}");
+    const struct value *v = value_get(wait_record(k, leader, "create", "bad"), "annotations");
+    assert_non_null(value_get(v, "pod-security.kubernetes.io/audit-violations"));
+    client_close(at[0]);
+    client_close(at[1]);
+}
+
+/* Of what a transaction only looks at some have lines of their own, and none is left out. */
+static void test_a_request_of_many_objects_is_a_few_lines(void **state)
+{
+    struct kit *k = *state;
+    unsigned leader = kit_leader(k), count, own = 0, more = 0;
+    struct client *admin = client_admin(k, leader);
+    CLEANUP_BUF struct buf ops = BUF_INIT, named = BUF_INIT;
+    policy_of(admin);
+    for (unsigned i = 0; i < 1000; i++) {
+        buf_printf(&ops, "{op: check, kind: ConfigMap, namespace: default, name: n%04u, absent: true}, ", i);
+    }
+    must(admin, "txn", "{ops: [%s{op: create, object: {apiVersion: v1, kind: ConfigMap, metadata: {name: made}}}]}",
+         buf_cstr(&ops));
+    wait_record(k, leader, "create", "made");
+    must(admin, "get", "{kind: ConfigMap, name: made}");
+    wait_record(k, leader, "get", "made"); /* all that was recorded before stands in the file */
+    struct value *lines = lines_of(k, leader, &count);
+    for (unsigned i = 0; i < count; i++) {
+        const struct value *v = value_item(lines, i);
+        struct str names = value_to_str(value_get(value_get(v, "annotations"), "reeve.io/more-objects"));
+        own += str_is(value_path_str(v, "requestURI"), "/rpc/txn") && names.n == 0;
+        more += names.n > 0;
+        buf_append_str(&named, names);
+    }
+    assert_int_equal(own, 1 + 64);
+    assert_int_equal(more, 1);
+    assert_null(strstr(buf_cstr(&named), "default/n0063"));
+    assert_non_null(strstr(buf_cstr(&named), "get configmaps default/n0064, get configmaps default/n0065"));
+    assert_non_null(strstr(buf_cstr(&named), "get configmaps default/n0999"));
+    client_close(admin);
+}
+
+static const char *header_of(struct kit *k, const char *answer, const char *name)
+{
+    const char *at = strstr(answer, name), *end = at == NULL ? NULL : strchr(at, '\r');
+    return end == NULL ? "" : arena_strndup(&k->arena, at + strlen(name), (size_t)(end - at) - strlen(name));
+}
+
+/* What is answered is what is recorded, under the number that the answer has; and no value of a Secret. */
+static void test_answers_over_https_have_the_number_of_their_record(void **state)
+{
+    struct kit *k = *state;
+    unsigned leader = kit_leader(k);
+    struct client *admin = client_admin(k, leader);
+    char *answer, *token;
+    must(admin, "apply",
+         "{objects: [{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: kate}, roleRef: "
+         "{kind: ClusterRole, name: edit}, subjects: [{kind: User, name: kate}]}, {apiVersion: v1, kind: Service, "
+         "metadata: {name: nobody}, spec: {ports: [{port: 80}]}}, {apiVersion: v1, kind: Secret, metadata: {name: s}, "
+         "stringData: {x: geheim}}]}");
+    must(admin, "user.token", "{name: kate, groups: []}");
+    token = arena_strdup(&k->arena, text_at(admin, "token"));
+    assert_int_equal(kit_https(k, leader, token, "GET /api/v1/namespaces/default/secrets/s", NULL, &answer), 200);
+    assert_string_equal(header_of(k, answer, "Audit-Id: "), ""); /* nothing is recorded yet */
+    policy_of(admin);
+    assert_int_equal(kit_https(k, leader, token, "GET /api/v1/namespaces/default/secrets/s", NULL, &answer), 200);
+    assert_non_null(strstr(answer, "Z2VoZWlt"));
+    struct value *v = wait_record(k, leader, "get", "s"); /* which looks for the value in all lines */
+    is(k, v, "auditID", header_of(k, answer, "Audit-Id: "));
+    is(k, v, "level", "Metadata");
+    is(k, v, "user.username", "kate");
+    assert_int_equal(value_path_int(v, "responseStatus.code", 0), 200);
+    assert_int_equal(kit_https(k, leader, token, "PUT /api/v1/namespaces/default/secrets/s",
+                               "{\"metadata\":{\"name\":\"s\"},\"stringData\":{\"y\":\"geheimer\"}}", &answer),
+                     200);
+    v = wait_record(k, leader, "update", "s");
+    is(k, v, "level", "Metadata");
+    assert_null(value_get(v, "requestObject"));
+    assert_null(value_get(v, "responseObject"));
+    assert_int_equal(kit_https(k, leader, token, "GET /api/v1/namespaces/default/secrets", NULL, NULL), 200);
+    assert_int_equal(
+        kit_https(k, leader, token, "GET /api/v1/namespaces/default/services/nobody/proxy/x", NULL, &answer), 503);
+    v = wait_record(k, leader, "get", "nobody");
+    is(k, v, "objectRef.subresource", "proxy");
+    is(k, v, "auditID", header_of(k, answer, "Audit-Id: "));
+    assert_int_equal(value_path_int(v, "responseStatus.code", 0), 503);
+    assert_int_equal(
+        kit_https(k, leader, token, "DELETE /api/v1/namespaces/kube-system/configmaps/reeve-audit", NULL, &answer),
+        403);
+    v = wait_record(k, leader, "delete", "reeve-audit");
+    is(k, v, "auditID", header_of(k, answer, "Audit-Id: "));
+    assert_int_equal(value_path_int(v, "responseStatus.code", 0), 403);
+    client_close(admin);
+}
+
 static int set_up(void **state)
 {
     *state = kit_three(NULL);
@@ -255,7 +472,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_first_rule_that_fits_says_the_level),
         cmocka_unit_test(test_what_is_no_policy_is_refused_with_the_field),
+        cmocka_unit_test(test_who_asks_much_pushes_out_nobody_elses_records),
         cmocka_unit_test_setup_teardown(test_requests_are_recorded_by_the_master_that_was_asked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_pod_security_is_in_the_record, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_request_of_many_objects_is_a_few_lines, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_answers_over_https_have_the_number_of_their_record, set_up, tear_down),
     };
     cmocka_set_test_filter(getenv("TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);
