@@ -170,6 +170,8 @@ void net_conn_close(struct net_conn *c)
         kick(c);
         break;
     case NET_FLUSHING:
+        c->patience_ms = 0;
+        break;
     case NET_CLOSED:
         break;
     }
@@ -186,6 +188,10 @@ void net_conn_abort(struct net_conn *c)
 static void on_timer(uv_timer_t *h)
 {
     struct net_conn *c = h->data;
+    if (c->state == NET_FLUSHING && net_conn_may_take_more(c)) {
+        uv_timer_start(&c->timer, on_timer, NET_FLUSH_MS, 0);
+        return;
+    }
     if (c->state == NET_FLUSHING) {
         enter_closed(c);
         return;
@@ -700,17 +706,6 @@ void net_conn_start_tls(struct net_conn *c)
 }
 
 /* ---- Small things ---- */
-
-/* A window that is shut counts for TCP_USER_TIMEOUT. Without it a peer that answers probes is waited for; one that does
- * not is given up when the kernel has sent again often enough. */
-void net_conn_be_patient(struct net_conn *c)
-{
-    uv_os_fd_t fd;
-    unsigned none = 0;
-    if (c->state < NET_FLUSHING && uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0) {
-        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &none, sizeof none);
-    }
-}
 
 void net_conn_set_events(struct net_conn *c, const struct net_conn_events *events, void *data)
 {

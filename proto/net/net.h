@@ -76,12 +76,17 @@ struct net_conn *net_connect(uv_loop_t *loop, struct net_tls *tls, const char *a
 /* Copies the bytes. No error: failures come through on_close. Ignored when closing. Before on_open they wait for it. */
 void net_conn_send(struct net_conn *c, const void *p, size_t n);
 size_t net_conn_pending(const struct net_conn *c);    /* bytes accepted and not yet given to the kernel */
+size_t net_conn_untaken(const struct net_conn *c);    /* these, and what the kernel has that the peer's has not */
 void net_conn_pause(struct net_conn *c, bool paused); /* stop or go on reading */
 /* From now on a peer that is there may take nothing for as long as it likes: somebody reads what it shows him. */
 void net_conn_be_patient(struct net_conn *c);
 /* What was sent before still goes out, as long as the peer takes some of it every second. No callback but on_close
  * comes after. */
 void net_conn_close(struct net_conn *c);
+/* The same for a peer that may read slowly: what was sent goes out as long as it takes some of it every patience_ms,
+ * and the connection stays until the peer has all of it, what the kernel holds too, so that nothing that it still sends
+ * cuts what it has not read. It is told at once that no more comes. net_conn_close ends the patience. */
+void net_conn_close_slowly(struct net_conn *c, int64_t patience_ms);
 /* The same, but what was sent and has not left yet is dropped: for a peer that holds too much. Also after
  * net_conn_close. */
 void net_conn_abort(struct net_conn *c);

@@ -221,6 +221,67 @@ static void close_does_not_wait_for_a_peer_that_takes_nothing(void **state)
     world_free(w);
 }
 
+static void on_time(uv_timer_t *t)
+{
+    *(bool *)t->data = true;
+}
+
+static void pass(struct world *w, uint64_t ms)
+{
+    uv_timer_t t;
+    bool over = false;
+    uv_timer_init(&w->loop, &t);
+    uv_update_time(&w->loop);
+    t.data = &over;
+    uv_timer_start(&t, on_time, ms, 0);
+    KIT_UNTIL(&w->loop, over);
+    uv_close((uv_handle_t *)&t, kit_closed_cb);
+    while (t.data != NULL) {
+        uv_run(&w->loop, UV_RUN_NOWAIT);
+    }
+}
+
+/* Longer than a close waits; what it still says meanwhile cuts nothing. */
+static void a_slow_close_waits_for_a_peer_that_reads_late(void **state)
+{
+    (void)state;
+    struct world *w = world_connected();
+    size_t size = 32 << 20;
+    char *bytes = xcalloc(1, size);
+    net_conn_pause(w->accepted[0].c, true);
+    net_conn_send(w->client.c, bytes, size);
+    net_conn_close_slowly(w->client.c, 60000);
+    net_conn_send(w->accepted[0].c, "still here", 10);
+    pass(w, 3000);
+    assert_int_equal(w->client.closes + w->accepted[0].closes, 0);
+    net_conn_pause(w->accepted[0].c, false);
+    KIT_UNTIL(&w->loop, w->client.closes == 1 && w->accepted[0].closes == 1);
+    assert_int_equal(w->accepted[0].got.size, size);
+    assert_true(w->client.clean);
+    free(bytes);
+    world_free(w);
+}
+
+static void a_slow_close_has_an_end(void **state)
+{
+    (void)state;
+    for (int told = 0; told < 2; told++) { /* when its patience is over, or when it is told */
+        struct world *w = world_connected();
+        size_t size = 32 << 20;
+        char *bytes = xcalloc(1, size);
+        net_conn_pause(w->accepted[0].c, true);
+        net_conn_send(w->client.c, bytes, size);
+        net_conn_close_slowly(w->client.c, told ? 3600000 : 2000);
+        if (told) {
+            net_conn_close(w->client.c);
+        }
+        KIT_UNTIL(&w->loop, w->client.closes == 1);
+        assert_true(w->client.clean);
+        free(bytes);
+        world_free(w);
+    }
+}
+
 static void peer_that_resets_is_reported(void **state)
 {
     (void)state;
@@ -250,6 +311,8 @@ int main(void)
         cmocka_unit_test(reads_that_wait_go_on_when_the_listener_closes),
         cmocka_unit_test(sockets_are_told_to_find_dead_peers),
         cmocka_unit_test(close_does_not_wait_for_a_peer_that_takes_nothing),
+        cmocka_unit_test(a_slow_close_waits_for_a_peer_that_reads_late),
+        cmocka_unit_test(a_slow_close_has_an_end),
         cmocka_unit_test(peer_that_resets_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
