@@ -1,4 +1,4 @@
-/* Logs: followed from a place on, and resumed at it. */
+/* Logs: followed from a place on, and resumed at it. A request is answered when its log is open. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,9 +13,11 @@
 
 struct log_stream {
     struct list link;
+    struct agent *agent;
+    struct rpc_request *request;   /* until the log is open */
     struct rpc_stream *stream;     /* NULL when over */
     struct logfile_reader *reader; /* NULL when over */
-    char uid[64], container[64];
+    char uid[64], container[64], pod[256];
     unsigned attempt;
     bool ended;                 /* our side of the stream */
     struct buf held;            /* read, not yet taken by the stream */
@@ -87,9 +89,20 @@ static bool log_send(struct log_stream *l)
     return true;
 }
 
+static const struct rpc_stream_events log_stream_events;
+
+/* The log is there: only now the request is answered, so that a log that is not is told by an error. */
 static void log_on_begin(struct logfile_reader *r, void *data)
 {
     struct log_stream *l = data;
+    l->agent->pending--;
+    l->stream = rpc_stream_accept(TAKE_PTR(l->request), &log_stream_events, l);
+    if (l->stream == NULL) { /* whoever asked is gone */
+        l->reader = NULL;
+        logfile_cancel(r);
+        log_maybe_free(l);
+        return;
+    }
     l->at = logfile_tell(r);
     l->news = l->places;
     if (!log_send(l)) {
@@ -127,7 +140,17 @@ static void log_on_end(struct logfile_reader *r, const struct error *error, void
     struct log_stream *l = data;
     (void)r;
     l->reader = NULL;
-    if (log_send(l) || error != NULL) {
+    if (l->request != NULL) {
+        assert(error != NULL); /* else it would have begun */
+        struct error err = *error;
+        if (err.code == ERR_NOT_FOUND) { /* its path is the node's business */
+            error_set(&err, ERR_NOT_FOUND,
+                      "node %s has no log of container \"%s\" of pod \"%s\", life %u: it was removed, or never begun",
+                      l->agent->name, l->container, l->pod, l->attempt);
+        }
+        l->agent->pending--;
+        rpc_reply_error(TAKE_PTR(l->request), &err);
+    } else if (log_send(l) || error != NULL) {
         log_end(l, error);
     }
     log_maybe_free(l);
@@ -255,11 +278,10 @@ void serve_logs(struct agent *a, struct rpc_request *r, struct mp params)
     l->places = mp_bool(mp_get(params, "places"), false);
     l->since_wall_ms = o.since_wall_ms;
     l->at = o.after;
-    l->stream = rpc_stream_accept(r, &log_stream_events, l);
-    if (l->stream == NULL) {
-        free(l);
-        return;
-    }
+    snprintf(l->pod, sizeof l->pod, "%s", ap->name);
+    l->agent = a;
+    l->request = r;
+    a->pending++;
     list_push_back(&a->readers, &l->link);
     l->reader = logfile_read(a->loop, path, &o, &log_reader_events, l);
 }

@@ -1,5 +1,8 @@
-/* port-forward: one TCP connection into a pod's network namespace on a stream. {eof: true} is a half close, in both
- * directions; the stream ends when both halves are closed. */
+/* port-forward: one TCP connection into a pod's network namespace on a stream, to its loopback address; `podIP` asks for
+ * the pod's own, at which others reach it (proxy). {eof: true} is a half close, in both directions; the stream ends when
+ * both halves are closed. A connection that the pod breaks off (it was killed, or does not read what it was sent) ends
+ * in the same way: that is the application's word to its client, and no failure of forwarding, which would end the
+ * other connections of kubectl as well. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +22,7 @@ struct port_stream {
     bool open, closing, closed; /* tcp */
     bool ended;                 /* our side of the stream */
     bool source_eof, eof_told;  /* the pod has closed its side; the peer knows */
-    bool input_eof;             /* the peer has closed its side */
+    bool input_eof;             /* the peer has closed its side, or the pod takes nothing any more */
     struct buf held;            /* from the pod, not yet taken by the stream */
     char chunk[READ_CHUNK];
 };
@@ -108,6 +111,7 @@ static void port_on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
     if (n < 0) {
         uv_read_stop(s);
         p->source_eof = true;
+        p->input_eof = p->input_eof || n != UV_EOF;
     } else {
         buf_append(&p->held, b->base, (size_t)n);
     }
@@ -125,9 +129,8 @@ static void port_on_written(uv_write_t *req, int rc)
     }
     free(w);
     if (rc != 0 && rc != UV_ECANCELED && !p->closing) {
-        struct error err = {0};
-        error_set(&err, ERR_CLOSED, "the pod closed the connection: %s", uv_strerror(rc));
-        port_end(p, &err);
+        p->input_eof = true; /* what it has said before is still to be read */
+        port_send(p);
     }
 }
 
@@ -142,7 +145,7 @@ static void port_on_data(struct serve_stream *st, struct mp payload, size_t n, v
     struct port_stream *p = data;
     struct mp m = payload;
     struct str bytes;
-    if (mp_read_bin(&m, &bytes) && !p->closing) {
+    if (mp_read_bin(&m, &bytes) && !p->closing && !p->input_eof) {
         struct port_write *w = xmalloc(sizeof *w + bytes.n);
         w->port = p;
         w->payload_bytes = n;
@@ -220,6 +223,12 @@ static void port_on_connected(int fd, const struct error *error, void *data)
     uv_read_start((uv_stream_t *)&p->tcp, port_on_alloc, port_on_read);
 }
 
+/* Where `podIP` leads; "": the pod has no address yet. */
+static const char *address_of(const struct agent *a, const struct sandbox *sb)
+{
+    return sb->ip[0] == '\0' && sb->host_network ? a->node_ip : sb->ip;
+}
+
 void serve_portforward(struct agent *a, struct rpc_request *r, struct mp params)
 {
     struct error err = {0};
@@ -241,6 +250,14 @@ void serve_portforward(struct agent *a, struct rpc_request *r, struct mp params)
         error_set(&err, ERR_USAGE, "pod %s is not running", ap->name);
         ap = NULL;
     }
+    const char *address = NULL; /* loopback */
+    if (ap != NULL && mp_bool(mp_get(params, "podIP"), false)) {
+        address = address_of(a, ap->sandbox);
+        if (address[0] == '\0') {
+            error_set(&err, ERR_USAGE, "pod %s has no address yet", ap->name);
+            ap = NULL;
+        }
+    }
     if (ap == NULL) {
         rpc_reply_error(r, &err);
         return;
@@ -251,5 +268,5 @@ void serve_portforward(struct agent *a, struct rpc_request *r, struct mp params)
     p->uid = xstrdup(ap->uid);
     p->request = r;
     a->pending++;
-    network_connect(a->loop, ap->sandbox->net, NULL, (uint16_t)port, NETWORK_CONNECT_MS, port_on_connected, p);
+    network_connect(a->loop, ap->sandbox->net, address, (uint16_t)port, NETWORK_CONNECT_MS, port_on_connected, p);
 }

@@ -186,7 +186,8 @@
  * node.lead      {term}  (a notification) this master leads now: register here
  * node.refresh   {}      (a notification) register again: the node had been given up
  * pod.logs, pod.exec, pod.attach, pod.portforward, image.load, image.pull,
- * image.list, image.remove: as above, without `node`.
+ * image.list, image.remove: as above, without `node`. pod.portforward with `podIP`: true leads to the pod's own address
+ * instead of its loopback.
  *
  * ---- Between masters (ALPN reeve-raft/1) ----
  * raft, raft.part, raft.term, removed: raft-store/raft/transport.h

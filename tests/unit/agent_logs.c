@@ -6,7 +6,7 @@
 
 struct log_reader {
     struct rpc_stream *stream;
-    bool over;
+    bool opened, over;
     int code;
     struct error error;
     const char *
@@ -14,6 +14,13 @@ struct log_reader {
     bool once; /* not followed */
     char after[256], text[1024];
 };
+
+static void log_opened(struct rpc_stream *st, struct mp result, void *data)
+{
+    (void)st;
+    (void)result;
+    ((struct log_reader *)data)->opened = true;
+}
 
 static void log_data(struct rpc_stream *st, struct mp payload, size_t n, void *data)
 {
@@ -42,7 +49,7 @@ static void log_over(struct rpc_stream *st, const struct error *err, void *data)
 
 static void log_open(struct fixture *f, struct log_reader *l)
 {
-    static const struct rpc_stream_events events = {.on_data = log_data, .on_end = log_over};
+    static const struct rpc_stream_events events = {.on_open = log_opened, .on_data = log_data, .on_end = log_over};
     CLEANUP_ARENA struct arena a;
     CLEANUP_BUF struct buf b = BUF_INIT;
     arena_init(&a);
@@ -160,6 +167,27 @@ static void a_log_that_is_followed_goes_on_after_a_restart_of_the_agent(void **s
     }
     rpc_stream_end(TAKE_PTR(l.stream), NULL);
     run_until(&f->loop, l.over);
+}
+
+/* Refused before it is a stream: who has an open one takes its end for a cut. */
+static void a_log_that_is_not_there_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    run_web(f);
+    struct log_reader l = {.once = true}, followed = {0}, begun = {.once = true};
+    log_open(f, &l);
+    log_open(f, &followed);
+    run_until(&f->loop, l.over && followed.over);
+    assert_false(l.opened || followed.opened);
+    assert_int_equal(l.code, ERR_NOT_FOUND);
+    assert_int_equal(followed.code, ERR_NOT_FOUND);
+    assert_string_equal(l.error.message,
+                        "node n1 has no log of container \"c\" of pod \"web\", life 0: it was removed, or never begun");
+    fclose(log_file(f)); /* there, and empty */
+    log_open(f, &begun);
+    run_until(&f->loop, begun.over);
+    assert_true(begun.opened);
+    assert_int_equal(begun.code, 0);
 }
 
 /* ---- Since ---- */
@@ -286,6 +314,7 @@ int main(void)
 #define WITH(test) cmocka_unit_test_setup_teardown(test, whole_setup, whole_teardown)
     const struct CMUnitTest tests[] = {
         WITH(a_log_that_is_followed_goes_on_after_a_restart_of_the_agent),
+        WITH(a_log_that_is_not_there_is_refused),
         WITH(a_time_cuts_off_what_is_older),
         WITH(seconds_are_counted_from_now),
         WITH(what_is_no_time_is_refused_by_its_name),
