@@ -96,6 +96,8 @@ static void send_whole(struct rest_call *c, struct buf *head, struct str body)
     http_put_end(head);
     if (c->conn != NULL) {
         rest_conn_send(c->conn, buf_str(head));
+    }
+    if (c->conn != NULL && !c->head_only) { /* RFC 9110 9.3.2: of HEAD the length is told, and no body comes */
         rest_conn_send(c->conn, body);
     }
     errand_end(&c->e);
@@ -207,7 +209,7 @@ void rest_call_tick(struct rest_call *c, int64_t now_ms)
 {
     bool streams = (c->watch != NULL && !c->over) || c->log != NULL || c->upgrade != NULL || c->proxy != NULL;
     if (streams && bearer_check(c->e.api.m, c->e.who, NULL) != 0) { /* a token's end is that of its streams */
-        c->conn->closing = true;
+        c->conn->closing = c->conn->dropped = true;
         c->conn->wire->abort(c->conn->wire_data);
         return;
     }
@@ -485,7 +487,9 @@ void rest_call_begin(struct rest_conn *conn)
     list_init(&c->ended_link);
     c->conn = conn;
     conn->call = c;
+    conn->patient = false;
     c->keep_alive = r->keep_alive;
+    c->head_only = str_is(r->method, "HEAD");
     c->chunks = r->minor == 1;
     env_random(m->env, c->id, sizeof c->id);
     if (s->refusal != NULL) {

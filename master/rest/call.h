@@ -56,6 +56,7 @@ struct rest_call {
     struct str accept, if_none_match; /* TELL: headers */
     struct str agent;                 /* of User-Agent, up to its first '/' */
     bool keep_alive, chunks;          /* chunks: HTTP/1.1 */
+    bool head_only;                   /* HEAD */
     struct value *spec;               /* of a review, for the answer; in the errand's arena */
     struct value *warnings;           /* of fields that are not known; in the errand's arena */
     /* An answer that is written piece by piece. */

@@ -58,14 +58,27 @@ static void close_it(struct rest_conn *c)
 {
     if (!c->closing) {
         c->closing = true;
-        c->wire->close(c->wire_data);
+        c->wire->close(c->wire_data, c->patient ? REST_PATIENT_MS : REST_STUCK_MS);
     }
+}
+
+void rest_conn_be_patient(struct rest_conn *c)
+{
+    c->patient = true;
+    if (c->wire->be_patient != NULL) {
+        c->wire->be_patient(c->wire_data);
+    }
+}
+
+size_t rest_conn_untaken(const struct rest_conn *c)
+{
+    return c->wire->untaken(c->wire_data);
 }
 
 void rest_conn_cut(struct rest_conn *c)
 {
     c->call = NULL;
-    c->closing = true;
+    c->closing = c->dropped = true;
     c->wire->abort(c->wire_data);
 }
 
@@ -80,7 +93,9 @@ static void refuse(struct rest_conn *c, unsigned status, const char *why)
     http_put_header(&b, "Connection", STR("close"));
     http_put_length(&b, body.size);
     http_put_end(&b);
-    buf_append_str(&b, buf_str(&body));
+    if (!str_is(c->in.request.method, "HEAD")) {
+        buf_append_str(&b, buf_str(&body));
+    }
     rest_conn_send(c, buf_str(&b));
     close_it(c);
 }
@@ -145,6 +160,7 @@ static void feed_ahead(struct rest_conn *c)
 {
     struct buf ahead = c->ahead;
     c->ahead = BUF_INIT;
+    set_paused(c, false); /* the stream has bounds of its own */
     if (ahead.size > 0) {
         rest_call_feed(c->call, ahead.data, ahead.size);
     }
@@ -154,9 +170,8 @@ static void feed_ahead(struct rest_conn *c)
 void rest_conn_upgraded(struct rest_conn *c, bool patient)
 {
     c->upgraded = true;
-    c->patient = patient;
-    if (patient && c->wire->be_patient != NULL) {
-        c->wire->be_patient(c->wire_data);
+    if (patient) {
+        rest_conn_be_patient(c);
     }
     if (!c->feeding) {
         feed_ahead(c);
@@ -209,6 +224,10 @@ void rest_conn_done(struct rest_conn *c, bool keep)
     if (size > 0) {
         buf_consume(&c->ahead, work(c, c->ahead.data, size));
     }
+    if (c->upgraded) { /* by a request that had come behind this one */
+        feed_ahead(c);
+        return;
+    }
     if (c->ahead.size == 0 && c->ahead.cap > KEEP_BYTES) {
         buf_close(&c->ahead);
     }
@@ -232,9 +251,9 @@ void rest_conn_tick(struct rest_conn *c, int64_t now_ms)
     if (taken != c->taken_bytes || pending == 0) {
         c->taken_bytes = taken;
         c->taken_ms = now_ms;
-    } else if (!c->patient && now_ms - c->taken_ms >= REST_STUCK_MS) {
-        c->session->m->stats.rest_stuck++;
-        c->closing = true;
+    } else if (now_ms - c->taken_ms >= (c->patient ? REST_PATIENT_MS : REST_STUCK_MS)) {
+        c->session->m->stats.rest_stuck += !c->dropped;
+        c->closing = c->dropped = true;
         c->wire->abort(c->wire_data);
     }
     if (c->closing) {

@@ -4,9 +4,10 @@
  * The core knows no socket: bytes leave through a struct rest_wire. Calls know their connection until it is gone.
  *
  * Bounds: a body (REST_BODY_MAX; of strangers MASTER_STRANGER_MESSAGE_MAX), what waits to be sent (lists and streams
- * stop at REST_SEND_HIGH and go on when the peer has read), how long it takes nothing (REST_STUCK_MS), sends half a
- * request (REST_HALF_MS), or asks for nothing (REST_IDLE_MS: longer than clients keep connections, which is 90 s in
- * Go). */
+ * stop at REST_SEND_HIGH and go on when the peer has read), how long it takes nothing (REST_STUCK_MS; of what somebody
+ * reads, logs and streams, REST_PATIENT_MS), sends half a request (REST_HALF_MS), or asks for nothing (REST_IDLE_MS:
+ * longer than clients keep connections, which is 90 s in Go). What was sent before it closes goes out within the same
+ * bounds. */
 #ifndef MASTER_REST_CONN_H
 #define MASTER_REST_CONN_H
 
@@ -14,19 +15,22 @@
 #include "master/master.h"
 #include "proto/http/http.h"
 
-#define REST_BODY_MAX  (3u << 20) /* Kubernetes' limit of a request */
-#define REST_AHEAD_MAX (64u << 10)
-#define REST_SEND_HIGH NET_LOW_WATER /* so that it is told when there is room again */
-#define REST_STUCK_MS  30000
-#define REST_HALF_MS   30000
-#define REST_IDLE_MS   180000
+#define REST_BODY_MAX   (3u << 20) /* Kubernetes' limit of a request */
+#define REST_AHEAD_MAX  (64u << 10)
+#define REST_SEND_HIGH  NET_LOW_WATER /* so that it is told when there is room again */
+#define REST_STUCK_MS   30000
+#define REST_PATIENT_MS (4 * 3600 * INT64_C(1000)) /* as a kubelet's */
+#define REST_HALF_MS    30000
+#define REST_IDLE_MS    180000
 
 struct rest_call;
 struct rest_wire {
     void (*send)(void *data, const void *p, size_t n); /* copies */
     size_t (*pending)(const void *data);
     void (*pause)(void *data, bool paused);
-    void (*close)(void *data); /* what was sent goes out; rest_conn_gone comes later */
+    size_t (*untaken)(const void *data); /* pending, and what the peer has not got of what has left */
+    /* What was sent goes out, while the peer takes some of it every patience_ms; rest_conn_gone comes later. */
+    void (*close)(void *data, int64_t patience_ms);
     void (*abort)(void *data); /* the same, at once, whatever waits */
     /* Who came as a stranger has proven who he is. False: there is no place for him. NULL: there always is. */
     bool (*proven)(void *data, const struct pki_identity *who);
@@ -44,8 +48,9 @@ struct rest_conn {
         *who; /* bearer.c: of the token of the request that is being read or answered; NULL: the session's */
     struct error *denied; /* why its token is not taken; NULL: it is, or there is none */
     bool feeding, closing, paused;
+    bool dropped;                     /* closing, and nobody waits for the peer to take what was sent */
     bool upgraded;                    /* bytes are the call's (rest_call_feed) */
-    bool patient;                     /* ...and the peer may take nothing for as long as it likes */
+    bool patient;                     /* what is answered is read by somebody: REST_PATIENT_MS */
     uint64_t sent_bytes, taken_bytes; /* by the peer, when last looked at */
     int64_t taken_ms;                 /* when it last took some, or had nothing to take */
     int64_t since_ms;                 /* the request that is half here began; or the last one was answered */
@@ -66,8 +71,11 @@ void rest_conn_send(struct rest_conn *c, struct str bytes);
 bool rest_conn_is_full(const struct rest_conn *c);
 /* Its call is answered. keep: there may be another one; else it closes. */
 void rest_conn_done(struct rest_conn *c, bool keep);
-/* Its call has said 101: what comes from now on is its (rest_call_feed). patient: REST_STUCK_MS does not hold, since
- * somebody may read what is shown to him. */
+/* The call's answer is read by somebody, who may take his time: REST_PATIENT_MS instead of REST_STUCK_MS, until the next
+ * request. */
+void rest_conn_be_patient(struct rest_conn *c);
+size_t rest_conn_untaken(const struct rest_conn *c); /* bytes sent that the peer does not have */
+/* Its call has said 101: what comes from now on is its (rest_call_feed). patient: as rest_conn_be_patient. */
 void rest_conn_upgraded(struct rest_conn *c, bool patient);
 void rest_conn_pause(struct rest_conn *c, bool paused); /* of one that is, or is being, upgraded */
 /* The answer cannot be ended well: cuts it. */

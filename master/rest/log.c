@@ -65,6 +65,9 @@ static void on_open(struct rpc_stream *st, struct mp result, void *data)
     (void)st;
     (void)result;
     struct rest_log *l = data;
+    if (l->call != NULL && l->call->conn != NULL) {
+        rest_conn_be_patient(l->call->conn); /* somebody may read it page by page */
+    }
     if (l->call != NULL && !l->call->begun) {
         rest_begin(l->call, 200, "text/plain; charset=utf-8");
     }

@@ -1,5 +1,5 @@
-/* proxy of pods and services: a request handed on to a container over its agent's port-forward, and its answer handed
- * back as it comes; and of nodes, of which this master tells what there is to be told itself.
+/* proxy of pods and services: a request handed on to the pod's address over its agent's port-forward, and its answer
+ * handed back as it comes; and of nodes, of which this master tells what there is to be told itself.
  *
  *   /api/v1/namespaces/NS/pods/[http:]NAME[:PORT]/proxy[/PATH][?QUERY]       services likewise, PORT: number or name
  *   /api/v1/nodes/NAME/proxy/{healthz,pods}
@@ -28,7 +28,6 @@ struct rest_proxy {
     struct buf request;       /* its head; the body is the call's */
     size_t sent;              /* of both */
     struct str scheme, name, port;
-    bool head_only;  /* HEAD */
     struct buf head; /* of the answer, until it is whole */
     bool counts;     /* the answer says how long it is... */
     uint64_t left;   /* ...and so much is still to come */
@@ -144,7 +143,6 @@ bool rest_proxy_decide(struct rest_call *c, const struct http_request *r)
     c->proxy = x;
     x->call = c;
     x->verb = verb_of(r->method);
-    x->head_only = str_is(r->method, "HEAD");
     if (!read_name(x, c->path.name)) {
         rest_answer_failure(c, 400, "what is proxied is [SCHEME:]NAME[:PORT], not \"%.*s\"", STR_ARG(c->path.name));
         return false;
@@ -247,7 +245,7 @@ static void begin_answer(struct rest_proxy *x, const struct http_reply *r)
     rest_put_audit(c, &head, r->status);
     http_put_end(&head);
     rest_conn_send(c->conn, buf_str(&head));
-    bool empty = x->head_only || r->status == 204 || r->status == 304;
+    bool empty = c->head_only || r->status == 204 || r->status == 304;
     x->counts = empty || r->has_length;
     x->left = empty ? 0 : r->length;
 }
@@ -376,10 +374,11 @@ static void go_to(struct rest_proxy *x, struct str pod, int64_t port)
         errand_fail_now(&c->e, &err);
         return;
     }
-    mp_write_map(&b, 3);
+    mp_write_map(&b, 4);
     mp_write_key_str(&b, "namespace", c->path.ns);
     mp_write_key_str(&b, "name", pod);
     mp_write_key_int(&b, "port", port);
+    mp_write_key_bool(&b, "podIP", true); /* as others reach it: what listens at its loopback alone is its own */
     x->node = stream_node_open(agent, false, "pod.portforward", buf_str(&b), &node_events, x);
 }
 

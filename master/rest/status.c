@@ -156,6 +156,7 @@ const char *rest_reason_of(unsigned code)
     case 429:
         return "TooManyRequests";
     case 501:
+    case 505:
         return "NotImplemented";
     case 503:
         return "ServiceUnavailable";

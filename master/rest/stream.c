@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/timefmt.h"
 #include "master/api/write.h"
 #include "master/auth/access.h"
 #include "master/front/requests.h"
@@ -326,10 +327,44 @@ void rest_stream_here(struct rest_call *c)
     s->does->here(s);
 }
 
+/* When its container began, as its status says; INT64_MAX: it says nothing yet, so it has just begun. */
+static int64_t began_ms(const struct object *pod, struct str container)
+{
+    static const char *const lists[] = {"containerStatuses", "ephemeralContainerStatuses", "initContainerStatuses"};
+    int64_t ms = INT64_MAX, at;
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+        for (struct mp_iter it = mp_iter(mp_get(object_status(pod), lists[i])); mp_next(&it);) {
+            struct str since = mp_str(mp_path(it.value, "state.running.startedAt"));
+            if (str_eq(mp_str(mp_get(it.value, "name")), container) && timefmt_parse(since, &at)) {
+                ms = at;
+            }
+        }
+    }
+    return ms;
+}
+
+/* Is it for who has just made the pod (`kubectl run -it`), and wants to see all that it says? Kubernetes shows what is
+ * said from the attach on, so what a short command says is often lost. */
+static bool wants_all(const struct rest_stream *s)
+{
+    const struct master *m = s->call->e.api.m;
+    const struct object *pod = view_get(store_committed(replica_store(m->replica)), kind_by_id(KIND_POD),
+                                        s->call->path.ns, s->call->path.name);
+    struct str container = s->container;
+    if (pod != NULL && container.n == 0) { /* as the agent chooses */
+        container = object_annotation(pod, "kubectl.kubernetes.io/default-container");
+    }
+    if (pod != NULL && container.n == 0) {
+        struct mp_iter first = mp_iter(mp_get(object_spec(pod), "containers"));
+        container = mp_next(&first) ? mp_str(mp_get(first.value, "name")) : STR_NONE;
+    }
+    return pod != NULL && began_ms(pod, container) > env_wall_ms(m->env) - STREAM_YOUNG_MS;
+}
+
 void stream_write_params(const struct rest_stream *s, struct buf *b, unsigned port)
 {
-    bool exec = s->does == &stream_exec;
-    mp_write_map(b, 2u + (port > 0) + (s->container.n > 0) + (exec ? 4 : 0) + (s->command_count > 0 && exec));
+    bool exec = s->does == &stream_exec, attach = s->verb->row == &request_attach;
+    mp_write_map(b, 2u + (port > 0) + (s->container.n > 0) + (exec ? 4 : 0) + (s->command_count > 0 && exec) + attach);
     mp_write_key_str(b, "namespace", s->call->path.ns);
     mp_write_key_str(b, "name", s->call->path.name);
     if (port > 0) {
@@ -350,6 +385,9 @@ void stream_write_params(const struct rest_stream *s, struct buf *b, unsigned po
         mp_write_key_bool(b, "stdout", s->wants[STREAM_STDOUT]);
         mp_write_key_bool(b, "stderr", s->wants[STREAM_STDERR]);
         mp_write_key_bool(b, "tty", s->tty);
+    }
+    if (attach) {
+        mp_write_key_bool(b, "fromStart", wants_all(s));
     }
 }
 
@@ -453,7 +491,8 @@ static void finish(struct rest_stream *s, const char *why)
     }
     carrier_of(s)->end(s, why);
     s->state = STREAM_ENDING;
-    s->until_ms = env_now_ms(s->call->e.api.m->env) + STREAM_LINGER_MS;
+    s->active_ms = env_now_ms(s->call->e.api.m->env);
+    s->until_ms = s->active_ms + STREAM_LINGER_MS;
     s->does->lost(s);
     rest_conn_pause(s->call->conn, false);
 }
@@ -489,6 +528,20 @@ void rest_stream_drained(struct rest_call *c)
     }
 }
 
+/* All is said. However slowly it is read, it is read: who takes nothing is waited for as before. */
+static void tick_ending(struct rest_stream *s, int64_t now_ms)
+{
+    size_t untaken = rest_conn_untaken(s->call->conn);
+    if (untaken != s->untaken) {
+        s->untaken = untaken;
+        s->active_ms = now_ms;
+        s->until_ms = now_ms + STREAM_LINGER_MS;
+    }
+    if (now_ms >= s->until_ms && (untaken == 0 || now_ms - s->active_ms >= STREAM_IDLE_MS)) {
+        rest_call_leave(s->call);
+    }
+}
+
 void rest_stream_tick(struct rest_call *c, int64_t now_ms)
 {
     struct rest_stream *s = c->upgrade;
@@ -496,8 +549,8 @@ void rest_stream_tick(struct rest_call *c, int64_t now_ms)
         stream_fail(s, "the streams that were asked for did not come in time");
     } else if (s->state == STREAM_OPEN && now_ms - s->active_ms >= STREAM_IDLE_MS) {
         stream_fail(s, "nothing has been sent or taken for four hours");
-    } else if (s->state == STREAM_ENDING && now_ms >= s->until_ms) {
-        rest_call_leave(c);
+    } else if (s->state == STREAM_ENDING) {
+        tick_ending(s, now_ms);
     }
 }
 

@@ -10,14 +10,15 @@
  *   ASKED --the agent has accepted (exec, attach), or the pod is there (port-forward)--> 101, OPEN
  *     | refused: a Status, as of any request                         | all is said, or it cannot go on
  *     v                                                              v
- *   (answered)                                                     ENDING --the client hangs up, or STREAM_LINGER_MS-->
+ *   (answered)                         ENDING --the client hangs up, or STREAM_LINGER_MS after it has taken all-->
  *
  * Nothing is begun for who does not get his 101 but a command whose client has gone meanwhile; it is ended then.
  *
  * Bounds. What the client sends and the pod does not take is held up to STREAM_HELD_MAX and a read more, then the
  * connection is not read. What the pod says is acknowledged when the connection has room (REST_SEND_HIGH), so what is
  * held of an agent's stream is its window at most (RPC_STREAM_WINDOW). A client that is quiet, and has nothing to
- * read, for STREAM_IDLE_MS is told so and closed. Loop thread only. */
+ * read, for STREAM_IDLE_MS is told so and closed; so is one that takes nothing of what stays behind at the end. Loop
+ * thread only. */
 #ifndef MASTER_REST_STREAM_H
 #define MASTER_REST_STREAM_H
 
@@ -26,9 +27,10 @@
 #include "proto/spdy/spdy.h"
 #include "proto/websocket/websocket.h"
 
-#define STREAM_SETUP_MS     30000                      /* for the channels that were asked for, as Kubernetes' */
-#define STREAM_IDLE_MS      (4 * 3600 * INT64_C(1000)) /* as a kubelet's */
+#define STREAM_SETUP_MS     30000 /* for the channels that were asked for, as Kubernetes' */
+#define STREAM_IDLE_MS      REST_PATIENT_MS
 #define STREAM_LINGER_MS    5000
+#define STREAM_YOUNG_MS     60000 /* an attach to a container that began since shows all that it has said */
 #define STREAM_CHANNELS_MAX 256u
 #define STREAM_PORTS_MAX    16u /* that a WebSocket can name */
 #define STREAM_HELD_MAX     (256u << 10)
@@ -93,12 +95,14 @@ struct rest_stream {
     size_t held; /* bytes of the client's that nobody has taken */
     size_t kept; /* of the pod's for channels that are not there yet */
     int64_t since_ms, active_ms, until_ms;
+    size_t untaken;   /* ENDING: what the client did not have when last looked at */
     uint32_t last_id; /* SPDY: the client's last stream */
     struct spdy_in spdy_in;
     struct spdy_out spdy_out;
     struct ws_in ws_in;
-    struct buf text;  /* WebSocket: a message in base64 */
-    unsigned ws_head; /* bytes of the message's head that have come: the channel, and the one that it closes */
+    struct buf text;     /* WebSocket: a message in base64 */
+    unsigned close_code; /* WebSocket: to end with; 0: as the reader says */
+    unsigned ws_head;    /* bytes of the message's head that have come: the channel, and the one that it closes */
     uint8_t ws_channel;
     void *app; /* the application's own */
 };

@@ -69,11 +69,13 @@ static void write_result(const struct exec *x, struct buf *b)
     }
 }
 
+/* Clients open one channel after the other, and want an answer to each: who has not opened all would not read the end. */
 static bool waits(struct rest_stream *s)
 {
     const struct exec *x = s->app;
     for (unsigned use = 0; use < STREAM_USES; use++) {
-        if (s->wants[use] && use != STREAM_RESIZE && x->channels[use] == NULL) {
+        bool opens = use != STREAM_RESIZE || stream_level(s) >= 3; /* before, terminals had no size */
+        if (s->wants[use] && opens && x->channels[use] == NULL) {
             return true;
         }
     }

@@ -89,7 +89,10 @@ static void begin(struct rest_stream *s)
 static void end(struct rest_stream *s, const char *why)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
-    unsigned code = why == NULL ? WS_NORMAL : s->ws_in.bad ? s->ws_in.code : WS_PROTOCOL_ERROR;
+    unsigned code = why == NULL          ? WS_NORMAL
+                    : s->close_code != 0 ? s->close_code
+                    : s->ws_in.bad       ? s->ws_in.code
+                                         : WS_PROTOCOL_ERROR;
     if (stream_is_tunnel(s)) {
         stream_spdy.end(s, why);
     }
@@ -145,6 +148,7 @@ static void on_base64(struct rest_stream *s, const struct ws_event *e)
         buf_reset(&s->text);
     }
     if (s->text.size + e->data.n > STREAM_TEXT_MAX) {
+        s->close_code = WS_TOO_LARGE;
         stream_fail(s, "a message in base64 is larger than 256 KiB");
         return;
     }
@@ -154,6 +158,7 @@ static void on_base64(struct rest_stream *s, const struct ws_event *e)
     }
     struct str rest = {(const char *)s->text.data + 1, s->text.size - 1};
     if (!base64_read(&bytes, rest)) {
+        s->close_code = WS_BAD_DATA;
         stream_fail(s, "a message is not a digit and base64");
         return;
     }

@@ -20,9 +20,14 @@ static void wire_pause(void *data, bool paused)
     net_conn_pause(data, paused);
 }
 
-static void wire_close(void *data)
+static size_t wire_untaken(const void *data)
 {
-    net_conn_close(data);
+    return net_conn_untaken(data);
+}
+
+static void wire_close(void *data, int64_t patience_ms)
+{
+    net_conn_close_slowly(data, patience_ms);
 }
 
 static void wire_abort(void *data)
@@ -40,8 +45,14 @@ static void wire_be_patient(void *data)
     net_conn_be_patient(data);
 }
 
-static const struct rest_wire net_wire = {wire_send,  wire_pending, wire_pause,     wire_close,
-                                          wire_abort, wire_proven,  wire_be_patient};
+static const struct rest_wire net_wire = {.send = wire_send,
+                                          .pending = wire_pending,
+                                          .pause = wire_pause,
+                                          .untaken = wire_untaken,
+                                          .close = wire_close,
+                                          .abort = wire_abort,
+                                          .proven = wire_proven,
+                                          .be_patient = wire_be_patient};
 
 static void on_data(struct net_conn *net, const uint8_t *p, size_t n, void *data)
 {
@@ -70,13 +81,13 @@ static const struct net_conn_events net_events = {.on_data = on_data, .on_drain 
 
 static bool is_open(const struct session *s)
 {
-    return !s->http->closing;
+    return !s->http->dropped;
 }
 
 static void way_close(struct session *s)
 {
-    s->http->closing = true;
-    s->http->wire->close(s->http->wire_data);
+    s->http->closing = s->http->dropped = true;
+    net_conn_close(s->http->wire_data);
 }
 
 static void shed(struct session *s, const char *why)
@@ -85,7 +96,7 @@ static void shed(struct session *s, const char *why)
     const char *addr = net_conn_peer_addr(s->http->wire_data);
     net_peer_word(&s->who, addr, peer);
     log_warn_of(&s->m->log, "rest", peer, "session with %s closed: %s", addr, why);
-    s->http->closing = true;
+    s->http->closing = s->http->dropped = true;
     s->http->wire->abort(s->http->wire_data);
 }
 

@@ -226,6 +226,9 @@ static enum http_step read_head(struct http_in *in)
         if (line.n == 0) {
             break;
         }
+        if (first && str_is(line, "PRI * HTTP/2.0")) { /* RFC 9113 3.4: how every client of it begins */
+            return bad(in, 505, "HTTP/2 is not spoken here: speak HTTP/1.1, and offer http/1.1 or nothing by ALPN");
+        }
         if (first && !read_first_line(r, line)) {
             return bad(in, 400, "the first line must be METHOD /PATH HTTP/1.1");
         }

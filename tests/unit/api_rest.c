@@ -90,17 +90,27 @@ static void wire_pause(void *data, bool paused)
     (void)data;
     (void)paused;
 }
-static void wire_close(void *data)
+static void wire_abort(void *data)
 {
     ((struct wire *)data)->closed = true;
+}
+static void wire_close(void *data, int64_t patience_ms)
+{
+    assert_true(patience_ms > 0);
+    wire_abort(data);
 }
 static bool wire_proven(void *data, const struct pki_identity *who)
 {
     (void)who;
     return !((const struct wire *)data)->unwelcome;
 }
-static const struct rest_wire test_wire = {wire_send,  wire_pending, wire_pause, wire_close,
-                                           wire_close, wire_proven,  NULL};
+static const struct rest_wire test_wire = {.send = wire_send,
+                                           .pending = wire_pending,
+                                           .pause = wire_pause,
+                                           .untaken = wire_pending,
+                                           .close = wire_close,
+                                           .abort = wire_abort,
+                                           .proven = wire_proven};
 
 static bool way_is_open(const struct session *s)
 {
@@ -403,6 +413,7 @@ static void show(struct wire *w, const char *paths, struct buf *out)
             show_body(out, buf_str(&body), paths);
             buf_puts(out, last ? "(end)\n" : "");
         } else {
+            length = MIN(length, all.n - w->shown); /* of HEAD it is told, and nothing comes */
             keep(w->world, (struct str){all.p + w->shown, length});
             show_body(out, (struct str){all.p + w->shown, length}, paths);
             w->shown += length;

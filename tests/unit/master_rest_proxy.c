@@ -103,6 +103,7 @@ static void requests_are_handed_on_to_pods(void **state)
         struct stream *a = take_asked(s);
         assert_string_equal(asked_method, "pod.portforward");
         assert_int_equal(value_path_int(asked_params, "port", 0), 8080);
+        assert_true(value_path_bool(asked_params, "podIP", false)); /* not its loopback, which is its own */
         const char *request = heard(s, a, "the body");
         assert_string_equal(request, "POST /a%20b//c/../d?limit=x&y=%zz HTTP/1.1\r\nHost: p\r\nConnection: "
                                      "close\r\nX-Kept: 2\r\nAccept: text/html\r\nContent-Length: 8\r\n\r\nthe body");
@@ -200,14 +201,50 @@ static void what_is_proxied_is_judged_by_its_method(void **state)
     stream_close(a);
 }
 
+/* RFC 9110 9.3.2: what follows on the connection is the next answer. */
+static void an_error_of_head_has_no_body(void **state)
+{
+    struct state *s = *state;
+    static const char *const paths[] = {"namespaces/default/pods/none/proxy/", "namespaces/default/pods/a:b:c:d/proxy/",
+                                        "nodes/n9/proxy/healthz", "namespaces/default/pods/p"};
+    for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+        struct peer *x = peer_as(s, master_of(s, (unsigned)i % 2), PKI_ROLE_ADMIN, "tester");
+        CLEANUP_FREE char *text = xasprintf("HEAD /api/v1/%s HTTP/1.1\r\nHost: x\r\n\r\nGET /version HTTP/1.1\r\nHost: "
+                                            "x\r\nConnection: close\r\n\r\n",
+                                            paths[i]);
+        send_text(x, text);
+        UNTIL(x, x->closed);
+        const char *answer = buf_cstr(&x->head), *end = strstr(answer, "\r\n\r\n");
+        assert_memory_equal(answer, "HTTP/1.1 40", 11);
+        assert_null(strstr(answer, "Content-Length: 0\r\n"));
+        assert_non_null(end);
+        assert_memory_equal(end + 4, "HTTP/1.1 200 OK\r\n", 17);
+        peer_free(x);
+    }
+}
+
+static void http_2_is_refused_in_plain_words(void **state)
+{
+    struct state *s = *state;
+    struct peer *x = peer_as(s, s->leader, PKI_ROLE_ADMIN, "tester");
+    send_text(x, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    UNTIL(x, x->closed);
+    assert_non_null(strstr(buf_cstr(&x->head), "HTTP/1.1 505 HTTP Version Not Supported\r\n"));
+    assert_non_null(strstr(buf_cstr(&x->head), "HTTP/2 is not spoken here"));
+    peer_free(x);
+    x = peer_offers(s, s->leader, PKI_ROLE_ADMIN, "tester", "h2"); /* who can do nothing else gets no connection */
+    UNTIL(x, x->closed);
+    assert_int_equal(x->head.size, 0);
+    assert_non_null(strstr(x->why, "does not speak h2"));
+    peer_free(x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(watches_over_websocket),
-        cmocka_unit_test(requests_are_handed_on_to_pods),
-        cmocka_unit_test(services_lead_to_pods),
-        cmocka_unit_test(what_is_proxied_is_judged_by_its_method),
+        cmocka_unit_test(watches_over_websocket),       cmocka_unit_test(requests_are_handed_on_to_pods),
+        cmocka_unit_test(services_lead_to_pods),        cmocka_unit_test(what_is_proxied_is_judged_by_its_method),
+        cmocka_unit_test(an_error_of_head_has_no_body), cmocka_unit_test(http_2_is_refused_in_plain_words),
     };
-    cmocka_set_test_filter(getenv("TEST"));
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,5 +1,7 @@
-/* exec, attach and port-forward over HTTP: a client's frames on one side, a fake agent's stream on the other, through
+/* exec, attach and port-forward over SPDY: a client's frames on one side, a fake agent's stream on the other, through
  * the leader and through a follower, which goes over the leader. */
+#include <dirent.h>
+
 #include "tests/unit/master_rest_streams.h"
 
 /* ---- exec ---- */
@@ -59,6 +61,144 @@ static void output_waits_for_its_channels(void **state)
         assert_string_equal(TEXT(p.peer, ERR_ID), "bad");
         assert_non_null(strstr(TEXT(p.peer, ERROR_ID), "\"status\":\"Success\""));
         pair_close(&p);
+    }
+}
+
+/* Of a terminal the client opens its size last, and waits for an answer to it before it reads anything. */
+static void a_terminals_short_command_is_told_whole(void **state)
+{
+    struct state *s = *state;
+    BOTH(by)
+    {
+        struct pair p;
+        struct buf b = BUF_INIT;
+        got_asked = false;
+        p.peer = peer_as(s, master_of(s, by), PKI_ROLE_ADMIN, "tester");
+        ask_spdy(p.peer, "POST", "p/exec?command=sh&stdin=true&stdout=true&tty=true");
+        p.agent = take_asked(s);
+        agent_say(p.agent, "stdout", "short");
+        stream_send(p.agent, "{exit: 3}");
+        stream_end(p.agent, NULL);
+        stream_wait_end(p.agent);
+        UNTIL(p.peer, p.peer->has_head);
+        open_use(p.peer, ERROR_ID, "error", NULL, NULL);
+        open_use(p.peer, IN_ID, "stdin", NULL, NULL);
+        open_use(p.peer, OUT_ID, "stdout", NULL, NULL);
+        spdy_put_ping(&b, 1);
+        send_buf(p.peer, &b);
+        UNTIL(p.peer, p.peer->pings == 1);
+        assert_int_equal(p.peer->goaways, 0);
+        open_use(p.peer, RESIZE_ID, "resize", NULL, NULL);
+        UNTIL(p.peer, p.peer->fin[ERROR_ID] && p.peer->goaways == 1);
+        assert_int_equal(p.peer->replies, 4);
+        assert_string_equal(TEXT(p.peer, OUT_ID), "short");
+        assert_non_null(strstr(TEXT(p.peer, ERROR_ID), "{\"reason\":\"ExitCode\",\"message\":\"3\"}"));
+        pair_close(&p);
+    }
+}
+
+/* As much as the way to the client holds, and the writer's end behind it; payloads that were sent. The client is paused
+ * then. */
+static unsigned fill(struct state *s, struct peer *x, struct stream *a, const char *key, const char *big)
+{
+    unsigned sent = 0;
+    net_conn_pause(x->net, true);
+    for (int64_t until = kit_now() + 1000; kit_now() < until && sent < 2000;) {
+        if (agent_say(a, key, big) == 0) {
+            sent++;
+            until = kit_now() + 300;
+        } else {
+            kit_turn(s->kit, 20);
+        }
+    }
+    net_conn_pause(x->net, false);
+    for (int64_t until = kit_now() + KIT_WAIT_MS; agent_say(a, key, big) != 0;) {
+        assert_true(kit_now() < until);
+        kit_turn(s->kit, 1);
+    }
+    net_conn_pause(x->net, true);
+    if (key != NULL) {
+        while (stream_send(a, "{exit: 0}") != 0) {
+            kit_turn(s->kit, 1);
+        }
+    }
+    stream_end(a, NULL);
+    return sent + 1;
+}
+
+/* Longer than what is waited for who does not hang up, and for who takes nothing of what is left at a close. */
+static void wait_out(struct state *s, const struct peer *x)
+{
+    for (int64_t until = kit_now() + 8000; kit_now() < until;) {
+        assert_false(x->closed);
+        kit_turn(s->kit, 100);
+    }
+}
+
+static void a_slow_reader_gets_the_end_as_well(void **state)
+{
+    struct state *s = *state;
+    CLEANUP_FREE char *big = malloc(50001);
+    memset(big, 'x', 50000);
+    big[50000] = '\0';
+    struct pair p[2];
+    unsigned sent[2], told[2];
+    struct peer *log[2];
+    struct stream *source[2];
+    BOTH(by)
+    {
+        p[by] = exec_open(s, by, true);
+        sent[by] = fill(s, p[by].peer, p[by].agent, "stdout", big);
+        log[by] = peer_as(s, master_of(s, by), PKI_ROLE_ADMIN, "tester");
+        send_text(log[by], "GET /api/v1/namespaces/default/pods/p/log?follow=true HTTP/1.1\r\nHost: x\r\nConnection: "
+                           "close\r\n\r\n");
+        source[by] = take_asked(s);
+        UNTIL(log[by], log[by]->has_head);
+        told[by] = fill(s, log[by], source[by], NULL, big);
+    }
+    BOTH(by)
+    {
+        wait_out(s, by == 0 ? p[0].peer : log[0]);
+    }
+    BOTH(by)
+    {
+        net_conn_pause(p[by].peer->net, false);
+        UNTIL(p[by].peer, p[by].peer->fin[ERROR_ID]);
+        assert_int_equal(p[by].peer->text[OUT_ID].size, (size_t)sent[by] * 50000);
+        net_conn_pause(log[by]->net, false);
+        UNTIL(log[by], log[by]->closed);
+        const char *end = "\r\n0\r\n\r\n";
+        assert_true(log[by]->head.size > (size_t)told[by] * 50000);
+        assert_string_equal(buf_cstr(&log[by]->head) + log[by]->head.size - strlen(end), end);
+        pair_close(&p[by]);
+        peer_free(log[by]);
+        stream_close(source[by]);
+    }
+}
+
+/* Requests may come one behind the other, and what belongs to the stream behind them. */
+static void what_comes_behind_an_upgrade_is_the_streams(void **state)
+{
+    struct state *s = *state;
+    BOTH(by)
+    {
+        struct peer *x = peer_as(s, master_of(s, by), PKI_ROLE_ADMIN, "tester");
+        struct buf b = BUF_INIT;
+        struct spdy_pair pairs[3] = {
+            {STR("streamtype"), STR("error")}, {STR("port"), STR("80")}, {STR("requestid"), STR("0")}};
+        got_asked = false;
+        buf_puts(&b, "GET /api/v1/namespaces/default/pods/p HTTP/1.1\r\nHost: x\r\n\r\nGET /version HTTP/1.1\r\nHost: "
+                     "x\r\n\r\nPOST /api/v1/namespaces/default/pods/p/portforward HTTP/1.1\r\nHost: x\r\nConnection: "
+                     "Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n");
+        spdy_put_stream(&x->out, &b, 1, false, pairs, 3);
+        pairs[0].value = STR("data");
+        spdy_put_stream(&x->out, &b, 3, false, pairs, 3);
+        spdy_put_data(&b, 3, STR("hello"), false);
+        send_buf(x, &b);
+        struct stream *a = take_asked(s);
+        assert_string_equal(bytes_of(s, stream_next(a), NULL), "hello");
+        peer_free(x);
+        stream_close(a);
     }
 }
 
@@ -304,85 +444,85 @@ static void pairs_must_be_pairs(void **state)
     peer_free(x);
 }
 
-/* ---- WebSocket ---- */
+static unsigned descriptors_of(const struct state *s, unsigned master)
+{
+    CLEANUP_FREE char *path = xasprintf("/proc/%d/fd", (int)s->kit->masters[master].pid);
+    DIR *d = opendir(path);
+    unsigned n = 0;
+    assert_non_null(d);
+    while (readdir(d) != NULL) {
+        n++;
+    }
+    closedir(d);
+    return n;
+}
 
-static void exec_over_websocket(void **state)
+/* As many connections as one stream carries: each in its turn, ended by the pod, by the client, by halves, or by nobody.
+ * Nothing is left of them. */
+static void many_connections_leave_nothing_behind(void **state)
 {
     struct state *s = *state;
+    enum { MANY = 256 / 2 };
+    struct stream *a[MANY];
     BOTH(by)
     {
+        unsigned master = master_of(s, by), leader = descriptors_of(s, s->leader), here = descriptors_of(s, master);
+        struct peer *x = peer_as(s, master, PKI_ROLE_ADMIN, "tester");
+        char request[16];
+        ask_spdy(x, "POST", "p/portforward");
         got_asked = false;
-        struct peer *x = peer_as(s, master_of(s, by), PKI_ROLE_ADMIN, "tester");
-        ask_ws(x, EXEC, "v5.channel.k8s.io, v4.channel.k8s.io");
-        struct stream *a = take_asked(s);
-        UNTIL(x, x->has_head);
-        assert_non_null(strstr(buf_cstr(&x->head), "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
-        assert_non_null(strstr(buf_cstr(&x->head), "Sec-WebSocket-Protocol: v5.channel.k8s.io\r\n"));
-        type_in(x, 0, "typed", false);
-        assert_string_equal(bytes_of(s, stream_next(a), "stdin"), "typed");
-        struct buf b = BUF_INIT;
-        static const uint8_t mask[4] = {9, 8, 7, 6};
-        ws_put_masked(&b, WS_PING, true, STR("there?"), mask);
-        ws_put_masked(&b, WS_BINARY, true, (struct str){"\xff\0", 2}, mask);
-        send_buf(x, &b);
-        assert_true(value_path_bool(stream_next(a), "eof", false));
-        agent_say(a, "stdout", "out");
-        agent_say(a, "stderr", "err");
-        stream_send(a, "{exit: 3}");
-        stream_end(a, NULL);
-        UNTIL(x, x->closes == 1);
-        assert_int_equal(x->close_code, WS_NORMAL);
-        assert_int_equal(x->pings, 1);
-        assert_string_equal(TEXT(x, 1), "out");
-        assert_string_equal(TEXT(x, 2), "err");
-        assert_non_null(strstr(TEXT(x, 3), "\"message\":\"3\""));
+        for (unsigned i = 0; i < MANY; i++) {
+            snprintf(request, sizeof request, "%u", i);
+            open_use(x, 4 * i + 1, "error", "80", request);
+            open_use(x, 4 * i + 3, "data", "80", request);
+            a[i] = take_asked(s);
+            type_in(x, 4 * i + 3, "in", i % 4 == 0);
+            assert_string_equal(bytes_of(s, stream_next(a[i]), NULL), "in");
+            agent_say(a[i], NULL, "out");
+        }
+        open_use(x, 4 * MANY + 1, "error", "80", "more"); /* beyond the bound: refused at once */
+        UNTIL(x, x->resets == 1);
+        struct error err = {0};
+        error_set(&err, ERR_SYSTEM, "the pod closed the connection: reset");
+        for (unsigned i = 0; i < MANY; i++) {
+            UNTIL(x, x->text[4 * i + 3].size == 3);
+            if (i % 4 == 0) { /* the client has ended its half, now the pod does */
+                assert_true(value_path_bool(stream_next(a[i]), "eof", false));
+                stream_send(a[i], "{eof: true}");
+                stream_end(a[i], NULL);
+            } else if (i % 4 == 1) { /* the pod is killed */
+                stream_end(a[i], &err);
+            } else if (i % 4 == 2) { /* the pod has ended its half, the client goes on */
+                stream_send(a[i], "{eof: true}");
+            }
+        }
+        for (unsigned i = 0; i < MANY; i++) {
+            if (i % 4 != 3) {
+                UNTIL(x, x->fin[4 * i + 3] && x->fin[4 * i + 1]);
+            }
+            if (i % 4 == 1) {
+                assert_non_null(strstr(TEXT(x, 4 * i + 1), "reset"));
+            } else if (i % 4 == 2) {
+                type_in(x, 4 * i + 3, "late", false);
+                assert_string_equal(bytes_of(s, stream_next(a[i]), NULL), "late");
+            }
+        }
+        open_use(x, 4 * MANY + 5, "error", "80", "again"); /* there is room again */
+        open_use(x, 4 * MANY + 7, "data", "80", "again");
+        struct stream *again = take_asked(s);
         peer_free(x);
-        stream_close(a);
+        stream_wait_end(again);
+        stream_close(again);
+        for (unsigned i = 0; i < MANY; i++) {
+            stream_wait_end(a[i]);
+            stream_close(a[i]);
+        }
+        for (int64_t until = kit_now() + KIT_WAIT_MS;
+             descriptors_of(s, s->leader) > leader || descriptors_of(s, master) > here;) {
+            assert_true(kit_now() < until);
+            kit_turn(s->kit, 20);
+        }
     }
-}
-
-static void messages_that_are_none_end_the_command(void **state)
-{
-    struct state *s = *state;
-    static const struct {
-        const char *bytes;
-        unsigned code;
-    } rows[] = {{"\x82\1x", WS_PROTOCOL_ERROR},
-                {"\x83\x81\1\1\1\1x", WS_PROTOCOL_ERROR},
-                {"\xc2\x81\1\1\1\1x", WS_PROTOCOL_ERROR}};
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        got_asked = false;
-        struct peer *x = peer_as(s, master_of(s, (unsigned)i % 2), PKI_ROLE_ADMIN, "tester");
-        ask_ws(x, EXEC, "v4.channel.k8s.io");
-        struct stream *a = take_asked(s);
-        UNTIL(x, x->has_head);
-        send_text(x, rows[i].bytes);
-        UNTIL(x, x->closes == 1);
-        assert_int_equal(x->close_code, rows[i].code);
-        stream_wait_end(a);
-        peer_free(x);
-        stream_close(a);
-    }
-}
-
-static void ports_over_websocket(void **state)
-{
-    struct state *s = *state;
-    got_asked = false;
-    struct peer *x = peer_as(s, s->leader, PKI_ROLE_ADMIN, "tester");
-    ask_ws(x, "p/portforward?ports=8080", "v4.channel.k8s.io");
-    struct stream *a = take_asked(s);
-    assert_int_equal(value_path_int(asked_params, "port", 0), 8080);
-    UNTIL(x, x->text[0].size == 2 && x->text[1].size == 2);
-    assert_memory_equal(x->text[0].data, "\x90\x1f", 2);
-    type_in(x, 0, "request", false);
-    assert_string_equal(bytes_of(s, stream_next(a), NULL), "request");
-    agent_say(a, NULL, "answer");
-    UNTIL(x, x->text[0].size == 8);
-    stream_end(a, NULL);
-    UNTIL(x, x->closes == 1);
-    peer_free(x);
-    stream_close(a);
 }
 
 /* ---- Rights ---- */
@@ -485,6 +625,30 @@ static void an_agent_that_goes_away_is_told(void **state)
     pair_close(&again);
 }
 
+/* The client's connection is gone with it; what it has begun on the node is ended by the leader. */
+static void a_follower_that_dies_takes_its_streams_along(void **state)
+{
+    struct state *s = *state;
+    unsigned follower = master_of(s, 2);
+    struct pair p = exec_open(s, 2, true), other = exec_open(s, 0, true);
+    struct peer *x = peer_as(s, follower, PKI_ROLE_ADMIN, "tester");
+    ask_spdy(x, "POST", "p/portforward");
+    open_use(x, 1, "error", "80", "0");
+    open_use(x, 3, "data", "80", "0");
+    struct stream *a = take_asked(s);
+    kit_stop(s->kit, follower, SIGKILL);
+    stream_wait_end(p.agent);
+    stream_wait_end(a);
+    UNTIL(p.peer, p.peer->closed);
+    UNTIL(x, x->closed);
+    type_in(other.peer, IN_ID, "still", false); /* those of others go on */
+    assert_string_equal(bytes_of(s, stream_next(other.agent), "stdin"), "still");
+    peer_free(x);
+    stream_close(a);
+    pair_close(&p);
+    pair_close(&other);
+}
+
 static void a_leader_that_dies_ends_what_goes_over_it(void **state)
 {
     struct state *s = *state;
@@ -500,6 +664,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exec_goes_both_ways_and_tells_the_exit_code),
         cmocka_unit_test(output_waits_for_its_channels),
+        cmocka_unit_test(a_terminals_short_command_is_told_whole),
+        cmocka_unit_test(a_slow_reader_gets_the_end_as_well),
+        cmocka_unit_test(what_comes_behind_an_upgrade_is_the_streams),
         cmocka_unit_test(a_slow_reader_slows_the_writer),
         cmocka_unit_test(frames_that_are_none_end_the_command),
         cmocka_unit_test(streams_that_are_not_wanted_are_refused),
@@ -508,14 +675,12 @@ int main(void)
         cmocka_unit_test(the_agents_refusal_is_a_status),
         cmocka_unit_test(connections_are_forwarded_side_by_side),
         cmocka_unit_test(pairs_must_be_pairs),
-        cmocka_unit_test(exec_over_websocket),
-        cmocka_unit_test(messages_that_are_none_end_the_command),
-        cmocka_unit_test(ports_over_websocket),
+        cmocka_unit_test(many_connections_leave_nothing_behind),
         cmocka_unit_test(get_needs_two_rights_and_post_one),
         cmocka_unit_test(a_right_that_is_taken_away_counts_at_once),
         cmocka_unit_test(an_agent_that_goes_away_is_told),
+        cmocka_unit_test(a_follower_that_dies_takes_its_streams_along),
         cmocka_unit_test(a_leader_that_dies_ends_what_goes_over_it),
     };
-    cmocka_set_test_filter(getenv("TEST"));
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

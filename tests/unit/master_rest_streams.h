@@ -72,6 +72,8 @@ static inline struct stream *take_asked(struct state *s)
 
 /* ---- A client over HTTP ---- */
 
+#define CHANNELS_KEPT 520
+
 struct peer {
     struct kit *kit;
     struct net_conn *net; /* NULL: gone */
@@ -83,10 +85,12 @@ struct peer {
     struct spdy_in spdy;
     struct ws_in frames; /* those of a server have no mask: read by hand */
     /* What has come, by channel. */
-    struct buf text[16];
-    bool fin[16];
+    struct buf text[CHANNELS_KEPT];
+    bool fin[CHANNELS_KEPT];
+    struct buf pong; /* what the last one says */
     unsigned replies, goaways, pings, resets, closes;
     unsigned close_code;
+    char why[ERROR_MESSAGE_MAX]; /* it was closed */
 };
 
 static inline void on_data(struct net_conn *c, const uint8_t *p, size_t n, void *data)
@@ -100,15 +104,16 @@ static inline void on_data(struct net_conn *c, const uint8_t *p, size_t n, void 
 static inline void on_close(struct net_conn *c, const struct error *why, void *data)
 {
     (void)c;
-    (void)why;
     struct peer *x = data;
+    snprintf(x->why, sizeof x->why, "%s", why == NULL ? "" : why->message);
     x->net = NULL;
     x->closed = x->got = true;
 }
 
 static const struct net_conn_events peer_events = {.on_data = on_data, .on_close = on_close};
 
-static inline struct peer *peer_as(struct state *s, unsigned master, enum pki_role role, const char *name)
+static inline struct peer *peer_offers(struct state *s, unsigned master, enum pki_role role, const char *name,
+                                       const char *alpn)
 {
     struct kit *k = s->kit;
     struct peer *x = xcalloc(1, sizeof *x);
@@ -121,7 +126,7 @@ static inline struct peer *peer_as(struct state *s, unsigned master, enum pki_ro
     assert_int_equal(net_tls_new(k->ca, cert, key, NULL, &tls, &err), 0);
     x->kit = k;
     uv_update_time(&k->loop);
-    x->net = net_connect(&k->loop, tls, k->masters[master].addr, ALPN_HTTP, 5000, &peer_events, x);
+    x->net = net_connect(&k->loop, tls, k->masters[master].addr, alpn, 5000, &peer_events, x);
     spdy_in_init(&x->spdy);
     spdy_out_init(&x->out);
     net_tls_unref(tls);
@@ -130,9 +135,14 @@ static inline struct peer *peer_as(struct state *s, unsigned master, enum pki_ro
     return x;
 }
 
+static inline struct peer *peer_as(struct state *s, unsigned master, enum pki_role role, const char *name)
+{
+    return peer_offers(s, master, role, name, ALPN_HTTP);
+}
+
 static inline unsigned master_of(const struct state *s, unsigned by)
 {
-    return by == 0 ? s->leader : (s->leader + 1) % 3;
+    return (s->leader + by) % 3;
 }
 
 static inline void peer_free(struct peer *x)
@@ -145,6 +155,7 @@ static inline void peer_free(struct peer *x)
     buf_close(&x->in);
     buf_close(&x->head);
     buf_close(&x->said);
+    buf_close(&x->pong);
     for (unsigned i = 0; i < ARRAY_SIZE(x->text); i++) {
         buf_close(&x->text[i]);
     }
@@ -194,10 +205,12 @@ static inline void read_ws(struct peer *x)
             x->close_code = n < 2 ? 0 : (unsigned)p[head] << 8 | p[head + 1];
         } else if (op == WS_PONG) {
             x->pings++;
+            buf_reset(&x->pong);
+            buf_append(&x->pong, p + head, n);
         } else if (op == WS_TEXT) {
             buf_append(&x->said, p + head, n);
             buf_putc(&x->said, '\n');
-        } else if (n > 0 && p[head] < ARRAY_SIZE(x->text)) {
+        } else if (n > 0) {
             buf_append(&x->text[p[head]], p + head + 1, n - 1);
         }
         buf_consume(&x->in, head + n);

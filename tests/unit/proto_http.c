@@ -100,6 +100,7 @@ static const struct {
     {"GET a HTTP/1.1\r\nHost: a\r\n\r\n", "400\n"},
     {"GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", "400\n"},
     {"GET / HTTP/2.0\r\nHost: a\r\n\r\n", "400\n"},
+    {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505\n"},
     {"GET /\r\n\r\n", "400\n"},
     {"G(T / HTTP/1.1\r\nHost: a\r\n\r\n", "400\n"},
     {"GET / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n", "417\n"},
