@@ -6,7 +6,9 @@
  * one of the old.
  *
  * A pod that failed is taken away, and its successor comes at once the first time, then ever later: the failures in a
- * row are an annotation of the pod, so that no leader forgets them.
+ * row are an annotation of the pod, so that no leader forgets them. So the successor is made in the transaction that
+ * takes the former one away. One that has lasted for BACKOFF_MAX_MS begins a new row,
+ * and so does another template.
  *
  * A reconcile walks over all nodes. Where there are many, it rests between two looks (REST_NODES). */
 #include <assert.h>
@@ -38,10 +40,10 @@ struct place {
     const struct object *node; /* NULL: there is no such node */
     struct str name;
     bool should_run, should_stay;
-    unsigned pods;                  /* all, also those that end */
-    const struct object *oldest;    /* of all of them */
+    unsigned pods;                  /* that have not finished, also those that are being deleted */
+    const struct object *oldest;    /* of all */
     const struct object *now, *old; /* active ones, of the newest template and of another: the oldest of each */
-    bool failed;                    /* one has failed and is taken away or waits for it */
+    bool waits;                     /* one has failed and is not to be replaced yet */
     int64_t failures;               /* the most in a row that one of the failed has seen */
 };
 
@@ -60,8 +62,8 @@ struct ds {
     struct strmap by_name; /* struct place */
     struct place **places; /* nodes in the order of the view, then names that are no node */
     unsigned count, cap;
-    unsigned created, deleted;
-    unsigned room; /* so many can be made by this reconcile; known once one was to be */
+    unsigned created, deleted, replaced; /* replaced: failed ones, of those deleted */
+    unsigned room;                       /* so many can be made by this reconcile; known once one was to be */
     bool room_known;
     const char *refusal; /* of the next one; NULL: it was told, or there is none */
     struct strmap gone;  /* pods that this reconcile takes away */
@@ -163,17 +165,20 @@ static int64_t failures_of(const struct object *pod)
 
 static int failed_pod(struct ds *d, struct place *p, const struct object *pod, struct error *err)
 {
-    int64_t failures = MIN(failures_of(pod), FAILURES_SHOWN), now = d->in->wall_ms;
+    int64_t now = d->in->wall_ms, ended = pod_failed_ms(pod, now, BACKOFF_MAX_MS);
+    bool begins = !is_current(d, pod) || ended - object_created_ms(pod) >= BACKOFF_MAX_MS;
+    int64_t failures = begins ? 0 : MIN(failures_of(pod), FAILURES_SHOWN);
     int64_t wait = failures == 0 ? 0 : MIN(BACKOFF_MAX_MS, BACKOFF_MS << MIN(failures - 1, 20));
-    int64_t ended = pod_ended_ms(pod, now), due = ended == now ? now : ended + wait; /* dated ahead: it has waited */
-    p->failed = true;
     p->failures = MAX(p->failures, failures + 1);
-    if (pod->deleting || due > now) {
-        if (!pod->deleting) {
-            requeue_in(d->out, due - now);
-        }
+    if (pod->deleting) {
         return 0;
     }
+    if (ended + wait > now || d->replaced >= CREATE_MAX) {
+        p->waits = true;
+        requeue_in(d->out, MAX(ended + wait - now, (int64_t)1));
+        return 0;
+    }
+    d->replaced++;
     controller_event(d->out, d->in, d->obj, "Warning", "FailedDaemonPod", COMPONENT,
                      "Found failed daemon pod %.*s/%.*s on node %.*s, will try to kill it", STR_ARG(pod->ns),
                      STR_ARG(pod->name), STR_ARG(p->name));
@@ -186,11 +191,11 @@ static int pod_read(struct ds *d, const struct object *pod, struct error *err)
     struct str name = node_of(pod);
     struct place *p = strmap_get(&d->by_name, name);
     p = p != NULL ? p : place_add(d, name);
-    p->pods++;
     p->oldest = object_is_older(pod, p->oldest) ? pod : p->oldest;
-    if (str_is(pod_phase(pod), "Failed") || str_is(pod_phase(pod), "Succeeded")) {
+    if (pod_finished(pod)) {
         return failed_pod(d, p, pod, err);
     }
+    p->pods++;
     if (pod->deleting) {
         return 0;
     }
@@ -304,13 +309,14 @@ static int pod_make(struct ds *d, struct place *p, struct error *err)
     return txn_create_value(d->out->txn, kind_of(KIND_POD), pod, err);
 }
 
+/* Those that follow one that failed come first: what is known of it goes with it. */
 static int fill_nodes(struct ds *d, struct error *err)
 {
     int rv = 0;
     bool can = true;
-    for (unsigned i = 0; i < d->count && rv == 0 && can; i++) {
-        struct place *p = d->places[i];
-        if (p->should_run && p->pods == 0) {
+    for (unsigned i = 0; i < 2 * d->count && rv == 0 && can; i++) {
+        struct place *p = d->places[i % d->count];
+        if (p->should_run && p->pods == 0 && !p->waits && (p->failures > 0) == (i < d->count)) {
             can = pods_have_priority(d->in, d->out, d->obj, d->pod_template, COMPONENT);
             rv = !can ? 0 : pod_make(d, p, err);
         }

@@ -215,14 +215,6 @@ static bool has_ended(const struct object *pod)
                               mp_int(mp_path(object_mp(pod), "metadata.deletionGracePeriodSeconds"), 1) == 0));
 }
 
-/* For when its index may have another one. Dated ahead by another clock, it counts as of now, or, by far, as long
- * ago. */
-static int64_t failed_ms(const struct job *j, const struct object *pod)
-{
-    int64_t ended = pod_ended_ms(pod, INT64_MAX);
-    return ended > j->in->wall_ms + JOB_BACKOFF_MAX ? 0 : MIN(ended, j->in->wall_ms);
-}
-
 static void index_note(struct job *j, const struct object *pod, bool ended, bool fails)
 {
     const char *unsaid;
@@ -233,7 +225,7 @@ static void index_note(struct job *j, const struct object *pod, bool ended, bool
         (struct job_index){.index = job_index_of(pod),
                            .failures = fails_before(pod, JOB_INDEX_FAILS) + (fails && !ignored),
                            .ignored = fails_before(pod, JOB_INDEX_IGNORED) + ignored,
-                           .failed_ms = fails ? failed_ms(j, pod) : 0,
+                           .failed_ms = fails ? pod_failed_ms(pod, j->in->wall_ms, JOB_BACKOFF_MAX) : 0,
                            .busy = !ended && (!pod->deleting || j->replace_ended)};
 }
 

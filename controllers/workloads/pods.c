@@ -241,3 +241,9 @@ int64_t pod_ended_ms(const struct object *pod, int64_t wall_ms)
     }
     return MIN(end, wall_ms);
 }
+
+int64_t pod_failed_ms(const struct object *pod, int64_t wall_ms, int64_t within_ms)
+{
+    int64_t ended = pod_ended_ms(pod, INT64_MAX);
+    return ended > wall_ms + within_ms ? 0 : MIN(ended, wall_ms);
+}

@@ -38,5 +38,8 @@ void pods_rank_for_deletion(struct arena *a, struct object_list *l, const struct
                             int64_t min_ready_s, int64_t wall_ms);
 /* When the last of its containers ended; where that is not known, when it was made. Never after wall_ms. */
 int64_t pod_ended_ms(const struct object *pod, int64_t wall_ms);
+/* The same, for who waits after a failure: what another clock has dated ahead counts as of now as long as that is by no
+ * more than within_ms, beyond it as long ago. */
+int64_t pod_failed_ms(const struct object *pod, int64_t wall_ms, int64_t within_ms);
 
 #endif

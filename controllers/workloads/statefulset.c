@@ -9,8 +9,8 @@
  * with the newest template before the next one goes.
  *
  * A pod of an old template that cannot become ready by itself (no such image, no node takes it, it crashes), or that
- * never was ready, is exchanged although the set is not whole: otherwise a bad template could not be mended by applying
- * a good one (k8s#67250). */
+ * has not been ready once within STARTING_MS, is exchanged although the set is not whole: otherwise a bad template could
+ * not be mended by applying a good one (k8s#67250). */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -20,6 +20,10 @@
 #include "controllers/workloads/pods.h"
 #include "controllers/workloads/room.h"
 #include "controllers/workloads/statefulset.h"
+
+#define STARTING_MS    60000 /* a pod that is not ready yet may merely be starting for so long */
+#define FAILED_SOON_MS 60000
+#define FAILED_WAIT_MS 10000
 
 /* ---- Reading ---- */
 
@@ -126,11 +130,27 @@ static bool never_was_ready(const struct object *pod)
 
 /* ---- The pods that there are to be ---- */
 
+/* One that has failed soon is exchanged a while later: the node may refuse the next one as well. Not if the next one is
+ * of another template. */
+static bool waits_after_failure(struct sts *s, const struct sts_pod *p)
+{
+    int64_t now = s->in->wall_ms, ended = pod_failed_ms(p->pod, now, FAILED_WAIT_MS);
+    bool soon = ended - object_created_ms(p->pod) < FAILED_SOON_MS;
+    if (!soon || !p->updated || ended + FAILED_WAIT_MS <= now) {
+        return false;
+    }
+    requeue_in(s->out, ended + FAILED_WAIT_MS - now);
+    return true;
+}
+
 /* What of an existing pod keeps the next one waiting. True: nothing. */
 static bool slot_tend(struct sts *s, struct sts_pod *p, int *rv, struct error *err)
 {
     *rv = sts_keep_claims(s, p->pod, false, err);
     if (*rv != 0 || p->pod->deleting) {
+        return false;
+    }
+    if (pod_finished(p->pod) && waits_after_failure(s, p)) {
         return false;
     }
     if (pod_finished(p->pod)) {
@@ -196,9 +216,17 @@ static int scale_down(struct sts *s, bool whole, struct error *err)
 /* ---- Rolling update ---- */
 
 /* Nothing is lost with it: it goes whatever is missing. It is missing itself, so others wait until it is back. */
-static bool is_hopeless(const struct sts_pod *p)
+static bool is_hopeless(struct sts *s, const struct sts_pod *p)
 {
-    return !p->ready && !p->updated && !p->pod->deleting && (is_stuck(p->pod) || never_was_ready(p->pod));
+    if (p->ready || p->updated || p->pod->deleting) {
+        return false;
+    }
+    int64_t left_ms = object_created_ms(p->pod) + STARTING_MS - s->in->wall_ms;
+    bool never = !is_stuck(p->pod) && never_was_ready(p->pod);
+    if (never && left_ms > 0) {
+        requeue_in(s->out, MIN(left_ms, (int64_t)STARTING_MS));
+    }
+    return never ? left_ms <= 0 : is_stuck(p->pod);
 }
 
 static int roll(struct sts *s, struct error *err)
@@ -212,7 +240,7 @@ static int roll(struct sts *s, struct error *err)
     }
     for (unsigned i = s->slots_count; i-- > 0 && rv == 0;) {
         struct sts_pod *p = &s->slots[i];
-        bool hopeless = is_hopeless(p);
+        bool hopeless = is_hopeless(s, p);
         if (p->ordinal < s->start + s->partition) {
             break;
         }
