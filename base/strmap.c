@@ -1,4 +1,10 @@
-/* Open addressing with linear probing and backward-shift deletion: no tombstones, load at most 3/4. */
+/* Open addressing with linear probing and backward-shift deletion: no tombstones, load at most 3/4.
+ *
+ * A large table that is full becomes the former one, beside a new one of twice the places. Each key that comes then
+ * moves whole runs of the former one, from its first place on, MOVE_STEP places or a little more. A run is what
+ * stands between two free places, so all that is left in the former table is found there as before: the way from where
+ * an entry belongs to where it stands leads over no place that was emptied. The former table has 3/4 of its places in
+ * use at most, and the new one takes as many again before it is full itself: by then all have been moved. */
 #include "base/strmap.h"
 
 #include <assert.h>
@@ -9,47 +15,80 @@
 #include "base/mem.h"
 
 #define STRMAP_CAP_MIN 16
+#define MOVE_STEP      16u
 
 void strmap_init(struct strmap *m)
 {
     *m = (struct strmap){.seed = hash_seed()};
 }
 
+static void free_keys(const struct strmap_entry *entries, size_t from, size_t cap)
+{
+    for (size_t i = from; i < cap; i++) {
+        free(entries[i].key);
+    }
+}
+
 void strmap_close(struct strmap *m)
 {
-    for (size_t i = 0; i < m->cap; i++) {
-        free(m->entries[i].key);
-    }
+    free_keys(m->entries, 0, m->cap);
     free(m->entries);
+    free_keys(m->former, m->moved, m->former_cap);
+    free(m->former);
     strmap_init(m);
 }
 
 /* The slot that holds the key, or the free one where it belongs. cap > 0 and never full. */
-static size_t find_slot(const struct strmap *m, struct str key, uint64_t hash)
+static struct strmap_entry *find_slot(struct strmap_entry *entries, size_t cap, struct str key, uint64_t hash)
 {
-    size_t i = (size_t)hash & (m->cap - 1);
-    while (m->entries[i].key != NULL) {
-        const struct strmap_entry *e = &m->entries[i];
+    size_t i = (size_t)hash & (cap - 1);
+    while (entries[i].key != NULL) {
+        const struct strmap_entry *e = &entries[i];
         if (e->hash == hash && str_eq((struct str){e->key, e->key_size}, key)) {
             break;
         }
-        i = (i + 1) & (m->cap - 1);
+        i = (i + 1) & (cap - 1);
     }
-    return i;
+    return &entries[i];
+}
+
+/* Where an entry goes whose key is in no table. */
+static struct strmap_entry *free_slot(struct strmap_entry *entries, size_t cap, uint64_t hash)
+{
+    size_t i = (size_t)hash & (cap - 1);
+    while (entries[i].key != NULL) {
+        i = (i + 1) & (cap - 1);
+    }
+    return &entries[i];
+}
+
+/* Runs of the former table, at least so many places; all of it if there are no more. */
+static void move_some(struct strmap *m, size_t places)
+{
+    size_t end = m->former_cap - m->moved > places ? m->moved + places : m->former_cap;
+    while (m->moved < m->former_cap && (m->moved < end || m->former[m->moved].key != NULL)) {
+        struct strmap_entry *e = &m->former[m->moved++];
+        if (e->key != NULL) {
+            *free_slot(m->entries, m->cap, e->hash) = *e;
+            e->key = NULL;
+        }
+    }
+    if (m->moved == m->former_cap) {
+        free(TAKE_PTR(m->former));
+        m->former_cap = m->moved = 0;
+    }
 }
 
 static void grow(struct strmap *m)
 {
-    struct strmap bigger = {NULL, m->cap == 0 ? STRMAP_CAP_MIN : m->cap * 2, m->count, m->seed};
-    bigger.entries = xcalloc(bigger.cap, sizeof *bigger.entries);
-    for (size_t i = 0; i < m->cap; i++) {
-        struct strmap_entry *e = &m->entries[i];
-        if (e->key != NULL) {
-            bigger.entries[find_slot(&bigger, (struct str){e->key, e->key_size}, e->hash)] = *e;
-        }
+    assert(m->former == NULL);
+    m->former = m->entries;
+    m->former_cap = m->cap;
+    m->cap = m->cap == 0 ? STRMAP_CAP_MIN : m->cap * 2;
+    m->entries = xcalloc(m->cap, sizeof *m->entries);
+    if (m->former_cap <= STRMAP_AT_ONCE) {
+        move_some(m, m->former_cap);
     }
-    free(m->entries);
-    *m = bigger;
 }
 
 static uint64_t hash_of(const struct strmap *m, struct str key)
@@ -57,55 +96,74 @@ static uint64_t hash_of(const struct strmap *m, struct str key)
     return XXH3_64bits_withSeed(key.n == 0 ? "" : key.p, key.n, m->seed);
 }
 
-void *strmap_get(const struct strmap *m, struct str key)
+/* NULL: it is in no table. */
+static struct strmap_entry *find(const struct strmap *m, struct str key, uint64_t hash)
 {
     if (m->count == 0) {
         return NULL;
     }
-    const struct strmap_entry *e = &m->entries[find_slot(m, key, hash_of(m, key))];
-    return e->key == NULL ? NULL : e->value;
+    struct strmap_entry *e = find_slot(m->entries, m->cap, key, hash);
+    if (e->key == NULL && m->former != NULL) {
+        e = find_slot(m->former, m->former_cap, key, hash);
+    }
+    return e->key == NULL ? NULL : e;
+}
+
+void *strmap_get(const struct strmap *m, struct str key)
+{
+    const struct strmap_entry *e = find(m, key, hash_of(m, key));
+    return e == NULL ? NULL : e->value;
 }
 
 void *strmap_set(struct strmap *m, struct str key, void *value)
 {
     assert(value != NULL);
-    if ((m->count + 1) * 4 > m->cap * 3) {
-        grow(m);
-    }
     uint64_t hash = hash_of(m, key);
-    struct strmap_entry *e = &m->entries[find_slot(m, key, hash)];
-    if (e->key != NULL) {
+    struct strmap_entry *e = find(m, key, hash);
+    if (e != NULL) {
         void *old = e->value;
         e->value = value;
         return old;
     }
-    *e = (struct strmap_entry){xstrndup(key.p, key.n), key.n, hash, value};
+    if (m->former != NULL) {
+        move_some(m, MOVE_STEP);
+    }
+    if ((m->count + 1) * 4 > m->cap * 3) {
+        grow(m);
+    }
+    *free_slot(m->entries, m->cap, hash) = (struct strmap_entry){xstrndup(key.p, key.n), key.n, hash, value};
     m->count++;
     return NULL;
 }
 
-void *strmap_remove(struct strmap *m, struct str key)
+/* Close the gap: whoever probed past i and may stand at i moves there. */
+static void close_gap(struct strmap_entry *entries, size_t cap, size_t i)
 {
-    if (m->count == 0) {
-        return NULL;
-    }
-    size_t i = find_slot(m, key, hash_of(m, key));
-    if (m->entries[i].key == NULL) {
-        return NULL;
-    }
-    void *old = m->entries[i].value;
-    free(m->entries[i].key);
-    m->entries[i].key = NULL;
-    m->count--;
-    /* Close the gap: whoever probed past i and may stand at i moves there. */
-    for (size_t j = (i + 1) & (m->cap - 1); m->entries[j].key != NULL; j = (j + 1) & (m->cap - 1)) {
-        size_t home = (size_t)m->entries[j].hash & (m->cap - 1);
+    entries[i].key = NULL;
+    for (size_t j = (i + 1) & (cap - 1); entries[j].key != NULL; j = (j + 1) & (cap - 1)) {
+        size_t home = (size_t)entries[j].hash & (cap - 1);
         bool stays = i <= j ? (i < home && home <= j) : (i < home || home <= j);
         if (!stays) {
-            m->entries[i] = m->entries[j];
-            m->entries[j].key = NULL;
+            entries[i] = entries[j];
+            entries[j].key = NULL;
             i = j;
         }
+    }
+}
+
+void *strmap_remove(struct strmap *m, struct str key)
+{
+    struct strmap_entry *e = find(m, key, hash_of(m, key));
+    if (e == NULL) {
+        return NULL;
+    }
+    void *old = e->value;
+    free(e->key);
+    m->count--;
+    if (e >= m->entries && e < m->entries + m->cap) {
+        close_gap(m->entries, m->cap, (size_t)(e - m->entries));
+    } else {
+        close_gap(m->former, m->former_cap, (size_t)(e - m->former));
     }
     return old;
 }
@@ -118,5 +176,25 @@ const struct strmap_entry *strmap_next(const struct strmap *m, size_t *cursor)
             return e;
         }
     }
+    for (*cursor = MAX(*cursor, m->cap + m->moved); *cursor < m->cap + m->former_cap;) {
+        const struct strmap_entry *e = &m->former[(*cursor)++ - m->cap];
+        if (e->key != NULL) {
+            return e;
+        }
+    }
     return NULL;
+}
+
+const struct strmap_entry *strmap_drain(const struct strmap *m, size_t *cursor)
+{
+    if (m->count == 0) {
+        return NULL;
+    }
+    const struct strmap_entry *e = strmap_next(m, cursor);
+    if (e == NULL) { /* a removal has moved one to a place behind the cursor */
+        *cursor = 0;
+        e = strmap_next(m, cursor);
+    }
+    --*cursor; /* whoever takes its place is next */
+    return e;
 }

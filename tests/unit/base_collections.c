@@ -63,6 +63,124 @@ static void strmap_agrees_with_an_array_under_random_changes(void **state)
     }
 }
 
+#define MANY 12000u
+
+static struct str numbered_key(char *text, size_t size, unsigned k)
+{
+    return (struct str){text, (size_t)snprintf(text, size, "namespace-%u/pod-%u", k % 7, k)};
+}
+
+/* Each value is the place of its key in the model: all that are there, once each. */
+static void assert_walks_once_over(const struct strmap *m, void *const *model, unsigned *steps)
+{
+    size_t cursor = 0, expected = 0, seen = 0;
+    const struct strmap_entry *e;
+    char text[40];
+    for (unsigned k = 0; k < MANY; k++) {
+        struct str key = numbered_key(text, sizeof text, k);
+        assert_ptr_equal(strmap_get(m, key), model[k]);
+        expected += model[k] != NULL;
+    }
+    while ((e = strmap_next(m, &cursor)) != NULL) {
+        unsigned k = (unsigned)strtoul(strrchr(e->key, '-') + 1, NULL, 10);
+        assert_true(e->value != NULL && e->value == model[k]);
+        assert_true(steps[k] == 0);
+        steps[k] = 1;
+        seen++;
+    }
+    memset(steps, 0, MANY * sizeof *steps);
+    assert_int_equal(m->count, expected);
+    assert_int_equal(seen, expected);
+}
+
+/* While it grows, too: most steps below are taken while entries are in both tables. */
+static void a_large_strmap_agrees_with_an_array_under_random_changes(void **state)
+{
+    (void)state;
+    static void *model[MANY];
+    static unsigned steps[MANY];
+    char text[40], byte[3];
+    unsigned grown = 0, in_steps = 0;
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        struct rng rng = {seed};
+        struct strmap m;
+        strmap_init(&m);
+        memset(model, 0, sizeof model);
+        for (unsigned step = 0; step < 60000; step++) {
+            unsigned k = (unsigned)rng_below(&rng, MANY), removes = step < 40000 ? 2 : 7;
+            struct str key = numbered_key(text, sizeof text, k);
+            size_t cap = m.cap;
+            if (rng_below(&rng, 10) < removes) {
+                assert_ptr_equal(strmap_remove(&m, key), model[k]);
+                model[k] = NULL;
+            } else {
+                void *value = &byte[rng_below(&rng, 3)];
+                assert_ptr_equal(strmap_set(&m, key, value), model[k]);
+                model[k] = value;
+            }
+            assert_ptr_equal(strmap_get(&m, key), model[k]);
+            grown += m.cap > cap && cap > STRMAP_AT_ONCE;
+            in_steps += m.former != NULL;
+            if (step % 4001 == 0 || (m.cap > cap && cap >= STRMAP_AT_ONCE) || (m.former != NULL && step % 97 == 0)) {
+                assert_walks_once_over(&m, model, steps);
+            }
+        }
+        strmap_close(&m);
+    }
+    assert_true(grown >= 6 && in_steps > 1000);
+}
+
+/* No key pays for all of those that are there. The numbers are those of seed 0, which tests have. */
+static void a_large_strmap_moves_a_few_entries_with_each_key(void **state)
+{
+    (void)state;
+    struct strmap m;
+    char text[40], byte;
+    size_t most = 0, growths = 0;
+    strmap_init(&m);
+    for (unsigned k = 0; k < 200000; k++) {
+        size_t cap = m.cap, moved = m.moved;
+        bool grows = m.former != NULL;
+        strmap_set(&m, numbered_key(text, sizeof text, k), &byte);
+        growths += m.cap > cap && cap > STRMAP_AT_ONCE;
+        if (grows && m.former != NULL && m.cap == cap) {
+            assert_true(m.moved >= moved + 16);
+            most = MAX(most, m.moved - moved);
+        }
+        assert_true(m.cap == cap || cap <= STRMAP_AT_ONCE || (m.moved == 0 && m.former_cap == cap));
+    }
+    assert_int_equal(growths, 8); /* 2,048 places to 524,288 */
+    assert_in_range(most, 16, 300);
+    strmap_close(&m);
+}
+
+static void a_strmap_is_drained_in_steps_though_others_go_too(void **state)
+{
+    (void)state;
+    for (unsigned count = 1; count < 8000; count = count * 5 / 4 + 1) {
+        struct strmap m;
+        struct rng rng = {count};
+        char text[40], byte;
+        size_t cursor = 0, gone = 0;
+        strmap_init(&m);
+        for (unsigned k = 0; k < count; k++) {
+            strmap_set(&m, numbered_key(text, sizeof text, k), &byte);
+        }
+        for (const struct strmap_entry *e; (e = strmap_drain(&m, &cursor)) != NULL; gone++) {
+            if (rng_below(&rng, 4) > 0) {
+                struct str key = {text, (size_t)snprintf(text, sizeof text, "%s", e->key)};
+                assert_ptr_equal(strmap_remove(&m, key), &byte);
+            } else { /* what goes with it; the drained one comes again */
+                struct str key = numbered_key(text, sizeof text, (unsigned)rng_below(&rng, count));
+                gone -= strmap_remove(&m, key) == NULL;
+            }
+        }
+        assert_int_equal(gone, count);
+        assert_int_equal(m.count, 0);
+        strmap_close(&m);
+    }
+}
+
 static void buf_grows_consumes_and_hands_over(void **state)
 {
     (void)state;
@@ -320,6 +438,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strmap_agrees_with_an_array_under_random_changes),
+        cmocka_unit_test(a_large_strmap_agrees_with_an_array_under_random_changes),
+        cmocka_unit_test(a_large_strmap_moves_a_few_entries_with_each_key),
+        cmocka_unit_test(a_strmap_is_drained_in_steps_though_others_go_too),
         cmocka_unit_test(buf_grows_consumes_and_hands_over),
         cmocka_unit_test(an_array_in_an_arena_doubles_and_keeps_its_items),
         cmocka_unit_test(arena_memory_is_zeroed_aligned_and_distinct),
