@@ -21,13 +21,21 @@ void build_begin(struct scheduler *s)
     s->build.going = true;
 }
 
+size_t build_drop_waiting(struct scheduler *s, size_t most)
+{
+    struct build *b = &s->build;
+    size_t count = MIN(most, b->waiting_count);
+    for (size_t i = 0; i < count; i++) {
+        object_unref(b->waiting[--b->waiting_count].pod);
+    }
+    return count;
+}
+
 void build_end(struct scheduler *s)
 {
     struct build *b = &s->build;
     object_unref(b->last);
-    for (size_t i = 0; i < b->waiting_count; i++) {
-        object_unref(b->waiting[i].pod);
-    }
+    build_drop_waiting(s, SIZE_MAX);
     free(b->waiting);
     *b = (struct build){0};
 }

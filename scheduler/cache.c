@@ -6,6 +6,7 @@
 
 #include "proto/facts/priority.h"
 #include "proto/model/quantity.h"
+#include "scheduler/core.h"
 #include "scheduler/topology.h"
 #include "scheduler/volumes.h"
 
@@ -166,6 +167,7 @@ void class_init(struct sched_class *c, const struct object *pod)
     int64_t cpu = c->request.fixed[RESOURCE_CPU], memory = c->request.fixed[RESOURCE_MEMORY];
     c->scored_request[0] = cpu > 0 ? cpu : (int64_t)containers * SCORED_CPU_DEFAULT;
     c->scored_request[1] = memory > 0 ? memory : (int64_t)containers * SCORED_MEMORY_DEFAULT;
+    kin_identify(c);
 }
 
 void class_close(struct sched_class *c)

@@ -170,6 +170,7 @@ struct class_places; /* topology.h */
 struct sched_class {
     uint8_t id[16];
     uint8_t shape[16];     /* the same without labels */
+    uint64_t kin[2];       /* what filters and scores read of it, whoever its owner is (kin.c) */
     struct object *sample; /* cursors below point into it */
     unsigned refs;         /* pods */
     struct mp tolerations, node_selector, affinity;
@@ -244,12 +245,13 @@ struct sched_cell {
 };
 struct sched_table {
     struct list lru;
-    struct sched_class *owner;
-    bool lent;         /* it stands in scheduler.shapes: another class that is judged alike may take it over */
-    unsigned cap;      /* slots */
-    int16_t *fixed;    /* per slot: -1 = never */
-    uint32_t *heap_at; /* per slot: UINT32_MAX = not in the heap of its cell */
-    uint64_t *key;     /* per slot: score << 32 | random */
+    struct sched_class *owner; /* NULL: it is its kin's */
+    uint64_t kin[2];           /* without an owner */
+    bool lent;                 /* it stands in scheduler.shapes: another class that is judged alike may take it over */
+    unsigned cap;              /* slots */
+    int16_t *fixed;            /* per slot: -1 = never */
+    uint32_t *heap_at;         /* per slot: UINT32_MAX = not in the heap of its cell */
+    uint64_t *key;             /* per slot: score << 32 | random */
     struct sched_cell *cells;
     unsigned cells_count;
     /* By the wide keys that the class reads; without any there is one cell. */

@@ -90,7 +90,13 @@ void sched_node_changed(struct scheduler *s, struct sched_node *n, bool fixed, b
     s->changes++;
     s->ring[s->changes % CHANGES_MAX] = n->slot;
     s->slot_changed[n->slot] = s->changes;
-    n->nominees_stale = n->nominees_stale || !s->places.trial;
+    if (!n->nominees_stale && !s->places.trial) {
+        n->nominees_stale = true;
+        if (n->nominees_count > 0) { /* to those in front, which are looked at */
+            list_remove(&n->nominated_link);
+            list_push_front(&s->nominated_nodes, &n->nominated_link);
+        }
+    }
     if (fixed) {
         s->slot_fixed[n->slot] = s->changes;
         s->nodes_moved = true;
@@ -472,15 +478,20 @@ static void observe_volume(struct scheduler *s, const struct object *old, const 
     s->storage_changes += old == NULL || now == NULL || !object_same_but_status(now, old);
 }
 
+static void tables_end(struct scheduler *s)
+{
+    while (!list_empty(&s->tables)) {
+        table_end(s, LIST_ENTRY(s->tables.next, struct sched_table, lru));
+    }
+}
+
 /* Whatever was scored is scored anew. */
 static void observe_config(struct scheduler *s, const struct object *config)
 {
     struct cluster_config c;
     cluster_config_read(config, &c);
     if (sched_policy_read(&s->policy, &c)) {
-        while (!list_empty(&s->tables)) {
-            table_drop(s, LIST_ENTRY(s->tables.next, struct sched_table, lru)->owner);
-        }
+        tables_end(s);
     }
 }
 
@@ -537,6 +548,7 @@ static void state_open(struct scheduler *s)
     strmap_init(&s->lanes);
     strmap_init(&s->groups);
     strmap_init(&s->shapes);
+    strmap_init(&s->kins);
     strmap_init(&s->nodes);
     list_init(&s->tables);
     list_init(&s->parked_classes);
@@ -547,27 +559,32 @@ static void state_open(struct scheduler *s)
     s->helpful_ring = xcalloc(CHANGES_MAX, sizeof *s->helpful_ring);
 }
 
-static void state_close(struct scheduler *s)
+/* Pods, then nodes, so many at most. True: there are no more. The order shows nowhere: all goes. */
+static bool drop_some(struct scheduler *s, size_t most)
 {
-    build_end(s);
-    /* The order of dropping shows nowhere: all goes. */
-    struct sched_pod **pods = xcalloc(s->pods.count + 1, sizeof(struct sched_pod *));
-    size_t count = 0, at = 0;
     const struct strmap_entry *e;
-    while ((e = strmap_next(&s->pods, &at)) != NULL) {
-        pods[count++] = e->value;
+    most -= build_drop_waiting(s, most);
+    for (; most > 0 && (e = strmap_drain(&s->pods, &s->drained)) != NULL; most--) {
+        pod_drop(s, e->value);
     }
-    while (count > 0) {
-        pod_drop(s, pods[--count]);
-    }
-    free(pods);
-    gangs_close(s);
-    for (unsigned i = 0; i < s->slots_count; i++) {
-        if (s->slots[i] != NULL) {
-            sched_node_close(s->slots[i]);
-            free(s->slots[i]);
+    for (; most > 0 && s->slots_count > 0; most--) {
+        struct sched_node *n = s->slots[--s->slots_count];
+        if (n != NULL) {
+            sched_node_close(n);
+            free(n);
         }
     }
+    return most > 0;
+}
+
+static void state_close(struct scheduler *s)
+{
+    while (!drop_some(s, SIZE_MAX)) {
+    }
+    build_end(s);
+    tables_end(s);
+    gangs_close(s);
+    assert(s->pods.count == 0 && s->tables_count == 0);
     assert(s->classes.count == 0 && s->groups.count == 0 && s->lanes.count == 0 && s->nominees == 0);
     levels_close(&s->bound);
     places_close(s);
@@ -576,6 +593,7 @@ static void state_close(struct scheduler *s)
     strmap_close(&s->lanes);
     strmap_close(&s->groups);
     strmap_close(&s->shapes);
+    strmap_close(&s->kins);
     strmap_close(&s->nodes);
     free(s->slots);
     free(s->slot_changed);
@@ -602,6 +620,15 @@ void scheduler_free(struct scheduler *s)
         state_close(s);
         free(s);
     }
+}
+
+bool scheduler_end(struct scheduler *s, unsigned most)
+{
+    if (!drop_some(s, most)) {
+        return false;
+    }
+    scheduler_free(s);
+    return true;
 }
 
 void scheduler_resync(struct scheduler *s, const struct view *tip)

@@ -1,6 +1,7 @@
 /* The scheduler's state, shared by its own files: core.c (what is where), queue.c (who is next), evaluate.c (tables),
- * build.c (what is there when leadership begins), decide.c (bindings and reasons), preempt.c (who has to go), nominate.c (for whom room is kept), gang*.c (who gets
- * nodes together), retry.c (what the wake-ups forgot). */
+ * kin.c (tables that several classes share), build.c (what is there when leadership begins), decide.c (bindings and
+ * reasons), preempt.c (who has to go), nominate.c (for whom room is kept), gang*.c (who gets nodes together), retry.c
+ * (what the wake-ups forgot). */
 #ifndef SCHEDULER_CORE_H
 #define SCHEDULER_CORE_H
 
@@ -13,8 +14,10 @@
 #define TABLES_MAX   256u   /* classes with a table at a time; the least recently used goes */
 #define RETELL_NODES 64u  /* in clusters up to this size, waiting pods hear anew when a node comes, goes or changes, */
 #define RETELL_PODS  256u /* if there are not more of them than this */
-#define TURN_MAX     256u /* decisions in a row for one namespace and priority, and for one class, while others wait */
-#define LANE_KEY_MAX 616u
+/* Above, the words of why pods of a class find no place may be older than the last change of one node in so many. */
+#define REASONS_SHARE 32u
+#define TURN_MAX      256u /* decisions in a row for one namespace and priority, and for one class, while others wait */
+#define LANE_KEY_MAX  616u
 /* parked pods of a class that a change wakes at a time: the next when these have found a place */
 #define WAKE_MAX   64u
 #define EVENTS_MAX 1000u /* waiting pods of a class; those above have a condition, but no event of their own */
@@ -49,6 +52,7 @@ struct sched_pod {
     struct sched_class *class;
     struct sched_node *node; /* ASSUMED, BOUND: its own; waiting: where room is kept for it, or NULL */
     uint64_t seq;            /* age in the queue */
+    uint32_t start_s;        /* when it has begun to run, of the wall's clock; 0: not known yet (preempt.c) */
     uint32_t round;          /* the last one that wrote to it: a round writes to a pod once */
     uint16_t key_size;
     uint8_t state; /* enum sched_pod_state */
@@ -76,6 +80,7 @@ struct scheduler {
     struct rng rng;
     struct strmap pods, classes, groups, nodes;
     struct strmap shapes;      /* class.shape -> the class that has the table of those that are judged alike */
+    struct strmap kins;        /* class.kin -> the table of those that differ by their owner alone */
     struct sched_node **slots; /* NULL = free */
     unsigned slots_count, slots_cap, nodes_present;
     uint64_t *slot_changed, *slot_fixed; /* number of the last change (of any kind, of the fixed half) */
@@ -87,7 +92,7 @@ struct scheduler {
     unsigned tables_count;
     struct list parked_classes;
     struct places places;        /* topology.h */
-    struct list nominated_nodes; /* of sched_node.nominated_link */
+    struct list nominated_nodes; /* of sched_node.nominated_link; those that are stale in front */
     unsigned nominees;
     struct levels bound; /* of all pods that are bound: whether there is anybody of lower priority at all */
     struct sched_policy policy;
@@ -105,6 +110,7 @@ struct scheduler {
     uint64_t seq;
     struct gangs gangs;
     struct build build;
+    size_t drained; /* scheduler_end: cursor of pods */
     struct scheduler_stats stats;
 };
 
@@ -142,6 +148,7 @@ bool bound_event_take(struct scheduler *s); /* may one more event be written of 
 /* ---- build.c ---- */
 void build_begin(struct scheduler *s); /* nothing is known but the state's beginning (scheduler_resync) */
 void build_end(struct scheduler *s);   /* harmless when there is none */
+size_t build_drop_waiting(struct scheduler *s, size_t most); /* of those of build_wait; how many they were */
 /* So many objects more. True: it goes on. */
 bool build_step(struct scheduler *s, const struct view *tip, unsigned objects);
 bool build_has(const struct scheduler *s, const struct object *o); /* was its place passed, while it goes on? */
@@ -189,9 +196,28 @@ void queue_wake_more(struct scheduler *s, struct sched_class *c);
 /* ---- evaluate.c ---- */
 struct sched_table *table_refresh(struct scheduler *s, struct sched_class *c);
 uint32_t table_pick(struct scheduler *s, struct sched_class *c); /* the best slot as it is now; TABLE_NONE */
-void table_drop(struct scheduler *s, struct sched_class *c);
+void table_drop(struct scheduler *s, struct sched_class *c);     /* the class's own */
+void table_end(struct scheduler *s, struct sched_table *t);      /* whosever it is */
 /* "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable." Empty if it fits somewhere. */
 void reasons_write(struct scheduler *s, const struct sched_class *c, struct buf *out);
+
+/* ---- kin.c ---- */
+#define KIN_PARTS 2u
+void kin_identify(struct sched_class *c); /* the rest of it has been read */
+/* Is it judged by the table of its kin? */
+bool kin_has_table(const struct scheduler *s, const struct sched_class *c);
+struct sched_table *kin_find(struct scheduler *s, const struct sched_class *c); /* NULL: there is none */
+void kin_enter(struct scheduler *s, const struct sched_class *c, struct sched_table *t);
+void kin_drop(struct scheduler *s, struct sched_table *t);
+/* As sched_node_moving_score, for an owner that has no pods. */
+int kin_moving_score(const struct sched_class *c, const struct sched_node *n);
+/* The best node of a cell of the kin's table for this class, and what it is worth. Slot TABLE_NONE: it is empty. */
+struct kin_best {
+    uint32_t slot;
+    uint64_t key;
+};
+struct kin_best kin_cell_best(const struct scheduler *s, const struct sched_class *c, const struct sched_table *t,
+                              const struct sched_cell *cell);
 
 /* ---- binding.c ---- */
 int binding_write(struct txn *t, struct arena *a, const struct view *tip, const struct object *pod, const char *node,

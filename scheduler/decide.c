@@ -47,7 +47,9 @@ static const char *class_reasons(struct round *r, struct sched_class *c)
 {
     class_resolve(r->s, c, r->tip);
     uint64_t seq = r->s->changes + r->s->places.changes; /* neither ever falls */
-    if (c->reasons == NULL || c->reasons_seq != seq) {
+    /* "In a large cluster the numbers may be a little old": all nodes are asked for them. */
+    unsigned nodes = r->s->nodes_present, old = nodes > RETELL_NODES ? nodes / REASONS_SHARE : 0;
+    if (c->reasons == NULL || seq - c->reasons_seq > old) {
         struct buf text = BUF_INIT;
         reasons_write(r->s, c, &text);
         if (text.size ==

@@ -50,18 +50,20 @@ struct scheduler;
 struct sched_class;
 struct sched_pod;
 
-#define GANG_AT_ONCE      128u /* members beyond minCount come along up to here; the others follow alone */
-#define GANG_FAILS_MAX    16u  /* attempts in vain in a round; other pods have their turn then */
-#define GANG_SEARCHES_MAX 1u   /* gangs in a round that look for whom they could push out */
-#define GANG_PASSES       3u   /* members whose place depends on others' are tried so often */
-#define GANG_LOOKS_MAX    64u  /* nodes that changed for the better which are asked before all are */
-#define GANG_PATIENCE     64u  /* gangs that may pass one that waits, at first */
+/* Members beyond minCount come along up to here, as far as a transaction holds them; the others follow alone. */
+#define GANG_AT_ONCE      128u
+#define GANG_FAILS_MAX    16u /* attempts in vain in a round; other pods have their turn then */
+#define GANG_SEARCHES_MAX 1u  /* gangs in a round that look for whom they could push out */
+#define GANG_PASSES       3u  /* members whose place depends on others' are tried so often */
+#define GANG_LOOKS_MAX    64u /* nodes that changed for the better which are asked before all are */
+#define GANG_PATIENCE     64u /* gangs that may pass one that waits, at first */
 #define GANG_PATIENCE_MAX (1u << 20)
 #define GANG_HOLD_MS      10000 /* how long the others wait for it */
 #define GANG_RETELL_MS    10000 /* in large clusters: how often what has changed of why it does not fit is written */
 #define GANG_POD_EVENTS   16u   /* waiting members that get an event of their own beside the group's */
 #define GANG_BYTES_MAX    (TXN_SIZE_MAX / 2)
-#define GANG_POD_BYTES    2048u /* that a binding and its event add to a pod */
+#define GANG_OPS_MAX      (TXN_OPS_MAX - 2u) /* and the group's condition, with its event */
+#define GANG_POD_BYTES    2048u              /* that a binding and its event add to a pod */
 
 enum gang_state { GANG_RESTS, GANG_READY, GANG_PARKED };
 enum gang_lack {

@@ -62,6 +62,10 @@ void attempt_open(struct attempt *x, struct round *r, struct gang *g)
             x->binds_claims |= p->class->claims->items[i].volume == NULL;
         }
     }
+    if (x->bytes > GANG_BYTES_MAX || x->ops > GANG_OPS_MAX) { /* fewer come along, but as many as are needed */
+        size_t fit = MIN(GANG_BYTES_MAX / MAX(largest, 1u), GANG_OPS_MAX / MAX(most, 1u));
+        x->enough = (unsigned)MAX((size_t)x->need, MIN((size_t)x->enough, fit));
+    }
     x->bytes = MIN(x->bytes, largest * x->enough);
     x->ops = MIN(x->ops, most * x->enough);
     qsort(x->seats, x->count, sizeof *x->seats, by_weight);

@@ -474,7 +474,7 @@ void gang_decide(struct round *r, struct gang *g)
     struct sched_class *c = only_class(&x);
     if (!is_its_turn(&x)) {
         r->left = 0;
-    } else if (x.bytes > GANG_BYTES_MAX || x.ops + 2 > TXN_OPS_MAX || x.count < x.need) {
+    } else if (x.bytes > GANG_BYTES_MAX || x.ops > GANG_OPS_MAX || x.count < x.need) {
         wait_for(&x, xstrdup("its members are too many, or too large, for one transaction"));
     } else if (gang_is_held(s, g)) {
         if (g->message == NULL) {

@@ -46,7 +46,9 @@ void nominee_set(struct scheduler *s, struct sched_pod *p, struct sched_node *n)
     }
     nominee_drop(s, p);
     p->node = n;
-    if (n->nominees_count == 0) {
+    if (n->nominees_count == 0 && n->nominees_stale) {
+        list_push_front(&s->nominated_nodes, &n->nominated_link);
+    } else if (n->nominees_count == 0) {
         list_push_back(&s->nominated_nodes, &n->nominated_link);
     }
     n->nominees = xrealloc(n->nominees, (n->nominees_count + 1) * sizeof *n->nominees);
@@ -93,6 +95,19 @@ bool nominee_fits(struct scheduler *s, struct sched_pod *p)
     return fits;
 }
 
+static void node_wake(struct scheduler *s, struct preemption *x, const struct sched_node *n)
+{
+    for (unsigned i = 0; i < n->nominees_count; i++) {
+        struct sched_pod *p = n->nominees[i].pod;
+        if (p->state == POD_PARKED && (nominee_fits(s, p) || !nomination_holds(x, p))) {
+            queue_remove(s, p);
+            queue_add(s, p);
+        } else if (p->state == POD_GANGED && !nominee_fits(s, p) && !nomination_holds(x, p)) {
+            gang_wake(s, p->gang); /* room that comes wakes it as it wakes all gangs */
+        }
+    }
+}
+
 void nominees_wake(struct scheduler *s, const struct view *tip, int64_t wall_ms)
 {
     bool due = false;
@@ -101,21 +116,23 @@ void nominees_wake(struct scheduler *s, const struct view *tip, int64_t wall_ms)
     }
     struct preemption x;
     preemption_init(&x, s, tip, wall_ms, NULL);
-    LIST_FOR_SAFE(at, &s->nominated_nodes)
-    {
-        struct sched_node *n = LIST_ENTRY(at, struct sched_node, nominated_link);
-        if (!n->nominees_stale && !due) {
-            continue;
+    /* Thousands of nodes may have nominees: without a change they are not even passed by. */
+    while (!list_empty(&s->nominated_nodes)) {
+        struct sched_node *n = LIST_ENTRY(s->nominated_nodes.next, struct sched_node, nominated_link);
+        if (!n->nominees_stale) {
+            break;
         }
         n->nominees_stale = false;
-        for (unsigned i = 0; i < n->nominees_count; i++) {
-            struct sched_pod *p = n->nominees[i].pod;
-            if (p->state == POD_PARKED && (nominee_fits(s, p) || !nomination_holds(&x, p))) {
-                queue_remove(s, p);
-                queue_add(s, p);
-            } else if (p->state == POD_GANGED && !nominee_fits(s, p) && !nomination_holds(&x, p)) {
-                gang_wake(s, p->gang); /* room that comes wakes it as it wakes all gangs */
-            }
+        list_remove(&n->nominated_link);
+        list_push_back(&s->nominated_nodes, &n->nominated_link);
+        if (!due) {
+            node_wake(s, &x, n);
+        }
+    }
+    if (due) {
+        LIST_FOR_SAFE(at, &s->nominated_nodes)
+        {
+            node_wake(s, &x, LIST_ENTRY(at, struct sched_node, nominated_link));
         }
     }
     preemption_close(&x);

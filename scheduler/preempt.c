@@ -75,6 +75,22 @@ static bool is_stuck(const struct preemption *x, const struct object *pod)
     return end_ms + LEAVE_MS < x->wall_ms;
 }
 
+/* In whole seconds. Of a pod that has begun it is remembered: a search looks at a hundred pods, and to read one is to
+ * put its body together, which may be packed. */
+static int64_t start_ms_of(struct sched_pod *p, const struct object *o)
+{
+    if (p->start_s == 0) {
+        struct str phase = pod_phase(o);
+        int64_t start_ms = ms_of(mp_get(object_status(o), "startTime")), start_s;
+        start_s = (start_ms != 0 ? start_ms : object_created_ms(o)) / 1000;
+        if (str_empty(phase) || str_is(phase, "Pending") || start_s <= 0 || start_s > UINT32_MAX) {
+            return start_s * 1000;
+        }
+        p->start_s = (uint32_t)start_s;
+    }
+    return (int64_t)p->start_s * 1000;
+}
+
 /* Whatever filters count of placed pods must be counted here, too. */
 static void shift(struct scheduler *s, struct sched_pod *p, int sign)
 {
@@ -114,8 +130,7 @@ static unsigned items_read(struct preemption *x, const struct sched_node *n, int
                 x->cap = x->cap == 0 ? 128 : x->cap * 2;
                 x->items = xrealloc(x->items, x->cap * sizeof *x->items);
             }
-            int64_t start_ms = ms_of(mp_get(object_status(o), "startTime"));
-            x->items[count++] = (struct victim){p, o, start_ms != 0 ? start_ms : object_created_ms(o), false, true};
+            x->items[count++] = (struct victim){p, o, start_ms_of(p, o), false, true};
         }
         *leaving = pass == 0 ? count : *leaving;
     }

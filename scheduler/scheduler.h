@@ -27,10 +27,14 @@ struct scheduler_config {
     int64_t budget_ms;      /* of one scheduler_run, by env's clock; 0 = none */
     unsigned build_objects; /* looked at in one scheduler_run when leadership has begun, where tests want few; 0 = what
                                the budget allows */
+    unsigned kin_nodes;     /* nodes from which on classes share tables (kin.c), where tests want few; 0 = KIN_NODES */
     unsigned wide_max;      /* domains of a wide key (topology.h), where tests want few; 0 = TOPO_WIDE_MAX */
 };
 struct scheduler *scheduler_new(const struct scheduler_config *config);
 void scheduler_free(struct scheduler *s);
+/* The same in steps, since it may know a million pods: so many pods, or nodes, in one call. True: it is freed. Between
+ * the calls it must not be used. */
+bool scheduler_end(struct scheduler *s, unsigned most);
 /* Leadership began: queue and caches are built from the view. With a budget in steps, by the next scheduler_runs, which
  * decide nothing until all is known; else at once. */
 void scheduler_resync(struct scheduler *s, const struct view *tip);

@@ -260,6 +260,7 @@ bool places_fit(const struct sched_class *c, unsigned slot, enum topo_part part)
 int places_score(const struct sched_class *c, unsigned slot, enum topo_part part);
 /* The wide keys that the class reads: at most so many; how many there are. */
 unsigned places_wide_keys(const struct sched_class *c, struct topo_key **keys, unsigned max);
+bool places_all_wide(const struct sched_class *c); /* it reads no others, but for some that no node has */
 /* Does it require to be apart from some pods? */
 bool places_apart(const struct sched_class *c);
 /* Do places decide anything for it: does it read keys, or is it refused wherever it asks? */

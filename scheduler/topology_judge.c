@@ -238,6 +238,17 @@ unsigned places_wide_keys(const struct sched_class *c, struct topo_key **keys, u
     return count;
 }
 
+bool places_all_wide(const struct sched_class *c)
+{
+    const struct class_places *p = prepared(c);
+    for (unsigned i = 0; i < p->keys_count; i++) {
+        if (!p->keys[i]->wide && p->keys[i]->domains_live > 0) { /* without domains it says nothing of any node */
+            return false;
+        }
+    }
+    return true;
+}
+
 static uint64_t mix(uint64_t sum, uint64_t v)
 {
     sum = (sum ^ v) * 0x9e3779b97f4a7c15ull;

@@ -334,6 +334,38 @@ static void what_changes_before_a_new_leader_has_seen_it_counts_once(void **stat
     fixture_free(f);
 }
 
+/* Whatever it knows of: bound and waiting pods, gangs, nominees, those that it has not come to yet. */
+static void a_scheduler_ends_in_steps(void **state)
+{
+    (void)state;
+    for (unsigned kind = 0; kind < 3; kind++) {
+        struct fixture *f = fixture_in_steps(kind == 2 ? 30 : 0);
+        apply(f, "node full cpu=1\npod low cpu=1 node=full priority=1 ready");
+        for (unsigned i = 0; i < 20; i++) {
+            apply(f, "node n%u cpu=4\npod own%u cpu=2 node=n%u ready\npod gone%u cpu=1 node=nowhere%u ready", i, i, i,
+                  i, i);
+            apply(f, "pod alone%u cpu=3\ngroup g%u min=2\npod g%u-a cpu=1 group=g%u\npod g%u-b cpu=%u group=g%u", i, i,
+                  i, i, i, i % 3, i);
+        }
+        apply(f, "pod high cpu=1 priority=9 selector=kubernetes.io/hostname=full");
+        if (kind == 2) {
+            scheduler_resync(f->scheduler, stage_tip(&f->stage));
+            for (unsigned i = 0; i < 4; i++) {
+                assert_true(schedule_once(f));
+            }
+        } else {
+            schedule(f);
+        }
+        unsigned calls = 1, most = kind == 0 ? 1 : 7;
+        while (!scheduler_end(f->scheduler, most)) {
+            calls++;
+        }
+        assert_in_range(calls, 60 / most, 300 / most);
+        f->scheduler = NULL;
+        fixture_free(f);
+    }
+}
+
 /* ---- What cannot be written ---- */
 
 /* The object once more under another name, padded by an annotation to so many bytes. */
@@ -416,6 +448,31 @@ static void claims_count_as_part_of_what_a_transaction_holds(void **state)
     fixture_free(f);
 }
 
+/* All that wait would be more than a transaction may hold; those that are needed are not. The others follow. */
+static void a_few_are_placed_though_all_that_wait_are_too_large_together(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    char name[16];
+    apply(f, "node n1 cpu=64 pods=1000\ngroup g min=2\npod first cpu=1m group=g");
+    for (unsigned i = 0; i < 2 * GANG_AT_ONCE; i++) {
+        snprintf(name, sizeof name, "p%u", i);
+        create_padded(f, get(f, KIND_POD, "first"), name, GANG_BYTES_MAX / GANG_AT_ONCE + 1000);
+    }
+    stage_remove(&f->stage, get(f, KIND_POD, "first"));
+    schedule_once(f);
+    assert_int_equal(stats(f).gangs_bound, 1);
+    assert_in_range(stats(f).bound, 2, GANG_AT_ONCE - 1);
+    schedule(f);
+    for (unsigned i = 0; i < 2 * GANG_AT_ONCE; i++) {
+        snprintf(name, sizeof name, "p%u", i);
+        assert_true(is_bound(f, name));
+    }
+    CLEANUP_BUF struct buf why = BUF_INIT;
+    assert_true(scheduler_audit(f->scheduler, &why));
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -426,8 +483,10 @@ int main(void)
         cmocka_unit_test(a_large_gang_that_never_fits_does_not_stop_small_ones),
         cmocka_unit_test(leaders_change_in_the_middle),
         cmocka_unit_test(what_changes_before_a_new_leader_has_seen_it_counts_once),
+        cmocka_unit_test(a_scheduler_ends_in_steps),
         cmocka_unit_test(one_that_cannot_be_written_is_tried_when_something_changes),
         cmocka_unit_test(claims_count_as_part_of_what_a_transaction_holds),
+        cmocka_unit_test(a_few_are_placed_though_all_that_wait_are_too_large_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -606,7 +606,8 @@ static void trial_run(uint64_t seed, unsigned events, uint64_t sums[5])
     t->rng.state = seed * 7919 + 13;
     stage_open(&t->stage, seed);
     /* so few domains make a key narrow that both ways are taken, and from one to the other */
-    const struct scheduler_config config = {.env = &t->stage.env, .seed = seed, .wide_max = below(t, 5)};
+    const struct scheduler_config config = {
+        .env = &t->stage.env, .seed = seed, .wide_max = below(t, 5), .kin_nodes = seed % 2 == 0 ? 1 : 0};
     t->scheduler = scheduler_new(&config);
     t->stage.hooks = (struct stage_hooks){.data = t, .observe = observe};
     t->indexed = one_in(t, 6);
