@@ -11,12 +11,15 @@ struct core {
     struct core_config config;
     struct replica *replica;
     struct strmap heard; /* node name -> struct heard */
+    bool forgetting;     /* nodes that are gone; core_forget_gone goes on at forget_at */
+    size_t forget_at;
     struct usage *usage;
     int64_t attended_ms;    /* a clock that stands while we do not listen */
     int64_t attended_at_ms; /* env's now_ms when it was set; INT64_MIN = never */
     /* While leading: */
     struct controllers *controllers;
     struct scheduler *scheduler;
+    struct scheduler *ending; /* of an earlier leadership, while it is freed in steps; NULL: there is none */
     int64_t leading_since_ms, leading_attended_ms;
     bool asking; /* what the others have heard */
     uint64_t leaderships;
@@ -32,7 +35,9 @@ struct heard {
     int64_t at_ms; /* attended; below 0: before we began */
 };
 
-#define ASKING_MS 250 /* nobody is given up so long after the last look, while we ask */
+#define END_PODS    512u  /* of a scheduler that is freed, in one turn */
+#define FORGET_STEP 2000u /* nodes in one call: some milliseconds */
+#define ASKING_MS   250   /* nobody is given up so long after the last look, while we ask */
 
 static void forget_heard(struct core *c)
 {
@@ -65,6 +70,7 @@ void core_free(struct core *c)
     }
     controllers_free(c->controllers);
     scheduler_free(c->scheduler);
+    scheduler_free(c->ending);
     usage_free(c->usage);
     forget_heard(c);
     free(c);
@@ -120,7 +126,10 @@ void core_on_leading(struct core *c, bool leading, uint64_t term)
 {
     assert(c->replica != NULL);
     controllers_free(c->controllers);
-    scheduler_free(c->scheduler);
+    if (c->scheduler != NULL) {
+        scheduler_free(c->ending);
+        c->ending = c->scheduler;
+    }
     c->controllers = NULL;
     c->scheduler = NULL;
     c->asking = false;
@@ -229,22 +238,30 @@ static void forget_usage(struct core *c, const struct view *v)
     }
 }
 
-void core_forget_gone(struct core *c)
+/* One that comes to stand before the cursor meanwhile is looked at the next time. */
+void core_forget_gone(struct core *c, bool begin)
 {
+    struct str gone[FORGET_STEP];
+    size_t count = 0;
+    if (begin && !c->forgetting) {
+        c->forgetting = true;
+        c->forget_at = 0;
+    }
+    if (!c->forgetting) {
+        return;
+    }
     const struct view *v = store_committed(replica_store(c->replica));
-    const struct strmap_entry *e;
-    size_t cursor = 0, count = 0;
-    struct str *gone = xcalloc(c->heard.count + 1, sizeof *gone);
-    while ((e = strmap_next(&c->heard, &cursor)) != NULL) {
-        struct str name = {e->key, e->key_size};
-        if (view_get(v, kind_by_id(KIND_NODE), STR_NONE, name) == NULL) {
+    for (unsigned looked = 0; looked < FORGET_STEP && c->forgetting; looked++) {
+        const struct strmap_entry *e = strmap_next(&c->heard, &c->forget_at);
+        struct str name = e == NULL ? STR_NONE : (struct str){e->key, e->key_size};
+        c->forgetting = e != NULL;
+        if (e != NULL && view_get(v, kind_by_id(KIND_NODE), STR_NONE, name) == NULL) {
             gone[count++] = name;
         }
     }
     for (size_t i = 0; i < count; i++) {
         free(strmap_remove(&c->heard, gone[i]));
     }
-    free(gone);
     forget_usage(c, v);
 }
 
@@ -345,8 +362,11 @@ bool core_turn(struct core *c)
             more = false;
         }
     }
+    if (c->ending != NULL && scheduler_end(c->ending, END_PODS)) {
+        c->ending = NULL;
+    }
     bool moved = replica_turn(c->replica);
-    return more || moved;
+    return more || moved || c->ending != NULL;
 }
 
 uint64_t core_waits(const struct core *c)

@@ -63,6 +63,7 @@
 #define FORGET_EVERY     120u /* chores */
 #define TURNS_MAX        16
 #define WORKER_NICE      5
+#define LET_GO_CHANGES   2000u /* with fewer since, a version of the state is freed on the loop */
 #define LISTEN_FDS_START 3
 
 /* ---- The turn ---- */
@@ -186,6 +187,7 @@ static void on_chores(uv_timer_t *timer)
     reseal_tick(m);
     level_tick(m);
     lease_tick(m);
+    node_feeds_tick(m);
     identity_tick(m);
     changes_settle(m);
     removed_check(m);
@@ -199,9 +201,7 @@ static void on_chores(uv_timer_t *timer)
     backups_expire(m, env_now_ms(m->env));
     sessions_tick(m);
     rest_tick(m);
-    if (++m->chores_done % FORGET_EVERY == 0) {
-        core_forget_gone(m->core);
-    }
+    core_forget_gone(m->core, ++m->chores_done % FORGET_EVERY == 0);
 }
 
 /* The chores do what is left over by then: a master that was away, a snapshot that takes its time. */
@@ -354,6 +354,28 @@ static void run_async(void *data, void (*work)(void *arg), void (*done)(void *ar
     if (uv_thread_create(&w->thread, do_work, w) != 0) {
         w->threaded = false; /* better late than never */
         do_work(w);
+    }
+}
+
+/* A version of the state that has been kept for minutes holds all that has changed since. */
+static void free_version(void *arg)
+{
+    view_unref(arg);
+}
+
+static void version_freed(void *arg)
+{
+    (void)arg;
+}
+
+static void let_go(void *data, struct view *v)
+{
+    struct master *m = data;
+    uint64_t now = view_revision(store_committed(replica_store(m->replica)));
+    if (m->stopping || now - view_revision(v) < LET_GO_CHANGES) {
+        view_unref(v);
+    } else {
+        run_async(m, free_version, version_freed, v);
     }
 }
 
@@ -703,7 +725,7 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     m->held.max = master_config_queue(config);
     m->watches = watch_table_new(m);
     m->feeds = node_feeds_new(m);
-    m->pages = list_pages_new();
+    m->pages = list_pages_new(let_go, m);
     m->wrong_tokens = allowance_new(m->env, JOIN_WRONG_BURST, JOIN_WRONG_US);
     m->node_kib = allowance_new(m->env, RESTRICT_BURST_KIB, RESTRICT_KIB_US);
     m->replica_events = allowance_new(m->env, RESTRICT_EVENT_BURST, RESTRICT_EVENT_US);

@@ -36,11 +36,26 @@ struct list_pages {
     struct view *views[PAGES_MAX];
     int64_t used_at_ms[PAGES_MAX];
     unsigned next;
+    void (*let_go)(void *data, struct view *v); /* NULL: view_unref */
+    void *data;
 };
 
-struct list_pages *list_pages_new(void)
+struct list_pages *list_pages_new(void (*let_go)(void *data, struct view *v), void *data)
 {
-    return xcalloc(1, sizeof(struct list_pages));
+    struct list_pages *p = xcalloc(1, sizeof *p);
+    p->let_go = let_go;
+    p->data = data;
+    return p;
+}
+
+static void pages_unpin(struct list_pages *p, unsigned i)
+{
+    struct view *v = TAKE_PTR(p->views[i]);
+    if (p->let_go != NULL && v != NULL) {
+        p->let_go(p->data, v);
+    } else {
+        view_unref(v);
+    }
 }
 
 void list_pages_free(struct list_pages *p)
@@ -58,8 +73,7 @@ void list_pages_expire(struct list_pages *p, int64_t now_ms)
 {
     for (unsigned i = 0; i < PAGES_MAX; i++) {
         if (p->views[i] != NULL && now_ms - p->used_at_ms[i] > PAGES_AGE_MS) {
-            view_unref(p->views[i]);
-            p->views[i] = NULL;
+            pages_unpin(p, i);
         }
     }
 }
@@ -80,7 +94,7 @@ static void pages_pin(struct list_pages *p, const struct view *v, int64_t now_ms
     if (pages_find(p, view_revision(v), now_ms) != NULL) {
         return;
     }
-    view_unref(p->views[p->next]);
+    pages_unpin(p, p->next);
     p->views[p->next] = view_ref(v);
     p->used_at_ms[p->next] = now_ms;
     p->next = (p->next + 1) % PAGES_MAX;

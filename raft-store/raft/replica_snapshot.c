@@ -114,6 +114,7 @@ static void work(void *arg)
     n->snapshot.write_status = n->snapshot_dir != NULL
                                    ? write_file(n, &n->snapshot.write_error)
                                    : store_fork_write(n->snapshot.fork, sink_buffers, &n->snapshot.filled);
+    store_fork_drop(n->snapshot.fork); /* not on the loop: what has changed meanwhile is freed with it */
 }
 
 static void free_filled(struct replica *n)

@@ -516,13 +516,18 @@ struct store_fork *store_fork_new(struct store *s)
     return f;
 }
 
+void store_fork_drop(struct store_fork *f)
+{
+    view_unref(TAKE_PTR(f->view));
+    txnids_copy_free(TAKE_PTR(f->ids), f->ids_count);
+}
+
 void store_fork_free(struct store_fork *f)
 {
     if (f == NULL) {
         return;
     }
-    view_unref(f->view);
-    txnids_copy_free(f->ids, f->ids_count);
+    store_fork_drop(f);
     mem_wipe(f->key, sizeof f->key);
     free(f);
 }

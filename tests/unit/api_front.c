@@ -94,7 +94,7 @@ static int set_up(void **state)
     m->turns = turns_new(any_room, NULL);
     m->watches = watch_table_new(m);
     m->feeds = node_feeds_new(m);
-    m->pages = list_pages_new();
+    m->pages = list_pages_new(NULL, NULL);
     m->revoked = revoked_new();
     t->subject = subject_get(m->turns, &admin, NULL);
     lane_init(&t->lane, t->subject);

@@ -538,7 +538,7 @@ static struct place *place_new(struct town *t, uint64_t id)
     m->turns = turns_new(any_room, NULL);
     m->watches = watch_table_new(m);
     m->feeds = node_feeds_new(m);
-    m->pages = list_pages_new();
+    m->pages = list_pages_new(NULL, NULL);
     m->revoked = revoked_new();
     p->session.m = m;
     p->session.who = ann;

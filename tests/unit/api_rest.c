@@ -848,7 +848,7 @@ static void world_open(struct world *w, unsigned masters)
     m->turns = turns_new(any_room, NULL);
     m->watches = watch_table_new(m);
     m->feeds = node_feeds_new(m);
-    m->pages = list_pages_new();
+    m->pages = list_pages_new(NULL, NULL);
     m->revoked = revoked_new();
     m->departed = departed_new();
     m->account_keys = account_keys_new();
