@@ -1,7 +1,8 @@
 /* Pod address ranges: every node gets the lowest free part of the cluster's pod addresses, by default a /24 of
  * 10.244.0.0/16 (proto/facts/cluster.h). Source: Kubernetes node IPAM (range allocator).
  *
- * One key for all nodes: one pass reads what is taken and serves whoever has none, as far as one transaction goes. What
+ * One key for all nodes: one pass reads what is taken and serves whoever has none, as far as one transaction goes. A
+ * pass looks at all nodes, so in a large cluster it waits a little for others that come meanwhile: NODES_A_MS. What
  * is taken is what stands in the nodes, of whatever size: so ranges never overlap, and that of a node that is gone is
  * free. A node for which nothing is left is told by an event and its condition NetworkUnavailable, until there is a
  * range for it. */
@@ -14,10 +15,11 @@
 
 #define CONDITION_NETWORK "NetworkUnavailable"
 #define REASON_FULL       "CIDRNotAvailable"
+#define NODES_A_MS        200u /* for each so many nodes a pass is followed by a millisecond without one */
 
 static struct str cidr_of(const struct object *node)
 {
-    return mp_str(mp_path(object_mp(node), "spec.podCIDR"));
+    return mp_str(mp_get(object_spec(node), "podCIDR"));
 }
 
 static bool is_full(const struct object *node)
@@ -119,9 +121,11 @@ static int ipam_reconcile(const struct reconcile_in *in, struct reconcile_out *o
     nodes_read(in, out->arena, &r, &without);
     unsigned denied = 0;
     int rv = 0;
+    out->rest_ms = r.count / NODES_A_MS;
     for (unsigned i = 0; i < without.count && rv == 0; i++) {
         if (out->txn->count >= CONTROLLER_BATCH_MAX) {
             requeue_in(out, 1);
+            out->rest_ms = 0;
             break;
         }
         struct cidr range;

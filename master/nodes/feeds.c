@@ -191,6 +191,21 @@ static void note_all(struct list *feeds)
     }
 }
 
+static void note_routes(struct node_feeds *feeds)
+{
+    feeds->routes_held = !routes_tell_now(feeds->routes, (unsigned)feeds->by_node.count, env_now_ms(feeds->m->env));
+    if (!feeds->routes_held) {
+        note_all(&feeds->routers);
+    }
+}
+
+void node_feeds_tick(struct master *m)
+{
+    if (m->feeds->routes_held) {
+        note_routes(m->feeds);
+    }
+}
+
 void node_feeds_advance(struct master *m, const struct history_txn *txn)
 {
     struct node_feeds *feeds = m->feeds;
@@ -227,7 +242,7 @@ void node_feeds_advance(struct master *m, const struct history_txn *txn)
         }
     }
     if (routes) {
-        note_all(&feeds->routers);
+        note_routes(feeds);
     }
     if (services) {
         note_all(&feeds->servers);

@@ -15,6 +15,7 @@ unsigned node_feeds_nodes(const struct master *m);                              
 /* Note what a committed transaction concerns; look at everything again after a restored snapshot. */
 void node_feeds_advance(struct master *m, const struct history_txn *txn);
 void node_feeds_restored(struct master *m);
+void node_feeds_tick(struct master *m);              /* twice a second: what a crowd of nodes has not been told yet */
 bool node_feeds_waiting(const struct node_feeds *f); /* is there anything to send? */
 /* Once in a turn of the loop: sends for a while. True: there is more to do at once. */
 bool node_feeds_turn(struct node_feeds *f);

@@ -17,6 +17,7 @@ struct node_feeds {
     size_t sent;             /* bytes, in this turn */
     struct routes *routes;
     bool routes_known;         /* since somebody follows them */
+    bool routes_held;          /* something has changed of which they have not been told (node_feeds_tick) */
     struct serving *serving;   /* NULL while nobody follows it */
     struct policing *policing; /* likewise */
 };

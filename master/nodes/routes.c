@@ -22,6 +22,7 @@ struct routes {
     struct ages ages;   /* by the node's name */
     struct buf cluster; /* members of a map, CLUSTER_MEMBERS of them; empty = not known */
     struct written whole, part;
+    int64_t told_ms; /* 0: never */
 };
 
 static struct route *route_of(struct aged *e)
@@ -139,6 +140,16 @@ bool routes_set_cluster(struct routes *r, const struct cluster_config *c)
 }
 
 /* ---- Telling ---- */
+
+bool routes_tell_now(struct routes *r, unsigned followers, int64_t now_ms)
+{
+    int64_t pause_ms = followers < ROUTES_CROWD ? 0 : followers / ROUTES_A_MS;
+    if (r->told_ms != 0 && now_ms - r->told_ms < pause_ms) {
+        return false;
+    }
+    r->told_ms = now_ms;
+    return true;
+}
 
 static void write_route(struct buf *b, const struct aged *e)
 {

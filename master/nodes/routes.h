@@ -12,6 +12,11 @@
 #include "raft-store/store/view.h"
 
 #define ROUTES_GONE_MAX 1024u
+/* Each change goes to all followers, so a cluster that grows by a thousand nodes would send a thousand messages to each
+ * of them. A crowd hears of changes once in so many milliseconds as it has times ROUTES_A_MS followers, of all changes
+ * together. */
+#define ROUTES_CROWD 256u
+#define ROUTES_A_MS  5u
 
 struct routes;
 struct routes *routes_new(void);
@@ -24,6 +29,8 @@ bool routes_change(struct routes *r, const struct object *old, const struct obje
  * packets come from node to node, and whether pods act as accounts. Copied. True: it has changed. */
 bool routes_set_cluster(struct routes *r, const struct cluster_config *c);
 uint64_t routes_version(const struct routes *r); /* of the newest change; above 0 after the first routes_sync */
+/* Something has changed: are the followers told now? False: it is too early; ask again in some 100 ms. */
+bool routes_tell_now(struct routes *r, unsigned followers, int64_t now_ms);
 /* The message for who was told everything up to `since` (0: nothing): {"podSubnet", "serviceSubnet", "dnsDomain",
  * "podRouting", "vxlanID", "vxlanPort", "podTokens", "routes": [...]}, or with "changed": [...], "gone": [names] in
  * place of "routes" if changes are understood and all are known. Borrowed until the next call. */

@@ -155,11 +155,28 @@ static void who_comes_back_after_too_many_have_gone_hears_all(void **state)
     (void)state;
 }
 
+static void a_crowd_hears_of_many_changes_at_once(void **state)
+{
+    struct routes *r = routes_new();
+    for (int64_t now_ms = 1000; now_ms < 1010; now_ms++) {
+        assert_true(routes_tell_now(r, 10, now_ms));
+    }
+    assert_true(routes_tell_now(r, 5000, 5000));
+    unsigned told = 0;
+    for (int64_t now_ms = 5001; now_ms <= 9000; now_ms++) {
+        told += routes_tell_now(r, 5000, now_ms);
+    }
+    assert_int_equal(told, 4);
+    routes_free(r);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whoever_follows_ends_with_what_the_nodes_say),
         cmocka_unit_test(who_comes_back_after_too_many_have_gone_hears_all),
+        cmocka_unit_test(a_crowd_hears_of_many_changes_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
