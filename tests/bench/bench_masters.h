@@ -4,7 +4,7 @@
 
 #include "tests/bench/bench_kit.h"
 
-#define MASTERS_MAX 5u
+#define MASTERS_MAX 9u
 
 struct bench_master {
     pid_t pid;

@@ -1,11 +1,12 @@
-# What the benchmark scripts share: a cluster of three masters on free loopback ports with its data on disk. Sourced by bash.
+# What the benchmark scripts share: a cluster of three masters, or MASTERS, on free loopback ports with its data on disk. Sourced by bash.
 # shellcheck shell=bash disable=SC2034
 #
 # work     directory of this run, removed at the end with all that runs
 # config   client configuration of the cluster
-# ports    of the masters, pids of their processes, by index 0 to 2
+# ports    of the masters, pids of their processes, by index from 0 on
 
 BUILD=${BUILD:-build}
+MASTERS=3
 pids=()
 ports=()
 others=() # processes besides the masters
@@ -90,21 +91,21 @@ start_master() { # index
 # init_master [OPTION...]: the first of a cluster, not started; with options of init. The CA's key, which no master has on its disk once it has run,
 # is kept in $work/ca.
 init_master() {
-    mapfile -t ports < <(free_ports 3)
-    [ ${#ports[@]} = 3 ] || exit 1
+    mapfile -t ports < <(free_ports "$MASTERS")
+    [ ${#ports[@]} = "$MASTERS" ] || exit 1
     "$BUILD/reeve-master" init --dir "$work/m0" --listen "127.0.0.1:${ports[0]}" "$@" >"$work/m0.log" 2>&1 || die "init: $(cat "$work/m0.log")"
     mkdir -p -m 700 "$work/ca"
     cp "$work/m0/ca.crt" "$work/m0/ca.key" "$work/ca/"
 }
 
 start_masters() { # [OPTION...] of init
-    local i token
+    local i token others_too
     init_master "$@"
-    sed "s/^\( *\)- \"127.0.0.1:${ports[0]}\"/&\n\1- \"127.0.0.1:${ports[1]}\"\n\1- \"127.0.0.1:${ports[2]}\"/" \
-        "$work/m0/admin.config" >"$config"
+    others_too=$(printf '\\n\\1- "127.0.0.1:%s"' "${ports[@]:1}")
+    sed "s/^\( *\)- \"127.0.0.1:${ports[0]}\"/&$others_too/" "$work/m0/admin.config" >"$config"
     start_master 0
     wait_for 10 "the first master" voters_are 1
-    for i in 1 2; do
+    for ((i = 1; i < MASTERS; i++)); do
         token=$(rctl token create --role master 2>/dev/null | head -n 1) || die "no token"
         "$BUILD/reeve-master" join --dir "$work/m$i" --listen "127.0.0.1:${ports[$i]}" --token "$token" \
             "127.0.0.1:${ports[0]}" >"$work/m$i.log" 2>&1 || die "join: $(cat "$work/m$i.log")"
@@ -130,7 +131,7 @@ nodes_are() { [ "$(rctl get nodes 2>/dev/null | grep -cw Ready)" = "$1" ]; }
 find_leader() {
     local port
     port=$(rctl cluster status 2>/dev/null | awk '$3 == "leader" && $4 == "up" {sub(".*:", "", $2); print $2}')
-    for leader_at in 0 1 2; do
+    for ((leader_at = 0; leader_at < MASTERS; leader_at++)); do
         [ "${ports[$leader_at]}" != "$port" ] || return 0
     done
     return 1
