@@ -44,7 +44,7 @@ bench:
 bench-scale:
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
-	@BUILD=$(BUILD) $(if $(SCALE),SCALE="$(SCALE)") $(if $(NODES),NODES=$(NODES)) $(if $(PODS),PODS=$(PODS)) $(if $(LARGE),LARGE=$(LARGE)) $(if $(MILLION),MILLION=$(MILLION)) $(if $(NODES100K),NODES100K=$(NODES100K)) $(if $(MASTERS),MASTERS=$(MASTERS)) $(if $(EACH),EACH=$(EACH)) $(if $(SCALE_SECONDS),SCALE_SECONDS=$(SCALE_SECONDS)) tests/bench/scale
+	@BUILD=$(BUILD) $(if $(SCALE),SCALE="$(SCALE)") $(if $(NODES),NODES=$(NODES)) $(if $(PODS),PODS=$(PODS)) $(if $(LARGE),LARGE=$(LARGE)) $(if $(MILLION),MILLION=$(MILLION)) $(if $(NODES100K),NODES100K=$(NODES100K)) $(if $(MASTERS),MASTERS=$(MASTERS)) $(if $(EACH),EACH=$(EACH)) $(if $(MILLION_PHASES),MILLION_PHASES="$(MILLION_PHASES)") $(if $(SCALE_SECONDS),SCALE_SECONDS=$(SCALE_SECONDS)) tests/bench/scale
 
 bench-etcd:
 	@.ci/deps build run bench
