@@ -129,6 +129,48 @@ static void a_rollout_that_can_make_no_pods_says_why(void **state)
     RUN(rows);
 }
 
+#define SET(kind, more)                                                                                                \
+    "apiVersion: apps/v1\nkind: " kind "\nmetadata: {name: set}\nspec:\n" more                                         \
+    "  selector: {matchLabels: {app: set}}\n  template:\n    metadata: {labels: {app: set}}\n"                         \
+    "    spec: {containers: [{name: c, image: x:1}]}\n"
+#define HISTORY(kind, line) "=" kind ".apps/set\nREVISION   CHANGE-CAUSE\n" line "2          second\n"
+
+/* StatefulSets and DaemonSets keep revisions, can be looked at one by one, and gone back to. */
+static void sets_have_a_history_and_a_way_back(void **state)
+{
+    static const struct habit rows[] = {
+        {"rctl apply -f - && rctl rollout status sts/set --timeout=30s", SET("StatefulSet", "  serviceName: set\n"), 0,
+         "created", "="},
+        {"rctl annotate sts set kubernetes.io/change-cause=second && rctl set image sts/set c=x:2 && "
+         "rctl rollout status sts/set --timeout=30s",
+         NULL, 0, "rolling update complete 1 pods", "="},
+        {"rctl rollout history sts/set", NULL, 0, HISTORY("statefulset", "1          <none>\n"), "="},
+        {"rctl rollout history sts/set --revision=1", NULL, 0, "Pod Template:\nx:1", "="},
+        {"rctl rollout history sts/set --revision=7", NULL, 5, "=", "revision 7"},
+        {"rctl rollout undo sts/set --to-revision=7", NULL, HABIT_ANY, "=", "revision 7"},
+        {"rctl rollout undo sts/set --to-revision=1 && rctl rollout status sts/set --timeout=30s && "
+         "rctl get sts set -o jsonpath={.spec.template.spec.containers[0].image}",
+         NULL, 0, "rolled back\nx:1", "="},
+        {"rctl rollout history sts/set", NULL, 0, "2          second\n3", "="},
+        {"rctl rollout undo sts/set && rctl get sts set -o jsonpath={.spec.template.spec.containers[0].image}", NULL, 0,
+         "rolled back\nx:2", "="},
+        {"rctl delete sts set", NULL, 0, "deleted", "="},
+        {"rctl apply -f - && rctl rollout status ds/set --timeout=30s", SET("DaemonSet", ""), 0,
+         "successfully rolled out", "="},
+        {"rctl annotate ds set kubernetes.io/change-cause=second && rctl set image ds/set c=x:2 && "
+         "rctl rollout status ds/set --timeout=30s",
+         NULL, 0, "successfully rolled out", "="},
+        {"rctl rollout history ds/set", NULL, 0, HISTORY("daemonset", "1          <none>\n"), "="},
+        {"rctl rollout history ds/set --revision=2", NULL, 0, "x:2", "="},
+        {"rctl rollout undo ds/set --to-revision=1 && rctl rollout status ds/set --timeout=30s && "
+         "rctl get ds set -o jsonpath={.spec.template.spec.containers[0].image}",
+         NULL, 0, "rolled back\nx:1", "="},
+        {"rctl rollout restart ds/set && rctl rollout status ds/set --timeout=30s", NULL, 0, "restarted", "="},
+        {"rctl delete ds set", NULL, 0, "deleted", "="},
+    };
+    RUN(rows);
+}
+
 #define RC(name, replicas, app)                                                                                        \
     "apiVersion: v1\nkind: ReplicationController\nmetadata: {name: " name "}\nspec:\n  replicas: " replicas            \
     "\n  template:\n    metadata: {labels: {app: " app "}}\n    spec:\n      containers: [{name: c, image: x:1}]\n"
@@ -191,6 +233,7 @@ int main(void)
         cmocka_unit_test(several_are_described),
         cmocka_unit_test(a_rollout_that_can_make_no_pods_says_why),
         cmocka_unit_test(controllers_of_old_tutorials_are_updated_and_taken_back),
+        cmocka_unit_test(sets_have_a_history_and_a_way_back),
     };
     return cmocka_run_group_tests(tests, set_up, habits_tear_down);
 }
