@@ -20,7 +20,8 @@
  * stays a stranger's. Such are not counted.
  *
  * A user's token is no JSON Web Token: "reeve-user.ID.SECRET" (user_token.h), a Secret that holds a hash. Nor is a
- * bootstrap token (bootstrap_token.h).
+ * bootstrap token (bootstrap_token.h). Both are looked up in the state as it is here: a follower that has not heard yet
+ * of one that was just made says 401, some milliseconds long.
  * Loop thread only. Source: Kubernetes' bearer token and service account authenticators. */
 #ifndef MASTER_AUTH_BEARER_H
 #define MASTER_AUTH_BEARER_H
