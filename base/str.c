@@ -1,5 +1,17 @@
 #include "base/str.h"
 
+bool str_is_among(struct str word, const char *words)
+{
+    for (const char *p = words; *p != '\0';) {
+        size_t n = strcspn(p, " ");
+        if (str_eq(word, (struct str){p, n})) {
+            return true;
+        }
+        p += n + (p[n] == ' ');
+    }
+    return false;
+}
+
 bool str_to_int64(struct str s, int64_t *out)
 {
     bool negative = s.n > 0 && s.p[0] == '-';

@@ -54,6 +54,9 @@ static inline bool str_ends(struct str a, struct str suffix)
     return a.n >= suffix.n && (suffix.n == 0 || memcmp(a.p + a.n - suffix.n, suffix.p, suffix.n) == 0);
 }
 
+/* Is it one of the words of a list, which are separated by single blanks: "get list watch"? */
+bool str_is_among(struct str word, const char *words);
+
 /* Decimal, signed, at most 18 digits and nothing else; false: *out is untouched. */
 bool str_to_int64(struct str s, int64_t *out);
 

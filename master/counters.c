@@ -57,6 +57,13 @@ void master_counters(struct master *m, const struct replica_stats *s, struct cou
     counters_add_level(out, "longestPieceUs", "microseconds of the longest piece of work of a call", ts.longest_us);
     counters_add(out, "refusedShare", "calls refused because their identity had too many waiting", ts.refused);
     counters_add(out, "writesHeld", "writes that waited for room in the log", ts.held);
+#define X(name, field, most, word)                                                                                     \
+    counters_add_level(out, #field "Begun", word " that have begun and have no answer yet", ts.begun[TURN_##name]);    \
+    counters_add(out, #field "Queued", word " that waited because many of their identity had begun",                   \
+                 ts.queued[TURN_##name]);
+    TURN_SORTS_LIST(X)
+#undef X
+    counters_add(out, "turnsServed", "times that an identity's turn to be worked for came", ts.served);
     counters_add_level(out, "subjects", "identities that are connected", ts.subjects);
     counters_add(out, "refusedState", "writes refused because the state is at its bound", s->state_refused);
     const struct store *store = replica_store(m->replica);

@@ -33,6 +33,7 @@
     X(strangers_late, "strangersLate", "connections without a certificate that were closed for staying too long")      \
     X(rest_malformed, "restMalformed", "connections of HTTP closed for a request that is none")                        \
     X(rest_stuck, "restStuck", "connections of HTTP closed because they took nothing for too long")                    \
+    X(gzipped, "answersGzipped", "answers of HTTP that were sent in gzip")                                             \
     X(late, "refusedLate", "calls whose time was over before their turn came")                                         \
     X(watches_refused, "refusedWatches", "watches for which there was no place")                                       \
     X(list_pieces, "listPieces", "turns of the loop that lists took")                                                  \

@@ -131,7 +131,7 @@ static void turn(struct master *m)
         replica_stats(m->replica, &stats);
         transport_hint_commit(m->transport, replica_term(m->replica), stats.commit_index);
     }
-    if (more || waiting) {
+    if (more || waiting || turns_could_go(m->turns)) { /* commits have made room */
         uv_idle_start(&m->idle, on_idle);
         return;
     }

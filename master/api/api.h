@@ -376,6 +376,11 @@ const struct kind *api_kind_named(const struct master *m, struct str name, bool 
 /* Do objects of the kind lie in namespaces? Of a kind that is not known here, those in the store tell. */
 bool api_kind_has_namespaces(const struct master *m, const struct kind *k);
 
+struct view;
+/* For fronts that tell what a deletecollection has deleted, when it is answered: what there was before it, as a list of
+ * one page (front->item, listed). Kubernetes tells the same: what its list had found. The view is referenced. */
+void api_list_cleared(struct api_call *c, const struct view *before, const struct api_selection *of);
+
 struct selector;
 /* The selectors of a selection, in the arena; NULL: it has none. ERR_USAGE, ERR_INVALID. */
 int api_selectors(struct arena *a, const struct api_selection *of, struct selector **labels, struct selector **fields,

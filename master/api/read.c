@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "master/api/admission.h"
 #include "master/api/write.h"
 #include "master/master.h"
 #include "proto/rpc/api.h"
@@ -160,6 +161,7 @@ struct listing {
     struct view *view;
     struct view_iter it;
     struct selector *labels, *fields;
+    bool cleared; /* what a deletion of many objects takes away, of what there was before it */
     int64_t limit;
     size_t bytes; /* of the page, as the front has written it */
     uint32_t count;
@@ -222,7 +224,8 @@ void list_go_on(struct api_call *c)
             break;
         }
         if ((l->labels != NULL && !selector_matches_object(l->labels, o)) ||
-            (l->fields != NULL && !field_selector_matches(l->fields, o))) {
+            (l->fields != NULL && !field_selector_matches(l->fields, o)) ||
+            (l->cleared && admission_remove(l->view, c->who, o, NULL) != 0)) {
             continue;
         }
         if (l->count == l->limit || l->bytes >= API_LIST_BYTES_MAX) {
@@ -291,4 +294,19 @@ void verb_list(struct api_call *c, const struct api_list *q)
     }
     c->listing = l;
     list_go_on(c);
+}
+
+void api_list_cleared(struct api_call *c, const struct view *before, const struct api_selection *of)
+{
+    struct error err = {0};
+    struct listing *l = arena_alloc(c->arena, sizeof *l);
+    *l = (struct listing){.limit = INT64_MAX, .all = -1, .cleared = true};
+    if (api_selectors(c->arena, of, &l->labels, &l->fields, &err) != 0) { /* the deletion has read them */
+        c->front->fail(c, &err);
+        return;
+    }
+    l->view = view_ref(before);
+    view_iter(&l->it, l->view, of->kind, of->ns);
+    c->listing = l;
+    c->front->wake(c);
 }

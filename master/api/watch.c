@@ -717,6 +717,7 @@ void verb_watch(struct api_call *c, const struct api_watch *q)
     w->lane = lane;
     w->kind = q->of.kind;
     w->work.run = take_turn;
+    w->work.sort = TURN_LIST; /* its pieces are as long */
     w->work.drop = drop;
     arena_init(&w->arena);
     list_init(&w->link);

@@ -195,9 +195,22 @@ void write_decided(const struct change *changes, unsigned count, void *data)
     }
 }
 
+/* Is what has the name now the object that the first time was about? Another one may have been made since. Of what was
+ * changed nobody remembers which one it was. */
+static bool is_the_same(const struct write *w, const struct object *now, enum txn_done done, const uint8_t *id)
+{
+    if (w->verb == API_CREATE || done == TXN_DONE_CREATED) {
+        return txn_made_uid(id, now->uid);
+    }
+    if (done == TXN_DONE_DELETED) {
+        return false;
+    }
+    return w->verb != API_DELETE || done != TXN_DONE_CHANGED || now->deleting; /* it was told to go, and has not */
+}
+
 /* The answer of the first time, as far as it is remembered: what was done always, the object as it was then while the
- * store's history has it, later as it is now. */
-static void fill_repeated(struct write *w, struct txn_past *past)
+ * store's history has it, later as it is now, if it is there. */
+static void fill_repeated(struct write *w, struct txn_past *past, const uint8_t *id)
 {
     const struct view *tip = api_tip(w->call);
     w->repeat_count = w->verb == API_DELETECOLLECTION ? store_past_count(past) : 0;
@@ -205,11 +218,13 @@ static void fill_repeated(struct write *w, struct txn_past *past)
         struct write_item *item = &w->items[i];
         const struct object *then, *now = view_get(tip, item->kind, item->ns, item->name);
         enum txn_done done = store_past_did(past, item->kind, item->ns, item->name, &then);
-        bool was_there = done != TXN_DONE_UNKNOWN || now != NULL;
+        if (then == NULL && now != NULL && !is_the_same(w, now, done, id)) {
+            now = NULL;
+        }
         bool older = now != NULL && now->revision + TXN_OPS_MAX <= past->revision; /* than any object of it can be */
         const struct object *o = then != NULL ? then : now;
         item->object = o == NULL ? NULL : object_ref(o);
-        item->gone = done == TXN_DONE_DELETED || !was_there;
+        item->gone = done == TXN_DONE_DELETED || o == NULL;
         item->done = done == TXN_DONE_CREATED            ? API_DONE_CREATED
                      : done == TXN_DONE_UNCHANGED        ? API_DONE_UNCHANGED
                      : done == TXN_DONE_DELETED          ? API_DONE_DELETED
@@ -302,7 +317,7 @@ void write_submit(struct write *w, const struct api_write *how, struct txn *t)
     struct error err = {0};
     bool repeat = t->has_id && store_past(replica_store(m->replica), t->id, &past);
     if (repeat) {
-        fill_repeated(w, &past);
+        fill_repeated(w, &past, t->id);
         warn_again(w);
     } else if (revoked_add_nodes(m, t, &err) != 0) {
         write_refuse(w, &err);

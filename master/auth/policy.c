@@ -25,6 +25,8 @@ static const struct rule_row discovery[] = {
     {NULL, NULL, "get", "/api /api/* /apis /apis/* /healthz /livez /openapi /openapi/* /readyz /version /version/"},
     {NULL, NULL, "get", "/rpc/cluster"}}; /* rctl cluster: which masters there are */
 static const struct rule_row info[] = {{NULL, NULL, "get", "/healthz /livez /readyz /version /version/"}};
+static const struct rule_row monitoring[] = {
+    {NULL, NULL, "get", "/healthz /healthz/* /livez /livez/* /metrics /metrics/* /readyz /readyz/*"}};
 static const struct rule_row basic[] = {
     {"authorization.k8s.io", "selfsubjectaccessreviews selfsubjectrulesreviews", "create", NULL},
     {"authentication.k8s.io", "selfsubjectreviews", "create", NULL}};
@@ -82,6 +84,7 @@ static const struct role_row ROLES[] = {
     {"cluster-admin", NULL, NULL, RULES(all)},
     {"system:discovery", NULL, NULL, RULES(discovery)},
     {"system:public-info-viewer", NULL, NULL, RULES(info)},
+    {"system:monitoring", NULL, NULL, RULES(monitoring)},
     {"system:basic-user", NULL, NULL, RULES(basic)},
     {"system:auth-delegator", NULL, NULL, RULES(delegator)},
     {"system:service-account-issuer-discovery", NULL, NULL, RULES(issuer)},
@@ -100,6 +103,7 @@ static const struct {
     {"cluster-admin", "cluster-admin", ACCESS_MASTERS},
     {"system:discovery", "system:discovery", "system:authenticated"},
     {"system:service-account-issuer-discovery", "system:service-account-issuer-discovery", "system:serviceaccounts"},
+    {"system:monitoring", "system:monitoring", "system:monitoring"},
     {"system:basic-user", "system:basic-user", "system:authenticated"},
     {"system:public-info-viewer", "system:public-info-viewer", "system:authenticated system:unauthenticated"},
 };

@@ -22,13 +22,10 @@ void errand_init(struct errand *e, struct master *m, const struct errand_front *
     e->api = (struct api_call){.m = m, .front = api, .who = e->who, .arena = &e->arena};
 }
 
-void errand_end(struct errand *e)
+void errand_uncount(struct errand *e)
 {
     struct master *m = e->api.m;
     struct session *s = e->front->session(e);
-    if (e->audit != NULL) {
-        audit_end(e);
-    }
     assert(m->request_bytes >= e->counted_bytes);
     m->request_bytes -= e->counted_bytes;
     if (s != NULL) {
@@ -41,9 +38,20 @@ void errand_end(struct errand *e)
     e->counted_bytes = 0;
 }
 
+void errand_end(struct errand *e)
+{
+    if (e->audit != NULL) {
+        audit_end(e);
+    }
+    errand_uncount(e);
+    if (e->begun != NULL) {
+        turns_end(e->api.m->turns, TAKE_PTR(e->begun), e->work.sort);
+    }
+}
+
 void errand_close(struct errand *e)
 {
-    assert(!api_goes_on(&e->api) && e->work.lane == NULL && e->counted_bytes == 0);
+    assert(!api_goes_on(&e->api) && e->work.lane == NULL && e->counted_bytes == 0 && e->begun == NULL);
     if (e->subject != NULL) {
         subject_unref(e->api.m->turns, e->subject);
     }
@@ -191,6 +199,11 @@ static void run(struct work *w)
         return;
     }
     errand_find_again(e);
+    if (e->begun == NULL) {
+        e->begun = turns_begin(e->api.m->turns, errand_lane(e), e->work.sort);
+        e->work.begins = false;
+        e->work.begun = true;
+    }
     if (is_late(e)) {
         fail_late(e);
     } else if (e->api.listing != NULL) {
@@ -220,12 +233,25 @@ static enum turn_room room_of(const struct errand *e)
     return (e->flags & METHOD_WRITE) ? TURN_ROOM_USER : TURN_ROOM_NONE;
 }
 
+static enum turn_sort sort_of(const struct errand *e)
+{
+    if (e->flags & METHOD_MANY) {
+        return TURN_LIST;
+    }
+    return (e->flags & (METHOD_WATCH | METHOD_STREAM)) ? TURN_STREAM
+           : (e->flags & METHOD_WRITE)                 ? TURN_WRITE
+                                                       : TURN_READ;
+}
+
 void errand_take_turn(struct errand *e)
 {
     struct lane *lane = errand_lane(e);
     e->work.run = run;
     e->work.drop = drop;
     e->work.room = room_of(e);
+    e->work.begins = e->begun == NULL;
+    e->work.begun = e->begun != NULL;
+    e->work.sort = e->begun == NULL ? sort_of(e) : e->work.sort;
     if (lane == NULL) {
         drop(&e->work);
     } else if (!turns_do(e->api.m->turns, lane, &e->work)) {
@@ -289,12 +315,14 @@ static void handle(struct errand *e)
     } else if ((e->flags & METHOD_RELAY) && !leading && !e->forwarded && access_is_master(e->who) &&
                e->front->relay_here(e)) { /* others are judged by the leader: the newest roles count */
         return;
+    } else if ((e->flags & METHOD_WRITE) && !here && e->reads_first) {
+        errand_read(e, errand_forward);
     } else if ((e->flags & (METHOD_WRITE | METHOD_STREAM)) && !here) {
         errand_forward(e);
     } else if (e->newest) {
         errand_read(e, do_here);
-    } else if (!leading && !access_is_master(e->who) && !(e->flags & (METHOD_OPEN | METHOD_ANON | METHOD_NODE))) {
-        errand_read(e, do_here); /* the newest roles count */
+    } else if (!access_is_master(e->who) && !(e->flags & (METHOD_OPEN | METHOD_ANON | METHOD_NODE | METHOD_WRITE))) {
+        errand_read(e, do_here); /* the newest roles count: who leads may have been deposed and not know it */
     } else {
         do_here(e);
     }
@@ -303,7 +331,7 @@ static void handle(struct errand *e)
 void errand_do(struct errand *e)
 {
     struct api_request q;
-    if (e->front->typed(e, &q) && errand_allowed(e, &q)) {
+    if (e->front->typed(e, &q) && errand_count_made(e) && errand_allowed(e, &q)) {
         api_do(&e->api, &q);
     }
 }

@@ -47,6 +47,8 @@ enum method_flags {
     METHOD_SERVED = 1 << 14,       /* with METHOD_LEADER: or a master that serves the agent (nodes/lease.h) */
     METHOD_TYPED = 1 << 16,        /* a typed request: access_request knows what it asks */
     METHOD_OPEN = 1 << 17,         /* for everybody with a certificate, whatever his roles: about himself */
+    METHOD_MANY = 1 << 18,         /* looks at many objects: few of one identity at a time (turns.h) */
+    METHOD_WATCH = 1 << 19,        /* becomes a stream of this master's */
     METHOD_NEWEST = 1 << 15,       /* reads what is newest: any master does it once the leader has confirmed the read */
 };
 
@@ -82,16 +84,19 @@ struct errand {
     struct principal *who; /* a reference */
     struct arena arena;    /* as long as the errand, or until it is handled anew */
     /* The front's, before errand_start. */
-    struct str name; /* of the request, as it is told: "create" */
-    unsigned flags;  /* method_flags */
-    bool forwarded;  /* by another master, which vouches for `who` */
-    bool newest;     /* of METHOD_NEWEST, and this one is such a read; a watch from a revision on is not */
-    bool stale;      /* what this master has will do; errand_start says no to that if it is too old for who asks */
-    bool aged;       /* it did */
-    bool timed;      /* whoever asks has said how long it waits */
-    bool repeatable; /* as METHOD_AGAIN: it has an id, say */
+    struct str name;    /* of the request, as it is told: "create" */
+    unsigned flags;     /* method_flags */
+    enum api_verb verb; /* typed.h */
+    bool forwarded;     /* by another master, which vouches for `who` */
+    bool newest;        /* of METHOD_NEWEST, and this one is such a read; a watch from a revision on is not */
+    bool reads_first;   /* of METHOD_WRITE: what there is before it is told; so a follower's read is confirmed first */
+    bool stale;         /* what this master has will do; errand_start says no to that if it is too old for who asks */
+    bool aged;          /* it did */
+    bool timed;         /* whoever asks has said how long it waits */
+    bool repeatable;    /* as METHOD_AGAIN: it has an id, say */
     /* Its own. */
     struct work work;        /* while it waits for its turn (turns.h) */
+    struct subject *begun;   /* in whose places it has one; NULL: it has not begun, or is answered */
     struct subject *subject; /* a reference, of one that was forwarded or is being forwarded */
     errand_fn *then;         /* after errand_read */
     bool may_read;           /* its turn is that of `then` */
@@ -99,6 +104,7 @@ struct errand {
     unsigned tries;          /* parked.c: how often it failed of an election */
     bool maybe_done;         /* an attempt had an unknown outcome */
     size_t counted_bytes;    /* by errand_count */
+    size_t taken_bytes;      /* of them, what it came with */
     /* For the audit (audit.h). uri, agent: the front's, in memory of its own; empty: none. */
     struct str uri, agent;
     struct audit_entry *audit; /* NULL: nothing is recorded of it */
@@ -129,6 +135,9 @@ bool errand_allowed(struct errand *e, struct api_request *q);
 bool errand_take_in(struct errand *e, size_t bytes);
 /* The second half of it: onto the account of its connection, and of this master. */
 bool errand_count(struct errand *e, size_t bytes);
+void errand_uncount(struct errand *e); /* it is on nobody's account any more; errand_end does it */
+/* The same for what its request has been made of in the arena, beside what it came with. */
+bool errand_count_made(struct errand *e);
 
 /* ---- On its way ---- */
 

@@ -31,18 +31,6 @@ static const struct method *find(struct str name)
     return NULL;
 }
 
-static bool word_in(const char *words, struct str word)
-{
-    for (const char *p = words; *p != '\0';) {
-        size_t n = strcspn(p, " ");
-        if (n == word.n && memcmp(p, word.p, n) == 0) {
-            return true;
-        }
-        p += n + (p[n] == ' ');
-    }
-    return false;
-}
-
 /* ---- Dispatch ---- */
 
 /* What another master forwards it has read already. False: failed. */
@@ -84,7 +72,7 @@ static bool params_known(struct call *c)
         return false;
     }
     for (struct mp_iter it = mp_iter(c->params.all); mp_next(&it);) {
-        if (!word_in(c->row->params, it.key) && !str_is(it.key, TIMEOUT_PARAM) && !str_is(it.key, AS_PARAM)) {
+        if (!str_is_among(it.key, c->row->params) && !str_is(it.key, TIMEOUT_PARAM) && !str_is(it.key, AS_PARAM)) {
             c->m->stats.bad_params++;
             call_failf(c, ERR_USAGE, "%.*s: unknown parameter \"%.*s\"; known are: %s", STR_ARG(c->method),
                        STR_ARG(it.key), c->row->params);

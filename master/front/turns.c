@@ -16,8 +16,8 @@ struct turns {
     struct list ready[TURN_CLASSES]; /* struct subject.link */
     struct list held;                /* struct subject.held_link */
     enum turn_class next;
-    unsigned waiting; /* pieces of all, held ones too */
-    uint64_t used_ns; /* of this turn of the loop */
+    unsigned waiting;           /* pieces of all, held ones too */
+    uint64_t used_ns, lists_ns; /* of this turn of the loop; of that, by lists */
     struct turns_stats stats;
 };
 
@@ -59,15 +59,17 @@ static const struct {
     const char *word;
 } classes[] = {
     [PKI_ROLE_NONE] = {TURN_STRANGERS, "stranger"}, [PKI_ROLE_MASTER] = {TURN_MASTERS, "master"},
-    [PKI_ROLE_NODE] = {TURN_NODES, "node"},         [PKI_ROLE_ADMIN] = {TURN_USERS, "user"},
+    [PKI_ROLE_NODE] = {TURN_NODES, "node"},         [PKI_ROLE_ADMIN] = {TURN_ADMINS, "user"},
     [PKI_ROLE_USER] = {TURN_USERS, "client"},
 };
 
 void lane_init(struct lane *lane, struct subject *s)
 {
     list_init(&lane->link);
+    list_init(&lane->going);
     list_init(&lane->works);
     lane->subject = s;
+    lane->aside = false;
     lane->watches = 0;
 }
 
@@ -89,6 +91,9 @@ struct subject *subject_get(struct turns *t, const struct pki_identity *who, con
         list_init(&s->held_link);
         list_init(&s->lanes);
         list_init(&s->held);
+        for (unsigned i = 0; i < TURN_SORTS; i++) {
+            list_init(&s->queued[i]);
+        }
         lane_init(&s->forwarded, s);
         strmap_set(&t->subjects, str_of(name), s);
     }
@@ -122,16 +127,56 @@ static void make_ready(struct turns *t, struct lane *lane)
     }
 }
 
+static bool holds_lanes(const struct subject *s)
+{
+    bool queued = false;
+    for (unsigned i = 0; i < TURN_SORTS; i++) {
+        queued = queued || !list_empty(&s->queued[i]);
+    }
+    return queued || !list_empty(&s->held);
+}
+
+bool lane_waits(const struct lane *lane)
+{
+    return !list_empty(&lane->going) || !list_empty(&lane->works);
+}
+
+static struct work *first_of(const struct lane *lane)
+{
+    return LIST_ENTRY((list_empty(&lane->going) ? &lane->works : &lane->going)->next, struct work, link);
+}
+
+static void make_ready_again(struct turns *t, struct lane *lane)
+{
+    list_remove(&lane->link);
+    lane->aside = false;
+    make_ready(t, lane);
+}
+
+/* A lane that stands aside has another first work: perhaps this one may go. */
+static void look_again(struct turns *t, struct lane *lane)
+{
+    make_ready_again(t, lane);
+    if (!holds_lanes(lane->subject)) {
+        list_remove(&lane->subject->held_link);
+    }
+}
+
+/* What has begun is not behind what waits for its place. */
 static void enter(struct turns *t, struct lane *lane, struct work *w, bool front)
 {
     assert(w->lane == NULL);
     w->lane = lane;
-    (front ? list_push_front : list_push_back)(&lane->works, &w->link);
+    (front ? list_push_front : list_push_back)(w->begun ? &lane->going : &lane->works, &w->link);
     lane->subject->waiting++;
     lane->subject->refs++;
     t->waiting++;
     t->stats.waiting_most = MAX(t->stats.waiting_most, lane->subject->waiting);
-    make_ready(t, lane);
+    if (lane->aside && first_of(lane) == w) {
+        look_again(t, lane);
+    } else {
+        make_ready(t, lane);
+    }
 }
 
 /* The subject stays: its reference goes to the caller. */
@@ -143,14 +188,17 @@ static struct subject *leave(struct turns *t, struct work *w)
     w->lane = NULL;
     s->waiting--;
     t->waiting--;
-    if (list_empty(&lane->works)) {
+    if (!lane_waits(lane)) {
         list_remove(&lane->link);
+        lane->aside = false;
         if (list_empty(&s->lanes)) {
             list_remove(&s->link);
         }
-        if (list_empty(&s->held)) {
+        if (!holds_lanes(s)) {
             list_remove(&s->held_link);
         }
+    } else if (lane->aside) {
+        look_again(t, lane);
     }
     return s;
 }
@@ -164,8 +212,8 @@ void turns_forget(struct turns *t, struct work *w)
 
 void lane_drop(struct turns *t, struct lane *lane)
 {
-    while (!list_empty(&lane->works)) {
-        struct work *w = LIST_ENTRY(lane->works.next, struct work, link);
+    while (lane_waits(lane)) {
+        struct work *w = first_of(lane);
         struct subject *s = leave(t, w);
         t->stats.dropped++;
         w->drop(w);
@@ -173,28 +221,68 @@ void lane_drop(struct turns *t, struct lane *lane)
     }
 }
 
-static bool may_go(struct turns *t, const struct work *w)
+static bool has_room(struct turns *t, const struct work *w)
 {
     return w->room == TURN_ROOM_NONE || t->has_room(t->data, w->room);
+}
+
+unsigned turns_most(enum turn_sort sort)
+{
+    static const unsigned most[] = {
+#define X(name, field, most, word) [TURN_##name] = most,
+        TURN_SORTS_LIST(X)
+#undef X
+    };
+    return most[sort];
+}
+
+static bool has_place(const struct subject *s, const struct work *w)
+{
+    return !w->begins || s->begun[w->sort] < turns_most(w->sort);
+}
+
+struct subject *turns_begin(struct turns *t, struct lane *lane, enum turn_sort sort)
+{
+    struct subject *s = lane->subject;
+    s->begun[sort]++;
+    s->refs++;
+    t->stats.begun[sort]++;
+    return s;
+}
+
+/* Who waits for the place gets it in the next turn (release). */
+void turns_end(struct turns *t, struct subject *s, enum turn_sort sort)
+{
+    assert(s->begun[sort] > 0 && t->stats.begun[sort] > 0);
+    s->begun[sort]--;
+    t->stats.begun[sort]--;
+    subject_unref(t, s);
 }
 
 /* Returns its time, in ns. */
 static int64_t do_work(struct turns *t, struct work *w)
 {
+    bool list = w->sort == TURN_LIST; /* it may be gone afterwards */
     uint64_t start = uv_hrtime();
     w->run(w);
     uint64_t took_ns = uv_hrtime() - start;
+    t->lists_ns += list ? took_ns : 0;
     t->stats.longest_us = MAX(t->stats.longest_us, took_ns / 1000);
     return (int64_t)took_ns;
 }
 
+static bool has_time(const struct turns *t, uint64_t used_ns)
+{
+    return used_ns < TURNS_BUDGET_US * 1000u && t->lists_ns < TURNS_LISTS_US * 1000u;
+}
+
 bool turns_do(struct turns *t, struct lane *lane, struct work *w)
 {
-    if (t->waiting == 0 && t->used_ns < TURNS_BUDGET_US * 1000u && may_go(t, w)) {
+    if (t->waiting == 0 && has_time(t, t->used_ns) && has_room(t, w) && has_place(lane->subject, w)) {
         t->used_ns += (uint64_t)do_work(t, w);
         return true;
     }
-    if (lane->subject->waiting >= TURNS_WAITING_MAX) {
+    if (!w->begun && lane->subject->waiting >= TURNS_WAITING_MAX) { /* what has begun has its bounds */
         t->stats.refused++;
         return false;
     }
@@ -210,9 +298,20 @@ void turns_go_on(struct turns *t, struct lane *lane, struct work *w)
 
 /* ---- The turn ---- */
 
+/* No more lanes than there are places, however many wait: whoever has opened thousands of connections is not asked for
+ * each of them in every turn. */
+static void release_queued(struct turns *t, struct subject *s)
+{
+    for (unsigned sort = 0; sort < TURN_SORTS; sort++) {
+        for (unsigned n = s->begun[sort]; n < turns_most(sort) && !list_empty(&s->queued[sort]); n++) {
+            make_ready_again(t, LIST_ENTRY(s->queued[sort].next, struct lane, link));
+        }
+    }
+}
+
 /* Writes that waited for room are looked at again in each turn: it is a few comparisons each, and the lanes are as
  * many as connections. */
-static void release_held(struct turns *t)
+static void release(struct turns *t)
 {
     LIST_FOR_SAFE(it, &t->held)
     {
@@ -220,23 +319,26 @@ static void release_held(struct turns *t)
         LIST_FOR_SAFE(at, &s->held)
         {
             struct lane *lane = LIST_ENTRY(at, struct lane, link);
-            if (may_go(t, LIST_ENTRY(lane->works.next, struct work, link))) {
-                list_remove(&lane->link);
-                make_ready(t, lane);
+            if (has_room(t, first_of(lane))) {
+                make_ready_again(t, lane);
             }
         }
-        if (list_empty(&s->held)) {
+        release_queued(t, s);
+        if (!holds_lanes(s)) {
             list_remove(&s->held_link);
         }
     }
 }
 
-static void hold(struct turns *t, struct lane *lane)
+/* Its next work may not be done now: it stands aside. */
+static void hold(struct turns *t, struct lane *lane, const struct work *w)
 {
     struct subject *s = lane->subject;
-    t->stats.held++;
+    bool room = has_room(t, w);
+    *(room ? &t->stats.queued[w->sort] : &t->stats.held) += 1;
     list_remove(&lane->link);
-    list_push_back(&s->held, &lane->link);
+    list_push_back(room ? &s->queued[w->sort] : &s->held, &lane->link);
+    lane->aside = true;
     if (list_empty(&s->held_link)) {
         list_push_back(&t->held, &s->held_link);
     }
@@ -249,12 +351,13 @@ static void hold(struct turns *t, struct lane *lane)
 static void serve(struct turns *t, struct subject *s)
 {
     s->refs++;
+    t->stats.served++;
     s->deficit_ns += TURNS_QUANTUM_US * 1000;
     while (s->deficit_ns > 0 && !list_empty(&s->lanes)) {
         struct lane *lane = LIST_ENTRY(s->lanes.next, struct lane, link);
-        struct work *w = LIST_ENTRY(lane->works.next, struct work, link);
-        if (!may_go(t, w)) {
-            hold(t, lane);
+        struct work *w = first_of(lane);
+        if (!has_room(t, w) || !has_place(s, w)) {
+            hold(t, lane, w);
             continue;
         }
         list_remove(&lane->link); /* the next one's turn; a lane that has more work stands behind the others */
@@ -282,6 +385,25 @@ static struct subject *next_subject(struct turns *t)
     return NULL;
 }
 
+bool turns_could_go(const struct turns *t)
+{
+    for (int i = 0; i < TURN_CLASSES; i++) {
+        if (!list_empty(&t->ready[i])) {
+            return true;
+        }
+    }
+    LIST_FOR(it, &t->held)
+    {
+        const struct subject *s = LIST_ENTRY(it, struct subject, held_link);
+        for (unsigned sort = 0; sort < TURN_SORTS; sort++) {
+            if (!list_empty(&s->queued[sort]) && s->begun[sort] < turns_most(sort)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 bool turns_waiting(const struct turns *t)
 {
     return t->waiting > 0;
@@ -289,26 +411,15 @@ bool turns_waiting(const struct turns *t)
 
 bool turns_run(struct turns *t)
 {
-    if (t->waiting == 0) {
-        t->used_ns = 0;
-        return false;
-    }
-    release_held(t);
-    uint64_t end = uv_hrtime() + TURNS_BUDGET_US * 1000u;
-    struct subject *s;
-    while ((s = next_subject(t)) != NULL) {
+    uint64_t start = uv_hrtime();
+    release(t);
+    struct subject *s = t->waiting == 0 ? NULL : next_subject(t);
+    while (s != NULL) {
         serve(t, s);
-        if (uv_hrtime() >= end) {
-            break;
-        }
+        s = has_time(t, uv_hrtime() - start) ? next_subject(t) : NULL;
     }
-    t->used_ns = 0;
-    for (unsigned i = 0; i < TURN_CLASSES; i++) {
-        if (!list_empty(&t->ready[i])) {
-            return true;
-        }
-    }
-    return false;
+    t->used_ns = t->lists_ns = 0;
+    return turns_could_go(t);
 }
 
 void turns_stats(const struct turns *t, struct turns_stats *out)

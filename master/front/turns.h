@@ -1,19 +1,24 @@
 /* Whose work the loop does next: requests, and what goes on of them in later turns, are taken in turns between
  * identities.
  *
- * One loop does everything, so what a peer asks for is paid by all others. Three rules keep that fair:
+ * One loop does everything, so what a peer asks for is paid by all others. Four rules keep that fair:
  *  1. A turn of the loop works for others for TURNS_BUDGET_US at most, plus the piece that was begun. What is long
  *     (lists, watches that begin or are far behind) is cut into pieces by whoever does it: a piece visits at most
- *     TURNS_PIECE_VISITS objects, whether they match or not.
- *  2. Whoever has work waiting gets the same time: first each class of peers (masters, nodes, users, strangers), then
+ *     TURNS_PIECE_VISITS objects, whether they match or not. Of those a turn does TURNS_LISTS_US at most: what is short
+ *     waits for a turn or two (a read for the leader's confirmation), and they would make each as long as it may be.
+ *  2. Whoever has work waiting gets the same time: first each class of peers (masters, nodes, administrators, users,
+ *     strangers), so that however many users there are, administrators and nodes are next after one of them; then
  *     each subject (an identity, whatever the number of its connections; of strangers the network) in its class,
  *     TURNS_QUANTUM_US at a time, and in a subject each connection (a lane) one piece at a time. A piece that took
  *     longer is paid back from the subject's next turns (deficit round robin, Shreedhar and Varghese 1995).
  *  3. A write waits here while the open batch has no room for its sort, instead of being refused; deletes do not.
+ *  4. What has begun and has no answer yet (a list holds its version of the state and what it has written, a write its
+ *     documents) is bounded for each subject and sort of work: TURN_SORTS. What is above that waits here until one of
+ *     the same is answered, and others of the subject go on: a connection waits alone, in the order of its requests.
  * While nobody waits and the turn has time left, work is done at once: then this costs two looks at a clock.
  *
- * A subject may have TURNS_WAITING_MAX pieces waiting, and hold a share of the watches (watch.c) and of the bytes
- * (shares.c). Its row lives as long as a connection of it, or work of it. Loop thread only. */
+ * A subject may have TURNS_WAITING_MAX pieces waiting, beside those of what has begun, and hold a share of the watches
+ * (watch.c) and of the bytes (held.c). Its row lives as long as a connection of it, or work of it. Loop thread only. */
 #ifndef MASTER_FRONT_TURNS_H
 #define MASTER_FRONT_TURNS_H
 
@@ -26,12 +31,26 @@
 #include "proto/pki/pki.h"
 
 #define TURNS_BUDGET_US    5000
+#define TURNS_LISTS_US     1000
 #define TURNS_QUANTUM_US   500
 #define TURNS_PIECE_VISITS 512u
 #define TURNS_PIECE_BYTES  (128u << 10) /* and writes at most so many bytes, with the last object on top */
-#define TURNS_WAITING_MAX  16384u
+#define TURNS_WAITING_MAX  16384u       /* of one subject: the next is refused */
 
-enum turn_class { TURN_MASTERS, TURN_NODES, TURN_USERS, TURN_STRANGERS, TURN_CLASSES };
+/* X(NAME, FIELD, how many of one subject may have begun, word) */
+#define TURN_SORTS_LIST(X)                                                                                             \
+    X(READ, reads, 8192u, "reads")                                                                                     \
+    X(WRITE, writes, 8192u, "writes")                                                                                  \
+    X(LIST, lists, 64u, "lists and deletions of many objects")                                                         \
+    X(STREAM, streams, 1024u, "watches and streams that are being opened")
+enum turn_sort {
+#define X(name, field, most, word) TURN_##name,
+    TURN_SORTS_LIST(X)
+#undef X
+        TURN_SORTS
+};
+
+enum turn_class { TURN_MASTERS, TURN_NODES, TURN_ADMINS, TURN_USERS, TURN_STRANGERS, TURN_CLASSES };
 enum turn_room { TURN_ROOM_NONE, TURN_ROOM_USER, TURN_ROOM_NODE }; /* what of the open batch it needs */
 
 struct turns;
@@ -39,17 +58,21 @@ struct subject;
 
 /* One connection: what waits of it, in its order. */
 struct lane {
-    struct list link; /* in its subject's, while work waits */
+    struct list link;  /* in its subject's, while work waits */
+    struct list going; /* of work that has a place among what has begun: before what may have to wait for one */
     struct list works;
     struct subject *subject;
+    bool aside;       /* it is held or queued */
     unsigned watches; /* watch.c */
 };
 
 struct subject {
-    struct list link; /* in its class's ring, while it has lanes that may go on */
-    struct list held_link;
-    struct list lanes, held; /* with work; with a write that waits for room */
-    struct lane forwarded;   /* what other masters send on its behalf */
+    struct list link;               /* in its class's ring, while it has lanes that may go on */
+    struct list held_link;          /* while any lane of it is held or queued */
+    struct list lanes, held;        /* with work; with a write that waits for room */
+    struct list queued[TURN_SORTS]; /* with work that waits until less of its sort has begun */
+    unsigned begun[TURN_SORTS];
+    struct lane forwarded; /* what other masters send on its behalf */
     enum turn_class class;
     char *name; /* as it is told: node "a" */
     unsigned refs, waiting, watches;
@@ -64,6 +87,9 @@ struct work {
     struct list link;
     struct lane *lane; /* NULL: it does not wait */
     enum turn_room room;
+    enum turn_sort sort;          /* whose part of a turn it takes, and which place, if it begins */
+    bool begins;                  /* it takes a place among what has begun (turns_begin) when it is run */
+    bool begun;                   /* it has that place */
     void (*run)(struct work *w);  /* its turn; may free it, or call turns_go_on */
     void (*drop)(struct work *w); /* its connection is gone; frees it */
 };
@@ -76,23 +102,33 @@ void turns_free(struct turns *t); /* no connection is left: drops what other mas
 struct subject *subject_get(struct turns *t, const struct pki_identity *who, const char *addr);
 void subject_unref(struct turns *t, struct subject *s);
 void lane_init(struct lane *lane, struct subject *s); /* borrows the subject: its owner has a reference */
+bool lane_waits(const struct lane *lane);             /* has it work? */
 void lane_drop(struct turns *t, struct lane *lane);   /* the connection is gone: all its work is dropped */
 
-/* Does w at once, or when it is its turn. False: the subject has too much waiting, nothing was done. */
+/* Does w at once, or when it is its turn. False: the subject has too much waiting, nothing was done; never of what has
+ * begun. */
 bool turns_do(struct turns *t, struct lane *lane, struct work *w);
 /* From inside of w->run, at its end: there is more of it, before anything else of its lane. Never refused. */
 void turns_go_on(struct turns *t, struct lane *lane, struct work *w);
+/* A place among what has begun of the subject; a reference is held with it. From inside of w->run, if w->begins. */
+struct subject *turns_begin(struct turns *t, struct lane *lane, enum turn_sort sort);
+void turns_end(struct turns *t, struct subject *s, enum turn_sort sort); /* it has its answer */
 void turns_forget(struct turns *t,
-                  struct work *w);         /* it does not want its turn any more; harmless if it does not wait */
-bool turns_waiting(const struct turns *t); /* does anything wait for its turn? */
+                  struct work *w);          /* it does not want its turn any more; harmless if it does not wait */
+bool turns_waiting(const struct turns *t);  /* does anything wait for its turn? */
+bool turns_could_go(const struct turns *t); /* and could be done at once? */
 /* Once in a turn of the loop. True: there is work left that could be done at once. */
 bool turns_run(struct turns *t);
 
 struct turns_stats {
     uint64_t waited, refused, held, dropped;
+    uint64_t served;                          /* times that a subject's turn has come */
+    uint64_t queued[TURN_SORTS];              /* times that work waited until less of its sort had begun */
+    unsigned begun[TURN_SORTS];               /* now, of all subjects */
     uint64_t longest_us;                      /* the longest piece at any time */
     unsigned waiting, subjects, waiting_most; /* now; who had most at any time */
 };
+unsigned turns_most(enum turn_sort sort); /* that one subject may have begun */
 void turns_stats(const struct turns *t, struct turns_stats *out);
 /* for (size_t i = 0; (s = turns_next(t, &i)) != NULL;) all subjects, in no order. */
 struct subject *turns_next(const struct turns *t, size_t *cursor);

@@ -2,50 +2,14 @@
 
 #include "master/front/verbs.h"
 
-static const struct api_write *write_of(const struct api_request *q)
+void typed_set(struct errand *e, enum api_verb verb, bool repeatable)
 {
-    switch (q->verb) {
-    case API_GET:
-    case API_LIST:
-    case API_WATCH:
-    case API_TOKEN:
-    case API_WHOAMI:
-    case API_METRICS:
-    case API_CLUSTER:
-    case API_CERT_STATUS:
-    case API_ACCESS:
-    case API_RULES:
-    case API_ACCOUNT_TOKEN:
-    case API_TOKEN_REVIEW:
-        break;
-    case API_CREATE:
-        return &q->create.how;
-    case API_UPDATE:
-        return &q->update.how;
-    case API_PATCH:
-        return &q->patch.how;
-    case API_APPLY:
-        return &q->apply.how;
-    case API_DELETE:
-        return &q->delete.how;
-    case API_DELETECOLLECTION:
-        return &q->deletecollection.how;
-    case API_EVICT:
-        return &q->evict.how;
-    case API_TXN:
-        return &q->txn.how;
-    }
-    return NULL;
-}
-
-void typed_set(struct errand *e, const struct api_request *q)
-{
-    const struct method *row = verbs_row(q->verb);
-    const struct api_write *how = write_of(q);
+    const struct method *row = verbs_row(verb);
     e->name = str_of(row->name);
     e->flags = row->flags;
-    e->newest = (row->flags & METHOD_NEWEST) != 0 && !(q->verb == API_WATCH && q->watch.revision >= 0);
-    e->repeatable = how != NULL && how->id != NULL;
+    e->verb = verb;
+    e->newest = (row->flags & METHOD_NEWEST) != 0;
+    e->repeatable = (row->flags & METHOD_WRITE) != 0 && repeatable;
 }
 
 bool typed_write(struct errand *e, struct buf *b)
@@ -57,22 +21,20 @@ bool typed_write(struct errand *e, struct buf *b)
     mp_write_key_str(b, "method", e->name);
     mp_write_cstr(b, "params");
     verbs_write(e->api.m, b, &q);
+    arena_close(&e->arena); /* what it was made of need not be held while the leader is at it */
+    arena_init(&e->arena);
     return true;
 }
 
 void typed_answered(struct errand *e, struct mp result)
 {
-    struct api_request q;
     struct api_answer a;
     struct error err = {0};
-    if (!e->front->typed(e, &q)) {
-        return;
-    }
-    if (q.verb >= API_TOKEN) {
+    if (e->verb >= API_TOKEN) {
         e->api.front->told(&e->api, result);
         return;
     }
-    if (verbs_read_answer(&e->arena, q.verb, result, &a, &err) != 0) {
+    if (verbs_read_answer(&e->arena, e->verb, result, &a, &err) != 0) {
         errand_fail(e, &err);
         return;
     }

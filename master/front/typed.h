@@ -7,8 +7,8 @@
 
 #include "master/front/errand.h"
 
-/* What the request tells its errand, before errand_may. */
-void typed_set(struct errand *e, const struct api_request *q);
+/* What its verb tells an errand, before errand_may. repeatable: if it is a write, it has an id, or changes nothing. */
+void typed_set(struct errand *e, enum api_verb verb, bool repeatable);
 /* For errand_front; its `handle` is errand_do. */
 bool typed_write(struct errand *e, struct buf *b);
 void typed_answered(struct errand *e, struct mp result);

@@ -629,9 +629,9 @@ static void verb(struct call *c)
 
 const struct method request_get = {"get", verb, METHOD_TYPED | METHOD_NEWEST | METHOD_NODE | METHOD_ANY_KIND,
                                    "kind namespace name part stale"};
-const struct method request_list = {"list", verb, METHOD_TYPED | METHOD_NEWEST | METHOD_ANY_KIND,
+const struct method request_list = {"list", verb, METHOD_TYPED | METHOD_NEWEST | METHOD_ANY_KIND | METHOD_MANY,
                                     "kind namespace labelSelector fieldSelector limit continue stale"};
-const struct method request_watch = {"watch", verb, METHOD_TYPED | METHOD_NEWEST | METHOD_ANY_KIND,
+const struct method request_watch = {"watch", verb, METHOD_TYPED | METHOD_NEWEST | METHOD_ANY_KIND | METHOD_WATCH,
                                      "kind namespace labelSelector fieldSelector revision"};
 const struct method request_create = {"create", verb, METHOD_TYPED | METHOD_WRITE,
                                       "object validate fieldManager id dryRun"};
@@ -646,7 +646,7 @@ const struct method request_delete = {
     "delete", verb, METHOD_TYPED | METHOD_WRITE | METHOD_DELETES | METHOD_ANY_KIND,
     "kind namespace name gracePeriodSeconds propagationPolicy uid revision id dryRun"};
 const struct method request_deletecollection = {
-    "deletecollection", verb, METHOD_TYPED | METHOD_WRITE | METHOD_DELETES | METHOD_ANY_KIND,
+    "deletecollection", verb, METHOD_TYPED | METHOD_WRITE | METHOD_DELETES | METHOD_ANY_KIND | METHOD_MANY,
     "kind namespace labelSelector fieldSelector gracePeriodSeconds propagationPolicy id dryRun"};
 const struct method request_evict = {"evict", verb, METHOD_TYPED | METHOD_WRITE | METHOD_DELETES,
                                      "namespace name gracePeriodSeconds propagationPolicy uid revision id dryRun"};

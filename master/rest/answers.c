@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "master/rest/call.h"
+#include "master/rest/gzip.h"
 #include "proto/text/text.h"
 
 /* ---- One object ---- */
@@ -123,13 +124,11 @@ static void answer_deleted(struct rest_call *c, const struct api_item *item)
     }
 }
 
-/* Of many objects their number is known, and what they were is not. */
-static void answer_cleared(struct rest_call *c, const struct api_answer *a)
+/* The list of what there was when it began: it leaves as lists do, piece by piece. */
+static void answer_cleared(struct rest_call *c)
 {
-    CLEANUP_BUF struct buf body = BUF_INIT;
-    rest_write_list_head(&body, &c->view, c->path.kind);
-    rest_write_list_end(&body, a->revision, STR_NONE, -1);
-    rest_answer(c, 200, NULL, &body);
+    struct api_selection of = rest_selection(c, c->path.kind);
+    api_list_cleared(&c->e.api, c->before, &of);
 }
 
 static void answer(struct api_call *api, const struct api_answer *a)
@@ -138,7 +137,7 @@ static void answer(struct api_call *api, const struct api_answer *a)
     const struct api_item *item = a->items;
     api->warnings = a->warnings == NULL ? NULL : value_copy(api->arena, a->warnings);
     if (a->verb == API_DELETECOLLECTION) {
-        answer_cleared(c, a);
+        answer_cleared(c);
     } else if (a->verb == API_EVICT) {
         answer_success(c, 201, NULL);
     } else if (a->verb == API_DELETE) {
@@ -183,6 +182,8 @@ static void told(struct api_call *api, struct mp document)
 
 /* ---- Lists ---- */
 
+#define PIECE_MORE (16u << 10) /* the last object of it */
+
 /* The bytes that have not left: so a page has no end but its limit, and a piece has one. */
 static size_t item(struct api_call *api, const struct object *o)
 {
@@ -191,6 +192,9 @@ static size_t item(struct api_call *api, const struct object *o)
         rest_write_list_head(&c->out, &c->view, c->path.kind);
         c->rows = true;
     } else {
+        if (c->begun && c->out.cap == 0) {
+            buf_reserve(&c->out, TURNS_PIECE_BYTES + PIECE_MORE); /* a whole piece: it does not grow step by step */
+        }
         buf_putc(&c->out, ',');
     }
     rest_write_object(&c->out, &c->view, o, version_of(o));
@@ -214,11 +218,12 @@ static void listed(struct api_call *api, const struct api_listed *l)
     buf_close(&body);
 }
 
-/* A piece is done. What it wrote leaves; the next one waits while the peer does not read. */
+/* A piece is done. What it wrote leaves, as soon as it is enough to be worth a piece of the answer; the next one waits
+ * while the peer does not read. */
 static void go_on(struct api_call *api)
 {
     struct rest_call *c = rest_call_of_api(api);
-    if (c->what == REST_DO_LIST && c->out.size > 0) {
+    if (c->out.size >= REST_GZIP_MIN || (c->begun && c->out.size > 0)) {
         if (!c->begun) {
             rest_begin(c, 200, NULL);
         }

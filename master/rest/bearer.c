@@ -74,7 +74,7 @@ static int token_of_protocols(const struct http_request *r, struct buf *token, s
 static void count_on(struct session *s, const struct pki_identity *who)
 {
     struct subject *subject = subject_get(s->m->turns, who, s->way->addr(s));
-    if (subject == s->subject || s->lane.watches > 0 || !list_empty(&s->lane.works)) {
+    if (subject == s->subject || s->lane.watches > 0 || lane_waits(&s->lane)) {
         subject_unref(s->m->turns, subject);
         return;
     }

@@ -10,6 +10,7 @@
 #include "master/front/audit.h"
 #include "master/front/requests.h"
 #include "master/front/typed.h"
+#include "master/rest/gzip.h"
 #include "master/rest/rest.h"
 #include "master/rest/status.h"
 #include "proto/text/text.h"
@@ -29,6 +30,8 @@ void rest_call_free(struct rest_call *c)
     arena_close(&c->own);
     buf_close(&c->body);
     buf_close(&c->out);
+    view_unref(c->before);
+    rest_gzip_free(c->gzip);
     free(c);
 }
 
@@ -104,10 +107,24 @@ static void send_whole(struct rest_call *c, struct buf *head, struct str body)
     rest_call_leave(c);
 }
 
+static void put_gzip(struct buf *head)
+{
+    http_put_header(head, "Content-Encoding", STR("gzip"));
+    http_put_header(head, "Vary", STR("Accept-Encoding"));
+}
+
 void rest_answer(struct rest_call *c, unsigned status, const char *type, const struct buf *body)
 {
-    CLEANUP_BUF struct buf head = BUF_INIT;
+    CLEANUP_BUF struct buf head = BUF_INIT, packed = BUF_INIT;
     rest_put_head(c, &head, status, type);
+    if (c->takes_gzip && body->size >= REST_GZIP_MIN) {
+        struct rest_gzip *z = rest_gzip_new();
+        rest_gzip_add(z, &packed, buf_str(body), true);
+        rest_gzip_free(z);
+        c->e.api.m->stats.gzipped++;
+        put_gzip(&head);
+        body = &packed;
+    }
     send_whole(c, &head, buf_str(body));
 }
 
@@ -147,19 +164,28 @@ void rest_begin(struct rest_call *c, unsigned status, const char *type)
     if (c->chunks) {
         http_put_header(&head, "Transfer-Encoding", STR("chunked"));
     }
+    if (c->takes_gzip && c->out.size >= REST_GZIP_MIN) { /* a list: of what goes on for ever, nothing is there yet */
+        c->gzip = rest_gzip_new();
+        c->e.api.m->stats.gzipped++;
+        put_gzip(&head);
+    }
     http_put_end(&head);
     if (c->conn != NULL) {
         rest_conn_send(c->conn, buf_str(&head));
     }
 }
 
-void rest_flush(struct rest_call *c)
+static void flush(struct rest_call *c, bool last)
 {
-    CLEANUP_BUF struct buf frame = BUF_INIT;
+    CLEANUP_BUF struct buf frame = BUF_INIT, packed = BUF_INIT;
     struct str piece = buf_str(&c->out);
     if (c->ws != NULL) {
         rest_ws_flush(c);
         return;
+    }
+    if (c->gzip != NULL) {
+        rest_gzip_add(c->gzip, &packed, piece, last);
+        piece = buf_str(&packed);
     }
     if (c->conn != NULL && piece.n > 0 && c->chunks) {
         buf_printf(&frame, "%zx\r\n", piece.n);
@@ -172,10 +198,15 @@ void rest_flush(struct rest_call *c)
     buf_close(&c->out); /* what waits for the next piece holds no memory */
 }
 
+void rest_flush(struct rest_call *c)
+{
+    flush(c, false);
+}
+
 void rest_end(struct rest_call *c)
 {
     CLEANUP_BUF struct buf last = BUF_INIT;
-    rest_flush(c);
+    flush(c, true);
     if (c->ws != NULL) {
         rest_ws_end(c);
     }
@@ -222,7 +253,8 @@ void rest_call_tick(struct rest_call *c, int64_t now_ms)
 
 size_t rest_call_held(const struct rest_call *c)
 {
-    return c->out.cap + (c->upgrade == NULL ? 0 : rest_stream_held(c->upgrade));
+    return c->out.cap + (c->gzip == NULL ? 0 : REST_GZIP_BYTES) +
+           (c->upgrade == NULL ? 0 : rest_stream_held(c->upgrade));
 }
 
 void rest_call_feed(struct rest_call *c, const void *p, size_t n)
@@ -326,9 +358,19 @@ static bool is_new_enough(struct rest_call *c)
     return true;
 }
 
+/* The first time: if it is begun anew, what was deleted before counts as well. */
+static void keep_before(struct rest_call *c)
+{
+    const struct store *s = replica_store(c->e.api.m->replica);
+    if (c->what == REST_DO_CLEAR && c->before == NULL) {
+        c->before = view_ref(store_tip(s) != NULL ? store_tip(s) : store_committed(s));
+    }
+}
+
 static void handle(struct errand *e)
 {
     struct rest_call *c = rest_call_of(e);
+    keep_before(c);
     if (!c->begun) { /* of a former time */
         buf_reset(&c->out);
         c->rows = false;
@@ -349,6 +391,7 @@ static void handle(struct errand *e)
 static bool write_request(struct errand *e, struct buf *b)
 {
     struct rest_call *c = rest_call_of(e);
+    keep_before(c);
     if (c->what == REST_DO_STREAM) {
         return rest_stream_write(c, b);
     }
@@ -380,14 +423,10 @@ static void relay(struct errand *e, uint64_t leader, struct str params)
 /* What is told of the API itself is a path, as roles have them. */
 static const char *access_of(struct errand *e, struct str *ns, struct str *name)
 {
-    static const char *const paths[] = {[REST_ROOT] = "get /api",
-                                        [REST_CORE_VERSIONS] = "get /api",
-                                        [REST_GROUPS] = "get /apis",
-                                        [REST_GROUP] = "get /apis/",
-                                        [REST_RESOURCES] = "get /apis/",
-                                        [REST_VERSION] = "get /version",
-                                        [REST_OPENAPI_2] = "get /openapi/v2",
-                                        [REST_OPENAPI_3] = "get /openapi/v3"};
+    static const char *const paths[] = {
+        [REST_ROOT] = "get /api",        [REST_CORE_VERSIONS] = "get /api",    [REST_GROUPS] = "get /apis",
+        [REST_GROUP] = "get /apis/",     [REST_RESOURCES] = "get /apis/",      [REST_VERSION] = "get /version",
+        [REST_METRICS] = "get /metrics", [REST_OPENAPI_2] = "get /openapi/v2", [REST_OPENAPI_3] = "get /openapi/v3"};
     const struct rest_call *c = rest_call_of(e);
     const struct rest_path *p = &c->path;
     if (c->what == REST_DO_LOG) {
@@ -437,15 +476,8 @@ static const struct errand_front rest_front = {
 static void start(struct rest_call *c)
 {
     struct errand *e = &c->e;
-    struct api_request q;
-    if (rest_is_typed(c)) {
-        if (e->who->role == PKI_ROLE_NONE && !errand_may(e)) {
-            return; /* before the body of a stranger is read */
-        }
-        if (!rest_typed(e, &q)) {
-            return;
-        }
-        typed_set(e, &q);
+    if (rest_is_typed(c)) { /* its body is read when it is its turn: until then it holds no more than its bytes */
+        typed_set(e, rest_verb(c), true); /* writes have ids; what has none is a dry run */
     } else if (c->what == REST_DO_LOG) {
         e->name = STR("logs");
         e->flags = request_logs.flags;
@@ -457,9 +489,18 @@ static void start(struct rest_call *c)
         e->name = STR("discovery");
         e->flags = METHOD_NODE | (c->path.place == REST_HEALTH || c->path.place == REST_VERSION ? METHOD_ANON : 0);
     }
+    bool counts =
+        c->path.place == REST_METRICS; /* asked for most when nobody leads: by the roles that are known here */
+    if (counts) {
+        e->name = STR("metrics");
+        e->flags = 0;
+    }
     bool reads = c->what == REST_DO_GET || c->what == REST_DO_LIST; /* a watch is judged once, so by what holds now */
     uint64_t here = view_revision(store_committed(replica_store(e->api.m->replica)));
-    e->stale = reads && c->o.has_version && c->o.version <= here && c->o.match != REST_MATCH_EXACT;
+    bool goes_on = c->what == REST_DO_WATCH && c->o.has_version && c->o.version > 0 && !c->o.initial;
+    e->newest = e->newest && !goes_on; /* what is not yet here will come in order; roles are asked for as of now */
+    e->reads_first = c->what == REST_DO_CLEAR;
+    e->stale = counts || (reads && c->o.has_version && c->o.version <= here && c->o.match != REST_MATCH_EXACT);
     if (errand_may(e) && errand_take_in(e, c->body.size + CALL_BYTES)) {
         errand_start(e, MASTER_WAIT_MS);
     }

@@ -58,12 +58,15 @@ struct rest_call {
     bool keep_alive, chunks;          /* chunks: HTTP/1.1 */
     bool head_only;                   /* HEAD */
     struct value *spec;               /* of a review, for the answer; in the errand's arena */
-    struct value *warnings;           /* of fields that are not known; in the errand's arena */
+    bool takes_gzip;
+    struct value *warnings; /* of fields that are not known; in `own` */
+    struct view *before;    /* CLEAR: what there is before it is done, for the answer; NULL: it has not come to that */
     /* An answer that is written piece by piece. */
-    struct buf out; /* what has not left */
-    bool begun;     /* its head has left */
-    bool rows;      /* there is an object in it */
-    bool waits;     /* for the peer to read */
+    struct buf out;         /* what has not left */
+    struct rest_gzip *gzip; /* that it goes through; NULL: through none */
+    bool begun;             /* its head has left */
+    bool rows;              /* there is an object in it */
+    bool waits;             /* for the peer to read */
     /* A watch. */
     struct api_stream stream;
     struct watch *watch;    /* NULL: it is none, or it is over */
@@ -120,6 +123,8 @@ extern const struct api_front rest_api_front;             /* answers.c */
 bool rest_typed(struct errand *e, struct api_request *q); /* request.c */
 int rest_peek(struct errand *e, struct api_request *q);
 bool rest_is_typed(const struct rest_call *c);
+struct api_selection rest_selection(const struct rest_call *c, const struct kind *k);
+enum api_verb rest_verb(const struct rest_call *c); /* what rest_typed will make; its body is not read for that */
 bool rest_decide(struct rest_call *c, const struct http_request *r); /* dispatch.c. False: it has been answered */
 int rest_read_body(struct rest_call *c, struct arena *a, struct value **doc, struct error *err); /* request.c */
 /* As whom it is asked (impersonate.c). False: it has been answered. */
@@ -135,6 +140,7 @@ void rest_tell_openid(struct rest_call *c);
 void rest_tell(struct rest_call *c);                                       /* discovery.c */
 void rest_tell_openapi(struct rest_call *c);                               /* openapi.c */
 void rest_tell_health(struct rest_call *c);                                /* health.c */
+void rest_tell_metrics(struct rest_call *c);                               /* metrics.c */
 struct api_stream *rest_watch_open(struct api_call *api, struct watch *w); /* watch.c */
 void rest_watch_tick(struct rest_call *c, int64_t now_ms);
 void rest_watch_lost(struct rest_call *c);

@@ -15,7 +15,8 @@
 #include "master/master.h"
 #include "proto/http/http.h"
 
-#define REST_BODY_MAX   (3u << 20) /* Kubernetes' limit of a request */
+#define REST_BODY_MAX   (3u << 20)       /* Kubernetes' limit of a request */
+#define REST_VALUES_MAX API_ELEMENTS_MAX /* that a body may have: as a message of msgpack-RPC */
 #define REST_AHEAD_MAX  (64u << 10)
 #define REST_SEND_HIGH  NET_LOW_WATER /* so that it is told when there is room again */
 #define REST_STUCK_MS   30000

@@ -368,6 +368,9 @@ void rest_tell(struct rest_call *c)
     case REST_OPENID:
         rest_tell_openid(c);
         return;
+    case REST_METRICS:
+        rest_tell_metrics(c);
+        return;
     case REST_OPENAPI_2:
     case REST_OPENAPI_3:
         rest_tell_openapi(c);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "master/rest/call.h"
+#include "master/rest/gzip.h"
 #include "master/rest/parts.h"
 #include "proto/text/text.h"
 
@@ -75,7 +76,7 @@ static bool method_fits(struct rest_call *c, struct str method)
             return false;
         }
     }
-    if (!rest_words_have(methods, method)) {
+    if (!str_is_among(method, methods)) {
         rest_answer_failure(
             c, 405, "the server does not allow this method on the requested resource; here it takes: %s", methods);
         return false;
@@ -271,6 +272,7 @@ bool rest_decide(struct rest_call *c, const struct http_request *r)
         return false;
     }
     c->accept = keep(c, http_header(r, "Accept"));
+    c->takes_gzip = rest_gzip_accepted(http_header(r, "Accept-Encoding"));
     c->if_none_match = keep(c, http_header(r, "If-None-Match"));
     c->agent = keep(c, agent_of(http_header(r, "User-Agent")));
     if (!rest_become(c, r)) {

@@ -95,8 +95,9 @@ static void write_whole(struct buf *out, const struct rest_view *v, const struct
 
 static void write_partial(struct buf *out, const struct rest_view *v, const struct object *o, uint64_t revision)
 {
-    buf_printf(out, "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/%s\",\"metadata\":",
-               v->form.version == NULL ? "v1" : v->form.version);
+    buf_puts(out, "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/");
+    buf_puts(out, v->form.version == NULL ? "v1" : v->form.version);
+    buf_puts(out, "\",\"metadata\":");
     /* Rows carry metadata so that whoever has them can find the object, no more. */
     object_write_json_metadata(out, o, revision, v->form.type != REST_FORM_TABLE);
     buf_putc(out, '}');
@@ -123,10 +124,20 @@ static void write_columns(struct buf *out, const struct kind *k)
         const struct column *c = &k->columns[i];
         buf_puts(out, i > 0 ? ",{\"name\":" : "{\"name\":");
         write_title(out, c->title);
-        buf_printf(out, ",\"type\":\"string\",\"format\":\"%s\",\"description\":\"\",\"priority\":%d}",
+        buf_printf(out, ",\"type\":\"%s\",\"format\":\"%s\",\"description\":\"\",\"priority\":%d}",
+                   c->value == COLUMN_INTEGER   ? "integer"
+                   : c->value == COLUMN_BOOLEAN ? "boolean"
+                                                : "string",
                    str_is(str_of(c->title), "NAME") ? "name" : "", c->wide ? 1 : 0);
     }
     buf_puts(out, "],");
+}
+
+/* What is not known ("<none>", "<unknown>") is text in every column. */
+static bool is_plain(const struct column *c, struct str cell)
+{
+    int64_t n;
+    return c->value != COLUMN_TEXT && (str_to_int64(cell, &n) || str_is(cell, "true") || str_is(cell, "false"));
 }
 
 static void write_row(struct buf *out, const struct rest_view *v, const struct object *o, uint64_t revision)
@@ -137,7 +148,11 @@ static void write_row(struct buf *out, const struct rest_view *v, const struct o
         buf_puts(out, i > 0 ? "," : "");
         buf_reset(&cell);
         kind_write_cell(&cell, &o->kind->columns[i], o, v->now_ms);
-        json_write_text(out, buf_str(&cell));
+        if (is_plain(&o->kind->columns[i], buf_str(&cell))) {
+            buf_append_str(out, buf_str(&cell));
+        } else {
+            json_write_text(out, buf_str(&cell));
+        }
     }
     buf_puts(out, "]");
     if (v->include != REST_INCLUDE_NONE) {
@@ -153,6 +168,8 @@ static void write_row(struct buf *out, const struct rest_view *v, const struct o
 
 void rest_write_object(struct buf *out, const struct rest_view *v, const struct object *o, uint64_t revision)
 {
+    CLEANUP_OBJECT struct object *whole = object_is_apart(o) ? object_unpack(o) : NULL;
+    o = whole != NULL ? whole : o; /* a list of all pods must not leave them put together */
     switch (v->form.type) {
     case REST_FORM_TABLE:
         write_row(out, v, o, revision);

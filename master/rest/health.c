@@ -37,9 +37,8 @@ static const struct check checks[] = {
 static bool is_asked(const struct rest_call *c, const struct check *k)
 {
     bool of_place = !k->ready || strcmp(c->path.health, "livez") != 0;
-    return of_place &&
-           (c->path.name.n == 0 ? !rest_words_have(c->o.exclude.n == 0 ? "" : c->o.exclude.p, str_of(k->name))
-                                : str_is(c->path.name, k->name));
+    return of_place && (c->path.name.n == 0 ? !str_is_among(str_of(k->name), c->o.exclude.n == 0 ? "" : c->o.exclude.p)
+                                            : str_is(c->path.name, k->name));
 }
 
 void rest_tell_health(struct rest_call *c)

@@ -69,15 +69,3 @@ const struct rest_part *rest_part_of(const struct kind *k, struct str name)
     }
     return NULL;
 }
-
-bool rest_words_have(const char *words, struct str word)
-{
-    for (const char *p = words; *p != '\0';) {
-        size_t n = strcspn(p, " ");
-        if (n == word.n && memcmp(p, word.p, n) == 0) {
-            return true;
-        }
-        p += n + (p[n] == ' ');
-    }
-    return false;
-}

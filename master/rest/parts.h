@@ -16,7 +16,6 @@ extern const struct rest_part rest_parts[];
 extern const unsigned rest_parts_count;
 /* NULL: the kind has no such part. */
 const struct rest_part *rest_part_of(const struct kind *k, struct str name);
-bool rest_words_have(const char *words, struct str word);
 
 #define REST_LIST_METHODS "GET POST DELETE" /* of all objects of a kind */
 #define REST_LIST_VERBS   "create delete deletecollection get list patch update watch"

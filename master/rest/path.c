@@ -249,6 +249,8 @@ bool rest_path_read(struct arena *a, struct str path, struct rest_path *p)
         }
     } else if (str_is(first, "version") && s.count == 1) {
         p->place = REST_VERSION;
+    } else if (str_is(first, "metrics") && s.count == 1) {
+        p->place = REST_METRICS;
     } else if ((p->health = health_named(first)) != NULL && s.count <= 2) {
         p->place = REST_HEALTH;
         p->name = second;

@@ -24,6 +24,7 @@ enum rest_place {
     REST_VERSION,       /* /version */
     REST_HEALTH,        /* /healthz, /livez, /readyz; name: of one check */
     REST_OPENID,        /* /.well-known/openid-configuration; name "jwks": /openid/v1/jwks */
+    REST_METRICS,       /* /metrics */
     REST_OPENAPI_2,     /* /openapi/v2 */
     REST_OPENAPI_3,     /* /openapi/v3; name: of a document, "apis/apps/v1" */
 };

@@ -1,5 +1,6 @@
 /* The typed request (master/api/api.h) that a call is. It is made anew whenever the errand asks for it, since verbs
  * change the documents in it. */
+#include <assert.h>
 #include <string.h>
 
 #include "master/rest/call.h"
@@ -13,7 +14,7 @@ static int read_yaml(struct rest_call *c, struct arena *a, struct value **doc, s
 {
     struct value **docs;
     unsigned count = 0;
-    int rv = yaml_read(a, buf_str(&c->body), NULL, &docs, &count, err);
+    int rv = yaml_read_most(a, buf_str(&c->body), NULL, REST_VALUES_MAX, &docs, &count, err);
     if (rv == 0 && count != 1) {
         return error_set(err, ERR_USAGE, "the body must be one document, and there are %u", count);
     }
@@ -60,7 +61,7 @@ int rest_read_body(struct rest_call *c, struct arena *a, struct value **doc, str
     if (c->body.size == 0) {
         return error_set(err, ERR_USAGE, "the request must have a body");
     }
-    int rv = c->coding == REST_JSON   ? json_read(a, buf_str(&c->body), doc, err)
+    int rv = c->coding == REST_JSON   ? json_read_most(a, buf_str(&c->body), REST_VALUES_MAX, doc, err)
              : c->coding == REST_YAML ? read_yaml(c, a, doc, err)
                                       : read_protobuf(c, a, doc, err);
     if (rv == ERR_INVALID && c->coding != REST_PROTOBUF) { /* what is no JSON is no object that could be invalid */
@@ -142,20 +143,21 @@ static int unreadable(struct rest_call *c, const struct errlist *l, unsigned i, 
 
 /* What cannot be read: an error. What the document has and the kind has not: an error, or warnings, and the verb drops
  * it then. */
-static int check_fields(struct rest_call *c, struct arena *a, const struct value *doc, unsigned flags,
-                        struct error *err)
+static int check_fields(struct rest_call *c, const struct value *doc, unsigned flags, struct error *err)
 {
     const struct kind *k = c->path.kind;
     if (!value_is_map(doc)) {
         return 0;
     }
-    struct value *copy = value_copy(a, doc);
-    struct errlist found = {.arena = a};
-    if (!(flags & KIND_CHECK_PATCH) && kind_of_document(a, copy, NULL) == NULL) {
+    CLEANUP_ARENA struct arena scratch; /* it is as large as the document */
+    arena_init(&scratch);
+    struct value *copy = value_copy(&scratch, doc);
+    struct errlist found = {.arena = &scratch};
+    if (!(flags & KIND_CHECK_PATCH) && kind_of_document(&scratch, copy, NULL) == NULL) {
         return 0; /* the verb says so better */
     }
     unsigned level = store_level(replica_store(c->e.api.m->replica));
-    kind_find_field_errors(k, a, copy, flags | KIND_CHECK_LEVEL(level), &found);
+    kind_find_field_errors(k, &scratch, copy, flags | KIND_CHECK_LEVEL(level), &found);
     CLEANUP_BUF struct buf text = BUF_INIT;
     for (unsigned i = 0; i < found.count; i++) {
         if (is_wrong_type(&found, i, flags)) {
@@ -165,9 +167,9 @@ static int check_fields(struct rest_call *c, struct arena *a, const struct value
             continue;
         }
         buf_printf(&text, "%s%s", text.size > 0 ? ", " : "", found.items[i].message);
-        if (c->o.validation == REST_VALIDATE_WARN) {
-            c->warnings = c->warnings != NULL ? c->warnings : value_list(a);
-            value_append(a, c->warnings, value_cstr(a, found.items[i].message));
+        if (c->o.validation == REST_VALIDATE_WARN && value_count(c->warnings) < REST_WARNINGS_MAX) {
+            c->warnings = c->warnings != NULL ? c->warnings : value_list(&c->own);
+            value_append(&c->own, c->warnings, value_cstr(&c->own, found.items[i].message));
         }
     }
     if (text.size == 0 || c->o.validation != REST_VALIDATE_STRICT) {
@@ -193,7 +195,7 @@ static struct api_target target_of(const struct rest_call *c)
     return (struct api_target){p->kind, p->kind->namespaced ? p->ns : STR_NONE, p->name};
 }
 
-static struct api_selection selection_of(const struct rest_call *c, const struct kind *k)
+struct api_selection rest_selection(const struct rest_call *c, const struct kind *k)
 {
     return (struct api_selection){k, k->namespaced ? c->path.ns : STR_NONE, c->o.labels, c->o.fields};
 }
@@ -204,7 +206,7 @@ static int make_list(struct rest_call *c, struct arena *a, struct api_request *q
     (void)err;
     int64_t limit = c->o.limit == 0 ? API_LIST_LIMIT_MAX : MIN(c->o.limit, (int64_t)API_LIST_LIMIT_MAX);
     q->verb = API_LIST;
-    q->list = (struct api_list){.of = selection_of(c, c->path.kind), .limit = limit, .token = c->o.token};
+    q->list = (struct api_list){.of = rest_selection(c, c->path.kind), .limit = limit, .token = c->o.token};
     return 0;
 }
 
@@ -214,7 +216,7 @@ static int make_watch(struct rest_call *c, struct arena *a, struct api_request *
     (void)err;
     bool all = !c->o.has_version || c->o.version == 0 || c->o.initial;
     q->verb = API_WATCH;
-    q->watch = (struct api_watch){.of = selection_of(c, c->path.kind), .revision = all ? -1 : (int64_t)c->o.version};
+    q->watch = (struct api_watch){.of = rest_selection(c, c->path.kind), .revision = all ? -1 : (int64_t)c->o.version};
     return 0;
 }
 
@@ -228,7 +230,7 @@ static int make_create(struct rest_call *c, struct arena *a, struct api_request 
     }
     q->verb = API_CREATE;
     q->create = (struct api_create){how_of(c), doc};
-    return rv != 0 ? rv : check_fields(c, a, doc, 0, err);
+    return rv != 0 ? rv : check_fields(c, doc, 0, err);
 }
 
 /* What stands in a Scale that is put, as an update of that part of the object. */
@@ -279,7 +281,7 @@ static int make_update(struct rest_call *c, struct arena *a, struct api_request 
     rv = rv != 0 ? rv : fit_document(c, a, doc, err);
     q->verb = API_UPDATE;
     q->update = (struct api_update){how_of(c), api_part_named(c->path.part), doc};
-    return rv != 0 ? rv : check_fields(c, a, doc, 0, err);
+    return rv != 0 ? rv : check_fields(c, doc, 0, err);
 }
 
 static int make_patch(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err)
@@ -294,7 +296,7 @@ static int make_patch(struct rest_call *c, struct arena *a, struct api_request *
     q->verb = API_PATCH;
     q->patch = (struct api_patch){
         .how = how_of(c), .of = target_of(c), .part = api_part_named(c->path.part), .type = c->patch, .patch = doc};
-    return rv != 0 || list || c->path.part.n > 0 ? rv : check_fields(c, a, doc, KIND_CHECK_PATCH, err);
+    return rv != 0 || list || c->path.part.n > 0 ? rv : check_fields(c, doc, KIND_CHECK_PATCH, err);
 }
 
 /* What a Scale that is applied says of the object. */
@@ -343,7 +345,7 @@ static int make_apply(struct rest_call *c, struct arena *a, struct api_request *
                          "provided");
     }
     rv = rv != 0 ? rv : fit_document(c, a, doc, err);
-    rv = rv != 0 ? rv : check_fields(c, a, doc, 0, err);
+    rv = rv != 0 ? rv : check_fields(c, doc, 0, err);
     if (rv == 0) {
         value_append(a, list, doc);
     }
@@ -388,7 +390,7 @@ static int make_clear(struct rest_call *c, struct arena *a, struct api_request *
     struct deletion_options options;
     int rv = read_deletion(c, a, false, &options, err);
     q->verb = API_DELETECOLLECTION;
-    q->deletecollection = (struct api_deletecollection){how_of(c), selection_of(c, c->path.kind), options};
+    q->deletecollection = (struct api_deletecollection){how_of(c), rest_selection(c, c->path.kind), options};
     return rv;
 }
 
@@ -424,7 +426,7 @@ static int make_metrics(struct rest_call *c, struct arena *a, struct api_request
 {
     (void)a;
     (void)err;
-    struct api_selection of = selection_of(c, kind_by_id(c->path.extra->of));
+    struct api_selection of = rest_selection(c, kind_by_id(c->path.extra->of));
     int64_t limit = c->o.limit == 0 ? API_METRICS_LIMIT : MIN(c->o.limit, (int64_t)API_METRICS_LIMIT);
     q->verb = API_METRICS;
     q->metrics = (struct api_metrics){.of = of, .name = c->path.name, .limit = limit, .token = c->o.token};
@@ -459,6 +461,31 @@ bool rest_is_typed(const struct rest_call *c)
     return makers[c->what] != NULL;
 }
 
+enum api_verb rest_verb(const struct rest_call *c)
+{
+    static const enum api_verb verbs[] = {
+        [REST_DO_GET] = API_GET,
+        [REST_DO_LIST] = API_LIST,
+        [REST_DO_WATCH] = API_WATCH,
+        [REST_DO_CREATE] = API_CREATE,
+        [REST_DO_UPDATE] = API_UPDATE,
+        [REST_DO_PATCH] = API_PATCH,
+        [REST_DO_APPLY] = API_APPLY,
+        [REST_DO_DELETE] = API_DELETE,
+        [REST_DO_CLEAR] = API_DELETECOLLECTION,
+        [REST_DO_EVICT] = API_EVICT,
+        [REST_DO_FINALIZE] = API_UPDATE,
+        [REST_DO_WHOAMI] = API_WHOAMI,
+        [REST_DO_METRICS] = API_METRICS,
+        [REST_DO_REVIEW] = API_ACCESS,
+        [REST_DO_ACCOUNT_TOKEN] = API_ACCOUNT_TOKEN,
+        [REST_DO_TOKEN_REVIEW] = API_TOKEN_REVIEW,
+    };
+    assert(rest_is_typed(c));
+    bool rules = c->what == REST_DO_REVIEW && c->path.extra->verb == REST_EXTRA_RULES;
+    return rules ? API_RULES : verbs[c->what];
+}
+
 int rest_peek(struct errand *e, struct api_request *q)
 {
     struct rest_call *c = rest_call_of(e);
@@ -476,6 +503,10 @@ bool rest_typed(struct errand *e, struct api_request *q)
     c->warnings = c->spec = NULL;
     if (makers[c->what](c, &e->arena, q, &err) != 0) {
         errand_fail(e, &err);
+        return false;
+    }
+    if (q->verb != rest_verb(c)) {
+        errand_failf(e, ERR_INTERNAL, "the request was let in as another one than it is");
         return false;
     }
     return true;

@@ -16,18 +16,6 @@ struct rows {
     bool more;
 };
 
-static bool has_word(const char *words, struct str word)
-{
-    for (const char *p = words; *p != '\0';) {
-        size_t n = strcspn(p, " ");
-        if (n == word.n && memcmp(p, word.p, n) == 0) {
-            return true;
-        }
-        p += n + (p[n] == ' ');
-    }
-    return false;
-}
-
 static void add(struct rows *rows, const char *resource, const char *url, const char *name, struct mp verbs)
 {
     struct row *row = NULL;
@@ -47,7 +35,7 @@ static void add(struct rows *rows, const char *resource, const char *url, const 
     }
     for (struct mp_iter it = mp_iter(verbs); mp_next(&it);) {
         struct str verb = mp_str(it.value);
-        if (!has_word(row->verbs, verb)) {
+        if (!str_is_among(verb, row->verbs)) {
             row->verbs =
                 arena_printf(rows->arena, "%s%s%.*s", row->verbs, row->verbs[0] == '\0' ? "" : " ", STR_ARG(verb));
         }

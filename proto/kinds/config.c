@@ -186,14 +186,14 @@ static void cell_type(struct buf *out, const struct object *o, int64_t now_ms)
 
 static const struct column configmap_columns[] = {
     {.title = "NAME"},
-    {.title = "DATA", .cell = cell_data},
+    {.title = "DATA", .cell = cell_data, .value = COLUMN_PLAIN},
     {.title = "AGE"},
 };
 
 static const struct column secret_columns[] = {
     {.title = "NAME"},
     {.title = "TYPE", .cell = cell_type},
-    {.title = "DATA", .cell = cell_data},
+    {.title = "DATA", .cell = cell_data, .value = COLUMN_PLAIN},
     {.title = "AGE"},
 };
 

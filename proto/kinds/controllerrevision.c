@@ -52,7 +52,7 @@ static void cell_revision(struct buf *out, const struct object *o, int64_t now_m
 static const struct column columns[] = {
     {.title = "NAME"},
     {.title = "CONTROLLER", .cell = cell_controller},
-    {.title = "REVISION", .cell = cell_revision},
+    {.title = "REVISION", .cell = cell_revision, .value = COLUMN_PLAIN},
     {.title = "AGE"},
 };
 

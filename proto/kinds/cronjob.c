@@ -167,7 +167,7 @@ static const struct column columns[] = {
     {.title = "SCHEDULE", .cell = cell_schedule},
     {.title = "TIMEZONE", .cell = cell_zone},
     {.title = "SUSPEND", .cell = cell_suspend},
-    {.title = "ACTIVE", .cell = cell_active},
+    {.title = "ACTIVE", .cell = cell_active, .value = COLUMN_INTEGER},
     {.title = "LAST SCHEDULE", .cell = cell_last},
     {.title = "AGE"},
     {.title = "CONTAINERS", .wide = true, .cell = cell_names},

@@ -127,11 +127,11 @@ static void cell_nodes(struct buf *out, const struct object *o, int64_t now_ms)
 
 static const struct column columns[] = {
     {.title = "NAME"},
-    {.title = "DESIRED", .cell = cell_desired},
-    {.title = "CURRENT", .cell = cell_current},
-    {.title = "READY", .cell = cell_ready},
-    {.title = "UP-TO-DATE", .cell = cell_updated},
-    {.title = "AVAILABLE", .cell = cell_available},
+    {.title = "DESIRED", .cell = cell_desired, .value = COLUMN_INTEGER},
+    {.title = "CURRENT", .cell = cell_current, .value = COLUMN_INTEGER},
+    {.title = "READY", .cell = cell_ready, .value = COLUMN_INTEGER},
+    {.title = "UP-TO-DATE", .cell = cell_updated, .value = COLUMN_INTEGER},
+    {.title = "AVAILABLE", .cell = cell_available, .value = COLUMN_INTEGER},
     {.title = "NODE SELECTOR", .cell = cell_nodes},
     {.title = "AGE"},
     WORKLOAD_WIDE_COLUMNS,

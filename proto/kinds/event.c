@@ -170,7 +170,7 @@ static const struct column columns[] = {
     {.title = "SOURCE", .wide = true, .cell = cell_source},
     {.title = "MESSAGE", .cell = cell_message},
     {.title = "FIRST SEEN", .wide = true, .cell = cell_first_seen},
-    {.title = "COUNT", .wide = true, .cell = cell_count},
+    {.title = "COUNT", .wide = true, .cell = cell_count, .value = COLUMN_PLAIN},
     {.title = "NAME", .wide = true, .cell = cell_name},
 };
 

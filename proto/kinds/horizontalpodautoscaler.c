@@ -484,8 +484,8 @@ static const struct column columns[] = {
     {.title = "REFERENCE", .cell = hpa_cell_reference},
     {.title = "TARGETS", .cell = hpa_cell_targets},
     {.title = "MINPODS", .cell = hpa_cell_min},
-    {.title = "MAXPODS", .cell = hpa_cell_max},
-    {.title = "REPLICAS", .cell = hpa_cell_replicas},
+    {.title = "MAXPODS", .cell = hpa_cell_max, .value = COLUMN_PLAIN},
+    {.title = "REPLICAS", .cell = hpa_cell_replicas, .value = COLUMN_PLAIN},
     {.title = "AGE"},
 };
 

@@ -143,7 +143,7 @@ static const struct column columns[] = {
     {.title = "NAME"},
     {.title = "MIN AVAILABLE", .cell = cell_least},
     {.title = "MAX UNAVAILABLE", .cell = cell_most},
-    {.title = "ALLOWED DISRUPTIONS", .cell = cell_allowed},
+    {.title = "ALLOWED DISRUPTIONS", .cell = cell_allowed, .value = COLUMN_INTEGER},
     {.title = "AGE"},
 };
 

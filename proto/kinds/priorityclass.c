@@ -70,8 +70,8 @@ static void cell_policy(struct buf *out, const struct object *o, int64_t now_ms)
 
 static const struct column columns[] = {
     {.title = "NAME"},
-    {.title = "VALUE", .cell = cell_value},
-    {.title = "GLOBAL-DEFAULT", .cell = cell_default},
+    {.title = "VALUE", .cell = cell_value, .value = COLUMN_INTEGER},
+    {.title = "GLOBAL-DEFAULT", .cell = cell_default, .value = COLUMN_BOOLEAN},
     {.title = "AGE"},
     {.title = "PREEMPTIONPOLICY", .cell = cell_policy},
 };

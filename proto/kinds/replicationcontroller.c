@@ -78,9 +78,9 @@ static void controller_validate(const struct value *obj, const struct value *old
 
 static const struct column columns[] = {
     {.title = "NAME"},
-    {.title = "DESIRED", .cell = workload_cell_desired},
-    {.title = "CURRENT", .cell = workload_cell_current},
-    {.title = "READY", .cell = workload_cell_ready},
+    {.title = "DESIRED", .cell = workload_cell_desired, .value = COLUMN_INTEGER},
+    {.title = "CURRENT", .cell = workload_cell_current, .value = COLUMN_INTEGER},
+    {.title = "READY", .cell = workload_cell_ready, .value = COLUMN_INTEGER},
     {.title = "AGE"},
     WORKLOAD_WIDE_COLUMNS,
 };

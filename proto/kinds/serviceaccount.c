@@ -42,7 +42,7 @@ static void cell_secrets(struct buf *out, const struct object *o, int64_t now_ms
 
 static const struct column columns[] = {
     {.title = "NAME"},
-    {.title = "SECRETS", .cell = cell_secrets},
+    {.title = "SECRETS", .cell = cell_secrets, .value = COLUMN_PLAIN},
     {.title = "AGE"},
 };
 

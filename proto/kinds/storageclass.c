@@ -71,7 +71,7 @@ static const struct column columns[] = {
     {.title = "PROVISIONER", .cell = cell_provisioner},
     {.title = "RECLAIMPOLICY", .cell = cell_policy},
     {.title = "VOLUMEBINDINGMODE", .cell = cell_binding},
-    {.title = "ALLOWVOLUMEEXPANSION", .cell = cell_expansion},
+    {.title = "ALLOWVOLUMEEXPANSION", .cell = cell_expansion, .value = COLUMN_PLAIN},
     {.title = "AGE"},
 };
 

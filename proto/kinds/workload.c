@@ -96,9 +96,9 @@ static void deployment_fill(struct arena *a, struct value *obj)
 
 static const struct column replicaset_columns[] = {
     {.title = "NAME"},
-    {.title = "DESIRED", .cell = workload_cell_desired},
-    {.title = "CURRENT", .cell = workload_cell_current},
-    {.title = "READY", .cell = workload_cell_ready},
+    {.title = "DESIRED", .cell = workload_cell_desired, .value = COLUMN_INTEGER},
+    {.title = "CURRENT", .cell = workload_cell_current, .value = COLUMN_INTEGER},
+    {.title = "READY", .cell = workload_cell_ready, .value = COLUMN_INTEGER},
     {.title = "AGE"},
     WORKLOAD_WIDE_COLUMNS,
 };
@@ -106,8 +106,8 @@ static const struct column replicaset_columns[] = {
 static const struct column deployment_columns[] = {
     {.title = "NAME"},
     {.title = "READY", .cell = workload_cell_ready_of},
-    {.title = "UP-TO-DATE", .cell = workload_cell_updated},
-    {.title = "AVAILABLE", .cell = workload_cell_available},
+    {.title = "UP-TO-DATE", .cell = workload_cell_updated, .value = COLUMN_PLAIN},
+    {.title = "AVAILABLE", .cell = workload_cell_available, .value = COLUMN_PLAIN},
     {.title = "AGE"},
     WORKLOAD_WIDE_COLUMNS,
 };

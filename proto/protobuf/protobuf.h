@@ -21,7 +21,7 @@
 
 #define PROTOBUF_MEDIA_TYPE "application/vnd.kubernetes.protobuf"
 #define PROTOBUF_SIZE_MAX   (3u << 20) /* of a body: Kubernetes' limit of a request */
-#define PROTOBUF_NODES_MAX  (1u << 19) /* of the document, with what is passed over */
+#define PROTOBUF_NODES_MAX  (1u << 17) /* of the document, with what is passed over */
 
 /* The body as a document in the arena, with apiVersion and kind, ready for kind_of_document and kind_check (or
  * kind_of_request and kind_check_fields). For a body whose envelope names no kind the caller's api_version and kind

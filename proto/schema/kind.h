@@ -136,9 +136,17 @@ int errlist_to_error(const struct errlist *l, const char *what, const char *file
 
 struct object;
 struct kind_warnings;
+/* What its cells are in Kubernetes' tables where they are no text. */
+enum column_value {
+    COLUMN_TEXT,
+    COLUMN_PLAIN,   /* numbers and true and false as they are, though the column calls itself "string", as there */
+    COLUMN_INTEGER, /* the column says so, too */
+    COLUMN_BOOLEAN,
+};
 struct column {
     const char *title; /* "NAME", "READY" */
     bool wide;         /* only with -o wide */
+    enum column_value value;
     /* Cell text into out; now_ms is wall time for ages. NULL = the generic NAME or AGE column by title; of NAME it adds
      * to the name. */
     void (*cell)(struct buf *out, const struct object *o, int64_t now_ms);

@@ -100,6 +100,11 @@ static inline const uint8_t *object_body(const struct object *o)
     const uint8_t *body = __atomic_load_n(&o->body_there, __ATOMIC_ACQUIRE);
     return body != NULL ? body : object_put_together(o);
 }
+/* Is it one whose body would have to be put together, and would stay so? Who reads very many takes object_unpack. */
+static inline bool object_is_apart(const struct object *o)
+{
+    return __atomic_load_n(&o->body_there, __ATOMIC_ACQUIRE) == NULL;
+}
 static inline struct mp object_mp(const struct object *o)
 {
     return mp_of(object_body(o), o->body_size);

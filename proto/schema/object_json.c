@@ -18,12 +18,25 @@ static void write_managed(struct buf *out, struct mp stored, struct str api_vers
     }
 }
 
+/* As "%llu", which lists of thousands of objects would notice. */
+static void write_revision(struct buf *out, uint64_t revision)
+{
+    char text[24], *p = text + sizeof text;
+    *--p = '"';
+    do {
+        *--p = (char)('0' + revision % 10);
+        revision /= 10;
+    } while (revision > 0);
+    buf_puts(out, "\"resourceVersion\":\"");
+    buf_append(out, p, (size_t)(text + sizeof text - p));
+}
+
 static void write_metadata(struct buf *out, struct mp metadata, uint64_t revision, struct str api_version)
 {
     bool first = true;
     buf_putc(out, '{');
     if (revision > 0) {
-        buf_printf(out, "\"resourceVersion\":\"%llu\"", (unsigned long long)revision);
+        write_revision(out, revision);
         first = false;
     }
     for (struct mp_iter it = mp_iter(metadata); mp_next(&it);) {

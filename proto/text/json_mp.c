@@ -38,24 +38,51 @@ static bool has_odd(uint64_t w)
     return ((low | zeros | w) & EACH(0x80)) != 0;
 }
 
+/* Of fewer than eight bytes, one to seven: they are looked at together, some of them twice. */
+static uint64_t few(const uint8_t *p, size_t n)
+{
+    if (n >= 4) {
+        return le_load_u32(p) | (uint64_t)le_load_u32(p + n - 4) << 32;
+    }
+    return (EACH('a') & ~UINT64_C(0xffffff)) | p[0] | (uint64_t)p[n / 2] << 8 | (uint64_t)p[n - 1] << 16;
+}
+
 static bool is_plain(struct str s)
 {
-    size_t i = 0;
-    if (s.n >= 8 && has_odd(le_load_u64((const uint8_t *)s.p + s.n - 8))) { /* its end, which the loop may not reach */
-        return false;
+    const uint8_t *p = (const uint8_t *)s.p;
+    if (s.n < 8) {
+        return s.n == 0 || !has_odd(few(p, s.n));
     }
-    for (; i + 8 <= s.n; i += 8) {
-        if (has_odd(le_load_u64((const uint8_t *)s.p + i))) {
+    for (size_t i = 0; i + 8 <= s.n; i += 8) {
+        if (has_odd(le_load_u64(p + i))) {
             return false;
         }
     }
-    for (; s.n < 8 && i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c < 0x20 || c > 0x7e || c == '"' || c == '\\') {
-            return false;
-        }
+    return !has_odd(le_load_u64(p + s.n - 8)); /* its end, which the loop may not reach */
+}
+
+/* Most texts are short: without a call. */
+static void copy_text(uint8_t *to, const char *from, size_t n)
+{
+    if (n > 16) {
+        memcpy(to, from, n);
+    } else if (n >= 8) {
+        uint64_t first, last;
+        memcpy(&first, from, 8);
+        memcpy(&last, from + n - 8, 8);
+        memcpy(to, &first, 8);
+        memcpy(to + n - 8, &last, 8);
+    } else if (n >= 4) {
+        uint32_t first, last;
+        memcpy(&first, from, 4);
+        memcpy(&last, from + n - 4, 4);
+        memcpy(to, &first, 4);
+        memcpy(to + n - 4, &last, 4);
+    } else if (n > 0) {
+        to[0] = (uint8_t)from[0];
+        to[n / 2] = (uint8_t)from[n / 2];
+        to[n - 1] = (uint8_t)from[n - 1];
     }
-    return true;
 }
 
 /* with: a character behind it. */
@@ -71,9 +98,7 @@ static void write_text(struct buf *out, struct str s, char with)
     }
     uint8_t *p = room(out, s.n + 3);
     p[0] = '"';
-    if (s.n > 0) {
-        memcpy(p + 1, s.p, s.n);
-    }
+    copy_text(p + 1, s.p, s.n);
     p[s.n + 1] = '"';
     p[s.n + 2] = (uint8_t)with;
     out->size += s.n + 2 + (with != '\0');

@@ -13,7 +13,7 @@ struct json {
     struct arena *arena;
     const char *p, *end, *line_start;
     const char *file; /* named in errors; may be NULL */
-    unsigned line, nodes;
+    unsigned line, nodes, nodes_max;
     struct error *err;
 };
 
@@ -272,9 +272,8 @@ static int read_object(struct json *j, unsigned depth, struct value *map)
 static int read_any(struct json *j, unsigned depth, struct value **out)
 {
     skip_space(j);
-    if (++j->nodes > TEXT_NODES_MAX) {
-        return error_set(j->err, ERR_TOO_LARGE, "line %u: more than %u values in one document", j->line,
-                         TEXT_NODES_MAX);
+    if (++j->nodes > j->nodes_max) {
+        return error_set(j->err, ERR_TOO_LARGE, "line %u: more than %u values in one document", j->line, j->nodes_max);
     }
     struct value *v = value_null(j->arena);
     v->line = j->line;
@@ -302,21 +301,27 @@ static int read_any(struct json *j, unsigned depth, struct value **out)
     }
 }
 
-static int json_begin(struct json *j, struct arena *a, struct str text, struct error *err)
+static int json_begin(struct json *j, struct arena *a, struct str text, unsigned nodes_max, struct error *err)
 {
     if (text.n > TEXT_SIZE_MAX) {
         return error_set(err, ERR_TOO_LARGE, "%zu bytes of JSON; at most %u are read", text.n, TEXT_SIZE_MAX);
     }
     const char *p = text.p == NULL ? "" : text.p;
-    *j = (struct json){.arena = a, .p = p, .end = p + text.n, .line_start = p, .line = 1, .err = err};
+    *j = (struct json){
+        .arena = a, .p = p, .end = p + text.n, .line_start = p, .line = 1, .nodes_max = nodes_max, .err = err};
     return 0;
 }
 
 int json_read(struct arena *a, struct str text, struct value **out, struct error *err)
 {
+    return json_read_most(a, text, TEXT_NODES_MAX, out, err);
+}
+
+int json_read_most(struct arena *a, struct str text, unsigned nodes_max, struct value **out, struct error *err)
+{
     assert(a != NULL && out != NULL);
     struct json j;
-    int rc = json_begin(&j, a, text, err);
+    int rc = json_begin(&j, a, text, nodes_max, err);
     if (rc == 0) {
         rc = read_any(&j, 1, out);
     }
@@ -327,13 +332,13 @@ int json_read(struct arena *a, struct str text, struct value **out, struct error
     return j.p == j.end ? 0 : fail(&j, "something follows the end of the document");
 }
 
-int json_read_objects(struct arena *a, struct str text, const char *file, struct value *docs, struct str *rest,
-                      struct error *err)
+int json_read_objects(struct arena *a, struct str text, const char *file, unsigned nodes_max, struct value *docs,
+                      struct str *rest, struct error *err)
 {
     assert(a != NULL && value_is_list(docs) && rest != NULL);
     struct json j;
     *rest = text;
-    int rc = json_begin(&j, a, text, err);
+    int rc = json_begin(&j, a, text, nodes_max, err);
     if (rc != 0) {
         return rc;
     }

@@ -24,10 +24,15 @@ int yaml_read(struct arena *a, struct str text, const char *file, struct value *
               struct error *err);
 /* One JSON document, strictly (RFC 8259): for --type=json patches and for text that programs wrote. */
 int json_read(struct arena *a, struct str text, struct value **out, struct error *err);
+/* Both with a bound of their own, at most TEXT_NODES_MAX, for the values that may come of them: what a peer sends. A
+ * value takes up to 100 bytes of the arena, beside its text. */
+int yaml_read_most(struct arena *a, struct str text, const char *file, unsigned nodes_max, struct value ***docs,
+                   unsigned *count, struct error *err);
+int json_read_most(struct arena *a, struct str text, unsigned nodes_max, struct value **out, struct error *err);
 /* Objects one after the other with nothing but white space between, appended to the list docs. On an error, docs has
  * those before it and rest begins with what could not be read. */
-int json_read_objects(struct arena *a, struct str text, const char *file, struct value *docs, struct str *rest,
-                      struct error *err);
+int json_read_objects(struct arena *a, struct str text, const char *file, unsigned nodes_max, struct value *docs,
+                      struct str *rest, struct error *err);
 /* Without the byte order mark that some editors put in front of UTF-8. */
 struct str text_skip_bom(struct str text);
 bool utf8_valid(struct str s); /* RFC 3629 */

@@ -26,7 +26,7 @@ struct reader {
     const char *file;
     struct str text;
     struct error *err;
-    unsigned nodes;
+    unsigned nodes, nodes_max;
     size_t alias_bytes;
     struct anchor anchors[ANCHORS_MAX];
     unsigned anchors_count;
@@ -89,8 +89,8 @@ static unsigned column_of(const yaml_event_t *ev)
 
 static int count_node(struct reader *r, unsigned line, unsigned column)
 {
-    if (++r->nodes > TEXT_NODES_MAX) {
-        return FAIL(r, ERR_TOO_LARGE, line, column, "the document unfolds to more than %u values", TEXT_NODES_MAX);
+    if (++r->nodes > r->nodes_max) {
+        return FAIL(r, ERR_TOO_LARGE, line, column, "the document unfolds to more than %u values", r->nodes_max);
     }
     return 0;
 }
@@ -449,12 +449,12 @@ struct str text_skip_bom(struct str text)
 /* JSON is tried as JSON first, as kubectl does: libyaml refuses tabs, surrogate pairs and objects one after the other
  * that JSON allows. If it is no JSON after all (`{a: b}`), libyaml finds out, and its error is the one to tell; unless
  * a first object was JSON and another one begins behind it, which is no YAML. */
-static bool read_as_json(struct arena *a, struct str text, const char *file, struct value *docs, int *rc,
-                         struct error *err)
+static bool read_as_json(struct arena *a, struct str text, const char *file, unsigned nodes_max, struct value *docs,
+                         int *rc, struct error *err)
 {
     struct error why = {0};
     struct str rest;
-    *rc = json_read_objects(a, text, file, docs, &rest, &why);
+    *rc = json_read_objects(a, text, file, nodes_max, docs, &rest, &why);
     if (*rc != 0 && value_count(docs) < 2 && !(value_count(docs) == 1 && str_starts(rest, STR("{")))) {
         return false;
     }
@@ -467,6 +467,12 @@ static bool read_as_json(struct arena *a, struct str text, const char *file, str
 int yaml_read(struct arena *a, struct str text, const char *file, struct value ***docs, unsigned *count,
               struct error *err)
 {
+    return yaml_read_most(a, text, file, TEXT_NODES_MAX, docs, count, err);
+}
+
+int yaml_read_most(struct arena *a, struct str text, const char *file, unsigned nodes_max, struct value ***docs,
+                   unsigned *count, struct error *err)
+{
     assert(a != NULL && docs != NULL && count != NULL);
     if (text.n > TEXT_SIZE_MAX) {
         return error_set(err, ERR_TOO_LARGE, "%s%s%zu bytes of text; at most %u are read", file == NULL ? "" : file,
@@ -475,7 +481,7 @@ int yaml_read(struct arena *a, struct str text, const char *file, struct value *
     text = text_skip_bom(text);
     struct value *json = value_list(a);
     int failed;
-    if (read_as_json(a, text, file, json, &failed, err)) {
+    if (read_as_json(a, text, file, nodes_max, json, &failed, err)) {
         *docs = json->list.items;
         *count = json->list.count;
         return failed;
@@ -484,6 +490,7 @@ int yaml_read(struct arena *a, struct str text, const char *file, struct value *
     r->arena = a;
     r->file = file;
     r->text = text;
+    r->nodes_max = nodes_max;
     r->err = err;
     if (!yaml_parser_initialize(&r->parser)) {
         return error_set(err, ERR_SYSTEM, "no memory for the YAML parser");

@@ -1,8 +1,10 @@
 #include "raft-store/store/txn.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "base/mem.h"
 #include "proto/text/text.h"
@@ -47,6 +49,20 @@ void txn_set_id(struct txn *t, const uint8_t id[TXN_ID_SIZE])
 {
     memcpy(t->id, id, TXN_ID_SIZE);
     t->has_id = true;
+}
+
+void txn_mark_uid(const uint8_t id[TXN_ID_SIZE], char uid[TXN_UID_MARK])
+{
+    char text[TXN_UID_MARK + 1];
+    snprintf(text, sizeof text, "%08x", (unsigned)(XXH3_64bits(id, TXN_ID_SIZE) & 0xffffffffu));
+    memcpy(uid, text, TXN_UID_MARK);
+}
+
+bool txn_made_uid(const uint8_t id[TXN_ID_SIZE], struct str uid)
+{
+    char mark[TXN_UID_MARK];
+    txn_mark_uid(id, mark);
+    return str_starts(uid, (struct str){mark, sizeof mark});
 }
 
 static struct txn_op *add_op(struct txn *t, enum txn_op_type type, const struct kind *k)

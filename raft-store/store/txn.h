@@ -54,6 +54,12 @@ void txn_init(struct txn *t, const char *origin);
 void txn_close(struct txn *t);
 void txn_reset(struct txn *t);
 void txn_set_id(struct txn *t, const uint8_t id[TXN_ID_SIZE]);
+/* The uids of what a transaction with an id creates begin with a hash of it: so that a repetition that comes when no
+ * more than the names are remembered does not take for its own what has been made since under the same name. */
+#define TXN_UID_MARK 8u
+void txn_mark_uid(const uint8_t id[TXN_ID_SIZE], char uid[TXN_UID_MARK]); /* the first digits of a uid, in place */
+/* False: another one did. True also of one object of others in four billions. */
+bool txn_made_uid(const uint8_t id[TXN_ID_SIZE], struct str uid);
 /* Give the object (its ref goes to the transaction). */
 void txn_create(struct txn *t, struct object *o);
 struct txn_op *txn_update(struct txn *t, struct object *o, enum txn_part part, uint64_t if_revision);

@@ -20,7 +20,8 @@ struct eval {
     uint64_t base; /* revision of the state that it is evaluated on */
     unsigned at;   /* which of its changes the present operation makes */
     int64_t wall_ms;
-    unsigned deleted; /* operations so far that took something away */
+    unsigned deleted;  /* operations so far that took something away */
+    const uint8_t *id; /* the transaction's; NULL: it has none */
     struct error *err;
 };
 
@@ -169,6 +170,9 @@ static int make_created(struct eval *e, const struct txn_op *op, struct object *
     edits_init(&edits, e->w);
     if (str_empty(o->uid)) {
         env_uuid(e->w->env, uuid);
+        if (e->id != NULL) {
+            txn_mark_uid(e->id, uuid);
+        }
         edit_str(&edits, "uid", str_of(uuid));
     }
     if (op->kind->has_generation) {
@@ -535,6 +539,7 @@ int world_eval(struct world *w, const struct txn *t, struct txn_result *result, 
     world_own_view(w);
     struct view_hash hash = view_state_hash(w->view), after;
     struct eval e = {.w = w, .base = result->revision, .wall_ms = env_wall_ms(w->env), .err = err};
+    e.id = t->has_id ? t->id : NULL;
     int rc = eval_ops(&e, t);
     after = view_state_hash(w->view);
     assert((rc == 0 && w->changes.count > 0) ||

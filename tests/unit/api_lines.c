@@ -116,6 +116,21 @@ static void test_a_watch_of_a_follower_begins_with_what_is_confirmed(void **stat
     done(q);
 }
 
+/* Who leads may have been deposed and not know it, while another one has taken the right away: so the beginning of a
+ * watch is confirmed there, too, from wherever it goes on. */
+static void test_a_watch_begins_where_the_newest_roles_are_known(void **state)
+{
+    struct town *t = *state;
+    struct place *old = leading(t);
+    assert_failed(ask_as(old, PKI_ROLE_USER, "watch behind=1"), ERR_FORBIDDEN, "cannot watch resource");
+    sim_isolate(&t->c.sim, old->id, true);
+    struct asked *q = ask_as(old, PKI_ROLE_USER, "watch behind=1 within=60000");
+    assert_true(replica_leading(old->m.replica)); /* it thinks so */
+    assert_false(q->told.over);                   /* and yet does not judge */
+    sim_whole(&t->c.sim);
+    assert_failed(q, ERR_FORBIDDEN, "cannot watch resource");
+}
+
 /* ---- Parked ---- */
 
 /* Nobody leads: each is alone. */
@@ -239,6 +254,7 @@ int main(void)
         TEST(test_a_follower_has_reads_confirmed),
         TEST(test_a_follower_that_is_cut_off_answers_stale_reads_alone),
         TEST(test_a_watch_of_a_follower_begins_with_what_is_confirmed),
+        TEST(test_a_watch_begins_where_the_newest_roles_are_known),
         TEST(test_requests_wait_while_nobody_leads),
         TEST(test_requests_wait_no_longer_than_they_say),
         TEST(test_a_request_that_waits_goes_with_its_connection),

@@ -94,13 +94,20 @@ static void read_several(struct arena *a, const char *const w[], const struct ap
         struct value *list = value_list(a);
         value_append(a, list, config_doc(a, w[1], "applied"));
         value_append(a, list, config_doc(a, w[2], NULL));
-        *q = (struct api_request){.verb = API_APPLY, .apply = {*how, list, false}};
+        *q = (struct api_request){.verb = API_APPLY,
+                                  .apply = {.how = *how, .objects = list, .part = api_part_named(STR_NONE)}};
     } else { /* makes the first and deletes the second */
         struct api_op *ops = arena_alloc(a, 2 * sizeof *ops);
         ops[0] = (struct api_op){.type = API_OP_CREATE, .object = config_doc(a, w[1], NULL)};
         ops[1] = (struct api_op){.type = API_OP_DELETE, .of = config(w[2])};
         *q = (struct api_request){.verb = API_TXN, .txn = {*how, ops, 2}};
     }
+}
+
+static int64_t behind(const char *line)
+{
+    const char *revision = option(line, "behind");
+    return *revision == '\0' ? -1 : atoi(revision);
 }
 
 static bool read_line(struct errand *e, struct api_request *q)
@@ -120,7 +127,7 @@ static bool read_line(struct errand *e, struct api_request *q)
     } else if (strcmp(w[0], "list") == 0) {
         *q = (struct api_request){.verb = API_LIST, .list = {.of = configs(), .limit = 100}};
     } else if (strcmp(w[0], "watch") == 0) {
-        *q = (struct api_request){.verb = API_WATCH, .watch = {.of = configs(), .revision = -1}};
+        *q = (struct api_request){.verb = API_WATCH, .watch = {.of = configs(), .revision = behind(line)}};
     } else if (strcmp(w[0], "create") == 0) {
         *q = (struct api_request){.verb = API_CREATE, .create = {how, config_doc(a, w[1], NULL)}};
     } else if (strcmp(w[0], "namespace") == 0) {
@@ -241,7 +248,7 @@ static struct asked *ask_as(struct place *p, enum pki_role role, const char *lin
     if (errand_revoked(&q->e) || !read_line(&q->e, &request)) {
         return q;
     }
-    typed_set(&q->e, &request);
+    typed_set(&q->e, request.verb, *option(line, "id") != '\0');
     q->e.stale = strstr(line, " stale") != NULL;
     q->e.timed = *within != '\0';
     if (errand_may(&q->e) && errand_take_in(&q->e, 512 + strlen(line))) {
@@ -419,7 +426,7 @@ static void serve_guest(struct letter *l)
         assert_true(g->verb < API_VERBS);
     }
     if (guest_typed(&g->e, &q)) {
-        typed_set(&g->e, &q);
+        typed_set(&g->e, g->verb, false);
         if (errand_may(&g->e) && errand_take_in(&g->e, l->params.size)) {
             errand_start(&g->e, MASTER_WAIT_MS);
         }
@@ -556,6 +563,11 @@ static void place_free(struct place *p)
     assert_true(list_empty(&m->asked));
     errands_on_session_closed(&p->session);
     subject_unref(m->turns, p->session.subject);
+    struct turns_stats stats;
+    turns_stats(m->turns, &stats);
+    for (unsigned i = 0; i < TURN_SORTS; i++) {
+        assert_int_equal(stats.begun[i], 0);
+    }
     revoked_free(m->revoked);
     list_pages_free(m->pages);
     node_feeds_free(m->feeds);

@@ -21,12 +21,15 @@
  *   events NAME   what has come on it since
  *   apply         body: objects in YAML, created
  *   many N BYTES  so many ConfigMaps "many-I" with so much data
+ *   values N      a ConfigMap with a list of so many numbers is posted
  *   held NAME     what waits for a deaf peer, in steps of 256 KiB
  *   advance S     time passes
  *   deaf NAME, hear NAME   the peer takes nothing, takes all again
  *   cut           this master, which leads, hears of the two others no more (they are in leaderless.txt alone)
  *   close NAME    the peer hangs up */
 #include "tests/unit/api_rest_world.h"
+
+#include <zlib.h>
 
 /* ---- Answers ---- */
 
@@ -82,13 +85,33 @@ static void show_body(struct buf *out, struct str body, const char *paths)
 static bool header_matters(const char *line)
 {
     static const char *const names[] = {
-        "Content-Type: ", "Warning: ", "Retry-After: ", "Connection: ", "Transfer-Encoding: "};
+        "Content-Type: ", "Warning: ", "Retry-After: ", "Connection: ", "Transfer-Encoding: ", "Content-Encoding: "};
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         if (strncmp(line, names[i], strlen(names[i])) == 0) {
             return strcmp(line, "Content-Type: application/json") != 0;
         }
     }
     return false;
+}
+
+/* A whole answer in gzip, as it was. */
+static void unpack(struct buf *b)
+{
+    struct buf out = BUF_INIT;
+    z_stream z = {.next_in = b->data, .avail_in = (unsigned)b->size};
+    int rv = inflateInit2(&z, 15 + 16);
+    while (rv == Z_OK) {
+        z.next_out = buf_reserve(&out, 65536);
+        z.avail_out = 65536;
+        rv = inflate(&z, Z_NO_FLUSH);
+        out.size += 65536 - z.avail_out;
+    }
+    assert_int_equal(rv, Z_STREAM_END);
+    assert_int_equal(z.avail_in, 0);
+    assert_true(b->size * 3 < out.size);
+    inflateEnd(&z);
+    buf_close(b);
+    *b = out;
 }
 
 /* The chunks that are whole, without their frames; `at` moves behind them. True: the last one was among them. */
@@ -159,7 +182,7 @@ static void show(struct wire *w, const char *paths, struct buf *out)
     while (w->shown < all.n) {
         CLEANUP_BUF struct buf body = BUF_INIT;
         const char *p = all.p + w->shown;
-        bool chunked = false;
+        bool chunked = false, packed = false;
         size_t length = 0;
         if (all.n - w->shown < 9 || memcmp(p, "HTTP/1.1 ", 9) != 0) { /* more of a stream */
             bool last = take_chunks(all, &w->shown, &body);
@@ -173,6 +196,7 @@ static void show(struct wire *w, const char *paths, struct buf *out)
             char text[2048];
             snprintf(text, sizeof text, "%.*s", (int)(end - line) - 1, line);
             w->shown += (size_t)(end - line) + 1;
+            packed |= strcmp(text, "Content-Encoding: gzip") == 0;
             chunked |= strcmp(text, "Transfer-Encoding: chunked") == 0;
             length = strncmp(text, "Content-Length: ", 16) == 0 ? strtoul(text + 16, NULL, 10) : length;
             if (text[0] == '\0') {
@@ -184,13 +208,20 @@ static void show(struct wire *w, const char *paths, struct buf *out)
         }
         if (chunked) {
             bool last = take_chunks(all, &w->shown, &body);
+            if (packed) {
+                unpack(&body);
+            }
             keep(w->world, buf_str(&body));
             show_body(out, buf_str(&body), paths);
             buf_puts(out, last ? "(end)\n" : "");
         } else {
             length = MIN(length, all.n - w->shown); /* of HEAD it is told, and nothing comes */
-            keep(w->world, (struct str){all.p + w->shown, length});
-            show_body(out, (struct str){all.p + w->shown, length}, paths);
+            buf_append(&body, all.p + w->shown, length);
+            if (packed) {
+                unpack(&body);
+            }
+            keep(w->world, buf_str(&body));
+            show_body(out, buf_str(&body), paths);
             w->shown += length;
         }
     }
@@ -494,6 +525,25 @@ static void do_held(struct world *w, const struct script_step *s, struct buf *ou
     buf_printf(out, "%zu x 256 KiB\n", (held + (256u << 10) - 1) / (256u << 10));
 }
 
+static void do_values(struct world *w, const struct script_step *s, struct buf *out)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT, body = BUF_INIT;
+    struct wire *wire = wire_named(w, NULL, NULL);
+    buf_puts(&body, "{\"metadata\":{\"name\":\"v\"},\"x\":[0");
+    for (int i = 1; i < atoi(s->words[0]); i++) {
+        buf_puts(&body, ",1");
+    }
+    buf_puts(&body, "]}");
+    buf_puts(&text, "POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\nHost: reeve\r\n");
+    http_put_length(&text, body.size);
+    http_put_end(&text);
+    buf_append_str(&text, buf_str(&body));
+    feed(wire, buf_str(&text), NULL);
+    wait_for_answer(w, wire, false);
+    show(wire, "kind,status,reason,code,message", out);
+    wire_hang_up(wire);
+}
+
 static void run_step(void *data, const struct script_step *s, struct buf *out)
 {
     static const struct {
@@ -517,7 +567,8 @@ static void run_step(void *data, const struct script_step *s, struct buf *out)
                     {"strangers", do_strangers},
                     {"flood", do_flood},
                     {"large", do_large},
-                    {"tries", do_tries}};
+                    {"tries", do_tries},
+                    {"values", do_values}};
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
         if (strcmp(s->command, commands[i].name) == 0) {
             commands[i].run(data, s, out);
@@ -537,6 +588,8 @@ static void test_script(void **state)
     assert_true(ok);
 }
 
+#include "tests/unit/api_crowd.h"
+
 #define SCRIPT(name)                                                                                                   \
     {                                                                                                                  \
 #name, test_script, NULL, NULL, (void *)"tests/script/rest/" #name ".txt"                                      \
@@ -544,11 +597,33 @@ static void test_script(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCRIPT(objects),     SCRIPT(lists),      SCRIPT(watches),    SCRIPT(errors),       SCRIPT(forms),
-        SCRIPT(discovery),   SCRIPT(parts),      SCRIPT(deletions),  SCRIPT(connections),  SCRIPT(validation),
-        SCRIPT(rules),       SCRIPT(leaderless), SCRIPT(reviews),    SCRIPT(streams),      SCRIPT(tokens),
-        SCRIPT(impersonate), SCRIPT(apply),      SCRIPT(token_ends), SCRIPT(token_floods), SCRIPT(secret_tokens),
+        SCRIPT(objects),
+        SCRIPT(lists),
+        SCRIPT(watches),
+        SCRIPT(errors),
+        SCRIPT(forms),
+        SCRIPT(discovery),
+        SCRIPT(parts),
+        SCRIPT(deletions),
+        SCRIPT(connections),
+        SCRIPT(validation),
+        SCRIPT(rules),
+        SCRIPT(leaderless),
+        SCRIPT(reviews),
+        SCRIPT(streams),
+        SCRIPT(tokens),
+        SCRIPT(impersonate),
+        SCRIPT(apply),
+        SCRIPT(token_ends),
+        SCRIPT(token_floods),
+        SCRIPT(secret_tokens),
         SCRIPT(bootstrap),
+        cmocka_unit_test(test_10000_connections_that_list_all_cost_others_a_few_turns),
+        cmocka_unit_test(test_lists_that_came_in_one_piece_are_all_answered),
+        cmocka_unit_test(test_a_place_is_given_back_when_a_connection_is_cut_midway),
+        cmocka_unit_test(test_slow_readers_are_bounded_in_bytes),
+        cmocka_unit_test(test_who_has_too_much_waiting_is_told_to_come_again),
+        cmocka_unit_test(test_1000_watches_cost_others_a_few_turns),
     };
     cmocka_set_test_filter(getenv("TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);

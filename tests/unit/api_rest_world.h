@@ -16,6 +16,7 @@
 #include "master/auth/secret_tokens.h"
 #include "master/front/ask.h"
 #include "master/front/errand.h"
+#include "master/front/held.h"
 #include "master/front/parked.h"
 #include "master/nodes/feeds.h"
 #include "master/rest/conn.h"
@@ -91,7 +92,8 @@ static const struct rest_wire test_wire = {.send = wire_send,
 
 static inline bool way_is_open(const struct session *s)
 {
-    return CONTAINER_OF(s, struct wire, session)->conn != NULL;
+    const struct wire *w = CONTAINER_OF(s, struct wire, session);
+    return w->conn != NULL && !w->closed;
 }
 static inline void way_close(struct session *s)
 {
@@ -119,6 +121,9 @@ static const struct session_way test_way = {way_is_open, way_close, way_shed, wa
 
 static inline struct pki_identity who_of(const char *as)
 {
+    if (as != NULL && strcmp(as, "mallory") == 0) {
+        return (struct pki_identity){PKI_ROLE_ADMIN, "mallory"};
+    }
     if (as != NULL && strcmp(as, "node") == 0) {
         return (struct pki_identity){PKI_ROLE_NODE, "n1"};
     }
@@ -354,6 +359,12 @@ static inline void world_close(struct world *w)
     turn_once(w);
     assert_true(list_empty(&m->https) && list_empty(&m->https_ended));
     assert_int_equal(m->request_bytes, 0);
+    struct turns_stats stats;
+    turns_stats(m->turns, &stats);
+    for (unsigned i = 0; i < TURN_SORTS; i++) { /* whatever has become of them, their places are given back */
+        assert_int_equal(stats.begun[i], 0);
+    }
+    assert_int_equal(stats.waiting, 0);
     revoked_free(m->revoked);
     departed_free(m->departed);
     bearers_free(m->bearers);

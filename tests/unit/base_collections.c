@@ -434,9 +434,21 @@ static void what_was_secret_is_overwritten(void **state)
     arena_close(&a);
 }
 
+static void test_a_word_is_one_of_a_list(void **state)
+{
+    (void)state;
+    assert_true(str_is_among(STR("get"), "get list watch"));
+    assert_true(str_is_among(STR("watch"), "get list watch"));
+    assert_false(str_is_among(STR("lis"), "get list watch"));
+    assert_false(str_is_among(STR("list watch"), "get list watch"));
+    assert_false(str_is_among(STR_NONE, "get"));
+    assert_false(str_is_among(STR("get"), ""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_word_is_one_of_a_list),
         cmocka_unit_test(strmap_agrees_with_an_array_under_random_changes),
         cmocka_unit_test(a_large_strmap_agrees_with_an_array_under_random_changes),
         cmocka_unit_test(a_large_strmap_moves_a_few_entries_with_each_key),

@@ -58,6 +58,28 @@ static void rights_are_reviewed(void **state)
     RUN(rows);
 }
 
+static void counters_are_told_to_who_may(void **state)
+{
+    static const struct habit rows[] = {
+        {K "get --raw /metrics >metrics", NULL, 0, "=", "="},
+        /* Turns are counted when somebody has waited for one: here nobody need have. */
+        {"grep -Ec '^(reeve_turns_served_total [0-9]|(reeve_requests_total|reeve_raft_is_leader|"
+         "process_resident_memory_bytes|apiserver_storage_objects.resource=\"namespaces\".) [1-9])' metrics",
+         NULL, 0, "=5\n", "="},
+        /* Each line is a sample, or tells of a family; each family once, in one piece. */
+        {"grep -v '^# ' metrics | grep -Evc '^[a-z0-9_]+([{][a-z_]+=\"[a-zA-Z0-9._-]+\"[}])? [0-9.]+$'", NULL, 1,
+         "=0\n", "="},
+        {"sed -n 's/^# TYPE \\([^ ]*\\) .*/\\1/p' metrics | sort >types; sed 's/^# [A-Z]* //; s/[{ ].*//' metrics | "
+         "uniq | "
+         "sort >names; cmp types names && uniq -d types",
+         NULL, 0, "=", "="},
+        {KATE "get --raw /metrics", NULL, 1, "=", "cannot get path \"/metrics\""},
+        {"rctl create clusterrolebinding watch --clusterrole=system:monitoring --user=kate", NULL, 0, NULL, NULL},
+        {KATE "get --raw /metrics | grep -c '^reeve_requests_total'", NULL, 0, "=1\n", "="},
+    };
+    RUN(rows);
+}
+
 static void objects_are_made_changed_and_deleted(void **state)
 {
     habits_file(*state, "web.yaml",
@@ -203,16 +225,41 @@ static void ports_are_forwarded(void **state)
     RUN(rows);
 }
 
+/* 429 with Retry-After: whoever asks too often waits for it, and does all that he wanted. The last test: the master has
+ * the rate from here on. */
+static void who_asks_too_often_waits_and_asks_again(void **state)
+{
+    struct habits *h = *state;
+    char path[220];
+    snprintf(path, sizeof path, "%s/master.yaml", h->kit->masters[0].dir);
+    FILE *f = fopen(path, "a");
+    assert_non_null(f);
+    fprintf(f, "userRequestsPerSecond: 2\n"); /* 20 at once */
+    assert_int_equal(fclose(f), 0);
+    kit_stop(h->kit, 0, SIGTERM);
+    kit_start(h->kit, 0);
+    static const struct habit rows[] = {
+        {"for i in $(seq 30); do echo \"---\"; echo \"{apiVersion: v1, kind: ConfigMap, metadata: {name: many-$i}}\"; "
+         "done >many.yaml; " K "-v=6 create -f many.yaml 2>told | grep -c created",
+         NULL, 0, "=30\n", "="},
+        {"grep -q 'POST.*429 Too Many Requests' told", NULL, 0, "=", "="},
+        {"rctl cluster status -o yaml | grep -c 'requestsOverRate: [1-9]'", NULL, 0, "=1\n", "="},
+    };
+    RUN(rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kubectl_finds_its_way),
         cmocka_unit_test(rights_are_reviewed),
+        cmocka_unit_test(counters_are_told_to_who_may),
         cmocka_unit_test(objects_are_made_changed_and_deleted),
         cmocka_unit_test(who_applies_owns_his_fields),
         cmocka_unit_test(what_happens_is_seen),
         cmocka_unit_test(commands_run_in_containers),
         cmocka_unit_test(ports_are_forwarded),
+        cmocka_unit_test(who_asks_too_often_waits_and_asks_again),
     };
     cmocka_set_test_filter(getenv("TEST"));
     return cmocka_run_group_tests(tests, set_up, habits_tear_down);

@@ -130,6 +130,53 @@ static void test_a_repeated_deletion_says_how_many(void **state)
     client_close(c);
 }
 
+/* When no more than names is remembered, what has been made since under the same name is not taken for it. */
+static void test_a_repetition_is_not_answered_with_another_object(void **state)
+{
+    struct kit *k = *state;
+    struct client *c = client_admin(k, 0);
+    struct value *create = with_id(
+        k, kit_doc(k, "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: again}, data: {v: '1'}}}"), 20);
+    struct value *create_kept = with_id(
+        k, kit_doc(k, "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: kept}, data: {v: '1'}}}"), 21);
+    struct value *del = with_id(k, kit_doc(k, "{kind: ConfigMap, name: again}"), 22);
+    must_value(c, "create", create);
+    must_value(c, "create", create_kept);
+    must_value(c, "delete", del);
+    make(c, "again", "2"); /* another one */
+    make(c, "kept", "2");  /* the same, changed */
+    for (int i = 0; i < 2; i++) {
+        must_value(c, "create", create);
+        assert_string_equal(text_at(c, "object.data.v"), "1");
+        must_value(c, "delete", del);
+        assert_string_equal(text_at(c, "object.data.v"), "1");
+    }
+    for (int i = 0; i < 120; i++) {
+        make(c, "other", i % 2 == 0 ? "a" : "b");
+    }
+    client_close(c);
+    for (unsigned i = 0; i < k->masters_count; i++) {
+        kit_stop(k, i, SIGTERM);
+    }
+    for (unsigned i = 0; i < k->masters_count; i++) {
+        kit_start(k, i);
+    }
+    kit_leader(k);
+    c = client_admin(k, 0);
+    must_value(c, "create", create);
+    assert_true(value_is_null(value_get(c->result, "object")));
+    assert_true(value_path_bool(c->result, "gone", false));
+    must_value(c, "delete", del);
+    assert_true(value_is_null(value_get(c->result, "object")));
+    assert_true(value_path_bool(c->result, "gone", false));
+    must_value(c, "create", create_kept);
+    assert_string_equal(text_at(c, "object.data.v"), "2");
+    assert_false(value_path_bool(c->result, "gone", true));
+    must(c, "get", "{kind: ConfigMap, name: again}");
+    assert_string_equal(text_at(c, "object.data.v"), "2");
+    client_close(c);
+}
+
 /* ---- An update that takes the object away ---- */
 
 #define HELD "{apiVersion: v1, kind: ConfigMap, metadata: {name: held, finalizers: [%s]}, data: {v: '1'}}"
@@ -229,6 +276,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_repeated_apply_says_what_the_first_did),
         cmocka_unit_test(test_a_repeated_deletion_says_how_many),
+        cmocka_unit_test(test_a_repetition_is_not_answered_with_another_object),
         cmocka_unit_test(test_the_last_finalizer_taken_away_answers_with_the_last_state),
         cmocka_unit_test(test_rctl_takes_the_last_finalizer_away),
     };
