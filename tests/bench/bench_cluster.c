@@ -17,6 +17,9 @@
  *   rollout N         apply a Deployment of N replicas: until all pods are bound, until all are Running
  *   feeds N           N nodes with 30 pods each: what their reports cost the leader (--leader PID, --ca DIR), and all
  *                     masters (--peer PID, of each of the others); --spread: over all masters
+ *   rest N            the Kubernetes API with N clients at the leader (--leader PID)
+ *   fair N            behind it: what others' requests take beside a greedy user (--greedy CONFIG); N is not used
+ *   greedy-lists N, greedy-connections N   what that one does
  *   restart N         N pods, one after the other, on nodes of this machine: until Running, and from the kill of the
  *   container to Running again */
 #include <getopt.h>
@@ -25,9 +28,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/bench/bench_fair.h"
 #include "tests/bench/bench_feeds.h"
 #include "tests/bench/bench_load.h"
 #include "tests/bench/bench_pods.h"
+#include "tests/bench/bench_rest.h"
 #include "tests/bench/bench_state.h"
 
 /* ---- Failover ---- */
@@ -64,7 +69,8 @@ static int usage(void)
             "usage: bench_cluster [--config FILE] [--seconds S] [--value BYTES] [--leader PID --ca DIR] writes N | "
             "patches N | gets N | "
             "gets-follower N | gets-stale N | "
-            "watch N | range N | fill N | stall N | catch-up PORT | failover PID | rollout N | feeds N | restart N\n");
+            "watch N | range N | fill N | stall N | catch-up PORT | failover PID | rollout N | feeds N | rest N | "
+            "--greedy FILE fair N | greedy-lists N | greedy-connections N | restart N\n");
     return 2;
 }
 
@@ -72,7 +78,7 @@ struct options {
     unsigned value_bytes;
     double seconds;
     pid_t leader;
-    const char *ca_dir;
+    const char *ca_dir, *greedy;
     pid_t peers[FEEDS_PEERS];
     unsigned peers_count, inflight;
     bool spread;
@@ -114,6 +120,14 @@ static int run(struct kit *k, const char *what, unsigned n, const struct options
                                  .ca_dir = o->ca_dir};
         memcpy(c.peers, o->peers, sizeof c.peers);
         bench_feeds(k, &c);
+    } else if (strcmp(what, "rest") == 0 && o->leader > 0) {
+        bench_rest(k, n, o->seconds, o->leader);
+    } else if (strcmp(what, "fair") == 0 && o->greedy != NULL) {
+        bench_fair(k, o->seconds, o->greedy);
+    } else if (strcmp(what, "greedy-lists") == 0) {
+        bench_greedy_lists(k, n);
+    } else if (strcmp(what, "greedy-connections") == 0) {
+        bench_greedy_connections(k, n);
     } else if (strcmp(what, "restart") == 0) {
         load_namespace(k, "bench");
         bench_restart(k, n);
@@ -125,19 +139,16 @@ static int run(struct kit *k, const char *what, unsigned n, const struct options
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"seconds", required_argument, NULL, 's'},
-                                            {"value", required_argument, NULL, 'v'},
-                                            {"leader", required_argument, NULL, 'l'},
-                                            {"ca", required_argument, NULL, 'a'},
-                                            {"peer", required_argument, NULL, 'p'},
-                                            {"spread", no_argument, NULL, 'd'},
-                                            {"inflight", required_argument, NULL, 'i'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},   {"seconds", required_argument, NULL, 's'},
+        {"value", required_argument, NULL, 'v'},    {"leader", required_argument, NULL, 'l'},
+        {"ca", required_argument, NULL, 'a'},       {"peer", required_argument, NULL, 'p'},
+        {"greedy", required_argument, NULL, 'g'},   {"spread", no_argument, NULL, 'd'},
+        {"inflight", required_argument, NULL, 'i'}, {NULL, 0, NULL, 0}};
     const char *config = NULL;
     struct options o = {.seconds = 5};
     int c;
-    while ((c = getopt_long(argc, argv, "c:s:v:l:a:p:di:", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "c:s:v:l:a:g:p:di:", options, NULL)) != -1) {
         if (c == 'c') {
             config = optarg;
         } else if (c == 's') {
@@ -150,6 +161,8 @@ int main(int argc, char **argv)
             o.ca_dir = optarg;
         } else if (c == 'p' && o.peers_count < FEEDS_PEERS) {
             o.peers[o.peers_count++] = (pid_t)strtol(optarg, NULL, 10);
+        } else if (c == 'g') {
+            o.greedy = optarg;
         } else if (c == 'i') {
             o.inflight = (unsigned)strtoul(optarg, NULL, 10);
         } else if (c == 'd') {

@@ -137,7 +137,7 @@ static char *find_master(struct kit *k, bool follower)
     return NULL;
 }
 
-static void connect_to(struct kit *k, bool follower)
+static char *await_master(struct kit *k, bool follower)
 {
     uint64_t end = kit_now_us() + 10000000;
     char *address;
@@ -148,6 +148,17 @@ static void connect_to(struct kit *k, bool follower)
         }
         uv_sleep(50);
     }
+    return address;
+}
+
+char *kit_leader_address(struct kit *k)
+{
+    return await_master(k, false);
+}
+
+static void connect_to(struct kit *k, bool follower)
+{
+    char *address = await_master(k, follower);
     for (unsigned i = 0; i < KIT_SESSIONS; i++) {
         k->sessions[k->sessions_count++] = kit_connect(k, address);
     }

@@ -29,6 +29,7 @@ uint64_t kit_thread_cpu_us(pid_t tid); /* of one; a process's first thread has i
 /* KIT_SESSIONS connections to the leader (follows hello); exits if there is none within 10 s. */
 void kit_connect_leader(struct kit *k);
 void kit_connect_follower(struct kit *k);
+char *kit_leader_address(struct kit *k); /* free() it; exits if there is none within 10 s */
 struct rpc_session *kit_connect(struct kit *k, const char *address);
 void kit_disconnect(struct kit *k); /* waits until all that kit_connect made have ended: close others before */
 /* Runs the loop until *done; exits after limit_ms. */
