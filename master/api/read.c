@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "master/api/admission.h"
+#include "master/admission/row.h"
 #include "master/api/write.h"
 #include "master/master.h"
 #include "proto/rpc/api.h"
