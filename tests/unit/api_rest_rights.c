@@ -122,7 +122,7 @@ static void check_parts(struct world *w, const struct asker *who, const struct k
                        strcmp(part->name, "portforward") == 0; /* master_rest_streams */
         for (size_t n = 0; n < ARRAY_SIZE(methods); n++) {
             bool has = part->name[0] != '\0' && !streams && (part->has == NULL || part->has(k)) &&
-                       rest_words_have(part->methods, str_of(methods[n][0]));
+                       str_is_among(str_of(methods[n][0]), part->methods);
             if (has) {
                 check(w, who, &(struct asking){k, part->name, methods[n][0], methods[n][1], "x", false});
             }
