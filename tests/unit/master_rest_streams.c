@@ -2,6 +2,7 @@
  * the leader and through a follower, which goes over the leader. */
 #include <dirent.h>
 
+#include "base/timefmt.h"
 #include "tests/unit/master_rest_streams.h"
 
 /* ---- exec ---- */
@@ -317,6 +318,50 @@ static void terminals_have_sizes(void **state)
     assert_int_equal(value_path_int(v, "rows", 0), 30);
     assert_int_equal(value_path_int(v, "columns", 0), 100);
     pair_close(&p);
+}
+
+static void tell_start(struct state *s, const char *at)
+{
+    struct peer *x = peer_as(s, s->leader, PKI_ROLE_ADMIN, "tester");
+    CLEANUP_FREE char *body =
+        xasprintf("{\"status\":{\"phase\":\"Running\",\"containerStatuses\":[{\"name\":\"c\",\"image\":"
+                  "\"i\",\"imageID\":\"\",\"ready\":true,\"restartCount\":0,\"state\":{\"running\":{"
+                  "\"startedAt\":\"%s\"}}}]}}",
+                  at);
+    CLEANUP_FREE char *text =
+        xasprintf("PATCH /api/v1/namespaces/default/pods/p/status HTTP/1.1\r\nHost: "
+                  "x\r\nContent-Type: application/merge-patch+json\r\nContent-Length: %zu\r\n\r\n%s",
+                  strlen(body), body);
+    send_text(x, text);
+    UNTIL(x, x->has_head);
+    assert_non_null(strstr(buf_cstr(&x->head), "HTTP/1.1 200 OK\r\n"));
+    peer_free(x);
+}
+
+/* Who attaches to what has just begun sees all of it, as `kubectl run -it` needs; later, what comes from then on. */
+static void an_attach_to_what_has_just_begun_shows_all(void **state)
+{
+    struct state *s = *state;
+    char now[TIMEFMT_SIZE];
+    timefmt_rfc3339(env_wall_ms(env_real()), now);
+    const char *const starts[] = {NULL, "2001-01-02T03:04:05Z", now}; /* NULL: nothing is known of it yet */
+    static const char *const targets[] = {"p/attach?stdin=true&stdout=true&container=c", "p/attach?stdout=true"};
+    for (size_t i = 0; i < ARRAY_SIZE(starts); i++) {
+        if (starts[i] != NULL) {
+            tell_start(s, starts[i]);
+        }
+        BOTH(by)
+        {
+            struct peer *x = peer_as(s, master_of(s, by), PKI_ROLE_ADMIN, "tester");
+            got_asked = false;
+            ask_spdy(x, "POST", targets[by]);
+            struct stream *a = take_asked(s);
+            assert_string_equal(asked_method, "pod.attach");
+            assert_int_equal(value_path_bool(asked_params, "fromStart", false), i != 1);
+            peer_free(x);
+            stream_close(a);
+        }
+    }
 }
 
 static void who_hangs_up_ends_the_command(void **state)
@@ -671,6 +716,7 @@ int main(void)
         cmocka_unit_test(frames_that_are_none_end_the_command),
         cmocka_unit_test(streams_that_are_not_wanted_are_refused),
         cmocka_unit_test(terminals_have_sizes),
+        cmocka_unit_test(an_attach_to_what_has_just_begun_shows_all),
         cmocka_unit_test(who_hangs_up_ends_the_command),
         cmocka_unit_test(the_agents_refusal_is_a_status),
         cmocka_unit_test(connections_are_forwarded_side_by_side),
