@@ -122,6 +122,7 @@ struct preemption {
     struct txn *t;
     struct arena arena;
     struct disruption_budgets *budgets; /* NULL until the first is asked for */
+    bool brief;                         /* a search: of who could go only the number and the age count */
     const struct gang *spared;          /* whose members are no victims; NULL: nobody's */
     struct victim *items;
     unsigned cap;

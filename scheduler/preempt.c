@@ -111,7 +111,9 @@ static void give_back(struct scheduler *s, struct sched_pod *p)
 }
 
 /* Those that are being deleted are thought away; those of lower priority are counted as items [from, ...). Returns how
- * many items there are: the first *leaving of them are the former. */
+ * many items there are: the first *leaving of them are the former. In a trial whose victims nobody asks for (x->brief)
+ * the objects of those whose beginning is known are not looked for: a search would find a hundred of them in the tree
+ * for each pod. */
 static unsigned items_read(struct preemption *x, const struct sched_node *n, int64_t priority, unsigned *leaving)
 {
     unsigned count = 0;
@@ -122,8 +124,13 @@ static unsigned items_read(struct preemption *x, const struct sched_node *n, int
             struct sched_pod *p = LIST_ENTRY(at, struct sched_pod, on_node);
             bool spared = p->gang != NULL && p->gang == x->spared;
             bool wanted = pass == 0 ? p->leaving : !p->leaving && p->class->priority < priority && !spared;
-            const struct object *o = wanted && p->state == POD_BOUND && !p->away ? object_of(x, p) : NULL;
-            if (o == NULL || (pass == 0 ? o->deleting && is_stuck(x, o) : o->body_size + SPARE > OBJECT_SIZE_MAX)) {
+            if (!wanted || p->state != POD_BOUND || p->away) {
+                continue;
+            }
+            bool brief = pass == 1 && x->brief && p->start_s != 0;
+            const struct object *o = brief ? NULL : object_of(x, p);
+            if (!brief &&
+                (o == NULL || (pass == 0 ? o->deleting && is_stuck(x, o) : o->body_size + SPARE > OBJECT_SIZE_MAX))) {
                 continue;
             }
             if (count == x->cap) {
@@ -147,7 +154,8 @@ static int by_importance(const void *pa, const void *pb)
     if (a->start_ms != b->start_ms) {
         return a->start_ms < b->start_ms ? -1 : 1;
     }
-    return object_key_cmp(a->obj, b->obj);
+    int order = memcmp(a->pod->key, b->pod->key, MIN(a->pod->key_size, b->pod->key_size));
+    return order != 0 ? order : (a->pod->key_size > b->pod->key_size) - (a->pod->key_size < b->pod->key_size);
 }
 
 /* ---- Budgets ---- */
@@ -235,7 +243,7 @@ static bool node_try(struct preemption *x, const struct sched_class *c, struct s
         if (v->goes) {
             give_back(x->s, v->pod);
             price_add(out, v, out->victims == 0);
-            bytes += (unsigned)v->obj->body_size;
+            bytes += v->obj == NULL ? 0 : (unsigned)v->obj->body_size;
         }
     }
     price_nominees(out, c, n);
@@ -388,6 +396,25 @@ static struct sched_node *search(struct preemption *x, struct sched_class *c, st
     return NULL;
 }
 
+/* The same, and who goes: those of *items that do. As long as no budgets ask who they are, it is looked for on the one
+ * node that was found. */
+static struct sched_node *search_whom(struct preemption *x, struct sched_class *c, struct price *price,
+                                      struct victim **items, unsigned *count)
+{
+    bool brief = view_count(x->tip, kind_by_id(KIND_PODDISRUPTIONBUDGET)) == 0;
+    for (;;) {
+        x->brief = brief;
+        struct sched_node *n = search(x, c, price);
+        x->brief = false;
+        if (n == NULL || node_try(x, c, n, price, items, count)) {
+            return n;
+        }
+        assert(brief); /* one of them is larger than what can be deleted: once more, with all that is known */
+        brief = false;
+        c->search_left = 0;
+    }
+}
+
 /* ---- Carried out ---- */
 
 void preempt_outrank(struct scheduler *s, struct sched_node *n, int64_t priority)
@@ -448,16 +475,13 @@ enum preempt_result preempt_for(struct preemption *x, struct sched_pod *p)
         return PREEMPT_NONE;
     }
     x->spared = p->gang; /* its gang would be whole no more, and it recalled */
-    struct sched_node *n = search(x, c, &price);
+    struct victim *items;
+    unsigned count;
+    struct sched_node *n = search_whom(x, c, &price, &items, &count);
     if (n == NULL) {
         c->search_vain = c->search_left == 0 ? search_mark(s, c) : 0;
         return c->search_left == 0 ? PREEMPT_NONE : PREEMPT_LATER;
     }
-    struct victim *items;
-    unsigned count;
-    bool fits = node_try(x, c, n, &price, &items, &count); /* as before: now for who they are */
-    assert(fits);
-    (void)fits;
     if (!has_room(x->t, items, count)) {
         return PREEMPT_LATER;
     }
@@ -494,20 +518,17 @@ struct sched_node *preempt_think(struct preemption *x, struct sched_class *c, st
     struct price price;
     uint32_t at = c->search_at, left = c->search_left;
     struct sched_node *n = NULL;
+    struct victim *items;
+    unsigned count;
     c->search_left = 0;
     if (c->preempts && s->slots_count > 0) {
-        n = search(x, c, &price);
+        n = search_whom(x, c, &price, &items, &count);
     }
     c->search_at = at;
     c->search_left = left;
     if (n == NULL) {
         return NULL;
     }
-    struct victim *items;
-    unsigned count;
-    bool fits = node_try(x, c, n, &price, &items, &count);
-    assert(fits);
-    (void)fits;
     for (struct victim *v = x->items; v < items; v++) {
         v->goes = false; /* it goes already */
         away_add(s, away, v);
