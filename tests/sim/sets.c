@@ -310,6 +310,53 @@ static void judge_pod(struct cluster *c, const struct view *after, const struct 
     }
 }
 
+static const struct object *set_of(const struct view *v, const struct object *pod)
+{
+    struct view_iter it;
+    view_iter(&it, v, kind_of(KIND_STATEFULSET), STR(NAMESPACE));
+    VIEW_FOR(set, &it)
+    {
+        if (str_eq(set->uid, pod->owner_uid)) {
+            return set;
+        }
+    }
+    return NULL;
+}
+
+/* "No more than maxUnavailable of a StatefulSet (1) may be missing by what we do": a pod that is ready is taken away by
+ * an update only if all others are ready. Those that users delete, that a taint takes or that are too many go anyway. */
+static void judge_set_pod(struct cluster *c, const struct view *after, const struct object *old,
+                          const struct object *now)
+{
+    if (old == NULL || !str_is(owner_kind_of(old), "StatefulSet")) {
+        return;
+    }
+    struct pod_state was = pod_state_of(old);
+    const struct object *set = set_of(after, old);
+    bool goes = was.active && was.ready && (now == NULL || now->deleting),
+         meant = strmap_get(&c->killed, old->uid) != NULL ||
+                 (now != NULL && condition_is(condition_mp(now, "DisruptionTarget"), "True"));
+    if (!goes || meant || set == NULL || set->deleting) {
+        return;
+    }
+    int64_t wanted = mp_int(mp_get(object_spec(set), "replicas"), 1), ready = 0, ordinal = 0;
+    size_t prefix = MIN(set->name.n + 1, old->name.n);
+    if (!str_to_int64((struct str){old->name.p + prefix, old->name.n - prefix}, &ordinal) || ordinal >= wanted) {
+        return;
+    }
+    struct view_iter it;
+    view_iter_owned(&it, after, set->uid, kind_of(KIND_POD));
+    VIEW_FOR(pod, &it)
+    {
+        struct pod_state is = pod_state_of(pod);
+        ready += is.active && is.ready;
+    }
+    if (ready + 1 < wanted) {
+        cluster_violate(c, "pod %.*s of a StatefulSet was taken away while it was ready, and %lld of %lld are left",
+                        STR_ARG(old->name), (long long)ready, (long long)wanted);
+    }
+}
+
 void sets_judge(struct cluster *c, const struct view *after, const struct history_txn *t)
 {
     for (unsigned i = 0; i < t->count && c->swarm.sets; i++) {
@@ -319,6 +366,7 @@ void sets_judge(struct cluster *c, const struct view *after, const struct histor
             judge_job(c, after, t, old, now);
         } else if (o->kind->id == KIND_POD) {
             judge_pod(c, after, t, old, now);
+            judge_set_pod(c, after, old, now);
         }
     }
 }
