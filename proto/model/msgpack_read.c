@@ -208,9 +208,15 @@ static bool is_small_str(uint8_t first)
     return (first & 0xe0) == 0xa0;
 }
 
+static bool is_small_container(uint8_t first)
+{
+    return first >= 0x80 && first < 0xa0;
+}
+
 bool mp_skip(struct mp *m)
 {
-    /* At most one head a byte, so the loop ends; the sum cannot overflow since each count is at most the bytes left. */
+    /* At most one head a byte, so the loop ends; the sum cannot overflow since each count is at most the bytes left, or
+     * 30. */
     struct mp at = *m;
     for (uint64_t left = 1; left > 0; left--) {
         struct head h;
@@ -221,6 +227,9 @@ bool mp_skip(struct mp *m)
             }
             at.p += size;
         } else if (at.p < at.end && is_small_scalar(*at.p)) {
+            at.p++;
+        } else if (at.p < at.end && is_small_container(*at.p)) {
+            left += *at.p < 0x90 ? 2u * (*at.p & 0x0f) : *at.p & 0x0f;
             at.p++;
         } else if (read_head(at, &h)) {
             at.p = after_head(&h);

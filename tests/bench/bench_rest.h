@@ -5,7 +5,7 @@
 #include "tests/bench/bench_kit.h"
 
 /* Figures rest_*: gets and creates of pods with `clients` at a time, beside the same over msgpack-RPC; lists of what
- * was created; what connections and watches take that do nothing; one change that a thousand watches are told. leader:
+ * was created; what connections and watches take that do nothing; one change that 400 watches are told. leader:
  * its process. */
 void bench_rest(struct kit *k, unsigned clients, double seconds, pid_t leader);
 

@@ -11,8 +11,8 @@ struct web {
     struct net_conn *conn;
     struct buf in;
     uint64_t sent_us;
-    size_t seen; /* of a watch: bytes that were looked at */
-    bool busy, open;
+    size_t seen;     /* of a watch: bytes that were looked at */
+    bool busy, open; /* open: its first request is answered */
 };
 /* What all clients of one figure do. */
 struct web_run {
@@ -27,9 +27,9 @@ struct web_run {
     bool watches;
     unsigned told; /* watches that have heard of the change */
     const char *mark;
-    bool tolerant; /* refused connections and requests are counted only */
-    unsigned refused;
-    void *data; /* of whoever asks */
+    bool tolerant;          /* refused connections and requests are counted only */
+    unsigned refused, lost; /* requests; connections before they were open */
+    void *data;             /* of whoever asks */
 };
 
 void web_die(const char *what, const char *detail) __attribute__((noreturn));
