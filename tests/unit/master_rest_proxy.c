@@ -52,6 +52,25 @@ static void watches_over_websocket(void **state)
     peer_free(x);
 }
 
+/* A request that becomes a stream may have come behind others, and its frames behind it. */
+static void frames_behind_a_pipelined_watch_are_read(void **state)
+{
+    struct state *s = *state;
+    BOTH(by)
+    {
+        struct peer *x = peer_as(s, master_of(s, by), PKI_ROLE_ADMIN, "tester");
+        static const uint8_t mask[4] = {1, 2, 3, 4};
+        struct buf b = BUF_INIT;
+        buf_puts(&b, "GET /api/v1/namespaces/default/pods/p HTTP/1.1\r\nHost: x\r\n\r\n"
+                     "GET /api/v1/configmaps?watch=true HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: "
+                     "websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+        ws_put_masked(&b, WS_PING, true, STR("hm"), mask);
+        send_buf(x, &b);
+        UNTIL(x, x->head.size > 0 && memmem(x->head.data, x->head.size, "\x8a\2hm", 4) != NULL);
+        peer_free(x);
+    }
+}
+
 /* ---- proxy ---- */
 
 static void ask_proxy(struct peer *x, const char *method, const char *path, const char *body)
@@ -242,9 +261,13 @@ static void http_2_is_refused_in_plain_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(watches_over_websocket),       cmocka_unit_test(requests_are_handed_on_to_pods),
-        cmocka_unit_test(services_lead_to_pods),        cmocka_unit_test(what_is_proxied_is_judged_by_its_method),
-        cmocka_unit_test(an_error_of_head_has_no_body), cmocka_unit_test(http_2_is_refused_in_plain_words),
+        cmocka_unit_test(watches_over_websocket),
+        cmocka_unit_test(frames_behind_a_pipelined_watch_are_read),
+        cmocka_unit_test(requests_are_handed_on_to_pods),
+        cmocka_unit_test(services_lead_to_pods),
+        cmocka_unit_test(what_is_proxied_is_judged_by_its_method),
+        cmocka_unit_test(an_error_of_head_has_no_body),
+        cmocka_unit_test(http_2_is_refused_in_plain_words),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
