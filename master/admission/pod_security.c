@@ -44,7 +44,7 @@ static void tell_of_pods(const struct admission *ad, const struct kind *k, const
     const struct value *now = pod_part(k, doc), *was = before == NULL ? NULL : pod_part(k, before);
     struct pod_security asked = bounds_security(ad->tip, ns.n == 0 ? STR("default") : ns);
     bool pod = k->id == KIND_POD;
-    if (was != NULL && value_equal(now, was)) {
+    if (now == NULL || (was != NULL && value_equal(now, was))) {
         return;
     }
     if (pod) {

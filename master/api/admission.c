@@ -245,11 +245,14 @@ int admit_update(const struct admission *ad, struct value *doc, const struct obj
             value_set(ad->arena, doc, "status", value_copy(ad->arena, status));
         }
     } else if (part == TXN_PART_STATUS) {
-        struct value *status = value_get(doc, "status");
+        struct value *status = value_get(doc, "status"), *annotations = value_get(metadata, "annotations");
         doc = value_copy(ad->arena, before);
         value_remove(doc, "status");
         if (status != NULL) {
             value_set(ad->arena, doc, "status", status);
+        }
+        if (value_is_map(annotations)) { /* of the rest they alone come along, as in Kubernetes */
+            value_set(ad->arena, value_ensure_map(ad->arena, doc, "metadata"), "annotations", annotations);
         }
     }
     if (k->keep != NULL) {

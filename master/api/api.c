@@ -68,6 +68,9 @@ void api_do(struct api_call *c, const struct api_request *q)
     case API_EVICT:
         verb_evict(c, &q->evict);
         break;
+    case API_BIND:
+        verb_bind(c, &q->bind);
+        break;
     case API_TXN:
         verb_txn(c, &q->txn);
         break;

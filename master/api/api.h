@@ -101,6 +101,7 @@ struct api_patch {
     struct api_write how;
     struct api_target of;
     const struct api_part *part;
+    struct str api_version; /* whose words the patch has: one that the kind is served in; empty: the stored one */
     enum patch_type type;
     struct value *patch;
     uint64_t if_revision; /* 0 = any */
@@ -131,6 +132,14 @@ struct api_evict {
     struct api_write how;
     struct str ns, name;
     struct deletion_options options;
+};
+/* A pod is given its node, by who places pods beside the scheduler (spec.schedulerName): what Kubernetes has as the
+ * subresource `binding` of pods, with a Binding (v1). ERR_CONFLICT: it has one, waits for gates, is being deleted, or
+ * is another one than uid says. */
+struct api_bind {
+    struct api_write how;
+    struct str ns, name, uid; /* of the pod; uid empty: any */
+    struct str node;
 };
 /* Several operations, all or nothing. */
 enum api_op_type { API_OP_CREATE, API_OP_UPDATE, API_OP_DELETE, API_OP_CHECK };
@@ -215,6 +224,7 @@ enum api_verb {
     API_DELETE,
     API_DELETECOLLECTION,
     API_EVICT,
+    API_BIND,
     API_TXN,
     /* Answered by a document, which is no object (front->told): its members stand in proto/rpc/api.h. */
     API_TOKEN,
@@ -245,6 +255,7 @@ struct api_request {
         struct api_delete delete;
         struct api_deletecollection deletecollection;
         struct api_evict evict;
+        struct api_bind bind;
         struct api_txn txn;
         struct api_token token;
         struct api_metrics metrics;
@@ -343,6 +354,7 @@ void verb_apply(struct api_call *c, const struct api_apply *q);
 void verb_delete(struct api_call *c, const struct api_delete *q);
 void verb_deletecollection(struct api_call *c, const struct api_deletecollection *q);
 void verb_evict(struct api_call *c, const struct api_evict *q);
+void verb_bind(struct api_call *c, const struct api_bind *q);
 void verb_txn(struct api_call *c, const struct api_txn *q);
 void verb_token(struct api_call *c, const struct api_token *q); /* auth/tokens.c */
 void verb_whoami(struct api_call *c);                           /* auth/whoami.c */

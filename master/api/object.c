@@ -119,6 +119,14 @@ static bool kind_has_part(struct api_call *c, const struct kind *k, const struct
 
 /* ---- update, patch ---- */
 
+/* With a status annotations may come along. */
+static bool annotates(const struct value *doc, const struct value *before)
+{
+    const struct value *now = value_path(doc, "metadata.annotations"),
+                       *was = value_path(before, "metadata.annotations");
+    return value_is_map(now) && (value_count(now) != value_count(was) || (was != NULL && !value_equal(now, was)));
+}
+
 int update_to(const struct admission *ad, struct txn *t, struct value *doc, const struct object *old,
               struct value *before, enum txn_part part, uint64_t if_revision, struct error *err)
 {
@@ -126,8 +134,9 @@ int update_to(const struct admission *ad, struct txn *t, struct value *doc, cons
     before = before != NULL ? before : object_to_value(ad->arena, old);
     int rv = admit_update(ad, doc, old, before, part, &o, err);
     if (rv == 0) {
-        /* Who manages the status stands in metadata, and is all of it that has changed. */
-        bool more = part == TXN_PART_STATUS && mp_type(mp_path(object_mp(o), "metadata." MANAGED_MEMBER)) != MP_NONE;
+        /* Who manages the status stands in metadata: that, and annotations, is all of it that has changed. */
+        bool more = part == TXN_PART_STATUS &&
+                    (mp_type(mp_path(object_mp(o), "metadata." MANAGED_MEMBER)) != MP_NONE || annotates(doc, before));
         struct txn_op *op = txn_update(t, o, more ? TXN_PART_ALL : part, if_revision);
         if (part != TXN_PART_STATUS) { /* of which the object is made of the old one */
             op->doc = doc;
@@ -216,6 +225,27 @@ static void show_managed(struct arena *a, const struct api_patch *q, struct valu
     }
 }
 
+/* A patch in the words of another version is made for the object as it reads in that version. */
+static int patch_in_version(const struct api_patch *q, const struct kind *k, struct arena *a, struct value *current,
+                            struct value **doc, struct error *err)
+{
+    struct value *result = NULL, *shown = q->api_version.n == 0 ? current : value_copy(a, current);
+    struct str version = q->api_version.n == 0 ? str_of(k->api_version) : q->api_version;
+    int rv = kind_write_version(k, a, shown, version, err);
+    rv = rv != 0 ? rv : patch_apply(q->type, k, a, shown, q->patch, &result, err);
+    if (rv != 0) {
+        return rv;
+    }
+    *doc = value_copy(a, result);
+    if (!value_is_map(*doc) || !str_is(value_path_str(*doc, "kind"), k->name) ||
+        !str_eq(value_path_str(*doc, "apiVersion"), version)) {
+        return error_set_field(err, ERR_INVALID, "kind", "a patch can't change kind or apiVersion of %s \"%.*s\"",
+                               k->singular, STR_ARG(q->of.name));
+    }
+    (void)kind_of_document(a, *doc, NULL); /* k, and the document has the words of the stored version from here on */
+    return 0;
+}
+
 /* What the patch makes of the object as it is now. */
 static int patch_to(struct api_call *c, const struct api_patch *q, const struct object *old, struct txn *t,
                     struct error *err)
@@ -223,23 +253,18 @@ static int patch_to(struct api_call *c, const struct api_patch *q, const struct 
     struct admission ad = api_admission(c, &q->how);
     const struct api_part *part = q->part;
     const struct kind *k = old->kind;
-    struct value *result = NULL, *current = object_to_value(c->arena, old);
+    struct value *doc = NULL, *current = object_to_value(c->arena, old);
     ad.subresource = str_of(part->name);
     show_managed(c->arena, q, current);
-    int rv = patch_apply(q->type, k, c->arena, current, q->patch, &result, err);
+    int rv = patch_in_version(q, k, c->arena, current, &doc, err);
     if (rv != 0) {
         return rv;
     }
-    struct value *doc = value_copy(c->arena, result);
     struct str name = value_path_str(doc, "metadata.name"), ns = value_path_str(doc, "metadata.namespace");
-    if (!value_is_map(doc) || !str_eq(name, old->name) || !str_eq(ns, old->ns)) {
+    if (!str_eq(name, old->name) || !str_eq(ns, old->ns)) {
         return error_set_field(err, ERR_INVALID, "metadata.name",
                                "a patch can't change name or namespace of %s \"%.*s\"", k->singular,
                                STR_ARG(old->name));
-    }
-    if (!str_is(value_path_str(doc, "kind"), k->name) || !str_is(value_path_str(doc, "apiVersion"), k->api_version)) {
-        return error_set_field(err, ERR_INVALID, "kind", "a patch can't change kind or apiVersion of %s \"%.*s\"",
-                               k->singular, STR_ARG(old->name));
     }
     if (part->only != NULL && changes_more(c->arena, part->only, doc, current)) {
         return error_set_field(err, ERR_INVALID, "spec",

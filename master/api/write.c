@@ -240,7 +240,8 @@ static void warn_again(struct write *w)
 {
     struct api_call *c = w->call;
     struct admission ad = {.arena = c->arena, .warnings = &c->warnings, .many = w->count > 1};
-    bool shows = w->verb != API_DELETE && w->verb != API_DELETECOLLECTION && w->verb != API_EVICT;
+    bool shows =
+        w->verb != API_DELETE && w->verb != API_DELETECOLLECTION && w->verb != API_EVICT && w->verb != API_BIND;
     for (unsigned i = 0; shows && i < w->count; i++) {
         const struct object *o = w->items[i].object;
         if (o != NULL && !w->items[i].gone) {

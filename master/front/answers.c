@@ -54,6 +54,7 @@ void verbs_write_answer(struct buf *b, const struct api_answer *a)
         break;
     case API_DELETE:
     case API_EVICT:
+    case API_BIND:
         mp_write_map(b, 3 + more);
         write_object(b, a->items[0].object);
         mp_write_key_bool(b, "gone", a->items[0].gone);

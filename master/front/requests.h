@@ -38,6 +38,7 @@ struct method {
     X(delete)                                                                                                          \
     X(deletecollection)                                                                                                \
     X(evict)                                                                                                           \
+    X(bind)                                                                                                            \
     X(txn)                                                                                                             \
     X(metrics)                                                                                                         \
     X(logs)                                                                                                            \

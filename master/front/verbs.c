@@ -271,6 +271,7 @@ static int read_patch(const struct reader *r, struct api_request *q)
     rv = rv != 0 ? rv : text(r, "type", &type, true);
     rv = rv != 0 ? rv : read_part(r, &q->patch.part);
     rv = rv != 0 ? rv : text(r, "uid", &q->patch.if_uid, false);
+    rv = rv != 0 ? rv : text(r, "apiVersion", &q->patch.api_version, false);
     int t = rv != 0 ? 0 : patch_type_parse(type);
     if (t < 0) {
         return error_set(r->err, ERR_USAGE, "patch: unknown type \"%.*s\"; known are strategic, merge, json",
@@ -287,6 +288,7 @@ static void write_patch(struct writer *w, const struct api_request *q)
     put_target(w, &q->patch.of);
     put_text(w, "type", str_of(patch_type_word(q->patch.type)));
     put_part(w, q->patch.part);
+    put_text(w, "apiVersion", q->patch.api_version);
     put_text(w, "uid", q->patch.if_uid);
     put_int(w, "revision", (int64_t)q->patch.if_revision, 0);
     put_value(w, "patch", q->patch.patch);
@@ -364,6 +366,24 @@ static int read_evict(const struct reader *r, struct api_request *q)
     rv = rv != 0 ? rv : text(r, "name", &q->evict.name, true);
     rv = rv != 0 ? rv : read_deletion(r, &q->evict.options);
     return rv != 0 ? rv : read_write(r, &q->evict.how);
+}
+
+static int read_bind(const struct reader *r, struct api_request *q)
+{
+    int rv = read_namespace(r, kind_by_id(KIND_POD), &q->bind.ns, false);
+    rv = rv != 0 ? rv : text(r, "name", &q->bind.name, true);
+    rv = rv != 0 ? rv : text(r, "uid", &q->bind.uid, false);
+    rv = rv != 0 ? rv : text(r, "node", &q->bind.node, true);
+    return rv != 0 ? rv : read_write(r, &q->bind.how);
+}
+
+static void write_bind(struct writer *w, const struct api_request *q)
+{
+    put_text(w, "namespace", q->bind.ns);
+    put_text(w, "name", q->bind.name);
+    put_text(w, "uid", q->bind.uid);
+    put_text(w, "node", q->bind.node);
+    put_write(w, &q->bind.how);
 }
 
 static void write_evict(struct writer *w, const struct api_request *q)
@@ -639,7 +659,7 @@ const struct method request_update = {"update", verb, METHOD_TYPED | METHOD_WRIT
                                       "object part validate fieldManager id dryRun"};
 const struct method request_patch = {
     "patch", verb, METHOD_TYPED | METHOD_WRITE,
-    "kind namespace name type patch part uid revision validate fieldManager id dryRun"};
+    "kind namespace name type patch part apiVersion uid revision validate fieldManager id dryRun"};
 const struct method request_apply = {"apply", verb, METHOD_TYPED | METHOD_WRITE,
                                      "objects validate serverSide force part fieldManager id dryRun"};
 const struct method request_delete = {
@@ -650,6 +670,7 @@ const struct method request_deletecollection = {
     "kind namespace labelSelector fieldSelector gracePeriodSeconds propagationPolicy id dryRun"};
 const struct method request_evict = {"evict", verb, METHOD_TYPED | METHOD_WRITE | METHOD_DELETES,
                                      "namespace name gracePeriodSeconds propagationPolicy uid revision id dryRun"};
+const struct method request_bind = {"bind", verb, METHOD_TYPED | METHOD_WRITE, "namespace name uid node id dryRun"};
 const struct method request_txn = {"txn", verb, METHOD_TYPED | METHOD_WRITE, "ops validate fieldManager id dryRun"};
 const struct method request_token = {"token", verb, METHOD_TYPED | METHOD_WRITE | METHOD_AGAIN,
                                      "role ttlSeconds uses nodeName replaces evenReachable"};
@@ -681,6 +702,7 @@ static const struct {
     [API_DELETE] = {&request_delete, read_delete, write_delete},
     [API_DELETECOLLECTION] = {&request_deletecollection, read_deletecollection, write_deletecollection},
     [API_EVICT] = {&request_evict, read_evict, write_evict},
+    [API_BIND] = {&request_bind, read_bind, write_bind},
     [API_TXN] = {&request_txn, read_txn, write_txn},
     [API_TOKEN] = {&request_token, read_token, write_token},
     [API_WHOAMI] = {&request_whoami, read_nothing, write_nothing},

@@ -73,8 +73,8 @@ static void answer_object(struct rest_call *c, unsigned status, const struct obj
 static bool tells_object(const struct kind *k)
 {
     static const enum kind_id kinds[] = {
-        KIND_NAMESPACE,     KIND_POD,          KIND_SERVICE, KIND_PERSISTENTVOLUME, KIND_PERSISTENTVOLUMECLAIM,
-        KIND_RESOURCEQUOTA, KIND_STORAGECLASS,
+        KIND_NAMESPACE,     KIND_POD,          KIND_SERVICE,     KIND_PERSISTENTVOLUME, KIND_PERSISTENTVOLUMECLAIM,
+        KIND_RESOURCEQUOTA, KIND_STORAGECLASS, KIND_PODTEMPLATE,
     };
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
         if (k->id == kinds[i]) {
@@ -138,7 +138,7 @@ static void answer(struct api_call *api, const struct api_answer *a)
     api->warnings = a->warnings == NULL ? NULL : value_copy(api->arena, a->warnings);
     if (a->verb == API_DELETECOLLECTION) {
         answer_cleared(c);
-    } else if (a->verb == API_EVICT) {
+    } else if (a->verb == API_EVICT || a->verb == API_BIND) {
         answer_success(c, 201, NULL);
     } else if (a->verb == API_DELETE) {
         answer_deleted(c, item);

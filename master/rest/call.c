@@ -452,7 +452,7 @@ static const char *access_of(struct errand *e, struct str *ns, struct str *name)
 static void forget(struct errand *e)
 {
     struct rest_call *c = rest_call_of(e);
-    c->warnings = c->spec = NULL;
+    c->warnings = c->spec = c->twice = NULL;
 }
 
 static const struct errand_front rest_front = {

@@ -22,6 +22,7 @@ enum rest_do {
     REST_DO_DELETE,
     REST_DO_CLEAR, /* deletecollection */
     REST_DO_EVICT,
+    REST_DO_BIND,
     REST_DO_FINALIZE,
     REST_DO_LOG,
     REST_DO_STREAM, /* exec, attach, port-forward */
@@ -60,6 +61,7 @@ struct rest_call {
     struct value *spec;               /* of a review, for the answer; in the errand's arena */
     bool takes_gzip;
     struct value *warnings; /* of fields that are not known; in `own` */
+    struct value *twice;    /* keys that the body has twice, as texts; in the errand's arena */
     struct view *before;    /* CLEAR: what there is before it is done, for the answer; NULL: it has not come to that */
     /* An answer that is written piece by piece. */
     struct buf out;         /* what has not left */

@@ -31,6 +31,7 @@ static enum rest_do do_of(const struct rest_call *c, struct str method)
     if (p->place == REST_REVIEW) {
         return p->extra->verb == REST_EXTRA_WHOAMI         ? REST_DO_WHOAMI
                : p->extra->verb == REST_EXTRA_METRICS      ? REST_DO_METRICS
+               : p->extra->verb == REST_EXTRA_BIND         ? REST_DO_BIND
                : p->extra->verb == REST_EXTRA_TOKEN_REVIEW ? REST_DO_TOKEN_REVIEW
                                                            : REST_DO_REVIEW;
     }
@@ -41,9 +42,10 @@ static enum rest_do do_of(const struct rest_call *c, struct str method)
         return do_of_get(c);
     }
     if (str_is(method, "POST")) {
-        return str_is(p->part, "eviction") ? REST_DO_EVICT
-               : str_is(p->part, "token")  ? REST_DO_ACCOUNT_TOKEN
-                                           : REST_DO_CREATE;
+        return str_is(p->part, "eviction")  ? REST_DO_EVICT
+               : str_is(p->part, "binding") ? REST_DO_BIND
+               : str_is(p->part, "token")   ? REST_DO_ACCOUNT_TOKEN
+                                            : REST_DO_CREATE;
     }
     if (str_is(method, "PUT")) {
         return str_is(p->part, "finalize") ? REST_DO_FINALIZE : REST_DO_UPDATE;
@@ -263,6 +265,27 @@ static struct str agent_of(struct str header)
     return n > 0 && utf8_valid(name) ? name : STR("unknown");
 }
 
+/* What programs look for that come with an API of their own is told by name. */
+static void refuse_nowhere(struct rest_call *c)
+{
+    static const struct {
+        const char *group, *what;
+    } rows[] = {
+        {"apiextensions.k8s.io", "custom resources are not there yet"},
+        {"admissionregistration.k8s.io", "admission webhooks and policies are not there yet"},
+        {"apiregistration.k8s.io", "aggregated API servers are not there yet"},
+    };
+    const char *not_yet = c->path.extra == NULL ? kind_not_yet(c->path.plural) : NULL, *what = NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        what = str_is(c->path.group, rows[i].group) ? rows[i].what : what;
+    }
+    if (what == NULL && not_yet != NULL) {
+        what = arena_printf(&c->own, "%s is not there yet", not_yet);
+    }
+    rest_answer_failure(c, 404, "the server could not find the requested resource%s%s", what == NULL ? "" : ": ",
+                        what == NULL ? "" : what);
+}
+
 bool rest_decide(struct rest_call *c, const struct http_request *r)
 {
     if (!rest_path_read(&c->own, r->path, &c->path)) {
@@ -279,7 +302,7 @@ bool rest_decide(struct rest_call *c, const struct http_request *r)
         return false;
     }
     if (c->path.place == REST_NOWHERE) {
-        rest_answer_failure(c, 404, "the server could not find the requested resource");
+        refuse_nowhere(c);
         return false;
     }
     if (!method_fits(c, r->method)) {

@@ -55,6 +55,7 @@ const struct rest_part rest_parts[] = {
     {"proxy", is_service, PROXY_METHODS, PROXY_VERBS, "v1", "ServiceProxyOptions"},
     {"proxy", is_node, PROXY_METHODS, PROXY_VERBS, "v1", "NodeProxyOptions"},
     {"eviction", is_pod, "POST", "create", "policy/v1", "Eviction"},
+    {"binding", is_pod, "POST", "create", "v1", "Binding"},
     {"token", is_account, "POST", "create", "authentication.k8s.io/v1", "TokenRequest"},
     {"finalize", is_namespace, "PUT", "update", NULL, NULL},
 };

@@ -19,6 +19,7 @@ const struct rest_extra rest_extras[] = {
      REST_EXTRA_WHOAMI, 0, "create"},
     {"authentication.k8s.io/v1", "TokenReview", "tokenreviews", "tokenreview", "", false, REST_EXTRA_TOKEN_REVIEW, 0,
      "create"},
+    {"v1", "Binding", "bindings", "binding", "", true, REST_EXTRA_BIND, 0, "create"},
     {"metrics.k8s.io/v1beta1", "NodeMetrics", "nodes", "", "", false, REST_EXTRA_METRICS, KIND_NODE, "get list"},
     {"metrics.k8s.io/v1beta1", "PodMetrics", "pods", "", "", true, REST_EXTRA_METRICS, KIND_POD, "get list"},
 };

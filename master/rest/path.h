@@ -47,6 +47,7 @@ struct rest_path {
 enum rest_extra_verb {
     REST_EXTRA_WHOAMI,
     REST_EXTRA_METRICS,
+    REST_EXTRA_BIND,
     REST_EXTRA_SELF_ACCESS, /* review.c, as the next three */
     REST_EXTRA_ACCESS,
     REST_EXTRA_LOCAL_ACCESS,

@@ -14,7 +14,7 @@ static int read_yaml(struct rest_call *c, struct arena *a, struct value **doc, s
 {
     struct value **docs;
     unsigned count = 0;
-    int rv = yaml_read_most(a, buf_str(&c->body), NULL, REST_VALUES_MAX, &docs, &count, err);
+    int rv = yaml_read_twice(a, buf_str(&c->body), REST_VALUES_MAX, &docs, &count, c->twice, err);
     if (rv == 0 && count != 1) {
         return error_set(err, ERR_USAGE, "the body must be one document, and there are %u", count);
     }
@@ -27,8 +27,9 @@ static int read_protobuf(struct rest_call *c, struct arena *a, struct value **do
 {
     const struct rest_path *p = &c->path;
     bool deletes = c->what == REST_DO_DELETE || c->what == REST_DO_CLEAR;
-    bool scales = str_is(p->part, "scale"), evicts = c->what == REST_DO_EVICT, token = c->what == REST_DO_ACCOUNT_TOKEN;
-    const char *version = deletes           ? "v1"
+    bool scales = str_is(p->part, "scale"), evicts = c->what == REST_DO_EVICT, binds = c->what == REST_DO_BIND,
+         token = c->what == REST_DO_ACCOUNT_TOKEN;
+    const char *version = deletes || binds  ? "v1"
                           : scales          ? "autoscaling/v1"
                           : evicts          ? "policy/v1"
                           : token           ? "authentication.k8s.io/v1"
@@ -37,6 +38,7 @@ static int read_protobuf(struct rest_call *c, struct arena *a, struct value **do
     const char *kind = deletes           ? "DeleteOptions"
                        : scales          ? "Scale"
                        : evicts          ? "Eviction"
+                       : binds           ? "Binding"
                        : token           ? "TokenRequest"
                        : p->kind != NULL ? p->kind->name
                                          : p->extra->kind;
@@ -61,7 +63,8 @@ int rest_read_body(struct rest_call *c, struct arena *a, struct value **doc, str
     if (c->body.size == 0) {
         return error_set(err, ERR_USAGE, "the request must have a body");
     }
-    int rv = c->coding == REST_JSON   ? json_read_most(a, buf_str(&c->body), REST_VALUES_MAX, doc, err)
+    c->twice = value_list(a);
+    int rv = c->coding == REST_JSON   ? json_read_twice(a, buf_str(&c->body), REST_VALUES_MAX, doc, c->twice, err)
              : c->coding == REST_YAML ? read_yaml(c, a, doc, err)
                                       : read_protobuf(c, a, doc, err);
     if (rv == ERR_INVALID && c->coding != REST_PROTOBUF) { /* what is no JSON is no object that could be invalid */
@@ -141,12 +144,61 @@ static int unreadable(struct rest_call *c, const struct errlist *l, unsigned i, 
     return ERR_USAGE;
 }
 
-/* What cannot be read: an error. What the document has and the kind has not: an error, or warnings, and the verb drops
- * it then. */
-static int check_fields(struct rest_call *c, const struct value *doc, unsigned flags, struct error *err)
+/* What is against the letter of the document: it makes a text of Strict, and warnings of Warn. */
+static void object_to(struct rest_call *c, struct buf *text, const char *what)
+{
+    buf_printf(text, "%s%s", text->size > 0 ? ", " : "", what);
+    if (c->o.validation == REST_VALIDATE_WARN && value_count(c->warnings) < REST_WARNINGS_MAX) {
+        c->warnings = c->warnings != NULL ? c->warnings : value_list(&c->own);
+        value_append(&c->own, c->warnings, value_cstr(&c->own, what));
+    }
+}
+
+static int strict_error(const struct rest_call *c, struct buf *text, struct error *err)
 {
     const struct kind *k = c->path.kind;
-    if (!value_is_map(doc)) {
+    if (text->size == 0 || c->o.validation != REST_VALIDATE_STRICT) {
+        return 0;
+    }
+    return error_set(err, ERR_USAGE, "%s in version \"%.*s\" cannot be handled as a %s: strict decoding error: %s",
+                     k->name, STR_ARG(c->path.version), k->name, buf_cstr(text));
+}
+
+static void object_to_twice(struct rest_call *c, struct buf *text)
+{
+    CLEANUP_BUF struct buf what = BUF_INIT;
+    for (unsigned i = 0; i < value_count(c->twice); i++) {
+        buf_reset(&what);
+        buf_printf(&what, "duplicate field \"%s\"", value_item(c->twice, i)->str.p);
+        object_to(c, text, buf_cstr(&what));
+    }
+}
+
+/* Of what has no fields: operations of a JSON patch, parts. */
+static int check_twice(struct rest_call *c, struct error *err)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    object_to_twice(c, &text);
+    return strict_error(c, &text, err);
+}
+
+/* The kind as it is in the version of the address, for patches, which nobody turns into another one's words. False: its
+ * words are in no table. */
+static bool kind_there(const struct rest_call *c, unsigned flags, struct kind *out)
+{
+    const struct kind *k = c->path.kind;
+    const struct schema *s = flags & KIND_CHECK_PATCH ? kind_version_schema(k, str_of(c->path.api_version)) : k->schema;
+    *out = *k;
+    out->schema = s;
+    return s != NULL;
+}
+
+/* What cannot be read: an error. What the document has and the kind has not, or has twice: an error, or warnings, and
+ * the verb drops it then. */
+static int check_fields(struct rest_call *c, const struct value *doc, unsigned flags, struct error *err)
+{
+    struct kind k;
+    if (!value_is_map(doc) || !kind_there(c, flags, &k)) {
         return 0;
     }
     CLEANUP_ARENA struct arena scratch; /* it is as large as the document */
@@ -157,26 +209,18 @@ static int check_fields(struct rest_call *c, const struct value *doc, unsigned f
         return 0; /* the verb says so better */
     }
     unsigned level = store_level(replica_store(c->e.api.m->replica));
-    kind_find_field_errors(k, &scratch, copy, flags | KIND_CHECK_LEVEL(level), &found);
+    kind_find_field_errors(&k, &scratch, copy, flags | KIND_CHECK_LEVEL(level), &found);
     CLEANUP_BUF struct buf text = BUF_INIT;
     for (unsigned i = 0; i < found.count; i++) {
         if (is_wrong_type(&found, i, flags)) {
             return unreadable(c, &found, i, err);
         }
-        if (!is_unknown_field(&found, i)) {
-            continue;
-        }
-        buf_printf(&text, "%s%s", text.size > 0 ? ", " : "", found.items[i].message);
-        if (c->o.validation == REST_VALIDATE_WARN && value_count(c->warnings) < REST_WARNINGS_MAX) {
-            c->warnings = c->warnings != NULL ? c->warnings : value_list(&c->own);
-            value_append(&c->own, c->warnings, value_cstr(&c->own, found.items[i].message));
+        if (is_unknown_field(&found, i)) {
+            object_to(c, &text, found.items[i].message);
         }
     }
-    if (text.size == 0 || c->o.validation != REST_VALIDATE_STRICT) {
-        return 0;
-    }
-    return error_set(err, ERR_USAGE, "%s in version \"%.*s\" cannot be handled as a %s: strict decoding error: %s",
-                     k->name, STR_ARG(c->path.version), k->name, buf_cstr(&text));
+    object_to_twice(c, &text);
+    return strict_error(c, &text, err);
 }
 
 /* ---- Each of them ---- */
@@ -296,7 +340,12 @@ static int make_patch(struct rest_call *c, struct arena *a, struct api_request *
     q->verb = API_PATCH;
     q->patch = (struct api_patch){
         .how = how_of(c), .of = target_of(c), .part = api_part_named(c->path.part), .type = c->patch, .patch = doc};
-    return rv != 0 || list || c->path.part.n > 0 ? rv : check_fields(c, doc, KIND_CHECK_PATCH, err);
+    if (!str_is(str_of(c->path.api_version), c->path.kind->api_version)) {
+        q->patch.api_version = str_of(c->path.api_version);
+    }
+    return rv != 0                      ? rv
+           : list || c->path.part.n > 0 ? check_twice(c, err)
+                                        : check_fields(c, doc, KIND_CHECK_PATCH, err);
 }
 
 /* What a Scale that is applied says of the object. */
@@ -403,6 +452,35 @@ static int make_evict(struct rest_call *c, struct arena *a, struct api_request *
     return rv;
 }
 
+/* A Binding: of the pod in the address, or of the one that it names itself. */
+static int make_bind(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err)
+{
+    struct value *doc = NULL;
+    int rv = rest_read_body(c, a, &doc, err);
+    struct str name = value_path_str(doc, "metadata.name"), ns = value_path_str(doc, "metadata.namespace"),
+               kind = value_path_str(doc, "target.kind"), at = c->path.name.n > 0 ? c->path.name : name;
+    if (rv == 0 && !value_is_map(doc)) {
+        rv = error_set(err, ERR_USAGE, "the body must be an object");
+    } else if (rv == 0 && name.n > 0 && !str_eq(name, at)) {
+        rv = mismatch(err, "name", name, "name on the URL", at);
+    } else if (rv == 0 && ns.n > 0 && !str_eq(ns, c->path.ns)) {
+        rv = mismatch(err, "namespace", ns, "namespace sent on the request", c->path.ns);
+    } else if (rv == 0 && at.n == 0) {
+        rv = error_set(err, ERR_USAGE, "metadata.name must name the pod");
+    } else if (rv == 0 && kind.n > 0 && !str_is(kind, "Node")) {
+        error_set_field(err, ERR_INVALID, "target.kind",
+                        "target.kind: Unsupported value: \"%.*s\": supported values: "
+                        "\"Node\", \"<empty>\"",
+                        (int)MIN(kind.n, (size_t)64), kind.p);
+        error_add_cause(err, ERROR_CAUSE_NOT_SUPPORTED, STR("target.kind"), STR("Unsupported value"));
+        rv = ERR_INVALID;
+    }
+    q->verb = API_BIND;
+    q->bind = (struct api_bind){how_of(c), c->path.ns, at, value_path_str(doc, "metadata.uid"),
+                                value_path_str(doc, "target.name")};
+    return rv;
+}
+
 static int make_get(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err)
 {
     (void)a;
@@ -444,6 +522,7 @@ static int (*const makers[])(struct rest_call *c, struct arena *a, struct api_re
     [REST_DO_DELETE] = make_delete,
     [REST_DO_CLEAR] = make_clear,
     [REST_DO_EVICT] = make_evict,
+    [REST_DO_BIND] = make_bind,
     [REST_DO_FINALIZE] = make_finalize,
     [REST_DO_LOG] = NULL,
     [REST_DO_STREAM] = NULL,
@@ -474,6 +553,7 @@ enum api_verb rest_verb(const struct rest_call *c)
         [REST_DO_DELETE] = API_DELETE,
         [REST_DO_CLEAR] = API_DELETECOLLECTION,
         [REST_DO_EVICT] = API_EVICT,
+        [REST_DO_BIND] = API_BIND,
         [REST_DO_FINALIZE] = API_UPDATE,
         [REST_DO_WHOAMI] = API_WHOAMI,
         [REST_DO_METRICS] = API_METRICS,
@@ -491,7 +571,7 @@ int rest_peek(struct errand *e, struct api_request *q)
     struct rest_call *c = rest_call_of(e);
     struct error err = {0};
     *q = (struct api_request){0};
-    c->warnings = c->spec = NULL;
+    c->warnings = c->spec = c->twice = NULL;
     return makers[c->what] == NULL ? ERR_UNSUPPORTED : makers[c->what](c, &e->arena, q, &err);
 }
 
@@ -500,7 +580,7 @@ bool rest_typed(struct errand *e, struct api_request *q)
     struct rest_call *c = rest_call_of(e);
     struct error err = {0};
     *q = (struct api_request){0};
-    c->warnings = c->spec = NULL;
+    c->warnings = c->spec = c->twice = NULL;
     if (makers[c->what](c, &e->arena, q, &err) != 0) {
         errand_fail(e, &err);
         return false;

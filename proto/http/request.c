@@ -337,7 +337,11 @@ static bool chunk_size(struct str line, size_t *size)
         }
         *size = *size * 16 + (size_t)hex(line.p[i]);
     }
-    return i > 0 && (i == line.n || line.p[i] == ';' || line.p[i] == ' ' || line.p[i] == '\t');
+    bool any = i > 0;
+    while (i < line.n && (line.p[i] == ' ' || line.p[i] == '\t')) {
+        i++;
+    }
+    return any && (i == line.n || line.p[i] == ';');
 }
 
 /* Lines of a body are read behind the head, and forgotten: what the request borrows stays where it is, since the head

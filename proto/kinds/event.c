@@ -28,7 +28,69 @@ SCHEMA_STATIC(event, "Event", "Something that happened to an object. Events are 
     OBJECT("related", schema_object_reference, "Another object that has to do with it."),
     STRING("reportingComponent", "Who reported it, such as reeve/scheduler."),
     STRING("reportingInstance", "Which instance of it."));
+
+SCHEMA_STATIC(event_v1, "Event", "Something that happened to an object. Events are kept for a while only.",
+    TYPE_META,
+    TIME("eventTime", "When it happened, to the microsecond.", MICRO),
+    OBJECT("series", event_series, "Set if it goes on happening."),
+    STRING("reportingController", "Who reported it, such as reeve/scheduler."),
+    STRING("reportingInstance", "Which instance of it."),
+    STRING("action", "What was done about the object."),
+    STRING("reason", "What happened, in one word."),
+    OBJECT("regarding", schema_object_reference, "The object it happened to."),
+    OBJECT("related", schema_object_reference, "Another object that has to do with it."),
+    STRING("note", "What happened, for people."),
+    STRING("type", "Normal or Warning."),
+    OBJECT("deprecatedSource", event_source, "Who reported it, in the words of v1."),
+    TIME("deprecatedFirstTimestamp", "When it happened first, in the words of v1."),
+    TIME("deprecatedLastTimestamp", "When it happened last, in the words of v1."),
+    INT32("deprecatedCount", "How often it happened, in the words of v1.", ZERO));
 /* clang-format on */
+
+/* ---- events.k8s.io/v1: the same in other words ---- */
+
+static const struct {
+    const char *old, *new; /* members in v1, and in events.k8s.io/v1 */
+} words[] = {
+    {"involvedObject", "regarding"},
+    {"message", "note"},
+    {"source", "deprecatedSource"},
+    {"firstTimestamp", "deprecatedFirstTimestamp"},
+    {"lastTimestamp", "deprecatedLastTimestamp"},
+    {"count", "deprecatedCount"},
+    {"reportingComponent", "reportingController"},
+};
+
+static void rename_member(struct arena *a, struct value *doc, const char *from, const char *to)
+{
+    struct value *v = value_get(doc, from);
+    if (v != NULL) {
+        value_remove(doc, from);
+        value_set(a, doc, to, v);
+    }
+}
+
+static void v1_up(struct arena *a, struct value *doc)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
+        rename_member(a, doc, words[i].new, words[i].old);
+    }
+    if (value_is_null(value_get(doc, "involvedObject"))) { /* it need not be about anything */
+        value_set(a, doc, "involvedObject", value_map(a));
+    }
+}
+
+static void v1_down(struct arena *a, struct value *doc)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
+        rename_member(a, doc, words[i].old, words[i].new);
+    }
+}
+
+static const struct kind_version versions[] = {
+    {"events.k8s.io/v1", v1_up, v1_down, .read_only = false, .schema = &event_v1},
+    {0},
+};
 
 /* With eventTime an event says who reported what, and says it in short. */
 static void check_new_style(const struct value *obj, struct errlist *l)
@@ -199,10 +261,15 @@ const struct kind kind_event = {
     .namespaced = true,
     .names = NAMES_KEY,
     .unowned = true,
+    .versions = versions,
     .schema = &event,
     .selectable = "involvedObject.kind involvedObject.namespace involvedObject.name involvedObject.uid "
                   "involvedObject.apiVersion involvedObject.resourceVersion involvedObject.fieldPath reason "
-                  "reportingComponent source=source.component type",
+                  "reportingComponent source=source.component type regarding.kind=involvedObject.kind "
+                  "regarding.namespace=involvedObject.namespace regarding.name=involvedObject.name "
+                  "regarding.uid=involvedObject.uid regarding.apiVersion=involvedObject.apiVersion "
+                  "regarding.resourceVersion=involvedObject.resourceVersion "
+                  "regarding.fieldPath=involvedObject.fieldPath reportingController=reportingComponent",
     .columns = columns,
     .columns_count = ARRAY_SIZE(columns),
     .validate = event_validate,

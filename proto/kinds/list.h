@@ -38,6 +38,7 @@
     X(role, ROLE, 35)                                                                                                  \
     X(clusterrole, CLUSTERROLE, 36)                                                                                    \
     X(rolebinding, ROLEBINDING, 37)                                                                                    \
-    X(clusterrolebinding, CLUSTERROLEBINDING, 38)
+    X(clusterrolebinding, CLUSTERROLEBINDING, 38)                                                                      \
+    X(podtemplate, PODTEMPLATE, 39)
 
 #endif

@@ -29,7 +29,6 @@ static const struct {
     {"NodeMetrics", "nodemetrics"},
     {"PodMetrics", "podmetrics"},
     {"PodSecurityPolicy", "podsecuritypolicies,podsecuritypolicy,psp"},
-    {"PodTemplate", "podtemplates,podtemplate"},
     {"PriorityLevelConfiguration", "prioritylevelconfigurations,prioritylevelconfiguration"},
     {"ResourceClaim", "resourceclaims,resourceclaim"},
     {"RuntimeClass", "runtimeclasses,runtimeclass"},

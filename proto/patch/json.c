@@ -358,7 +358,7 @@ int patch_json(struct arena *a, const struct value *current, const struct value 
                          value_type_name(patch->type));
     }
     if (patch->list.count > OPERATIONS_MAX) {
-        return error_set(err, ERR_INVALID, "a JSON patch of %u operations; at most %u are carried out",
+        return error_set(err, ERR_TOO_LARGE, "a JSON patch of %u operations; at most %u are carried out",
                          patch->list.count, OPERATIONS_MAX);
     }
     struct json_patch p = {.arena = a, .doc = value_copy(a, current), .err = err};

@@ -25,9 +25,9 @@
  *                "ignore"
  * update         {object, ?part, ?id, ?dryRun, ?validate} -> {object, revision}      part: "" , "status", "scale", ...;
  *                resourceVersion in the object = precondition
- * patch          {kind, ?namespace, name, type, patch, ?part, ?id, ?dryRun, ?revision, ?uid}
+ * patch          {kind, ?namespace, name, type, patch, ?part, ?apiVersion, ?id, ?dryRun, ?revision, ?uid}
  *                                                       -> {object, revision, unchanged}
- *                type: "strategic", "merge", "json"
+ *                type: "strategic", "merge", "json"; apiVersion: that the patch is written in, if not the stored one
  *                create, update, patch, apply, txn: ?warnings: [texts] beside the others, about fields that are kept
  *                and not carried out
  *                to another master that asks on somebody's behalf also ?notes: [{resource, namespace, name, key, text}]
@@ -46,6 +46,9 @@
  *                                                       -> {object, revision, gone: bool}
  *                a pod, deleted unless a disruption budget forbids it: TooManyRequests, with a cause DisruptionBudget
  *                and retryAfterMs
+ * bind           {namespace, name, ?uid, node, ?id, ?dryRun} -> {object, revision, gone: bool}
+ *                a pod is given its node, by who places pods beside the scheduler. Conflict: it has one, waits for
+ *                gates or is being deleted
  * txn            {ops: [{op: create|update|delete|check, ?object, ?kind, ?namespace, ?name, ?part, ?revision, ?uid}],
  *                ?id, ?validate} -> {revision, results: [{object, gone, result: created|configured|unchanged|deleted}]}
  * metrics        {kind: Pod|Node, ?namespace, ?name, ?labelSelector, ?fieldSelector, ?limit, ?continue}

@@ -205,7 +205,8 @@ struct kind {
     const char *plural, *singular;
     const char *short_names; /* "deploy", comma separated, or "" */
     bool namespaced;
-    bool has_status;     /* status is a part of its own: update ignores it, update of the status ignores the rest */
+    bool has_status;     /* status is a part of its own: update ignores it, update of the status ignores the rest but
+                             annotations */
     bool has_scale;      /* spec.replicas */
     bool has_generation; /* metadata.generation counts changes of spec */
     /* Fields that field selectors know beside metadata.name and, if namespaced, metadata.namespace, separated by

@@ -1,4 +1,5 @@
-/* JSON in, strictly by RFC 8259: no comments, no trailing commas, no duplicate keys, valid UTF-8. */
+/* JSON in, strictly by RFC 8259: no comments, no trailing commas, no duplicate keys unless they are asked for, valid
+ * UTF-8. */
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@ struct json {
     const char *p, *end, *line_start;
     const char *file; /* named in errors; may be NULL */
     unsigned line, nodes, nodes_max;
+    bool keeps_twice; /* keys that stand twice in an object stay, for text_settle_twice */
     struct error *err;
 };
 
@@ -226,7 +228,7 @@ static int check_members(struct json *j, const struct value *map)
         return error_set(j->err, ERR_TOO_LARGE, "line %u: more than %u members in one object", map->line,
                          VALUE_MEMBERS_MAX);
     }
-    if (value_find_duplicate(map, &first, &second)) {
+    if (!j->keeps_twice && value_find_duplicate(map, &first, &second)) {
         const struct value_member *m = &map->map.members[second];
         return error_set(j->err, ERR_INVALID, "line %u, column %u: key \"%.100s\" was given already on line %u",
                          m->line, m->column, m->key.p, map->map.members[first].line);
@@ -312,6 +314,16 @@ static int json_begin(struct json *j, struct arena *a, struct str text, unsigned
     return 0;
 }
 
+static int read_document(struct json *j, struct value **out)
+{
+    int rc = read_any(j, 1, out);
+    if (rc != 0) {
+        return rc;
+    }
+    skip_space(j);
+    return j->p == j->end ? 0 : fail(j, "something follows the end of the document");
+}
+
 int json_read(struct arena *a, struct str text, struct value **out, struct error *err)
 {
     return json_read_most(a, text, TEXT_NODES_MAX, out, err);
@@ -322,18 +334,22 @@ int json_read_most(struct arena *a, struct str text, unsigned nodes_max, struct 
     assert(a != NULL && out != NULL);
     struct json j;
     int rc = json_begin(&j, a, text, nodes_max, err);
-    if (rc == 0) {
-        rc = read_any(&j, 1, out);
-    }
-    if (rc != 0) {
-        return rc;
-    }
-    skip_space(&j);
-    return j.p == j.end ? 0 : fail(&j, "something follows the end of the document");
+    return rc != 0 ? rc : read_document(&j, out);
 }
 
-int json_read_objects(struct arena *a, struct str text, const char *file, unsigned nodes_max, struct value *docs,
-                      struct str *rest, struct error *err)
+int json_read_twice(struct arena *a, struct str text, unsigned nodes_max, struct value **out, struct value *twice,
+                    struct error *err)
+{
+    assert(a != NULL && out != NULL);
+    struct json j;
+    int rc = json_begin(&j, a, text, nodes_max, err);
+    j.keeps_twice = true;
+    rc = rc != 0 ? rc : read_document(&j, out);
+    return rc != 0 ? rc : text_settle_twice(a, *out, twice, err);
+}
+
+int json_read_objects(struct arena *a, struct str text, const char *file, unsigned nodes_max, bool keeps_twice,
+                      struct value *docs, struct str *rest, struct error *err)
 {
     assert(a != NULL && value_is_list(docs) && rest != NULL);
     struct json j;
@@ -343,6 +359,7 @@ int json_read_objects(struct arena *a, struct str text, const char *file, unsign
         return rc;
     }
     j.file = file;
+    j.keeps_twice = keeps_twice;
     for (;;) {
         skip_space(&j);
         *rest = (struct str){j.p, (size_t)(j.end - j.p)};

@@ -30,9 +30,20 @@ int yaml_read_most(struct arena *a, struct str text, const char *file, unsigned 
                    unsigned *count, struct error *err);
 int json_read_most(struct arena *a, struct str text, unsigned nodes_max, struct value **out, struct error *err);
 /* Objects one after the other with nothing but white space between, appended to the list docs. On an error, docs has
- * those before it and rest begins with what could not be read. */
-int json_read_objects(struct arena *a, struct str text, const char *file, unsigned nodes_max, struct value *docs,
-                      struct str *rest, struct error *err);
+ * those before it and rest begins with what could not be read. keeps_twice: keys that stand twice stay, for
+ * text_settle_twice. */
+int json_read_objects(struct arena *a, struct str text, const char *file, unsigned nodes_max, bool keeps_twice,
+                      struct value *docs, struct str *rest, struct error *err);
+/* The same as json_read_most and yaml_read_most, of what programs of others wrote: of a key that stands twice in a map
+ * the last one counts, and where it stands ("spec.paused", "spec.ports[2].name") is appended to the list `twice`. More
+ * than TEXT_TWICE_MAX of them are ERR_INVALID. */
+#define TEXT_TWICE_MAX 16u
+int json_read_twice(struct arena *a, struct str text, unsigned nodes_max, struct value **out, struct value *twice,
+                    struct error *err);
+int yaml_read_twice(struct arena *a, struct str text, unsigned nodes_max, struct value ***docs, unsigned *count,
+                    struct value *twice, struct error *err);
+/* What they do with a document whose reader has kept such keys. */
+int text_settle_twice(struct arena *a, struct value *doc, struct value *twice, struct error *err);
 /* Without the byte order mark that some editors put in front of UTF-8. */
 struct str text_skip_bom(struct str text);
 bool utf8_valid(struct str s); /* RFC 3629 */

@@ -28,6 +28,7 @@ struct reader {
     struct error *err;
     unsigned nodes, nodes_max;
     size_t alias_bytes;
+    bool keeps_twice; /* keys that stand twice in a map stay, for text_settle_twice */
     struct anchor anchors[ANCHORS_MAX];
     unsigned anchors_count;
 };
@@ -328,7 +329,7 @@ static int check_members(struct reader *r, const struct value *map)
     if (map->map.count > VALUE_MEMBERS_MAX) {
         return FAIL(r, ERR_TOO_LARGE, map->line, map->column, "more than %u members in one map", VALUE_MEMBERS_MAX);
     }
-    if (value_find_duplicate(map, &first, &second)) {
+    if (!r->keeps_twice && value_find_duplicate(map, &first, &second)) {
         const struct value_member *a = &map->map.members[first], *b = &map->map.members[second];
         return FAIL(r, ERR_INVALID, b->line, b->column, "key \"%.100s\" was given already on line %u", b->key.p,
                     a->line);
@@ -449,12 +450,12 @@ struct str text_skip_bom(struct str text)
 /* JSON is tried as JSON first, as kubectl does: libyaml refuses tabs, surrogate pairs and objects one after the other
  * that JSON allows. If it is no JSON after all (`{a: b}`), libyaml finds out, and its error is the one to tell; unless
  * a first object was JSON and another one begins behind it, which is no YAML. */
-static bool read_as_json(struct arena *a, struct str text, const char *file, unsigned nodes_max, struct value *docs,
-                         int *rc, struct error *err)
+static bool read_as_json(struct arena *a, struct str text, const char *file, unsigned nodes_max, bool keeps_twice,
+                         struct value *docs, int *rc, struct error *err)
 {
     struct error why = {0};
     struct str rest;
-    *rc = json_read_objects(a, text, file, nodes_max, docs, &rest, &why);
+    *rc = json_read_objects(a, text, file, nodes_max, keeps_twice, docs, &rest, &why);
     if (*rc != 0 && value_count(docs) < 2 && !(value_count(docs) == 1 && str_starts(rest, STR("{")))) {
         return false;
     }
@@ -464,14 +465,8 @@ static bool read_as_json(struct arena *a, struct str text, const char *file, uns
     return *rc != 0 || value_count(docs) > 0;
 }
 
-int yaml_read(struct arena *a, struct str text, const char *file, struct value ***docs, unsigned *count,
-              struct error *err)
-{
-    return yaml_read_most(a, text, file, TEXT_NODES_MAX, docs, count, err);
-}
-
-int yaml_read_most(struct arena *a, struct str text, const char *file, unsigned nodes_max, struct value ***docs,
-                   unsigned *count, struct error *err)
+static int read_text(struct arena *a, struct str text, const char *file, unsigned nodes_max, bool keeps_twice,
+                     struct value ***docs, unsigned *count, struct error *err)
 {
     assert(a != NULL && docs != NULL && count != NULL);
     if (text.n > TEXT_SIZE_MAX) {
@@ -481,7 +476,7 @@ int yaml_read_most(struct arena *a, struct str text, const char *file, unsigned 
     text = text_skip_bom(text);
     struct value *json = value_list(a);
     int failed;
-    if (read_as_json(a, text, file, nodes_max, json, &failed, err)) {
+    if (read_as_json(a, text, file, nodes_max, keeps_twice, json, &failed, err)) {
         *docs = json->list.items;
         *count = json->list.count;
         return failed;
@@ -489,6 +484,7 @@ int yaml_read_most(struct arena *a, struct str text, const char *file, unsigned 
     CLEANUP_FREE struct reader *r = xcalloc(1, sizeof *r);
     r->arena = a;
     r->file = file;
+    r->keeps_twice = keeps_twice;
     r->text = text;
     r->nodes_max = nodes_max;
     r->err = err;
@@ -502,6 +498,28 @@ int yaml_read_most(struct arena *a, struct str text, const char *file, unsigned 
     if (rc == 0) {
         *docs = list->list.items;
         *count = list->list.count;
+    }
+    return rc;
+}
+
+int yaml_read(struct arena *a, struct str text, const char *file, struct value ***docs, unsigned *count,
+              struct error *err)
+{
+    return read_text(a, text, file, TEXT_NODES_MAX, false, docs, count, err);
+}
+
+int yaml_read_most(struct arena *a, struct str text, const char *file, unsigned nodes_max, struct value ***docs,
+                   unsigned *count, struct error *err)
+{
+    return read_text(a, text, file, nodes_max, false, docs, count, err);
+}
+
+int yaml_read_twice(struct arena *a, struct str text, unsigned nodes_max, struct value ***docs, unsigned *count,
+                    struct value *twice, struct error *err)
+{
+    int rc = read_text(a, text, NULL, nodes_max, true, docs, count, err);
+    for (unsigned i = 0; rc == 0 && i < *count; i++) {
+        rc = text_settle_twice(a, (*docs)[i], twice, err);
     }
     return rc;
 }

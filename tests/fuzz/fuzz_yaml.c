@@ -9,6 +9,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     unsigned count;
     struct error err = {0};
     arena_init(&a);
+    struct value **loose, *twice = value_list(&a);
+    unsigned loose_count;
+    if (yaml_read_twice(&a, (struct str){(const char *)data, size}, TEXT_NODES_MAX, &loose, &loose_count, twice,
+                        &err) == 0) {
+        for (unsigned i = 0; i < loose_count; i++) {
+            fuzz_check_value(loose[i]);
+        }
+    }
+    err = (struct error){0};
     int rc = yaml_read(&a, (struct str){(const char *)data, size}, "fuzz.yaml", &docs, &count, &err);
     if (rc != 0) {
         CHECK_FAILED(rc, err);

@@ -112,6 +112,10 @@ static const struct {
       "{minCount: 2}}}}",
       "{apiVersion: scheduling.k8s.io/v1alpha2, kind: PodGroup, metadata: {name: g}, spec: {schedulingPolicy: {gang: "
       "{minCount: 2147483647}}}, status: {conditions: [{type: PodGroupScheduled, status: 'True'}]}}"}},
+    {KIND_PODTEMPLATE,
+     {"{apiVersion: v1, kind: PodTemplate, metadata: {name: t}, template: {metadata: {labels: {a: b}}, spec: "
+      "{containers: "
+      "[{name: c, image: i}]}}}"}},
     {KIND_CONTROLLERREVISION,
      {"{apiVersion: apps/v1, kind: ControllerRevision, metadata: {name: st-1}, revision: 1, data: {spec: {template: "
       "{}}}}"}},

@@ -213,6 +213,7 @@ static struct api_request any_request(struct world *w, enum api_verb verb)
         q.patch = (struct api_patch){.how = any_write(w),
                                      .of = any_target(w),
                                      .part = any_part(w),
+                                     .api_version = text_or_none(w),
                                      .type = (enum patch_type)chance(w, PATCH_JSON + 1),
                                      .patch = any_map(w),
                                      .if_revision = chance(w, 3),
@@ -237,6 +238,10 @@ static struct api_request any_request(struct world *w, enum api_verb verb)
     case API_EVICT:
         q.evict = (struct api_evict){any_write(w), any_text(w), any_text(w), any_deletion(w, true)};
         without_document(&q.evict.how);
+        break;
+    case API_BIND:
+        q.bind = (struct api_bind){any_write(w), any_text(w), any_text(w), text_or_none(w), any_text(w)};
+        without_document(&q.bind.how);
         break;
     case API_TXN:
         q.txn = any_txn(w);
@@ -369,6 +374,7 @@ static void same_request(const struct api_request *a, const struct api_request *
         same_write(&a->patch.how, &b->patch.how);
         same_target(&a->patch.of, &b->patch.of);
         assert_ptr_equal(a->patch.part, b->patch.part);
+        same_text(a->patch.api_version, b->patch.api_version);
         assert_int_equal(a->patch.type, b->patch.type);
         assert_int_equal(a->patch.if_revision, b->patch.if_revision);
         same_text(a->patch.if_uid, b->patch.if_uid);
@@ -396,6 +402,13 @@ static void same_request(const struct api_request *a, const struct api_request *
         same_text(a->evict.ns, b->evict.ns);
         same_text(a->evict.name, b->evict.name);
         same_deletion(&a->evict.options, &b->evict.options);
+        break;
+    case API_BIND:
+        same_write(&a->bind.how, &b->bind.how);
+        same_text(a->bind.ns, b->bind.ns);
+        same_text(a->bind.name, b->bind.name);
+        same_text(a->bind.uid, b->bind.uid);
+        same_text(a->bind.node, b->bind.node);
         break;
     case API_TXN:
         same_write(&a->txn.how, &b->txn.how);

@@ -160,11 +160,68 @@ static void objects_are_changed(void **state)
     RUN(rows);
 }
 
+#define HPA(percent)                                                                                                   \
+    "apiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\nmetadata: {name: h}\nspec:\n"                          \
+    "  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}\n  maxReplicas: 3\n"                         \
+    "  targetCPUUtilizationPercentage: " percent "\n"
+#define ROLE(verbs)                                                                                                    \
+    "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: rec, namespace: default}\n"                \
+    "rules: [{apiGroups: [''], resources: [pods], verbs: [" verbs "]}]\n"
+#define LATER(group, kind)                                                                                             \
+    {                                                                                                                  \
+        K "apply -f -", "apiVersion: " group "\nkind: " kind "\nmetadata: {name: later}\n", 1, "=",                    \
+            "no matches for kind \"" kind "\" in version \"" group "\""                                                \
+    }
+
+static void other_versions_and_groups_are_served(void **state)
+{
+    static const struct habit rows[] = {
+        {K "apply -f -", HPA("50"), 0, "=horizontalpodautoscaler.autoscaling/h created\n", NULL},
+        {K "apply -f -", HPA("60"), 0, "=horizontalpodautoscaler.autoscaling/h configured\n", NULL},
+        {K "apply -f -", HPA("60"), 0, "=horizontalpodautoscaler.autoscaling/h unchanged\n", NULL},
+        {K "get horizontalpodautoscalers.v1.autoscaling h -o jsonpath={.spec.targetCPUUtilizationPercentage}", NULL, 0,
+         "=60", NULL},
+        {K "patch horizontalpodautoscalers.v1.autoscaling h -p '{\"spec\":{\"targetCPUUtilizationPercentage\":70}}'",
+         NULL, 0, "patched", NULL},
+        {"rctl get hpa h -o 'jsonpath={.spec.metrics[0].resource.target.averageUtilization}'", NULL, 0, "=70", "="},
+        {K "delete hpa h", NULL, 0, "deleted", NULL},
+        {K "get events.v1.events.k8s.io -o 'jsonpath={.items[0].apiVersion} {.items[0].regarding.kind}'", NULL, 0,
+         "events.k8s.io/v1 ", "="},
+        {K "get events.v1.events.k8s.io", NULL, 0, "LAST SEEN\nScheduled", "="},
+        {K "get podtemplates", NULL, 0, "=", "No resources found"},
+    };
+    RUN(rows);
+}
+
+static void the_rest_is_as_people_know_it(void **state)
+{
+    static const struct habit rows[] = {
+        {"KUBECONFIG=kube ${KUBECTL:-kubectl} proxy --port=0 >proxy.out & "
+         "until grep -q Starting proxy.out; do kill -0 $! || exit 9; done; "
+         "curl -s http://$(sed -n 's/.*on //p' proxy.out)/api/v1/namespaces/default/configmaps/cm | "
+         "grep -c '\"kind\":\"ConfigMap\"'; kill $!",
+         NULL, HABIT_ANY, "=1\n", NULL},
+        {K "auth reconcile -f -", ROLE("get"), 0, "role.rbac.authorization.k8s.io/rec reconciled", NULL},
+        {K "auth reconcile -f -", ROLE("get, list"), 0, "role.rbac.authorization.k8s.io/rec reconciled", NULL},
+        {K "get role rec -o 'jsonpath={.rules[*].verbs}'", NULL, 0, "list", "="},
+        {K "auth reconcile -f cm.yaml", NULL, HABIT_ANY, NULL, NULL},
+        LATER("apiextensions.k8s.io/v1", "CustomResourceDefinition"),
+        LATER("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"),
+        LATER("apiregistration.k8s.io/v1", "APIService"),
+        {K "get --raw /apis/apiextensions.k8s.io/v1/customresourcedefinitions", NULL, 1, "=",
+         "the server could not find the requested resource"},
+        {K "wait --for=delete cm/none --timeout=10s", NULL, HABIT_ANY, NULL, NULL},
+    };
+    RUN(rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_show_the_same),
         cmocka_unit_test(objects_have_all_their_forms),
+        cmocka_unit_test(other_versions_and_groups_are_served),
+        cmocka_unit_test(the_rest_is_as_people_know_it),
         cmocka_unit_test(objects_are_changed),
     };
     cmocka_set_test_filter(getenv("TEST"));

@@ -399,6 +399,7 @@ static void test_without_a_role_nothing_may_be_asked(void **state)
         {"delete", "{kind: Namespace, name: kube-public}"},
         {"deletecollection", "{kind: Pod}"},
         {"evict", "{name: x}"},
+        {"bind", "{name: x, node: n1}"},
         {"txn", "{ops: [{op: check, kind: Secret, name: x, absent: true}]}"},
         {"metrics", "{kind: Node}"},
         {"images", "{node: n1}"},

@@ -621,6 +621,53 @@ static void sorting_goes_all_the_way_down(void **state)
     assert_string_equal(buf_cstr(&f->buf), "{\"B\":1,\"a\":{\"v\":2,\"w\":1},\"b\":[{\"a\":2,\"z\":1}]}");
 }
 
+/* What is left of the text, and where keys stood twice: "JSON [paths]". */
+static void tell_twice(struct fixture *f, const char *text, bool yaml)
+{
+    struct value *doc = NULL, *twice = value_list(&f->arena), **docs = &doc;
+    unsigned count = 1;
+    int rv = yaml ? yaml_read_twice(&f->arena, str_of(text), TEXT_NODES_MAX, &docs, &count, twice, &f->err)
+                  : json_read_twice(&f->arena, str_of(text), TEXT_NODES_MAX, &doc, twice, &f->err);
+    assert_int_equal(rv, 0);
+    assert_int_equal(count, 1);
+    buf_reset(&f->buf);
+    json_write(&f->buf, docs[0], 0);
+    buf_putc(&f->buf, ' ');
+    json_write(&f->buf, twice, 0);
+}
+
+static void of_keys_that_stand_twice_the_last_one_counts_where_that_is_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const rows[][2] = {
+        {"{\"a\":1,\"b\":2}", "{\"a\":1,\"b\":2} []"},
+        {"{\"a\":1,\"b\":2,\"a\":3}", "{\"b\":2,\"a\":3} [\"a\"]"},
+        {"{\"a\":1,\"a\":2,\"a\":3}", "{\"a\":3} [\"a\",\"a\"]"},
+        {"{\"s\":{\"l\":[{\"n\":1},{\"n\":1,\"n\":2}]}}", "{\"s\":{\"l\":[{\"n\":1},{\"n\":2}]}} [\"s.l[1].n\"]"},
+        {"{\"a\":{\"x\":1,\"x\":2},\"a\":{\"y\":1,\"y\":2}}", "{\"a\":{\"y\":2}} [\"a\",\"a.y\"]"},
+        {"[[{\"a\":1,\"a\":2}]]", "[[{\"a\":2}]] [\"[0][0].a\"]"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        for (unsigned yaml = 0; yaml < 2; yaml++) {
+            tell_twice(f, rows[i][0], yaml == 1);
+            assert_string_equal(buf_cstr(&f->buf), rows[i][1]);
+        }
+    }
+    tell_twice(f, "a: 1\nb: &b {c: 1, c: 2}\na: *b\nd: {<<: *b, c: 3}\n", true);
+    assert_string_equal(buf_cstr(&f->buf), "{\"b\":{\"c\":2},\"a\":{\"c\":2},\"d\":{\"c\":3}} "
+                                           "[\"a\",\"b.c\",\"a.c\"]");
+    CLEANUP_BUF struct buf many = BUF_INIT;
+    struct value *doc, *twice = value_list(&f->arena);
+    buf_puts(&many, "{\"a\":0");
+    for (unsigned i = 0; i < TEXT_TWICE_MAX + 1; i++) {
+        buf_puts(&many, ",\"a\":1");
+    }
+    buf_putc(&many, '}');
+    assert_int_equal(json_read_twice(&f->arena, buf_str(&many), TEXT_NODES_MAX, &doc, twice, &f->err), ERR_INVALID);
+    assert_int_equal(value_count(twice), TEXT_TWICE_MAX);
+    assert_int_equal(json_read(&f->arena, STR("{\"a\":1,\"a\":2}"), &doc, &f->err), ERR_INVALID);
+}
+
 static void base64_follows_the_rfc(void **state)
 {
     struct fixture *f = *state;
@@ -672,6 +719,7 @@ int main(void)
         TEST(damaged_text_is_an_error_or_a_document),
         TEST(long_keys_read_back),
         TEST(sorting_goes_all_the_way_down),
+        TEST(of_keys_that_stand_twice_the_last_one_counts_where_that_is_asked_for),
         TEST(base64_follows_the_rfc),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
