@@ -48,7 +48,7 @@
 #define MASTER_FORWARD_TIMEOUT_MS    30000
 #define MASTER_WAIT_MS               10000  /* a request that says no timeoutMs waits for a leader so long */
 #define MASTER_WAIT_MAX_MS           600000 /* and no request longer, whatever it says */
-#define MASTER_PARKED_MAX            8192u  /* requests that wait for a leader */
+#define MASTER_PARKED_MAX            16384u /* requests that wait for a leader; one identity: half of them */
 #define MASTER_READ_TIMEOUT_MS       10000
 #define NODES_INSTANCE_MAX           80 /* of an agent's ID-START-NONCE (nodes.c) */
 

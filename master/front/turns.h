@@ -39,8 +39,8 @@
 
 /* X(NAME, FIELD, how many of one subject may have begun, word) */
 #define TURN_SORTS_LIST(X)                                                                                             \
-    X(READ, reads, 8192u, "reads")                                                                                     \
-    X(WRITE, writes, 8192u, "writes")                                                                                  \
+    X(READ, reads, 4096u, "reads")                                                                                     \
+    X(WRITE, writes, 4096u, "writes")                                                                                  \
     X(LIST, lists, 64u, "lists and deletions of many objects")                                                         \
     X(STREAM, streams, 1024u, "watches and streams that are being opened")
 enum turn_sort {
