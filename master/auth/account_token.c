@@ -61,6 +61,14 @@ static struct str token_in(const struct object *secret)
     return mp_read_bin(&m, &s) ? s : STR_NONE;
 }
 
+/* Whoever may write Secrets has written that, and it is looked at for each request: what is too long for one of ours is
+ * refused unread. */
+static bool read_own(const struct object *secret, struct arena *a, struct value **claims, struct str *key_id)
+{
+    struct str token = token_in(secret);
+    return token.n <= ACCOUNT_TOKEN_SECRET_MAX && jwt_read(token, a, claims, key_id);
+}
+
 /* By their ids: what has come with a request is known by no more (principal.h). */
 static bool is_token_of(const struct object *secret, struct str jti)
 {
@@ -68,8 +76,7 @@ static bool is_token_of(const struct object *secret, struct str jti)
     struct value *claims;
     struct str key_id;
     arena_init(&a);
-    return jti.n > 0 && jwt_read(token_in(secret), &a, &claims, &key_id) &&
-           str_eq(value_to_str(value_get(claims, "jti")), jti);
+    return jti.n > 0 && read_own(secret, &a, &claims, &key_id) && str_eq(value_to_str(value_get(claims, "jti")), jti);
 }
 
 int account_claims_hold(const struct view *v, const struct account_claims *c, int64_t now_s, struct error *err)
@@ -104,7 +111,7 @@ bool account_token_outlived(const struct master *m, const struct object *secret)
     unsigned count;
     const struct jwt_key *const *keys = account_keys_all(m, &count);
     arena_init(&a);
-    if (count == 0 || !jwt_read(token_in(secret), &a, &claims, &key_id) || !account_claims_read(claims, &c) ||
+    if (count == 0 || !read_own(secret, &a, &claims, &key_id) || !account_claims_read(claims, &c) ||
         !str_eq(c.secret_uid, secret->uid)) {
         return false;
     }

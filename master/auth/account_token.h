@@ -10,7 +10,8 @@
  * in order, and no pod that hangs keeps its tokens.
  *
  * The token of a Secret (type kubernetes.io/service-account-token) is bound to that and has no exp. It is good while it
- * is the one that the Secret has: another one in its place, or none, ends it.
+ * is the one that the Secret has: another one in its place, or none, ends it. What a Secret has that is longer than
+ * ACCOUNT_TOKEN_SECRET_MAX is none of ours, and is not looked at.
  * Source: Kubernetes TokenRequest (authentication.k8s.io/v1) and pkg/serviceaccount. What is otherwise: at most
  * ACCOUNT_TOKEN_LIFE_MAX_S, and nobody's token is made longer than was asked for (so there is no warnafter). */
 #ifndef MASTER_AUTH_ACCOUNT_TOKEN_H
@@ -25,6 +26,7 @@
 #define ACCOUNT_TOKEN_LIFE_MAX_S (365 * 86400) /* who asks for more is given this */
 #define ACCOUNT_TOKEN_ASK_MAX_S  (1ll << 32)   /* and for more than this, nothing */
 #define ACCOUNT_TOKEN_POD_ENDS_S 60            /* Kubernetes' leeway */
+#define ACCOUNT_TOKEN_SECRET_MAX (4u << 10)    /* bytes of a Secret's; the longest names make about 3 KiB */
 
 /* What a token says of whom it is. Borrowed from its claims. */
 struct account_claims {

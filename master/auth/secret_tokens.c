@@ -14,9 +14,11 @@ struct failed {
     int64_t next_ms, pause_ms;
 };
 struct secret_tokens {
-    bool wait;                           /* some may have no token yet */
+    bool wait;                           /* some may have no token yet: a walk over all is due */
+    bool walks;                          /* one has begun and not ended */
+    int64_t began_ms;                    /* it did */
     int64_t soonest_ms;                  /* that one of those below is tried again; 0: there is none */
-    char after_ns[256], after_name[256]; /* where the last walk ended; "": at the end */
+    char after_ns[256], after_name[256]; /* so far it has come; "": nowhere */
     struct failed failed[SECRET_TOKENS_FAILED];
 };
 
@@ -87,13 +89,13 @@ static void note_failure(struct master *m, const struct object *secret, const st
     master_warn(m, secret, "TokenNotWritten", buf_str(&text));
 }
 
-/* All were looked at: those that were due and did not come are gone, or have a token. */
-static void tidy(struct secret_tokens *s, int64_t now_ms)
+/* All were looked at: those that were due when that began and did not come are gone, or have a token. */
+static void tidy(struct secret_tokens *s, int64_t began_ms)
 {
     s->soonest_ms = 0;
     for (unsigned i = 0; i < ARRAY_SIZE(s->failed); i++) {
         struct failed *f = &s->failed[i];
-        if (f->who != 0 && f->next_ms <= now_ms) {
+        if (f->who != 0 && f->next_ms <= began_ms) {
             forget(f);
         } else if (f->who != 0) {
             s->soonest_ms = s->soonest_ms == 0 ? f->next_ms : MIN(s->soonest_ms, f->next_ms);
@@ -198,7 +200,7 @@ static bool fill_one(struct master *m, const struct object *secret, const struct
     return true;
 }
 
-/* The walk goes on where the last one ended, so that those in front that fail again and again keep nobody waiting. */
+/* The walk goes on from here, so that those in front that fail again and again keep nobody waiting. */
 static void note_place(struct secret_tokens *s, const struct object *last)
 {
     s->after_ns[0] = s->after_name[0] = '\0';
@@ -210,51 +212,73 @@ static void note_place(struct secret_tokens *s, const struct object *last)
     }
 }
 
-void secret_tokens_tick(struct master *m)
+/* May it be filled, as far as is to be seen in it? *looks is how many tokens were read. */
+static bool needs_one(const struct master *m, const struct object *secret, unsigned *looks)
+{
+    if (!is_of_type(secret)) {
+        return false;
+    }
+    if (is_empty(secret)) {
+        return true;
+    }
+    ++*looks;
+    return account_token_outlived(m, secret);
+}
+
+/* From where the last one ended. True: it has come to the end. *tried is how many were written, or could not be. */
+static bool walk(struct master *m, const struct view *v, int64_t now_ms, unsigned *tried)
 {
     struct secret_tokens *s = m->secret_tokens;
-    int64_t now_ms = env_now_ms(m->env);
     const struct kind *k = kind_by_id(KIND_SECRET);
-    if (s == NULL || !replica_leading(m->replica) || store_tip(replica_store(m->replica)) == NULL ||
-        (!s->wait && (s->soonest_ms == 0 || now_ms < s->soonest_ms))) {
-        return;
-    }
-    struct view *v = view_ref(store_tip(replica_store(m->replica))); /* what is written moves the tip */
     struct view_iter it;
-    unsigned tried = 0;
-    bool begun = s->after_name[0] != '\0', can = true;
-    if (begun) {
+    unsigned looks = 0;
+    if (s->after_name[0] != '\0') {
         view_iter_after(&it, v, k, STR_NONE, str_of(s->after_ns), str_of(s->after_name));
     } else {
         view_iter(&it, v, k, STR_NONE);
     }
-    s->wait = false;
-    note_place(s, NULL);
     for (const struct object *secret; (secret = view_next(&it)) != NULL;) {
-        bool needs = is_of_type(secret) && (is_empty(secret) || account_token_outlived(m, secret));
-        const struct object *account = needs ? account_of(v, secret) : NULL;
+        const struct object *account = needs_one(m, secret, &looks) ? account_of(v, secret) : NULL;
         const struct failed *f = account == NULL ? NULL : find(s, secret);
-        if (account == NULL || (f != NULL && f->next_ms > now_ms)) {
-            continue;
+        if (account != NULL && (f == NULL || f->next_ms <= now_ms)) {
+            if (*tried == SECRET_TOKENS_BATCH || !fill_one(m, secret, account)) {
+                return false;
+            }
+            ++*tried;
+            note_place(s, secret);
         }
-        can = tried < SECRET_TOKENS_BATCH && fill_one(m, secret, account);
-        if (!can) {
-            s->wait = true; /* the next time, from here */
-            break;
+        if (looks == SECRET_TOKENS_LOOKS) {
+            note_place(s, secret);
+            return false;
         }
-        note_place(s, secret);
-        tried++;
     }
-    if (can && begun) {
-        s->wait = true; /* once more, from the beginning */
-    } else if (can) {
-        tidy(s, now_ms);
+    return true;
+}
+
+bool secret_tokens_tick(struct master *m)
+{
+    struct secret_tokens *s = m->secret_tokens;
+    int64_t now_ms = env_now_ms(m->env);
+    if (s == NULL || !replica_leading(m->replica) || store_tip(replica_store(m->replica)) == NULL ||
+        (!s->walks && !s->wait && (s->soonest_ms == 0 || now_ms < s->soonest_ms))) {
+        return true;
     }
-    if (can) {
+    struct view *v = view_ref(store_tip(replica_store(m->replica))); /* what is written moves the tip */
+    unsigned tried = 0;
+    if (!s->walks) { /* what comes from now on is for the next walk: it may stand before the place of this one */
+        s->walks = true;
+        s->wait = false;
+        s->began_ms = now_ms;
+    }
+    bool over = walk(m, v, now_ms, &tried);
+    if (over) {
+        s->walks = false;
         note_place(s, NULL);
+        tidy(s, s->began_ms);
     }
     view_unref(v);
     if (tried > 0) {
         master_wake(m);
     }
+    return over;
 }

@@ -207,8 +207,11 @@ int jwt_sign(const struct jwt_key *k, const struct value *claims, struct buf *ou
 {
     assert(k->can_sign && value_is_map(claims));
     uint8_t signature[2 * HALF];
+    CLEANUP_ARENA struct arena a;
     CLEANUP_BUF struct buf part = BUF_INIT;
     CLEANUP_BUF struct buf token = BUF_INIT;
+    struct value *again;
+    arena_init(&a);
     buf_printf(&part, "{\"alg\":\"ES256\",\"kid\":\"%s\",\"typ\":\"JWT\"}", k->id);
     base64url_write(&token, part.data, part.size);
     buf_putc(&token, '.');
@@ -217,6 +220,9 @@ int jwt_sign(const struct jwt_key *k, const struct value *claims, struct buf *ou
     base64url_write(&token, part.data, part.size);
     if (token.size > JWT_SIZE_MAX - 100) {
         return error_set(err, ERR_TOO_LARGE, "a token of %zu bytes; one may have at most %u", token.size, JWT_SIZE_MAX);
+    }
+    if (json_read_most(&a, buf_str(&part), JWT_VALUES_MAX, &again, NULL) != 0) {
+        return error_set(err, ERR_TOO_LARGE, "a token with more than %u values", JWT_VALUES_MAX);
     }
     if (!make_signature(k->pair, buf_str(&token), signature)) {
         return error_set(err, ERR_INTERNAL, "a token could not be signed");
@@ -237,7 +243,8 @@ static struct value *read_part(struct arena *a, struct str part)
 {
     CLEANUP_BUF struct buf json = BUF_INIT;
     struct value *v = NULL;
-    return base64url_read(&json, part) && json_read(a, buf_str(&json), &v, NULL) == 0 && value_is_map(v) ? v : NULL;
+    bool ok = base64url_read(&json, part) && json_read_most(a, buf_str(&json), JWT_VALUES_MAX, &v, NULL) == 0;
+    return ok && value_is_map(v) ? v : NULL;
 }
 
 static struct str next_part(struct str *rest)

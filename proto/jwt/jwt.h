@@ -17,7 +17,8 @@
 #include "base/err.h"
 #include "proto/model/value.h"
 
-#define JWT_SIZE_MAX (16u << 10) /* of a token; Kubernetes' have about 1 KiB */
+#define JWT_SIZE_MAX   (16u << 10) /* of a token; Kubernetes' have about 1 KiB */
+#define JWT_VALUES_MAX 128u        /* of its claims, and of its header: how much a look at one of anybody's costs */
 
 struct jwt_key;
 int jwt_key_make(struct jwt_key **out, struct error *err); /* a new pair */
@@ -33,7 +34,8 @@ bool jwt_key_can_sign(const struct jwt_key *k); /* it has the private half */
 /* The public half for a JSON Web Key Set: kty, crv, x, y, use, alg, kid. */
 struct value *jwt_key_to_jwk(const struct jwt_key *k, struct arena *a);
 
-/* Appends the token. The key can sign. ERR_TOO_LARGE: the claims are too many. */
+/* Appends the token. The key can sign. ERR_TOO_LARGE: it would have more than JWT_SIZE_MAX bytes, or its claims more
+ * than JWT_VALUES_MAX values; such a one is nobody's. */
 int jwt_sign(const struct jwt_key *k, const struct value *claims, struct buf *out, struct error *err);
 /* The claims of a token that one of the keys has signed. ERR_UNAUTHORIZED: it is none, or none of theirs. */
 int jwt_verify(struct str token, const struct jwt_key *const *keys, unsigned count, struct arena *a,

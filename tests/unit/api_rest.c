@@ -12,6 +12,9 @@
  *   keys          the masters have keys that sign tokens
  *   rotate        another key signs, as of `rctl cert rotate-tokens`
  *   large NAME N  a Secret that asks for a token of account web, with N bytes of its own
+ *   own-tokens N M  N Secrets for tokens, with M bytes in the place of a token
+ *   pad NAME N    the token in that Secret has the same claims and one of N bytes more, and no signature
+ *   walk          in how many ticks the leader looks at all Secrets for tokens
  *   clock S       the clock on the wall goes on by so much
  *   flood N       N requests without a certificate, with the body as token (# is a number of five digits): were there 401, or 429?
  *   tries         how many tokens could not be written into their Secrets
@@ -432,6 +435,84 @@ static void do_large(struct world *w, const struct script_step *s, struct buf *o
     run_ms(w, 100);
 }
 
+/* So many Secrets with a token of so many bytes that somebody has written there. */
+static void do_own_tokens(struct world *w, const struct script_step *s, struct buf *out)
+{
+    (void)out;
+    CLEANUP_BUF struct buf bytes = BUF_INIT;
+    size_t n = (size_t)atoi(s->words[1]);
+    unsigned count = (unsigned)atoi(s->words[0]);
+    memset(buf_reserve(&bytes, n), 'x', n);
+    for (unsigned i = 0; i < count;) {
+        struct txn t;
+        struct error err = {0};
+        txn_init(&t, "test");
+        for (unsigned part = 0; part < 50 && i < count; part++, i++) {
+            CLEANUP_ARENA struct arena a;
+            CLEANUP_BUF struct buf text = BUF_INIT;
+            struct object *o = NULL;
+            struct value **docs;
+            unsigned docs_count;
+            arena_init(&a);
+            buf_printf(&text,
+                       "{apiVersion: v1, kind: Secret, metadata: {name: own-%04u, namespace: default, annotations: "
+                       "{kubernetes.io/service-account.name: web}}, type: kubernetes.io/service-account-token}",
+                       i);
+            must(yaml_read(&a, buf_str(&text), NULL, &docs, &docs_count, &err), &err);
+            value_set(&a, value_ensure_map(&a, docs[0], "data"), "token", value_bin(&a, (const char *)bytes.data, n));
+            must(object_from_value(kind_by_id(KIND_SECRET), docs[0], 0, &o, &err), &err);
+            txn_create(&t, o);
+        }
+        must(replica_submit(w->m->replica, &t, NULL, NULL, &err), &err);
+        txn_close(&t);
+        run_ms(w, 100);
+    }
+}
+
+/* In how many ticks the leader has looked at all Secrets. */
+static void do_walk(struct world *w, const struct script_step *s, struct buf *out)
+{
+    (void)s;
+    unsigned ticks = 1;
+    while (!secret_tokens_tick(w->m)) { /* one that was going on */
+    }
+    secret_tokens_look(w->m);
+    for (; !secret_tokens_tick(w->m); ticks++) {
+    }
+    buf_printf(out, "%u\n", ticks);
+}
+
+/* The token of that Secret says the same, and a claim of so many bytes besides. */
+static void do_pad(struct world *w, const struct script_step *s, struct buf *out)
+{
+    (void)out;
+    CLEANUP_BUF struct buf pad = BUF_INIT, json = BUF_INIT, token = BUF_INIT;
+    CLEANUP_ARENA struct arena a;
+    struct txn t;
+    struct error err = {0};
+    struct value *claims;
+    struct str old = STR_NONE, key_id;
+    const struct object *o = view_get(store_committed(replica_store(w->m->replica)), kind_by_id(KIND_SECRET),
+                                      STR("default"), str_of(s->words[0]));
+    struct mp data = mp_get(mp_get(object_mp(o), "data"), "token");
+    arena_init(&a);
+    assert_true(mp_read_bin(&data, &old) && jwt_read(old, &a, &claims, &key_id));
+    size_t n = (size_t)atoi(s->words[1]), head = (size_t)((const char *)memchr(old.p, '.', old.n) - old.p) + 1;
+    memset(buf_reserve(&pad, n), 'x', n);
+    value_set(&a, claims, "pad", value_str(&a, (struct str){(const char *)pad.data, n}));
+    json_write(&json, claims, 0);
+    buf_append_str(&token, (struct str){old.p, head});
+    base64url_write(&token, json.data, json.size);
+    buf_puts(&token, ".AA");
+    struct value *doc = object_to_value(&a, o);
+    value_set(&a, value_ensure_map(&a, doc, "data"), "token", value_bin(&a, (const char *)token.data, token.size));
+    txn_init(&t, "test");
+    must(txn_update_value(&t, o->kind, doc, TXN_PART_ALL, o->revision, &err), &err);
+    must(replica_submit(w->m->replica, &t, NULL, NULL, &err), &err);
+    txn_close(&t);
+    run_ms(w, 100);
+}
+
 /* Another key signs from now on. */
 static void do_rotate(struct world *w, const struct script_step *s, struct buf *out)
 {
@@ -567,6 +648,9 @@ static void run_step(void *data, const struct script_step *s, struct buf *out)
                     {"strangers", do_strangers},
                     {"flood", do_flood},
                     {"large", do_large},
+                    {"own-tokens", do_own_tokens},
+                    {"walk", do_walk},
+                    {"pad", do_pad},
                     {"tries", do_tries},
                     {"values", do_values}};
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {

@@ -210,6 +210,40 @@ static void claims_have_a_bound(void **state)
     assert_int_equal(token.size, 0);
 }
 
+/* A map of a list of that many less two. */
+static struct value *claims_of_values(struct arena *a, unsigned values)
+{
+    struct value *claims = value_map(a), *aud = value_list(a);
+    for (unsigned i = 2; i < values; i++) {
+        value_append(a, aud, value_int(a, 1));
+    }
+    value_set(a, claims, "aud", aud);
+    return claims;
+}
+
+/* Of few bytes, so that no look at one that anybody has made takes long. */
+static void claims_have_a_bound_of_values(void **state)
+{
+    struct fixture *f = *state;
+    const struct jwt_key *keys[] = {f->key};
+    struct value *read;
+    struct str key_id;
+    CLEANUP_BUF struct buf token = BUF_INIT;
+    assert_int_equal(jwt_sign(f->key, claims_of_values(&f->arena, JWT_VALUES_MAX), &token, &f->err), 0);
+    assert_true(jwt_read(buf_str(&token), &f->arena, &read, &key_id));
+    assert_int_equal(jwt_verify(buf_str(&token), keys, 1, &f->arena, &read, &f->err), 0);
+    buf_reset(&token);
+    struct value *more = claims_of_values(&f->arena, JWT_VALUES_MAX + 1);
+    assert_int_equal(jwt_sign(f->key, more, &token, &f->err), ERR_TOO_LARGE);
+    assert_int_equal(token.size, 0);
+    CLEANUP_BUF struct buf json = BUF_INIT;
+    json_write(&json, more, 0);
+    buf_puts(&token, "e30."); /* "{}" */
+    base64url_write(&token, json.data, json.size);
+    buf_puts(&token, ".AA");
+    assert_false(jwt_read(buf_str(&token), &f->arena, &read, &key_id));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 /* Its holder reads how long it lives, whoever has signed it. */
 static void a_token_says_how_long_it_lives(void **state)
@@ -244,9 +278,10 @@ static void a_token_says_how_long_it_lives(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_is_signed_is_verified), TEST(keys_are_written_and_read), TEST(a_key_is_called_by_its_thumbprint),
-        TEST(other_keys_do_not_fit),      TEST(a_damaged_token_is_none),   TEST(other_algorithms_are_refused),
-        TEST(claims_hold_now_and_here),   TEST(claims_have_a_bound),       TEST(a_token_says_how_long_it_lives),
+        TEST(what_is_signed_is_verified),     TEST(keys_are_written_and_read), TEST(a_key_is_called_by_its_thumbprint),
+        TEST(other_keys_do_not_fit),          TEST(a_damaged_token_is_none),   TEST(other_algorithms_are_refused),
+        TEST(claims_hold_now_and_here),       TEST(claims_have_a_bound),       TEST(claims_have_a_bound_of_values),
+        TEST(a_token_says_how_long_it_lives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
