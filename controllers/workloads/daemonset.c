@@ -386,8 +386,8 @@ static int roll_with_surge(struct ds *d, int64_t max_surge, struct error *err)
     }
     for (unsigned i = 0; i < d->count && rv == 0; i++) {
         struct place *p = d->places[i];
-        if (p->old == NULL || p->now != NULL || !p->should_run || p->pods > 1) {
-            continue; /* more than one: the former new one still ends */
+        if (p->old == NULL || p->now != NULL || !p->should_run || p->pods > 1 || p->waits) {
+            continue; /* more than one: the former new one still ends; waits: it failed a short while ago */
         }
         if (!available(d, p->old)) {
             rv = take_away(d, p->old, err);
