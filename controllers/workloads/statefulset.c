@@ -241,10 +241,12 @@ static int roll(struct sts *s, struct error *err)
     for (unsigned i = s->slots_count; i-- > 0 && rv == 0;) {
         struct sts_pod *p = &s->slots[i];
         bool hopeless = is_hopeless(s, p);
+        /* In no order nobody waits for one that was ready once and is not now: it is the one that is missing. */
+        bool lost = !s->ordered && !p->ready && !never_was_ready(p->pod);
         if (p->ordinal < s->start + s->partition) {
             break;
         }
-        if (!p->updated && !p->pod->deleting && (hopeless || missing < allowed)) {
+        if (!p->updated && !p->pod->deleting && (hopeless || missing - lost < allowed)) {
             missing += p->available;
             replaced++;
             rv = take_away(s, p, err);
