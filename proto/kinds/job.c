@@ -289,7 +289,11 @@ static const struct value *template_with_directives(struct arena *a, const struc
         put(a, meta, of_metadata[i], value_at(now, "metadata", of_metadata[i], NULL));
     }
     if (affinity != NULL || value_get(spec, "affinity") != NULL) {
-        put(a, value_ensure_map(a, spec, "affinity"), "nodeAffinity", affinity);
+        struct value *all = value_ensure_map(a, spec, "affinity");
+        put(a, all, "nodeAffinity", affinity);
+        if (value_count(all) == 0 && value_is_null(value_at(now, "spec", "affinity", NULL))) {
+            value_remove(spec, "affinity"); /* taken off whole */
+        }
     }
     return t;
 }
@@ -299,7 +303,7 @@ static bool template_stays(const struct value *spec, const struct value *old, st
     const struct value *was = value_get(old, "spec"), *now = value_get(spec, "template"),
                        *before = value_get(was, "template");
     bool waits = value_to_bool(value_get(was, "suspend"), false) && value_at(old, "status", "startTime", NULL) == NULL;
-    if (waits && keeps_selected(was, value_at(now, "metadata", "labels", NULL))) {
+    if (waits && value_is_map(before) && keeps_selected(was, value_at(now, "metadata", "labels", NULL))) {
         before = template_with_directives(a, before, now);
     }
     return kind_equal(&kind_job, "spec.template", now, before);

@@ -129,6 +129,17 @@ static void a_secret_is_opaque_unless_it_says_otherwise(void **state)
     fixture_change(f, SECRET("data: {}"), SECRET("type: other"), "type: Invalid value: \"other\": field is immutable");
 }
 
+static void a_stored_job_without_a_template_is_no_reason_to_end(void **state)
+{
+    struct fixture *f = *state;
+    const char *text = "{apiVersion: batch/v1, kind: Job, metadata: {name: d}, spec: {suspend: true, template: {spec: "
+                       "{restartPolicy: Never, containers: [{name: c, image: i}]}}}}";
+    struct value *old = fixture_good(f, text);
+    value_remove(value_get(old, "spec"), "template");
+    assert_int_not_equal(fixture_check_value(f, fixture_read(f, text), old), 0);
+    assert_non_null(strstr(f->err.message, "spec.template: Invalid value"));
+}
+
 static void immutable_config_stays(void **state)
 {
     struct fixture *f = *state;
@@ -217,6 +228,7 @@ int main(void)
         TEST(the_selector_of_a_workload_cannot_change),
         TEST(config_maps_and_secrets_are_checked),
         TEST(a_secret_is_opaque_unless_it_says_otherwise),
+        TEST(a_stored_job_without_a_template_is_no_reason_to_end),
         TEST(immutable_config_stays),
         TEST(too_much_config_is_refused),
         TEST(nodes_are_checked),
