@@ -212,13 +212,15 @@ void turns_forget(struct turns *t, struct work *w)
 
 void lane_drop(struct turns *t, struct lane *lane)
 {
+    struct subject *s = lane->subject;
+    s->refs++; /* the lane may be in its row (forwarded), which the last work would take away */
     while (lane_waits(lane)) {
         struct work *w = first_of(lane);
-        struct subject *s = leave(t, w);
+        subject_unref(t, leave(t, w));
         t->stats.dropped++;
         w->drop(w);
-        subject_unref(t, s);
     }
+    subject_unref(t, s);
 }
 
 static bool has_room(struct turns *t, const struct work *w)

@@ -511,6 +511,27 @@ static void nothing_stands_still_and_each_place_is_given_back(void **state)
     }
 }
 
+/* The row of who asked over another master holds the lane of that, and its last work takes the row away. */
+static void forwarded_work_that_waits_at_the_end_is_dropped(void **state)
+{
+    (void)state;
+    struct table t;
+    table_open(&t);
+    t.room = false;
+    struct subject *s = subject_of(&t, PKI_ROLE_USER, "ann");
+    struct job *all = jobs_new(&t, &s->forwarded, TURN_WRITE, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        all[i].work.room = TURN_ROOM_USER;
+    }
+    do_all(all, 3);
+    subject_unref(t.turns, s);
+    t.room = true;
+    turns_free(t.turns);
+    assert_int_equal(count_over(all, 3), 3);
+    assert_true(all[0].dropped && all[1].dropped && all[2].dropped);
+    free(all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -522,6 +543,7 @@ int main(void)
         cmocka_unit_test(agents_and_administrators_stand_behind_one_user),
         cmocka_unit_test(a_turn_does_lists_for_a_part_of_its_time),
         cmocka_unit_test(nothing_stands_still_and_each_place_is_given_back),
+        cmocka_unit_test(forwarded_work_that_waits_at_the_end_is_dropped),
     };
     cmocka_set_test_filter(getenv("TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);
