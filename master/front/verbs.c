@@ -112,8 +112,9 @@ static void put_write(struct writer *w, const struct api_write *how)
     put_true(w, "dryRun", how->dry_run);
 }
 
-/* Masters of former versions refuse these parameters; before this level nobody manages anything. */
-static bool knows_managers(const struct writer *w)
+/* Masters of former versions refuse these parameters; before this level nobody manages anything, and patches are in the
+ * words of the stored version. */
+static bool knows_more(const struct writer *w)
 {
     return store_level(replica_store(w->m->replica)) >= RELEASE_LEVEL_CARRIED;
 }
@@ -122,7 +123,7 @@ static bool knows_managers(const struct writer *w)
 static void put_checks(struct writer *w, const struct api_write *how)
 {
     put_text(w, "validate", how->lenient ? STR("ignore") : STR_NONE);
-    put_text(w, "fieldManager", knows_managers(w) ? how->manager : STR_NONE);
+    put_text(w, "fieldManager", knows_more(w) ? how->manager : STR_NONE);
 }
 
 static int read_document(const struct reader *r, const char *key, struct value **doc)
@@ -288,7 +289,7 @@ static void write_patch(struct writer *w, const struct api_request *q)
     put_target(w, &q->patch.of);
     put_text(w, "type", str_of(patch_type_word(q->patch.type)));
     put_part(w, q->patch.part);
-    put_text(w, "apiVersion", q->patch.api_version);
+    put_text(w, "apiVersion", knows_more(w) ? q->patch.api_version : STR_NONE);
     put_text(w, "uid", q->patch.if_uid);
     put_int(w, "revision", (int64_t)q->patch.if_revision, 0);
     put_value(w, "patch", q->patch.patch);
@@ -326,7 +327,7 @@ static void write_apply(struct writer *w, const struct api_request *q)
 {
     put_value(w, "objects", q->apply.objects);
     put_true(w, "serverSide", q->apply.server_side);
-    put_true(w, "force", q->apply.force && knows_managers(w));
+    put_true(w, "force", q->apply.force && knows_more(w));
     put_part(w, q->apply.part);
     put_write(w, &q->apply.how);
     put_checks(w, &q->apply.how);

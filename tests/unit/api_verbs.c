@@ -512,7 +512,7 @@ static void test_each_typed_request_is_read_as_it_was_written(void **state)
     }
 }
 
-static void test_a_leader_that_knows_no_managers_is_told_of_none(void **state)
+static void test_a_leader_of_a_former_version_is_told_what_it_knows(void **state)
 {
     static const enum api_verb verbs[] = {API_CREATE, API_UPDATE, API_PATCH, API_APPLY, API_TXN};
     struct world *w = *state;
@@ -525,6 +525,7 @@ static void test_a_leader_that_knows_no_managers_is_told_of_none(void **state)
         assert_true(mp_valid(all));
         assert_int_equal(mp_type(mp_get(all, "fieldManager")), MP_NONE);
         assert_int_equal(mp_type(mp_get(all, "force")), MP_NONE);
+        assert_int_equal(mp_type(mp_get(all, "apiVersion")), MP_NONE);
         arena_close(&w->arena);
         arena_init(&w->arena);
     }
@@ -620,7 +621,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_each_typed_request_is_read_as_it_was_written),
-        TEST(test_a_leader_that_knows_no_managers_is_told_of_none),
+        TEST(test_a_leader_of_a_former_version_is_told_what_it_knows),
         TEST(test_each_answer_is_read_as_it_was_written),
         TEST(test_an_answer_of_nonsense_is_refused),
     };
