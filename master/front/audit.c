@@ -181,6 +181,17 @@ static void seen(struct api_call *c, const struct api_answer *a)
     }
 }
 
+/* The request is read again in its turn: what it was made of here would be held meanwhile, on nobody's account, and is
+ * many times as large as what it came with. An entry has copies. */
+static void peek_over(struct errand *e)
+{
+    arena_close(&e->arena);
+    arena_init(&e->arena);
+    if (e->front->forget != NULL) {
+        e->front->forget(e);
+    }
+}
+
 void audit_begin(struct errand *e)
 {
     struct api_request q;
@@ -199,6 +210,7 @@ void audit_begin(struct errand *e)
     } else { /* it will be refused */
         access_each_other(e->name, NULL, (e->flags & METHOD_WRITE) != 0, STR_NONE, STR_NONE, describe, &d);
     }
+    peek_over(e);
     if (t->count == 0) {
         entry_free(t);
         return;

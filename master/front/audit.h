@@ -32,7 +32,7 @@ bool audit_is_idle(const struct audit *a); /* what was recorded is in the file *
 /* Is anything recorded at all? */
 bool audit_is_on(struct master *m);
 
-/* The request has been let in, and begins. */
+/* The request has been let in, and begins. Nothing that is made for it stays in e->arena. */
 void audit_begin(struct errand *e);
 /* It has failed; before it is answered. One that never began is recorded by its address alone. */
 void audit_failed(struct errand *e, const struct error *err);

@@ -2,6 +2,8 @@
  * forwarded to it, parked while nobody leads, and dropped when whoever asked has hung up. */
 #include "tests/unit/api_lines.h"
 
+#include "master/front/audit.h"
+
 /* ---- Forwarded ---- */
 
 static void append_told(struct buf *all, struct asked *q)
@@ -190,6 +192,38 @@ static void test_a_request_that_waits_goes_with_its_connection(void **state)
     assert_failed(ask(leading(t), "get a"), ERR_NOT_FOUND, "not found");
 }
 
+/* What it was read for is kept; what it was made of would be held on nobody's account. */
+static void test_what_is_recorded_holds_nothing_that_is_read_again(void **state)
+{
+    struct town *t = *state;
+    struct place *p = following(t);
+    char dir[] = "/tmp/reeve-lines-XXXXXX", path[64], text[4096];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/audit.log", dir);
+    assert_told(ask(p, "namespace kube-system"), "created Namespace/kube-system\n");
+    assert_told(ask(p, "audit"), "created ConfigMap/reeve-audit\n");
+    assert_failed(ask(p, "get none"), ERR_NOT_FOUND, "not found"); /* it has heard of the policy */
+    p->m.audit = audit_new(&p->m, path, 1 << 20);
+    part(t);
+    struct asked *q = ask(p, "create recorded within=60000");
+    assert_int_equal(p->m.parked_count, 1);
+    assert_non_null(q->e.audit);
+    assert_int_equal(q->e.arena.total_bytes, 0);
+    sim_whole(&t->c.sim);
+    assert_told(q, "created ConfigMap/recorded\n");
+    while (!audit_is_idle(p->m.audit)) {
+        uv_run(&p->m.loop, UV_RUN_ONCE);
+    }
+    audit_free(TAKE_PTR(p->m.audit));
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    text[fread(text, 1, sizeof text - 1, f)] = '\0';
+    fclose(f);
+    assert_non_null(strstr(text, "\"name\":\"recorded\""));
+    unlink(path);
+    rmdir(dir);
+}
+
 /* ---- The leader goes away while it holds them ---- */
 
 static void test_a_write_with_an_id_is_repeated_at_the_next_leader_and_done_once(void **state)
@@ -258,6 +292,7 @@ int main(void)
         TEST(test_requests_wait_while_nobody_leads),
         TEST(test_requests_wait_no_longer_than_they_say),
         TEST(test_a_request_that_waits_goes_with_its_connection),
+        TEST(test_what_is_recorded_holds_nothing_that_is_read_again),
         TEST(test_a_write_with_an_id_is_repeated_at_the_next_leader_and_done_once),
         TEST(test_the_outcome_of_a_write_without_an_id_is_unknown),
         TEST(test_who_may_not_is_told_so),

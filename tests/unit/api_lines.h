@@ -131,8 +131,15 @@ static bool read_line(struct errand *e, struct api_request *q)
     } else if (strcmp(w[0], "create") == 0) {
         *q = (struct api_request){.verb = API_CREATE, .create = {how, config_doc(a, w[1], NULL)}};
     } else if (strcmp(w[0], "namespace") == 0) {
-        struct value *doc =
-            document(a, "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"default\"}}");
+        struct value *doc = document(a, "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{}}");
+        value_set(a, value_get(doc, "metadata"), "name", value_cstr(a, w[1]));
+        *q = (struct api_request){.verb = API_CREATE, .create = {how, doc}};
+    } else if (strcmp(w[0], "audit") == 0) { /* everything */
+        struct value *doc = config_doc(a, "reeve-audit", NULL);
+        value_set(a, value_get(doc, "metadata"), "namespace", value_cstr(a, "kube-system"));
+        value_set(a, doc, "data", value_map(a));
+        value_set(a, value_get(doc, "data"), "policy.yaml",
+                  value_cstr(a, "{apiVersion: audit.k8s.io/v1, kind: Policy, rules: [{level: RequestResponse}]}"));
         *q = (struct api_request){.verb = API_CREATE, .create = {how, doc}};
     } else if (strcmp(w[0], "update") == 0) {
         *q = (struct api_request){.verb = API_UPDATE,
@@ -221,6 +228,11 @@ static void lines_fail(struct errand *e, const struct error *err)
     q->error = *err;
 }
 
+static int peek_line(struct errand *e, struct api_request *q)
+{
+    return read_line(e, q) ? 0 : ERR_USAGE; /* it has been read before */
+}
+
 static const struct errand_front lines_front = {
     .gone = hung_up,
     .session = session_of,
@@ -230,6 +242,7 @@ static const struct errand_front lines_front = {
     .write = typed_write,
     .answered = typed_answered,
     .typed = read_line,
+    .peek = peek_line,
 };
 
 static struct asked *ask_as(struct place *p, enum pki_role role, const char *line)
@@ -623,7 +636,7 @@ static int set_up(void **state)
     for (uint64_t id = 1; id <= 3; id++) {
         t->places[id] = place_new(t, id);
     }
-    assert_told(ask(leading(t), "namespace"), "created Namespace/default\n");
+    assert_told(ask(leading(t), "namespace default"), "created Namespace/default\n");
     *state = t;
     return 0;
 }
