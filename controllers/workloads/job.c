@@ -336,6 +336,7 @@ static int act(struct job *j, struct error *err)
     name_pods(j);
     begin(j);
     int rv = job_count_pods(j, err);
+    rv = rv == 0 ? job_release_held(j, err) : rv;
     int64_t not_before = backoff_until(j);
     if (rv != 0) {
         return rv;

@@ -18,6 +18,7 @@
 
 struct job_index {
     int64_t index, failures, ignored; /* of its pods, in a row; ignored: by podFailurePolicy, and not in failures */
+    int64_t known;                    /* of failures and ignored, what its newest pod was made with */
     int64_t failed_ms;                /* when the last of them ended */
     bool busy;                        /* a pod of it is there that has not ended */
 };
@@ -34,10 +35,10 @@ struct job {
     int64_t succeeded, failed;
     struct indexes done, failed_indexes;
     /* What there is. */
-    struct object_list active, given_up;
+    struct object_list active, given_up, held; /* held: counted, and not released yet */
     int64_t ready, terminating, restarts;
     unsigned pods;             /* all that are there */
-    struct job_index *indexes; /* of pods that are there; merged by job_create_pods */
+    struct job_index *indexes; /* of pods that are there; merged by job_release_held */
     unsigned indexes_count, indexes_cap;
     /* What this reconcile counts. */
     /* ignored: failures that podFailurePolicy does not count; what follows waits all the same. uncounted: left for the
@@ -56,6 +57,8 @@ int job_count_pods(struct job *j, struct error *err);
 /* Pods of ours that nobody counts any more: their finalizer goes. All of them, or those that have ended or are being
  * deleted. True in *left: there are more. */
 int job_release_pods(struct job *j, bool all, bool *left, struct error *err);
+/* After job_count_pods: counted pods that failed lose their finalizer when nothing of their index hangs on them. */
+int job_release_held(struct job *j, struct error *err);
 /* Takes away `surplus` active pods: not as failures. */
 int job_give_up(struct job *j, unsigned surplus, struct error *err);
 int job_create_pods(struct job *j, int64_t wanted, struct error *err);

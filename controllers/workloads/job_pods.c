@@ -2,7 +2,10 @@
  *
  * Each pod bears JOB_FINALIZER until it is counted. The transaction that takes the finalizer away writes the counts, so
  * each end counts once, whoever leads and whoever deletes the pod. A pod that is taken away by the Job itself (fewer
- * may run, it is suspended, it is over) loses its finalizer first: it counts as nothing. */
+ * may run, it is suspended, it is over) loses its finalizer first: it counts as nothing.
+ *
+ * With backoffLimitPerIndex the failures of an index are known from its pods alone. There a pod that failed is marked
+ * as counted instead, and keeps its finalizer until its successor knows of them. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -15,6 +18,7 @@
 #include "controllers/workloads/room.h"
 
 #define GIVEN_UP "job.reeve.io/given-up" /* annotation */
+#define COUNTED  "job.reeve.io/counted"  /* annotation: when it failed, beside the finalizer that holds it */
 
 int64_t job_index_of(const struct object *pod)
 {
@@ -29,6 +33,11 @@ static void finalizer_remove(struct value *doc)
     if (value_count(list) == 0) {
         value_remove(meta, "finalizers");
     }
+}
+
+static void annotate(struct job *j, struct value *annotations, const char *key, int64_t n)
+{
+    value_set(j->a, annotations, key, value_cstr(j->a, arena_printf(j->a, "%lld", (long long)n)));
 }
 
 int job_strip(struct reconcile_out *out, const struct object *pod, struct error *err)
@@ -182,19 +191,36 @@ static void count_failure(struct job *j, const struct object *pod)
     }
 }
 
+static bool index_goes_on(const struct job *j, int64_t index)
+{
+    return index >= 0 && index < j->completions && !indexes_has(&j->done, index) &&
+           !indexes_has(&j->failed_indexes, index);
+}
+
+/* It is counted, and stays for the sake of its index. */
+static int hold(struct job *j, const struct object *pod, struct error *err)
+{
+    struct value *doc = object_to_value(j->a, pod);
+    struct value *annotations = value_ensure_map(j->a, value_get(doc, "metadata"), "annotations");
+    annotate(j, annotations, COUNTED, pod_failed_ms(pod, j->in->wall_ms, JOB_BACKOFF_MAX));
+    return txn_update_value(j->out->txn, pod->kind, doc, TXN_PART_ALL, pod->revision, err);
+}
+
 static int end_count(struct job *j, const struct object *pod, struct error *err)
 {
     if (j->newly_failed + j->newly_ignored + j->newly_succeeded >= CONTROLLER_BATCH_MAX) {
         j->uncounted++;
         return 0;
     }
-    if (str_is(pod_phase(pod), "Succeeded")) {
+    bool succeeded = str_is(pod_phase(pod), "Succeeded");
+    if (succeeded) {
         count_success(j, pod);
     } else {
         count_failure(j, pod);
     }
     j->dirty = true;
-    return job_strip(j->out, pod, err);
+    bool holds = !succeeded && j->indexed && j->per_index >= 0 && index_goes_on(j, job_index_of(pod));
+    return holds ? hold(j, pod, err) : job_strip(j->out, pod, err);
 }
 
 static void active_note(struct job *j, const struct object *pod)
@@ -218,15 +244,26 @@ static bool has_ended(const struct object *pod)
 static void index_note(struct job *j, const struct object *pod, bool ended, bool fails)
 {
     const char *unsaid;
-    fails = fails && (pod_finished(pod) || str_empty(object_annotation(pod, GIVEN_UP)));
+    fails = fails && str_empty(object_annotation(pod, GIVEN_UP));
     bool ignored = fails && judge(j, pod, &unsaid) == IS_IGNORED;
+    int64_t before = fails_before(pod, JOB_INDEX_FAILS) + fails_before(pod, JOB_INDEX_IGNORED), failed_ms = 0;
+    if (fails && !str_to_int64(object_annotation(pod, COUNTED), &failed_ms)) {
+        failed_ms = pod_failed_ms(pod, j->in->wall_ms, JOB_BACKOFF_MAX);
+    }
     j->indexes = arena_grow(j->a, j->indexes, j->indexes_count, &j->indexes_cap, sizeof *j->indexes, 32);
     j->indexes[j->indexes_count++] =
         (struct job_index){.index = job_index_of(pod),
                            .failures = fails_before(pod, JOB_INDEX_FAILS) + (fails && !ignored),
                            .ignored = fails_before(pod, JOB_INDEX_IGNORED) + ignored,
-                           .failed_ms = fails ? pod_failed_ms(pod, j->in->wall_ms, JOB_BACKOFF_MAX) : 0,
+                           .known = before,
+                           .failed_ms = MAX(MIN(failed_ms, j->in->wall_ms), 0),
                            .busy = !ended && (!pod->deleting || j->replace_ended)};
+}
+
+static bool is_held(const struct job *j, const struct object *pod, bool ended)
+{
+    return j->indexed && j->per_index >= 0 && job_index_of(pod) >= 0 && (ended || pod->deleting) &&
+           job_has_finalizer(pod) && !str_empty(object_annotation(pod, COUNTED));
 }
 
 /* completions has become less, and it is of none of those that are left: it goes, and counts as nothing. */
@@ -248,9 +285,13 @@ static int outside_strip(struct job *j, const struct object *pod, struct error *
 
 static int pod_read(struct job *j, const struct object *pod, struct error *err)
 {
-    bool tracked = job_has_finalizer(pod), ended = has_ended(pod), succeeded = str_is(pod_phase(pod), "Succeeded");
+    bool ended = has_ended(pod), succeeded = str_is(pod_phase(pod), "Succeeded");
+    bool held = is_held(j, pod, ended), tracked = job_has_finalizer(pod) && !held;
+    if (held) {
+        object_list_add(j->a, &j->held, pod);
+    }
     if (j->indexed && job_index_of(pod) >= 0) {
-        index_note(j, pod, ended, !succeeded && (ended || pod->deleting));
+        index_note(j, pod, ended, held || (!succeeded && (ended || pod->deleting)));
     }
     j->terminating += pod->deleting && !ended;
     if (tracked && (ended || (pod->deleting && !j->replace_ended))) {
@@ -287,6 +328,57 @@ int job_count_pods(struct job *j, struct error *err)
             controller_event(j->out, j->in, j->obj, "Normal", "SuccessfulDelete", JOB_COMPONENT, "Deleted pod: %.*s",
                              STR_ARG(pod->name));
         }
+    }
+    return rv;
+}
+
+static int compare_index(const void *pa, const void *pb)
+{
+    int64_t a = ((const struct job_index *)pa)->index, b = ((const struct job_index *)pb)->index;
+    return (a > b) - (a < b);
+}
+
+/* One for each index, ascending. */
+static void indexes_merge(struct job *j)
+{
+    unsigned n = 0;
+    if (j->indexes_count == 0) {
+        return;
+    }
+    qsort(j->indexes, j->indexes_count, sizeof *j->indexes, compare_index);
+    for (unsigned i = 1; i < j->indexes_count; i++) {
+        struct job_index *last = &j->indexes[n];
+        if (last->index == j->indexes[i].index) {
+            last->busy = last->busy || j->indexes[i].busy;
+            last->failures = MAX(last->failures, j->indexes[i].failures);
+            last->known = MAX(last->known, j->indexes[i].known);
+            last->ignored = MAX(last->ignored, j->indexes[i].ignored);
+            last->failed_ms = MAX(last->failed_ms, j->indexes[i].failed_ms);
+        } else {
+            j->indexes[++n] = j->indexes[i];
+        }
+    }
+    j->indexes_count = n + 1;
+}
+
+/* Those that are held while nobody waits for them, or whose successor has been made: it knows of their failures. */
+int job_release_held(struct job *j, struct error *err)
+{
+    int rv = 0;
+    unsigned released = 0;
+    indexes_merge(j);
+    for (unsigned i = 0; i < j->held.count && rv == 0; i++) {
+        const struct object *pod = j->held.items[i];
+        const struct job_index key = {.index = job_index_of(pod)};
+        const struct job_index *of = bsearch(&key, j->indexes, j->indexes_count, sizeof key, compare_index);
+        if (index_goes_on(j, key.index) && of != NULL && of->known < of->failures + of->ignored) {
+            continue;
+        }
+        if (released++ >= CONTROLLER_BATCH_MAX) {
+            requeue_in(j->out, 1);
+            break;
+        }
+        rv = job_strip(j->out, pod, err);
     }
     return rv;
 }
@@ -334,11 +426,6 @@ static void tell_index(struct arena *a, struct value *pod_spec)
     }
 }
 
-static void annotate(struct job *j, struct value *annotations, const char *key, int64_t n)
-{
-    value_set(j->a, annotations, key, value_cstr(j->a, arena_printf(j->a, "%lld", (long long)n)));
-}
-
 /* there: of its index, what is known of those before it. */
 static struct value *pod_document(struct job *j, int64_t index, const struct job_index *there)
 {
@@ -354,6 +441,8 @@ static struct value *pod_document(struct job *j, int64_t index, const struct job
         struct value *annotations = value_ensure_map(a, meta, "annotations");
         value_set(a, annotations, JOB_INDEX, value_cstr(a, text));
         value_set(a, value_ensure_map(a, meta, "labels"), JOB_INDEX, value_cstr(a, text));
+        value_remove(annotations, COUNTED); /* no template says these */
+        value_remove(annotations, GIVEN_UP);
         if (j->per_index >= 0) {
             annotate(j, annotations, JOB_INDEX_FAILS, there == NULL ? 0 : there->failures);
         }
@@ -398,34 +487,6 @@ static unsigned pods_room(struct job *j, unsigned wanted, int64_t index, const s
     return room;
 }
 
-static int compare_index(const void *pa, const void *pb)
-{
-    int64_t a = ((const struct job_index *)pa)->index, b = ((const struct job_index *)pb)->index;
-    return (a > b) - (a < b);
-}
-
-/* One for each index, ascending. */
-static void indexes_merge(struct job *j)
-{
-    unsigned n = 0;
-    if (j->indexes_count == 0) {
-        return;
-    }
-    qsort(j->indexes, j->indexes_count, sizeof *j->indexes, compare_index);
-    for (unsigned i = 1; i < j->indexes_count; i++) {
-        struct job_index *last = &j->indexes[n];
-        if (last->index == j->indexes[i].index) {
-            last->busy = last->busy || j->indexes[i].busy;
-            last->failures = MAX(last->failures, j->indexes[i].failures);
-            last->ignored = MAX(last->ignored, j->indexes[i].ignored);
-            last->failed_ms = MAX(last->failed_ms, j->indexes[i].failed_ms);
-        } else {
-            j->indexes[++n] = j->indexes[i];
-        }
-    }
-    j->indexes_count = n + 1;
-}
-
 /* The first index from `index` on that has neither succeeded nor failed. What is over may be millions of them: spans
  * are stepped over whole. */
 static int64_t index_next(const struct job *j, int64_t index)
@@ -466,7 +527,6 @@ int job_create_pods(struct job *j, int64_t wanted, struct error *err)
     strmap_init(&taken);
     int rv = 0;
     unsigned at = 0, room = (unsigned)MIN(wanted, (int64_t)JOB_CREATE_MAX);
-    indexes_merge(j);
     for (int64_t index = 0; rv == 0 && j->created < room; index++) {
         const struct job_index *there = NULL;
         if (j->indexed) {
