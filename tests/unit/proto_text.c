@@ -694,6 +694,38 @@ static void base64_follows_the_rfc(void **state)
     assert_string_equal(buf_cstr(&f->buf), "foob");
 }
 
+/* Each value of up to two bytes has one text, and no other text has a value. */
+static void base64url_has_one_form(void **state)
+{
+    struct fixture *f = *state;
+    static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/=\n .\x80";
+    unsigned taken[4] = {0};
+    for (unsigned i = 0; i < 1u << 18; i++) {
+        const char text[3] = {set[i & 63], set[i >> 6 & 63], set[i >> 12]};
+        for (size_t n = 1; n <= 3; n++) {
+            CLEANUP_BUF struct buf again = BUF_INIT;
+            buf_reset(&f->buf);
+            if ((n == 3 || i < 1u << 6 * n) && base64url_read(&f->buf, (struct str){text, n})) {
+                base64url_write(&again, f->buf.data, f->buf.size);
+                assert_true(str_eq(buf_str(&again), (struct str){text, n}));
+                taken[n]++;
+            }
+        }
+    }
+    assert_int_equal(taken[1], 0);
+    assert_int_equal(taken[2], 256);
+    assert_int_equal(taken[3], 65536);
+    for (const char *bad = set + 64; *bad != '\0'; bad++) {
+        for (size_t n = 1; n <= 9; n++) {
+            for (size_t at = 0; at < n; at++) {
+                char text[10] = "AAAAAAAAA";
+                text[at] = *bad;
+                assert_false(base64url_read(&f->buf, (struct str){text, n}));
+            }
+        }
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
@@ -721,6 +753,7 @@ int main(void)
         TEST(sorting_goes_all_the_way_down),
         TEST(of_keys_that_stand_twice_the_last_one_counts_where_that_is_asked_for),
         TEST(base64_follows_the_rfc),
+        TEST(base64url_has_one_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
