@@ -19,6 +19,7 @@ struct lease {
     int64_t told_ms;  /* heartbeats before were told, and the leader has answered */
     int64_t as_of_ms; /* our state has all that was committed then; 0: not known */
     /* While leading: */
+    bool confirming; /* that it leads */
     struct asker {
         uint64_t id, tick; /* of its last question, or of our first look */
         bool missed;       /* its agents were told */
@@ -51,8 +52,7 @@ bool lease_held(const struct master *m)
 bool lease_is_recent(const struct master *m, int64_t most_ms)
 {
     const struct lease *l = m->lease;
-    return l == NULL || replica_leading(m->replica) ||
-           (l->as_of_ms != 0 && env_now_ms(m->env) - l->as_of_ms <= most_ms);
+    return l == NULL || (l->as_of_ms != 0 && env_now_ms(m->env) - l->as_of_ms <= most_ms);
 }
 
 static void lose(struct master *m, const char *why)
@@ -201,16 +201,40 @@ static void look_after_askers(struct master *m)
     }
 }
 
+/* ---- While leading ---- */
+
+static void confirmed(const struct error *error, void *data)
+{
+    struct question *q = data;
+    struct lease *l = q->m->lease;
+    if (!q->m->stopping) {
+        l->confirming = false;
+        l->as_of_ms = error == NULL ? MAX(l->as_of_ms, q->asked_ms) : l->as_of_ms;
+    }
+    free(q);
+}
+
+/* A process that stood still may lead no more and not know it for a while: others have to say so. */
+static void confirm(struct master *m)
+{
+    if (!m->lease->confirming) {
+        struct question *q = xcalloc(1, sizeof *q);
+        *q = (struct question){.m = m, .asked_ms = env_now_ms(m->env)};
+        m->lease->confirming = true;
+        replica_read(m->replica, confirmed, q);
+    }
+}
+
 void lease_tick(struct master *m)
 {
     struct lease *l = m->lease;
     const char *address;
     uint64_t leader = replica_leader(m->replica, &address);
     l->tick++;
-    if (replica_leading(m->replica)) { /* whoever leads is as new as can be, also at the moment when it ceases to */
+    if (replica_leading(m->replica)) {
         l->held = true;
         l->counted = l->tick;
-        l->as_of_ms = env_now_ms(m->env);
+        confirm(m);
         look_after_askers(m);
         return;
     }

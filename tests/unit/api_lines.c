@@ -1,6 +1,7 @@
 /* What a front of another language has by its errands: its requests wait for their turn, are confirmed by the leader,
  * forwarded to it, parked while nobody leads, and dropped when whoever asked has hung up. */
 #include "tests/unit/api_lines.h"
+#include "master/nodes/lease.h"
 
 #include "master/front/audit.h"
 
@@ -131,6 +132,31 @@ static void test_a_watch_begins_where_the_newest_roles_are_known(void **state)
     assert_false(q->told.over);                   /* and yet does not judge */
     sim_whole(&t->c.sim);
     assert_failed(q, ERR_FORBIDDEN, "cannot watch resource");
+}
+
+/* The same for stale reads: it stood still, wakes cut off, and its Raft has not yet waited an election timeout. */
+static void test_a_leader_that_stood_still_answers_no_stale_reads(void **state)
+{
+    struct town *t = *state;
+    struct place *old = leading(t);
+    old->m.lease = lease_new();
+    assert_false(lease_is_recent(&old->m, ERRAND_STALE_MS)); /* nobody has confirmed it */
+    lease_tick(&old->m);
+    town_run(t, 1000);
+    assert_true(lease_is_recent(&old->m, ERRAND_STALE_MS));
+    sim_pause(&t->c.sim, old->id, true);
+    sim_isolate(&t->c.sim, old->id, true);
+    town_run(t, 60000);
+    sim_pause(&t->c.sim, old->id, false);
+    lease_tick(&old->m);
+    assert_true(replica_leading(old->m.replica)); /* it thinks so */
+    assert_false(lease_is_recent(&old->m, ERRAND_STALE_MS));
+    assert_failed(ask_as(old, PKI_ROLE_USER, "get a stale within=3000"), ERR_NOT_LEADER, "ceased to be the leader");
+    assert_false(lease_is_recent(&old->m, ERRAND_STALE_MS));
+    sim_whole(&t->c.sim);
+    town_run(t, 5000);
+    lease_free(old->m.lease);
+    old->m.lease = NULL;
 }
 
 /* ---- Parked ---- */
@@ -289,6 +315,7 @@ int main(void)
         TEST(test_a_follower_that_is_cut_off_answers_stale_reads_alone),
         TEST(test_a_watch_of_a_follower_begins_with_what_is_confirmed),
         TEST(test_a_watch_begins_where_the_newest_roles_are_known),
+        TEST(test_a_leader_that_stood_still_answers_no_stale_reads),
         TEST(test_requests_wait_while_nobody_leads),
         TEST(test_requests_wait_no_longer_than_they_say),
         TEST(test_a_request_that_waits_goes_with_its_connection),
