@@ -16,8 +16,8 @@ void kept_open(struct agent *a); /* after names_open and isolation_open: what wa
 /* Ranges and domain as told: they go to the dataplane and to names as well. What is empty is as before. */
 void kept_set_ranges(struct agent *a, struct str domain, struct str services, struct str pods);
 void kept_set_overlay(struct agent *a, struct str routing, int64_t id, int64_t port); /* as network_set_overlay */
-/* The cluster's podTokens: if it is Automatic, pods act as accounts, and may reach the masters (network/guard.h). Empty,
- * from an older master: it is not. */
+/* The cluster's podTokens: if it is Automatic, pods act as accounts, and may reach the masters (network/guard.h).
+ * Empty, from an older master: it is not. */
 void kept_set_pods_act(struct agent *a, struct str pod_tokens);
 bool kept_pods_act(const struct agent *a); /* as last told, or kept */
 void kept_changed(struct agent *a);        /* what is told of services or routes */

@@ -5,7 +5,8 @@
  * An owner looks for orphans (with the index of labels, or through its whole namespace) only when its spec is new to
  * it (status.observedGeneration lags); later orphans come as keys of their own kind (claim_orphan). So the usual
  * reconcile costs what it owns. A reconcile adopts and releases CONTROLLER_BATCH_MAX at most: when some are left it has
- * to end there, without saying that it has seen the spec, and the key is looked at again. Source: Kubernetes' ControllerRefManager. Pure. */
+ * to end there, without saying that it has seen the spec, and the key is looked at again. Source: Kubernetes'
+ * ControllerRefManager. Pure. */
 #ifndef CONTROLLERS_CLAIM_H
 #define CONTROLLERS_CLAIM_H
 
@@ -25,8 +26,8 @@ struct claim {
     void *data;
 };
 /* Walks what the owner has and, when its spec is new, the orphans of its namespace, both in the order of the view.
- * 0; CLAIM_MORE: some are left, nothing else is to be written of what was claimed, and the key is queued again; below 0:
- * an error. */
+ * 0; CLAIM_MORE: some are left, nothing else is to be written of what was claimed, and the key is queued again; below
+ * 0: an error. */
 #define CLAIM_MORE 1
 int claim_all(const struct claim *c, struct error *err);
 /* The two parts of it. What the owner has is walked to its end also with CLAIM_MORE. */

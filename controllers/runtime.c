@@ -316,9 +316,9 @@ void controllers_free(struct controllers *c)
 
 /* ---- When leadership has begun ----
  *
- * Every object may have work for somebody. There may be a million of them, so they are looked at in steps, between which
- * keys are served and the state changes: what changes behind the place that the way has come to is seen as all changes
- * are, what changes before it is seen twice. */
+ * Every object may have work for somebody. There may be a million of them, so they are looked at in steps, between
+ * which keys are served and the state changes: what changes behind the place that the way has come to is seen as all
+ * changes are, what changes before it is seen twice. */
 
 void controllers_resync(struct controllers *c)
 {

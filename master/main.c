@@ -20,8 +20,8 @@
 
 #define JOIN_TIMEOUT_MS 60000
 
-/* Read by jemalloc at the start: a master's loop and its workers need few arenas, and what is not used for a second goes
- * back to the system. Without jemalloc nobody reads it. */
+/* Read by jemalloc at the start: a master's loop and its workers need few arenas, and what is not used for a second
+ * goes back to the system. Without jemalloc nobody reads it. */
 extern const char *malloc_conf;
 const char *malloc_conf = "narenas:2,dirty_decay_ms:1000,muzzy_decay_ms:0";
 

@@ -150,8 +150,8 @@ bool gang_is_held(struct scheduler *s, const struct gang *g);
 bool gang_has_patience(const struct scheduler *s, const struct gang *g); /* with those that pass it */
 void gang_hold(struct scheduler *s, struct gang *g);                     /* the others wait for it */
 void gang_was_bound(struct scheduler *s, struct gang *g);
-/* How much has changed that wakes gangs, and: what has changed since `before` was taken wakes none, unless something that
- * does had changed already. For whoever has put everything back. */
+/* How much has changed that wakes gangs, and: what has changed since `before` was taken wakes none, unless something
+ * that does had changed already. For whoever has put everything back. */
 struct gangs_seen {
     uint64_t helpful, places, storage;
 };

@@ -140,8 +140,8 @@ static void take(struct attempt *x, const struct object *o, const struct sched_n
         x->taken_cap = MAX(16u, x->taken_cap * 2);
         x->taken = xrealloc(x->taken, x->taken_cap * sizeof *x->taken);
     }
-    /* A ref of its own: the class lets go of what it has no choice of (claims_avoid), and the tip may have the object in
-     * another form by now. */
+    /* A ref of its own: the class lets go of what it has no choice of (claims_avoid), and the tip may have the object
+     * in another form by now. */
     x->taken[x->taken_count++] = (struct taken){object_ref((struct object *)o), n};
 }
 

@@ -1,8 +1,9 @@
 /* A source of volumes, as a node carries it out: one file (source_NAME.c) and one line in source_list.h.
  *
  * A source is a set of files (`files`), whose layout and refreshing are the same for all of them (agent/volume), or it
- * lays itself out (`mount`), or it is only ever a part of a projected volume (`project` alone). What lies below the pod's directory is unmounted and deleted with the pod
- * (volume_remove_pod), so a source has nothing to take down. What the API lets in is told in proto/kinds. */
+ * lays itself out (`mount`), or it is only ever a part of a projected volume (`project` alone). What lies below the
+ * pod's directory is unmounted and deleted with the pod (volume_remove_pod), so a source has nothing to take down. What
+ * the API lets in is told in proto/kinds. */
 #ifndef AGENT_POD_SOURCE_H
 #define AGENT_POD_SOURCE_H
 

@@ -71,8 +71,8 @@ void peers_told(struct peers *p, struct mp classes, struct mp dropped);
 void peers_told_end(struct peers *p);                     /* what was not told again is gone */
 void peers_write(const struct peers *p, struct buf *out); /* the array `classes` that peers_told reads back */
 
-/* A pod of this node has the address `to`, and masters know it by `from` (0: by none). heard: in the state of which they
- * have told it was at `to`; then it is here because another pod was there before. */
+/* A pod of this node has the address `to`, and masters know it by `from` (0: by none). heard: in the state of which
+ * they have told it was at `to`; then it is here because another pod was there before. */
 struct peer_move {
     uint32_t from, to;
     bool heard;

@@ -44,7 +44,8 @@ struct name_number {
 void peers_free_group(struct peer_group *g);
 struct str peers_key_of_group(const struct peer_group *g);
 void peers_drop_class_if_unused(struct peers *p, struct peer_group *g);
-/* All groups, in a list of their own that ends with NULL: the map may change while it is walked. The caller frees it. */
+/* All groups, in a list of their own that ends with NULL: the map may change while it is walked. The caller frees
+ * it. */
 struct peer_group **peers_list_groups(const struct strmap *m);
 
 /* ---- peers_identity.c ---- */

@@ -1,7 +1,7 @@
-/* port-forward: one TCP connection into a pod's network namespace on a stream, to its loopback address; `podIP` asks for
- * the pod's own, at which others reach it (proxy). {eof: true} is a half close, in both directions; the stream ends when
- * both halves are closed. A connection that the pod breaks off (it was killed, or does not read what it was sent) ends
- * in the same way: that is the application's word to its client, and no failure of forwarding, which would end the
+/* port-forward: one TCP connection into a pod's network namespace on a stream, to its loopback address; `podIP` asks
+ * for the pod's own, at which others reach it (proxy). {eof: true} is a half close, in both directions; the stream ends
+ * when both halves are closed. A connection that the pod breaks off (it was killed, or does not read what it was sent)
+ * ends in the same way: that is the application's word to its client, and no failure of forwarding, which would end the
  * other connections of kubectl as well. */
 #include <inttypes.h>
 #include <stdio.h>

@@ -9,8 +9,8 @@
  * with the newest template before the next one goes.
  *
  * A pod of an old template that cannot become ready by itself (no such image, no node takes it, it crashes), or that
- * has not been ready once within STARTING_MS, is exchanged although the set is not whole: otherwise a bad template could
- * not be mended by applying a good one (k8s#67250). */
+ * has not been ready once within STARTING_MS, is exchanged although the set is not whole: otherwise a bad template
+ * could not be mended by applying a good one (k8s#67250). */
 #include <assert.h>
 #include <stdlib.h>
 

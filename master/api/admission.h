@@ -54,8 +54,8 @@ void kind_resource_name(const struct kind *k, char *out, size_t size); /* "deplo
 
 /* Text for ad->warnings, unless there are too many, or nobody asks. */
 void admit_warn(const struct admission *ad, const struct value *text);
-/* What admission found out about the object of doc, for the record of the request (front/audit.h), unless there is none,
- * or there are too many. */
+/* What admission found out about the object of doc, for the record of the request (front/audit.h), unless there is
+ * none, or there are too many. */
 void admit_note(const struct admission *ad, const struct kind *k, const struct value *doc, const char *key,
                 const char *text);
 

@@ -1,5 +1,5 @@
-/* apply: manifests as the user has them, all or nothing: by the three-way merge of proto/patch/patch.h, or, server-side,
- * by who manages which field (proto/managed). */
+/* apply: manifests as the user has them, all or nothing: by the three-way merge of proto/patch/patch.h, or,
+ * server-side, by who manages which field (proto/managed). */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* bind: a pod is given its node. The scheduler's own bindings are transactions of scheduler/binding.c; this is for others
- * that place pods. Whether the node is there and has room is for who binds to know, as in Kubernetes: a node's agent
- * refuses what does not fit. Source: Kubernetes core/v1 Binding. */
+/* bind: a pod is given its node. The scheduler's own bindings are transactions of scheduler/binding.c; this is for
+ * others that place pods. Whether the node is there and has room is for who binds to know, as in Kubernetes: a node's
+ * agent refuses what does not fit. Source: Kubernetes core/v1 Binding. */
 #include "master/api/write.h"
 #include "master/master.h"
 #include "proto/facts/condition.h"

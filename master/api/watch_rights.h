@@ -1,7 +1,7 @@
-/* Whether those who watch may still do so. A watch is let in as every request is; when roles or bindings change, those of
- * users who are no administrators are judged again: each before it is sent anything more, and those that have nothing to
- * be sent RIGHTS_PIECE at a time in each turn of the loop, so that many of them cost no more than their share. Who may
- * not hears why, and the watch ends. */
+/* Whether those who watch may still do so. A watch is let in as every request is; when roles or bindings change, those
+ * of users who are no administrators are judged again: each before it is sent anything more, and those that have
+ * nothing to be sent RIGHTS_PIECE at a time in each turn of the loop, so that many of them cost no more than their
+ * share. Who may not hears why, and the watch ends. */
 #ifndef MASTER_API_WATCH_RIGHTS_H
 #define MASTER_API_WATCH_RIGHTS_H
 

@@ -7,11 +7,11 @@
  *              a key before they meet a token of it
  *   made.N     when it was made; s since the epoch
  *   until.N    when it goes: the last token that it can have signed is over then. Absent: it may sign. The leader takes
- *              it away then; the greatest N never. Tokens of Secrets, which have no end, are made anew with the next key
- *              (secret_tokens.h)
+ *              it away then; the greatest N never. Tokens of Secrets, which have no end, are made anew with the next
+ *              key (secret_tokens.h)
  *
- * The first leader makes the record. Each master keeps the keys of the committed record ready for use. A key that cannot
- * be read is left out. Loop thread only. */
+ * The first leader makes the record. Each master keeps the keys of the committed record ready for use. A key that
+ * cannot be read is left out. Loop thread only. */
 #ifndef MASTER_AUTH_ACCOUNT_KEYS_H
 #define MASTER_AUTH_ACCOUNT_KEYS_H
 

@@ -40,7 +40,8 @@ bool account_claims_read(const struct value *claims, struct account_claims *out)
 /* Is all that they speak of there? now_s: since the epoch. ERR_UNAUTHORIZED says what is not. */
 int account_claims_hold(const struct view *v, const struct account_claims *c, int64_t now_s, struct error *err);
 
-/* May this node ask for that: for a pod that is bound to it, and to that pod alone? Beside what roles say (access.c). */
+/* May this node ask for that: for a pod that is bound to it, and to that pod alone? Beside what roles say
+ * (access.c). */
 int account_token_node_may(const struct view *v, struct str node, const struct api_account_token *q, struct error *err);
 /* The token of a Secret, which has no end. ERR_NO_QUORUM: there is no key yet. */
 int account_token_for_secret(struct master *m, const struct object *account, const struct object *secret,

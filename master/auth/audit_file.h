@@ -1,6 +1,6 @@
 /* The files of records: lines are gathered in memory and written by a worker thread, so no disk, full or slow, holds up
- * the loop. What finds no room, or cannot be written, is dropped and counted (counter auditDropped), and the log says so
- * once, and once more when it goes again. Loop thread only.
+ * the loop. What finds no room, or cannot be written, is dropped and counted (counter auditDropped), and the log says
+ * so once, and once more when it goes again. Loop thread only.
  *
  * Nobody pushes out what others did. There are two files, FILE.log and FILE-busy.log, each with a former one, *.log.1,
  * whose place it takes when it has a quarter of the bytes. A subject's lines go into FILE.log until they are

@@ -1,15 +1,16 @@
 /* Impersonation: somebody asks as another one, and is taken for him in everything but who may ask that, whose
- * certificate or token counts, whose turn it is, and what the audit says. Over HTTP the headers Impersonate-User, -Group,
- * -Uid and -Extra-KEY say as whom, over msgpack-RPC the parameter `as` that every request takes. Source: Kubernetes'
- * authentication, "User impersonation".
+ * certificate or token counts, whose turn it is, and what the audit says. Over HTTP the headers Impersonate-User,
+ * -Group, -Uid and -Extra-KEY say as whom, over msgpack-RPC the parameter `as` that every request takes. Source:
+ * Kubernetes' authentication, "User impersonation".
  *
- * Who asks must have the verb `impersonate` on all that he asks for: users, groups, serviceaccounts (in their namespace),
- * and in authentication.k8s.io uids and userextras/KEY, each by name. It is asked where the request is decided, on the
- * state that it is decided on, as all rights are (access.h). What comes by itself is not asked for: the groups of a
- * service account where no group is named, and system:authenticated.
+ * Who asks must have the verb `impersonate` on all that he asks for: users, groups, serviceaccounts (in their
+ * namespace), and in authentication.k8s.io uids and userextras/KEY, each by name. It is asked where the request is
+ * decided, on the state that it is decided on, as all rights are (access.h). What comes by itself is not asked for: the
+ * groups of a service account where no group is named, and system:authenticated.
  *
- * Nobody becomes a node, a master or an administrator of certificates by it: what is about a certificate cannot be asked
- * as somebody else. Who asks as a node's user and group has the rights of that node's pods, and no agent's requests. */
+ * Nobody becomes a node, a master or an administrator of certificates by it: what is about a certificate cannot be
+ * asked as somebody else. Who asks as a node's user and group has the rights of that node's pods, and no agent's
+ * requests. */
 #ifndef MASTER_AUTH_IMPERSONATE_H
 #define MASTER_AUTH_IMPERSONATE_H
 

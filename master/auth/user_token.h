@@ -8,8 +8,8 @@
  *   until           s since the epoch; absent: it has no end
  * Whoever deletes the Secret ends the token, at once and on all masters.
  *
- * user_token_is and user_token_find are asked for every request that comes with one: a look into the state and one hash.
- * Loop thread only. */
+ * user_token_is and user_token_find are asked for every request that comes with one: a look into the state and one
+ * hash. Loop thread only. */
 #ifndef MASTER_AUTH_USER_TOKEN_H
 #define MASTER_AUTH_USER_TOKEN_H
 

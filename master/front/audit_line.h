@@ -29,8 +29,8 @@ struct audit_entry {
 
 /* The line of one object, or path, of e->audit. */
 void audit_line_write(struct buf *b, const struct errand *e, const struct audit_item *item);
-/* A line that names those from `from` on that have none of their own, as many as AUDIT_MORE_BYTES hold, in the annotation
- * reeve.io/more-objects: "get pods/log shop/web-1, create configmaps shop/a". Returns where to go on. */
+/* A line that names those from `from` on that have none of their own, as many as AUDIT_MORE_BYTES hold, in the
+ * annotation reeve.io/more-objects: "get pods/log shop/web-1, create configmaps shop/a". Returns where to go on. */
 unsigned audit_line_write_more(struct buf *b, const struct errand *e, unsigned from);
 
 #endif

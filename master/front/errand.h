@@ -141,8 +141,8 @@ bool errand_count_made(struct errand *e);
 
 /* ---- On its way ---- */
 
-/* Who may what (roles, tokens, revocations) is part of the state: a stale read of anybody who is no administrator is one
- * only on a master that has all of the last ERRAND_STALE_MS. On others it is confirmed as any read is. */
+/* Who may what (roles, tokens, revocations) is part of the state: a stale read of anybody who is no administrator is
+ * one only on a master that has all of the last ERRAND_STALE_MS. On others it is confirmed as any read is. */
 #define ERRAND_STALE_MS 10000
 
 /* Its time begins (wait_ms: as whoever asks says, or MASTER_WAIT_MS), and it takes its turn. */

@@ -2,7 +2,8 @@
  * line in the list here.
  *
  * Typed (master/api/api.h), so that every front has them: get to metrics, cluster, whoami, access, rules, cert.status,
- * token, account.token, token.review; their rows stand in verbs.c. The others read parameters in their own functions, each row beside its function:
+ * token, account.token, token.review; their rows stand in verbs.c. The others read parameters in their own functions,
+ * each row beside its function:
  *  - hello, join, rejoin, cert.renew, cert.admin and node.*: agents', masters' and newcomers' own protocol
  *  - the other cert.* and master.*, admission: what rctl alone asks for
  *  - logs, exec, attach, portforward, imageload, imagepull, images, imageremove, backup: streams of this protocol, tied

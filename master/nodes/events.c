@@ -1,5 +1,5 @@
-/* Events of agents (those of the master itself: warn.h): equal ones (object, reason, message, source) have one name, so a
- * repetition counts up instead of adding one. */
+/* Events of agents (those of the master itself: warn.h): equal ones (object, reason, message, source) have one name, so
+ * a repetition counts up instead of adding one. */
 #include <stdio.h>
 #include <stdlib.h>
 

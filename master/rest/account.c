@@ -1,6 +1,6 @@
 /* Tokens over HTTP: a TokenRequest (the subresource `token` of service accounts), a TokenReview, and what others need
- * who want to verify tokens themselves: the documents of OpenID Connect Discovery 1.0 and RFC 7517, as Kubernetes serves
- * them. */
+ * who want to verify tokens themselves: the documents of OpenID Connect Discovery 1.0 and RFC 7517, as Kubernetes
+ * serves them. */
 #include "master/auth/account_keys.h"
 #include "master/auth/bearer.h"
 #include "master/rest/call.h"

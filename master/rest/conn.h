@@ -72,8 +72,8 @@ void rest_conn_send(struct rest_conn *c, struct str bytes);
 bool rest_conn_is_full(const struct rest_conn *c);
 /* Its call is answered. keep: there may be another one; else it closes. */
 void rest_conn_done(struct rest_conn *c, bool keep);
-/* The call's answer is read by somebody, who may take his time: REST_PATIENT_MS instead of REST_STUCK_MS, until the next
- * request. */
+/* The call's answer is read by somebody, who may take his time: REST_PATIENT_MS instead of REST_STUCK_MS, until the
+ * next request. */
 void rest_conn_be_patient(struct rest_conn *c);
 size_t rest_conn_untaken(const struct rest_conn *c); /* bytes sent that the peer does not have */
 /* Its call has said 101: what comes from now on is its (rest_call_feed). patient: as rest_conn_be_patient. */

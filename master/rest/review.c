@@ -1,5 +1,5 @@
-/* Reviews: documents that ask what somebody may do, or who one is. They are answered, and never kept. Source: Kubernetes
- * authorization.k8s.io/v1 and authentication.k8s.io/v1, with the rules of their validation. */
+/* Reviews: documents that ask what somebody may do, or who one is. They are answered, and never kept. Source:
+ * Kubernetes authorization.k8s.io/v1 and authentication.k8s.io/v1, with the rules of their validation. */
 #include "master/rest/call.h"
 #include "proto/text/text.h"
 

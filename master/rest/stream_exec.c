@@ -69,7 +69,8 @@ static void write_result(const struct exec *x, struct buf *b)
     }
 }
 
-/* Clients open one channel after the other, and want an answer to each: who has not opened all would not read the end. */
+/* Clients open one channel after the other, and want an answer to each: who has not opened all would not read the
+ * end. */
 static bool waits(struct rest_stream *s)
 {
     const struct exec *x = s->app;

@@ -15,9 +15,9 @@ extern const char *const pod_security_words[3];
 /* "privileged", "baseline", "restricted"; false: it is none of these. */
 bool pod_security_parse(struct str word, enum pod_security_level *out);
 
-/* What a namespace asks for. enforce: other pods are refused; warn: whoever makes them is told; audit: the record of the
- * request says it. A label that is no
- * level counts as restricted, as in Kubernetes: it was meant to keep something out. */
+/* What a namespace asks for. enforce: other pods are refused; warn: whoever makes them is told; audit: the record of
+ * the request says it. A label that is no level counts as restricted, as in Kubernetes: it was meant to keep something
+ * out. */
 struct pod_security {
     enum pod_security_level enforce, warn, audit;
 };

@@ -13,8 +13,8 @@ enum scoring_strategy { SCORING_LEAST, SCORING_MOST, SCORING_RATIO };
 /* What makes no sense is LeastAllocated. */
 enum scoring_strategy scoring_strategy_parse(struct str text);
 
-/* "UTILIZATION:SCORE,...": utilization of 0 to 100 percent, ascending; score of 0 to 10. Between two points it goes in a
- * straight line, before the first and behind the last it stays. */
+/* "UTILIZATION:SCORE,...": utilization of 0 to 100 percent, ascending; score of 0 to 10. Between two points it goes in
+ * a straight line, before the first and behind the last it stays. */
 #define SCORING_POINTS_MAX 16u
 struct scoring_shape {
     struct scoring_point {

@@ -1,4 +1,5 @@
-/* metadata.managedFields as JSON, straight from the stored form (stored.c): nothing is decoded, and no kind is asked. */
+/* metadata.managedFields as JSON, straight from the stored form (stored.c): nothing is decoded, and no kind is
+ * asked. */
 #ifndef PROTO_MANAGED_FIELDS_V1_H
 #define PROTO_MANAGED_FIELDS_V1_H
 

@@ -112,8 +112,8 @@ int managed_apply(const struct kind *k, struct arena *a, struct managed *m, cons
 
 /* ---- The stored form ---- */
 
-/* Bytes in the object, as the member MANAGED_MEMBER (fields_v1.h) of its metadata; see stored.c. False: they are none (no damage of
- * them is an error: nobody manages anything then). */
+/* Bytes in the object, as the member MANAGED_MEMBER (fields_v1.h) of its metadata; see stored.c. False: they are none
+ * (no damage of them is an error: nobody manages anything then). */
 bool managed_read(struct arena *a, struct str bytes, struct managed *out);
 void managed_write(struct buf *out, const struct managed *m);
 /* As metadata.managedFields has it, a list of ManagedFieldsEntry. */

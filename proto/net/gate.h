@@ -86,8 +86,8 @@ struct net_place *net_gate_victim(struct net_gate *g, int64_t now_ms);
 /* The handshake is over. ERR_LIMIT: no place in its class; counted; p stays what it was until net_gate_leave, so
  * that the peer can be told. */
 int net_gate_admit(struct net_place *p, const struct pki_identity *who, struct error *err);
-/* A stranger has proven who he is: his connection is counted as one of those from now on. False: it is no stranger's, or
- * there is no place for it there; it stays what it was. */
+/* A stranger has proven who he is: his connection is counted as one of those from now on. False: it is no stranger's,
+ * or there is no place for it there; it stays what it was. */
 bool net_gate_prove(struct net_place *p, const struct pki_identity *who);
 void net_gate_move(const struct net_place *from,
                    struct net_place *to); /* a handshake's place lies elsewhere from now on */

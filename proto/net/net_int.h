@@ -54,8 +54,8 @@ void net_conn_blame(struct net_conn *c, int code, const char *fmt, ...) __attrib
  * CLOSED means that uv_close was called on the handles; the close callback comes when all of them are gone.
  * FLUSHING is left when the last byte was given to the kernel, or after NET_FLUSH_MS without progress. A server that
  * refused a handshake waits in FLUSHING for the peer's end, so that the alert that says why is not overtaken by a
- * reset; and one that is closed slowly until the peer has taken all, however long it takes some of it every patience_ms,
- * and NET_FLUSH_MS more. */
+ * reset; and one that is closed slowly until the peer has taken all, however long it takes some of it every
+ * patience_ms, and NET_FLUSH_MS more. */
 enum net_state { NET_RESOLVING, NET_CONNECTING, NET_HANDSHAKE, NET_OPEN, NET_FLUSHING, NET_CLOSED };
 
 #define NET_FLUSH_MS      1000
@@ -128,8 +128,8 @@ struct net_conn {
     struct net_place place;
 };
 
-/* In FLUSHING, NET_FLUSH_MS after the last look: it was closed slowly, and the peer has not all, but took some of it not
- * longer than its patience ago (net/patience.c). */
+/* In FLUSHING, NET_FLUSH_MS after the last look: it was closed slowly, and the peer has not all, but took some of it
+ * not longer than its patience ago (net/patience.c). */
 bool net_conn_may_take_more(struct net_conn *c);
 /* A fresh connection in `state` with its handles set up; refs tls. */
 struct net_conn *net_conn_new(uv_loop_t *loop, struct net_tls *tls, bool server, enum net_state state,

@@ -16,7 +16,8 @@ const char *patch_type_word(enum patch_type type); /* the way back */
 /* Limits: merged lists of 1024 elements; 10000 operations of a JSON patch, whose copies add 3 MiB at most.
  * The elements of a list with a second key (container ports: containerPort and protocol) are told apart by both; in a
  * strategic patch the first key alone will do where one element has it.
- * ERR_TOO_LARGE: more operations. ERR_INVALID (bad patch, failed "test"), with field path. kind gives the merge keys for PATCH_STRATEGIC. */
+ * ERR_TOO_LARGE: more operations. ERR_INVALID (bad patch, failed "test"), with field path. kind gives the merge keys
+ * for PATCH_STRATEGIC. */
 int patch_apply(enum patch_type type, const struct kind *k, struct arena *a, const struct value *current,
                 const struct value *patch, struct value **out, struct error *err);
 

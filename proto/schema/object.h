@@ -115,8 +115,8 @@ void object_append_body(struct buf *out, const struct object *o);
 struct value *object_to_value(struct arena *a, const struct object *o);
 /* Append the wire form to out: the body with resourceVersion put in as the first member of metadata. No decoding. */
 void object_write_wire(struct buf *out, const struct object *o);
-/* The same as JSON, on one line, with this revision (0: none); and its metadata alone. BIN is base64. Who manages what is
- * written as metadata.managedFields (proto/managed/fields_v1.h); of metadata alone only if `managed`. */
+/* The same as JSON, on one line, with this revision (0: none); and its metadata alone. BIN is base64. Who manages what
+ * is written as metadata.managedFields (proto/managed/fields_v1.h); of metadata alone only if `managed`. */
 void object_write_json(struct buf *out, const struct object *o, uint64_t revision);
 void object_write_json_metadata(struct buf *out, const struct object *o, uint64_t revision, bool managed);
 /* From the wire form as sent by a peer we trust to have validated (master to rctl or agent): any key order,

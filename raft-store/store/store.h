@@ -127,8 +127,8 @@ struct buf *store_history_wire(const struct history_txn *txn, unsigned change);
 struct store_fork;
 struct store_fork *store_fork_new(struct store *s);
 void store_fork_free(struct store_fork *f); /* owner's thread */
-/* Lets go of the state: whatever has changed since is freed with it, which takes a while. Any thread; behind it there is
- * only store_fork_free. */
+/* Lets go of the state: whatever has changed since is freed with it, which takes a while. Any thread; behind it there
+ * is only store_fork_free. */
 void store_fork_drop(struct store_fork *f);
 /* Worker thread. Chunks of at most 1 MiB go to the sink; format: magic "RVS1", version, lz4 blocks each with length and
  * checksum, a trailer with counts and the state hash. */

@@ -6,8 +6,8 @@
 #include "tests/bench/bench_kit.h"
 
 /* Figures fair_*: alone; beside one who lists all pods in a loop, on one connection and on 64; while he asks for 10,000
- * connections, and when those that he got are open and have each listed 50 pods. greedy: his configuration. The namespace "rest" is
- * there, with its pods (bench_rest). */
+ * connections, and when those that he got are open and have each listed 50 pods. greedy: his configuration. The
+ * namespace "rest" is there, with its pods (bench_rest). */
 void bench_fair(struct kit *k, double seconds, const char *greedy);
 
 /* What the greedy one does, until it is ended. A line on stdout says that it has begun, or that all are open. */

@@ -1,8 +1,8 @@
 /* Figures of a cluster that is large: thousands of nodes of one process, and what is made of phases given as arguments.
  *
  * usage: bench_scale [--config FILE] --ca DIR [--master PID,ADDRESS,DIR]... [--program REEVE-MASTER] --nodes N
- *XX *   make:TEMPLATE:PODS:REPLICAS   Deployments of so many replicas. Nodes say nothing until all pods have reached them:
- *                                 pods scheduled a second, on the disks of a majority; then until all run
+ *   make:TEMPLATE:PODS:REPLICAS   Deployments of so many replicas. Nodes say nothing until all pods have reached
+ *                                 them: pods scheduled a second, on the disks of a majority; then until all run
  *   live:TEMPLATE:PODS:REPLICAS   the same, but pods run as they come: from the first apply until all run
  *   roll                          a new image for what was made last: until all new pods run and all old ones are gone
  *   list                          all pods of what was made last: the first page, and all pages

@@ -1,9 +1,10 @@
-/*   list --> watch behind its version --> events, marks --> ends, or is cut --> watch behind the last version, elsewhere
+/*   list --> watch behind its version --> events, marks --> ends, or is cut --> watch behind the last version,
+ *   elsewhere
  *     ^                                        |
  *     +------- 410, or told to begin anew -----+
  *
- * A version is what the last event, mark or list said; nobody compares it. A list that begins anew because of a 410 asks
- * for nothing older than what was told, and after another 410 for the newest. */
+ * A version is what the last event, mark or list said; nobody compares it. A list that begins anew because of a 410
+ * asks for nothing older than what was told, and after another 410 for the newest. */
 #include "tests/fault/informer.h"
 
 #include <curl/curl.h>

@@ -1,7 +1,7 @@
-/* Watches, and informers over REST: objects are created, changed, deleted, and changed two in one transaction; a watcher that began at each
- * master is told all of it, going on elsewhere whenever its stream breaks. Claimed: every transaction once, whole,
- * in order, all watchers alike. Over REST each object is told by itself, with a version of its own, and what an informer
- * holds at the end is what is there. */
+/* Watches, and informers over REST: objects are created, changed, deleted, and changed two in one transaction; a
+ * watcher that began at each master is told all of it, going on elsewhere whenever its stream breaks. Claimed: every
+ * transaction once, whole, in order, all watchers alike. Over REST each object is told by itself, with a version of its
+ * own, and what an informer holds at the end is what is there. */
 #include <stdio.h>
 
 #include "tests/fault/kit.h"

@@ -1,6 +1,6 @@
-/* Requests of HTTP/1.1, and heads of answers. Input: a byte that says in what pieces the rest is handed over. In pieces or whole, the same
- * requests come out, or the same refusal; memory stays within its bounds; and what stands in a request (its path, its
- * query, its media types) is read to its end. */
+/* Requests of HTTP/1.1, and heads of answers. Input: a byte that says in what pieces the rest is handed over. In pieces
+ * or whole, the same requests come out, or the same refusal; memory stays within its bounds; and what stands in a
+ * request (its path, its query, its media types) is read to its end. */
 #include "proto/http/http.h"
 #include "tests/fuzz/fuzz.h"
 

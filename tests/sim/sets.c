@@ -324,7 +324,8 @@ static const struct object *set_of(const struct view *v, const struct object *po
 }
 
 /* "No more than maxUnavailable of a StatefulSet (1) may be missing by what we do": a pod that is ready is taken away by
- * an update only if all others are ready. Those that users delete, that a taint takes or that are too many go anyway. */
+ * an update only if all others are ready. Those that users delete, that a taint takes or that are too many go
+ * anyway. */
 static void judge_set_pod(struct cluster *c, const struct view *after, const struct object *old,
                           const struct object *now)
 {

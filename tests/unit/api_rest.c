@@ -7,8 +7,8 @@
  *                 that matter, and the answer's body, or what stands at the paths in it ("items.metadata.name": of
  *                 every item; "#items": how many there are; "#lines")
  *                 $TOKEN in it: what the last list said that it goes on with; $B1: the first token of an account
- *                 that was given, or that a Secret was shown with, $B2 the next one; $W1: the first one in base64url; $F1: header and claims of it,
- *                 and a signature without its last six characters
+ *                 that was given, or that a Secret was shown with, $B2 the next one; $W1: the first one in base64url;
+ *                 $F1: header and claims of it, and a signature without its last six characters
  *   keys          the masters have keys that sign tokens
  *   rotate        another key signs, as of `rctl cert rotate-tokens`
  *   large NAME N  a Secret that asks for a token of account web, with N bytes of its own
@@ -16,7 +16,8 @@
  *   pad NAME N    the token in that Secret has the same claims and one of N bytes more, and no signature
  *   walk          in how many ticks the leader looks at all Secrets for tokens
  *   clock S       the clock on the wall goes on by so much
- *   flood N       N requests without a certificate, with the body as token (# is a number of five digits): were there 401, or 429?
+ *   flood N       N requests without a certificate, with the body as token (# is a number of five digits): were
+ *                 there 401, or 429?
  *   tries         how many tokens could not be written into their Secrets
  *   strangers     how many connections have not proven who they are
  *   unwelcome NAME   there is no place for who proves on it who he is; said again, there is

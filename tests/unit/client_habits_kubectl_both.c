@@ -1,5 +1,5 @@
-/* The rest of what people type to Debian's kubectl: each command of its manual that client_habits_kubectl does not type,
- * and what kubectl and rctl show of the same objects, which must be the same. */
+/* The rest of what people type to Debian's kubectl: each command of its manual that client_habits_kubectl does not
+ * type, and what kubectl and rctl show of the same objects, which must be the same. */
 #include <sys/stat.h>
 
 #include "tests/unit/kit/habits.h"

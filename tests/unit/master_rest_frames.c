@@ -173,8 +173,8 @@ static void a_message_may_be_larger_than_what_is_held(void **state)
     stream_close(a);
 }
 
-/* {255, N} ends the client's half of N in v5 (what is no channel of the client's, or is over, is passed over); before it
- * is a channel like others that are not there. */
+/* {255, N} ends the client's half of N in v5 (what is no channel of the client's, or is over, is passed over); before
+ * it is a channel like others that are not there. */
 static void only_the_fifth_version_closes_channels(void **state)
 {
     struct state *s = *state;

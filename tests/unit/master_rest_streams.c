@@ -496,8 +496,8 @@ static unsigned descriptors_of(const struct state *s, unsigned master)
     return n;
 }
 
-/* As many connections as one stream carries: each in its turn, ended by the pod, by the client, by halves, or by nobody.
- * Nothing is left of them. */
+/* As many connections as one stream carries: each in its turn, ended by the pod, by the client, by halves, or by
+ * nobody. Nothing is left of them. */
 static void many_connections_leave_nothing_behind(void **state)
 {
     struct state *s = *state;

@@ -141,8 +141,8 @@ static void test_nobody_gives_more_than_he_has(void **state)
     client_close(admin);
 }
 
-/* Rights to write some objects are no way to what masters keep in such objects, to the rest of an object of which a part
- * may be written, or to rules that a role gathers by labels. */
+/* Rights to write some objects are no way to what masters keep in such objects, to the rest of an object of which a
+ * part may be written, or to rules that a role gathers by labels. */
 static void test_rights_lead_no_further_than_they_say(void **state)
 {
     struct kit *k = *state;

@@ -163,8 +163,8 @@ const char *text_at(struct client *c, const char *path);
 int64_t int_at(struct client *c, const char *path);
 const char *value_text(struct kit *k, const struct value *v, const char *path);
 
-/* One request over HTTPS without a certificate ("GET /api"), with this token: its status, and the whole answer in *answer
- * if that is not NULL, valid as long as the kit. body: JSON, or NULL. Waits without the loop. */
+/* One request over HTTPS without a certificate ("GET /api"), with this token: its status, and the whole answer in
+ * *answer if that is not NULL, valid as long as the kit. body: JSON, or NULL. Waits without the loop. */
 int kit_https(struct kit *k, unsigned master, const char *token, const char *request, const char *body, char **answer);
 
 /* ---- Streams ---- */
