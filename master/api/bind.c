@@ -50,28 +50,21 @@ static int check_node(struct str node, struct error *err)
     return ERR_INVALID;
 }
 
+static void decide(struct api_call *c, const void *request, const struct object *pod, struct txn *t, struct error *err)
+{
+    const struct api_bind *q = request;
+    if (check_node(q->node, err) != 0) {
+        return;
+    }
+    if (pod == NULL) {
+        error_not_found(err, kind_by_id(KIND_POD), q->name);
+        return;
+    }
+    bind_to(c, q, pod, t, err);
+}
+
 void verb_bind(struct api_call *c, const struct api_bind *q)
 {
-    const struct kind *k = kind_by_id(KIND_POD);
-    const struct api_target of = {k, q->ns, q->name};
-    struct txn t;
-    struct error err = {0};
-    api_txn_init(&t, &q->how);
-    bool repeat = api_repeats(c, &t);
-    const struct object *pod = repeat ? NULL : view_get(api_tip(c), k, q->ns, q->name);
-    if (!repeat && check_node(q->node, &err) == 0) {
-        if (pod == NULL) {
-            error_not_found(&err, k, q->name);
-        } else {
-            bind_to(c, q, pod, &t, &err);
-        }
-    }
-    if (err.code != 0) {
-        api_refuse_of(c, &of, &err);
-    } else {
-        struct write *w = write_new(c, API_BIND);
-        write_add(w, k, q->ns, q->name, pod);
-        write_submit(w, &q->how, &t);
-    }
-    txn_close(&t);
+    const struct api_target of = {kind_by_id(KIND_POD), q->ns, q->name};
+    write_of_one(c, API_BIND, &q->how, &of, decide, q);
 }

@@ -336,3 +336,24 @@ void write_submit(struct write *w, const struct api_write *how, struct txn *t)
     w->txn = NULL;
     master_wake(m);
 }
+
+void write_of_one(struct api_call *c, enum api_verb verb, const struct api_write *how, const struct api_target *of,
+                  write_decide *decide, const void *request)
+{
+    struct txn t;
+    struct error err = {0};
+    api_txn_init(&t, how);
+    bool repeat = api_repeats(c, &t);
+    const struct object *old = repeat ? NULL : view_get(api_tip(c), of->kind, of->ns, of->name);
+    if (!repeat) {
+        decide(c, request, old, &t, &err);
+    }
+    if (err.code != 0) {
+        api_refuse_of(c, of, &err);
+    } else {
+        struct write *w = write_new(c, verb);
+        write_add(w, of->kind, of->ns, of->name, old);
+        write_submit(w, how, &t);
+    }
+    txn_close(&t);
+}

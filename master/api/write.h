@@ -48,6 +48,14 @@ void api_refuse_of(struct api_call *c, const struct api_target *of, struct error
 void api_refuse_not_found(struct api_call *c, const struct kind *k, struct str name);
 int error_not_found(struct error *err, const struct kind *k, struct str name); /* `pods "x" not found` */
 
+/* Puts into t what the request does with the object as the tip has it (NULL: it is not there), or sets *err. */
+typedef void write_decide(struct api_call *c, const void *request, const struct object *old, struct txn *t,
+                          struct error *err);
+/* A write of one object, whole: decides, unless it is a repetition, and submits or refuses it. request is handed to
+ * decide, which is called before this returns. */
+void write_of_one(struct api_call *c, enum api_verb verb, const struct api_write *how, const struct api_target *of,
+                  write_decide *decide, const void *request);
+
 /* A transaction of a request: origin "api", with its id. */
 void api_txn_init(struct txn *t, const struct api_write *how);
 /* A transaction with this id was done before: the request must not be judged again (what it asks for may not be
