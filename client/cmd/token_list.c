@@ -43,9 +43,6 @@ static int run_token_list(struct rctl *r)
     CLEANUP_BUF struct buf out = BUF_INIT;
     const struct api_list_query q = {
         .kind = kind_by_id(KIND_SECRET), .ns = "kube-system", .field_selector = "type=" TOKEN_TYPE};
-    if (r->args.words_count > 0) {
-        return rctl_usage(r, "no words are needed");
-    }
     if (rctl_connect(r, &err) != 0 || api_list(r->api, &q, &list, &err) != 0) {
         return rctl_fail(r, &err);
     }
@@ -67,6 +64,7 @@ static int run_token_list(struct rctl *r)
 const struct command token_list = {
     .name = "list",
     .usage = "",
+    .wordless = true,
     .summary = "Which join tokens and bootstrap tokens there are",
     .examples = "  rctl token list\n"
                 "  # the one with this id lets nobody in from then on\n"

@@ -130,7 +130,7 @@ static void tokens_are_made(void **state)
          "(node) 3 20\nZ rack1-*",
          "="},
         {"rctl token list | grep -c 0123456789abcdef", NULL, 1, "=0\n", "="},
-        {"rctl token list x", NULL, 2, "=", "no words are needed"},
+        {"rctl token list x", NULL, 2, "=", "\"x\" is not expected: \"rctl token list\" takes no names"},
         {"rctl cert rotate-tokens", NULL, 0, "=another key signs tokens of service accounts\n",
          "when all masters know it"},
         {"rctl create token default -n shop | tr -cd .", NULL, 0, "=..", "="},
