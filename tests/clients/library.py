@@ -2,6 +2,7 @@
 
 usage: KUBECONFIG=FILE library.py NAMESPACE"""
 import sys
+import time
 from kubernetes import client, config, dynamic, utils, watch
 from kubernetes.client.rest import ApiException
 
@@ -53,7 +54,7 @@ version = core.list_namespaced_config_map(namespace).metadata.resource_version
 core.patch_namespaced_config_map("py-1", namespace, {"data": {"v": "changed"}})
 core.delete_namespaced_config_map("py-2", namespace)
 seen = [(e["type"], e["object"].metadata.name) for e in watch.Watch().stream(
-    core.list_namespaced_config_map, namespace, label_selector="by=python", resource_version=version, timeout_seconds=2)]
+    core.list_namespaced_config_map, namespace, label_selector="by=python", resource_version=version, timeout_seconds=10)]
 check("a watch", [("MODIFIED", "py-1"), ("DELETED", "py-2")], seen)
 
 # A Deployment out of a file's text, its scale, its pods and what they say.
@@ -65,13 +66,16 @@ utils.create_from_dict(client.ApiClient(), {
 check("a scale", 1, apps.read_namespaced_deployment_scale("py", namespace).spec.replicas)
 apps.patch_namespaced_deployment_scale("py", namespace, {"spec": {"replicas": 2}})
 ready = watch.Watch()
-for event in ready.stream(apps.list_namespaced_deployment, namespace, timeout_seconds=90):
+for event in ready.stream(apps.list_namespaced_deployment, namespace, timeout_seconds=180):
     if event["object"].metadata.name == "py" and (event["object"].status.ready_replicas or 0) == 2:
         ready.stop()
 check("it is scaled", 2, apps.read_namespaced_deployment("py", namespace).status.ready_replicas)
 pods = core.list_namespaced_pod(namespace, label_selector="app=py", field_selector="status.phase=Running").items
 check("its pods run", 2, len(pods))
-check("what one said", "said\n", core.read_namespaced_pod_log(pods[0].metadata.name, namespace))
+said, end = "", time.monotonic() + 180
+while not said and time.monotonic() < end:  # it runs before it has said something
+    said = core.read_namespaced_pod_log(pods[0].metadata.name, namespace)
+check("what one said", "said\n", said)
 dry = core.create_namespaced_config_map(namespace, config_map("py-dry"), dry_run="All")
 check("a dry run", "py-dry", dry.metadata.name)
 refused("makes nothing", 404, "NotFound", lambda: core.read_namespaced_config_map("py-dry", namespace))
