@@ -85,7 +85,7 @@ $(BUILD)/flags: flags-now
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
-	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -MT $@ -c -o $@ $<
 
 $(BUILD)/reeve-master: $(BUILD)/master/main.o $(call libs_of,master)
 	@echo "  LINK  $(@F)"
