@@ -87,6 +87,9 @@ static double until_done(struct masters *m, const struct bench_master *const *wh
         if (kit_now_us() - start > wait_us) {
             bench_die(method, err.message);
         }
+        if (count == 1 && waitpid(whom[0]->pid, NULL, WNOHANG) == whom[0]->pid) {
+            bench_die(method, "the master that was started has ended; its log says why");
+        }
         uv_sleep(RETRY_MS);
     }
 }
