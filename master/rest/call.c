@@ -133,7 +133,7 @@ void rest_answer_kept(struct rest_call *c, const char *type, struct str body, co
     CLEANUP_BUF struct buf head = BUF_INIT;
     char tag[80];
     snprintf(tag, sizeof tag, "\"%s\"", hash);
-    bool has = str_is(c->if_none_match, tag);
+    bool has = http_has_tag(c->if_none_match, tag);
     rest_put_head(c, &head, has ? 304 : 200, type);
     http_put_header(&head, "ETag", str_of(tag));
     send_whole(c, &head, has ? STR_NONE : body);

@@ -98,6 +98,8 @@ struct http_media {
 bool http_media_next(struct str *rest, struct http_media *m);
 struct str http_media_param(const struct http_media *m, const char *name); /* unquoted; STR_NONE: there is none */
 bool http_is_word(struct str s, const char *word);                         /* any case */
+/* Does If-None-Match name this tag ("\"abc\"", with its quotes), weak or not, in a list or by "*"? RFC 9110 13.1.2. */
+bool http_has_tag(struct str list, const char *tag);
 
 /* ---- Answers (answer.c) ---- */
 

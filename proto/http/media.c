@@ -1,4 +1,5 @@
-/* Media types with parameters, in lists with quality. Source: RFC 9110 5.6.6, 8.3.1, 12.4.2, 12.5.1. */
+/* Media types with parameters, in lists with quality, and lists of tags. Source: RFC 9110 5.6.6, 8.3.1, 12.4.2, 12.5.1,
+ * 13.1.2. */
 #include "proto/http/http.h"
 
 #include <string.h>
@@ -84,6 +85,20 @@ bool http_media_next(struct str *rest, struct http_media *m)
         struct str q = param(m->params, "q");
         m->q = q.p == NULL ? 1000 : quality(q);
         return true;
+    }
+    return false;
+}
+
+bool http_has_tag(struct str list, const char *tag)
+{
+    while (list.n > 0) {
+        struct str one = cut(&list, ',');
+        if (str_starts(one, STR("W/"))) {
+            one = (struct str){one.p + 2, one.n - 2};
+        }
+        if (str_is(one, tag) || str_is(one, "*")) {
+            return true;
+        }
     }
     return false;
 }

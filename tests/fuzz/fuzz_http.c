@@ -15,6 +15,8 @@ static void read_parts(const struct http_request *r, struct buf *out)
     while (http_query_next(&rest, &key, &value)) {
         buf_printf(out, "%d", http_decode(&text, value, true));
     }
+    struct str tags = http_header(r, "If-None-Match");
+    buf_printf(out, "%d", http_has_tag(tags, "\"a\""));
     rest = http_header(r, "Accept");
     while (http_media_next(&rest, &m)) {
         CHECK(m.q <= 1000);

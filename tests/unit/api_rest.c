@@ -5,10 +5,13 @@
  *                 body: "METHOD TARGET", headers, an empty line, the request's body. NAME: the connection, made anew
  *                 where there is none; it stays (without: one for this request alone). Shows the status, the headers
  *                 that matter, and the answer's body, or what stands at the paths in it ("items.metadata.name": of
- *                 every item; "#items": how many there are; "#lines")
- *                 $TOKEN in it: what the last list said that it goes on with; $B1: the first token of an account
+ *                 every item; "#items": how many there are; "#lines"; "-": nothing of it)
+ *                 $TOKEN in it: what the last list said that it goes on with; $ETAG: the tag of the last document that
+ *                 has one; $B1: the first token of an account
  *                 that was given, or that a Secret was shown with, $B2 the next one; $W1: the first one in base64url;
  *                 $F1: header and claims of it, and a signature without its last six characters
+ *   protobuf METHOD TARGET APIVERSION KIND [show=PATH,...]   body: a message as in proto_protobuf_kit.h, which is sent
+ *                 in its envelope
  *   keys          the masters have keys that sign tokens
  *   rotate        another key signs, as of `rctl cert rotate-tokens`
  *   large NAME N  a Secret that asks for a token of account web, with N bytes of its own
@@ -32,6 +35,8 @@
  *   cut           this master, which leads, hears of the two others no more (they are in leaderless.txt alone)
  *   close NAME    the peer hangs up */
 #include "tests/unit/api_rest_world.h"
+
+#include "tests/unit/proto_protobuf_kit.h"
 
 #include <zlib.h>
 
@@ -61,6 +66,9 @@ static void show_body(struct buf *out, struct str body, const char *paths)
     CLEANUP_ARENA struct arena a;
     struct value *doc = NULL;
     arena_init(&a);
+    if (paths != NULL && strcmp(paths, "-") == 0) {
+        return;
+    }
     if (paths != NULL && strcmp(paths, "#lines") == 0) {
         unsigned lines = 0;
         for (size_t i = 0; i < body.n; i++) {
@@ -202,6 +210,9 @@ static void show(struct wire *w, const char *paths, struct buf *out)
             w->shown += (size_t)(end - line) + 1;
             packed |= strcmp(text, "Content-Encoding: gzip") == 0;
             chunked |= strcmp(text, "Transfer-Encoding: chunked") == 0;
+            if (strncmp(text, "ETag: ", 6) == 0) {
+                snprintf(w->world->etag, sizeof w->world->etag, "%.79s", text + 6);
+            }
             length = strncmp(text, "Content-Length: ", 16) == 0 ? strtoul(text + 16, NULL, 10) : length;
             if (text[0] == '\0') {
                 break;
@@ -244,6 +255,9 @@ static void put_words(const struct world *w, struct buf *out, struct str text)
         if (str_starts(rest, STR("$TOKEN"))) {
             buf_puts(out, w->token);
             i += 5;
+        } else if (str_starts(rest, STR("$ETAG"))) {
+            buf_puts(out, w->etag);
+            i += 4;
         } else if (bearer) {
             unsigned n = (unsigned)(rest.p[2] - '1');
             assert_true(n < w->bearers_count);
@@ -397,15 +411,7 @@ static void do_keys(struct world *w, const struct script_step *s, struct buf *ou
 {
     (void)s;
     (void)out;
-    struct txn t;
-    struct error err = {0};
-    w->m->bearers = bearers_new(w->m->env);
-    w->m->secret_tokens = secret_tokens_new();
-    txn_init(&t, "test");
-    must(account_keys_bootstrap(w->m, &t, &err), &err);
-    must(replica_submit(w->m->replica, &t, NULL, NULL, &err), &err);
-    txn_close(&t);
-    run_ms(w, 100);
+    world_make_keys(w);
 }
 
 /* A Secret that asks for a token of account `web` and has so many bytes besides. */
@@ -626,6 +632,23 @@ static void do_values(struct world *w, const struct script_step *s, struct buf *
     wire_hang_up(wire);
 }
 
+static void do_protobuf(struct world *w, const struct script_step *s, struct buf *out)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT, body = BUF_INIT;
+    struct wire *wire = wire_named(w, NULL, NULL);
+    assert_true(s->words_count >= 4);
+    pbkit_body(&body, s->words[2], s->words[3], s->body);
+    buf_printf(&text, "%s %s HTTP/1.1\r\nHost: reeve\r\n", s->words[0], s->words[1]);
+    http_put_header(&text, "Content-Type", STR("application/vnd.kubernetes.protobuf"));
+    http_put_length(&text, body.size);
+    http_put_end(&text);
+    buf_append_str(&text, buf_str(&body));
+    feed(wire, buf_str(&text), NULL);
+    wait_for_answer(w, wire, false);
+    show(wire, script_word(s, "show"), out);
+    wire_hang_up(wire);
+}
+
 static void run_step(void *data, const struct script_step *s, struct buf *out)
 {
     static const struct {
@@ -653,7 +676,8 @@ static void run_step(void *data, const struct script_step *s, struct buf *out)
                     {"walk", do_walk},
                     {"pad", do_pad},
                     {"tries", do_tries},
-                    {"values", do_values}};
+                    {"values", do_values},
+                    {"protobuf", do_protobuf}};
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
         if (strcmp(s->command, commands[i].name) == 0) {
             commands[i].run(data, s, out);
@@ -707,6 +731,8 @@ int main(void)
         SCRIPT(versions),
         SCRIPT(kinds),
         SCRIPT(writes),
+        SCRIPT(protobuf),
+        SCRIPT(long_watches),
         cmocka_unit_test(test_10000_connections_that_list_all_cost_others_a_few_turns),
         cmocka_unit_test(test_lists_that_came_in_one_piece_are_all_answered),
         cmocka_unit_test(test_a_place_is_given_back_when_a_connection_is_cut_midway),

@@ -45,6 +45,7 @@ struct world {
     struct master *m;
     struct wire wires[CONNS_MAX];
     char token[512]; /* the last "continue", as it stands in a query */
+    char etag[80];   /* of the last document that has one */
     uint64_t leader; /* as this master knows; 0: none */
     char *bearers[BEARERS_MAX];
     unsigned bearers_count;
@@ -289,6 +290,20 @@ static inline void world_apply(struct world *w, const char *yaml)
         must(replica_submit(w->m->replica, &t, NULL, NULL, &err), &err);
         txn_close(&t);
     }
+    run_ms(w, 100);
+}
+
+/* The masters have keys that sign tokens. */
+static inline void world_make_keys(struct world *w)
+{
+    struct txn t;
+    struct error err = {0};
+    w->m->bearers = bearers_new(w->m->env);
+    w->m->secret_tokens = secret_tokens_new();
+    txn_init(&t, "test");
+    must(account_keys_bootstrap(w->m, &t, &err), &err);
+    must(replica_submit(w->m->replica, &t, NULL, NULL, &err), &err);
+    txn_close(&t);
     run_ms(w, 100);
 }
 

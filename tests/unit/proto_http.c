@@ -118,6 +118,25 @@ static const struct {
     {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n 3\r\nabc\r\n", "400\n"},
     {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n", "400\n"},
     {"\r\n\r\n\r\n\r\n\r\n\r\n", "400\n"},
+    {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+     "400\n"},
+    {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0b"
+     "chunked\r\n\r\n0\r\n\r\n",
+     "400\n"},
+    {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked;q=1\r\n\r\n0\r\n\r\n", "501\n"},
+    {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n\r\n0\r\n\r\n", "501\n"},
+    {"POST / HTTP/1.1\r\nHost: a\r\n: y\r\n\r\n", "400\n"},
+    {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3 4\r\n\r\nabc", "400\n"},
+    {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3_0\r\n\r\nabc", "400\n"},
+    {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551619\r\n\r\nabc", "400\n"},
+    {"POST / HTTP/1.1\r\nHost: a\r\nContent_Length: 3\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+     "POST / ?  1.1 Content_Length=3 []\nGET / ?  1.1 []\n"},
+    /* A line feed alone, in an extension or a trailer: who takes it for an end reads another request there. */
+    {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x\nabc\r\n0\r\n\r\n", "400\n"},
+    {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x\ry\r\nabc\r\n0\r\n\r\n", "400\n"},
+    {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nT: 1\n\r\n", "400\n"},
+    {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\n", "400\n"},
+    {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1_0\r\nabc\r\n", "400\n"},
 };
 
 static void test_requests_are_read_however_they_are_cut(void **state)
@@ -211,6 +230,19 @@ static void test_media_types_have_parameters_and_quality(void **state)
     assert_false(http_media_next(&rest, &m));
 }
 
+static void test_tags_are_found_in_lists(void **state)
+{
+    (void)state;
+    static const char *const has[] = {"\"a\"", "W/\"a\"", "\"b\", \"a\"", "\"b\" ,W/\"a\",", "*", "\"b,c\", \"a\""};
+    static const char *const has_not[] = {"", "a", "\"A\"", "\"b\"", "\"b,\"a\"", "w/\"a\"", "\"a", ",,"};
+    for (size_t i = 0; i < ARRAY_SIZE(has); i++) {
+        assert_true(http_has_tag(str_of(has[i]), "\"a\""));
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(has_not); i++) {
+        assert_false(http_has_tag(str_of(has_not[i]), "\"a\""));
+    }
+}
+
 static void test_headers_of_answers_cannot_be_split(void **state)
 {
     (void)state;
@@ -291,6 +323,7 @@ int main(void)
         cmocka_unit_test(test_the_client_is_told_when_its_body_may_come),
         cmocka_unit_test(test_targets_are_decoded),
         cmocka_unit_test(test_media_types_have_parameters_and_quality),
+        cmocka_unit_test(test_tags_are_found_in_lists),
         cmocka_unit_test(test_headers_of_answers_cannot_be_split),
         cmocka_unit_test(test_heads_of_answers_are_read),
     };
