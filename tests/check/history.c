@@ -189,6 +189,13 @@ size_t hist_write(struct hist *h, int64_t process, const char *key, int64_t valu
     return op;
 }
 
+size_t hist_remove(struct hist *h, int64_t process, const char *key, int64_t start_us)
+{
+    size_t op = hist_invoke(h, process, HIST_REMOVE, start_us);
+    hist_step_delete(h, op, key);
+    return op;
+}
+
 size_t hist_cas(struct hist *h, int64_t process, const char *key, int64_t expected, int64_t value, int64_t start_us)
 {
     size_t op = hist_invoke(h, process, HIST_CAS, start_us);
@@ -307,7 +314,7 @@ static const char *const f_names[HIST_FS] = {
     [HIST_READ] = "read",         [HIST_WRITE] = "write",       [HIST_CAS] = "cas",         [HIST_TXN] = "txn",
     [HIST_ADD] = "add",           [HIST_MEMBERS] = "members",   [HIST_ENQUEUE] = "enqueue", [HIST_DRAIN] = "drain",
     [HIST_TRANSFER] = "transfer", [HIST_BALANCES] = "balances", [HIST_RESUME] = "resume",   [HIST_LIST] = "list",
-    [HIST_EVENT] = "event",       [HIST_LOG] = "log",
+    [HIST_EVENT] = "event",       [HIST_LOG] = "log",           [HIST_REMOVE] = "remove",
 };
 
 const char *hist_f_name(enum hist_f f)

@@ -53,6 +53,7 @@
  *     drain      ["q",null] -> ["q",[5,6]]   all of it, at the end                queue
  *     transfer   {"from":"a","to":"b","amount":5}                                 bank
  *     balances   null -> {"a":95,"b":105}                                         bank
+ *     remove     ["x"]                what x names is gone                           watch
  *     resume     7                    a watcher goes on behind revision 7         watch
  *     list       {"revision":7,"objects":[["x",5]]}   a watcher starts over       watch
  *     event      {"revision":8,"changes":[["put","x",6],["delete","y"]]}          watch: one transaction that a watcher
@@ -97,6 +98,7 @@ enum hist_f {
     HIST_DRAIN,
     HIST_TRANSFER,
     HIST_BALANCES,
+    HIST_REMOVE,
     HIST_RESUME,
     HIST_LIST,
     HIST_EVENT,
@@ -111,7 +113,7 @@ enum hist_verb {
     STEP_APPEND, /* value: to a list, a set, a queue */
     STEP_MOVE,   /* value = what the account gains; below 0: loses */
     STEP_PUT,    /* watch: key is value now */
-    STEP_DELETE, /* watch: key is gone */
+    STEP_DELETE, /* watch, and of a removal: key is gone */
 };
 
 /* A number that may be missing: "not there". */
@@ -184,6 +186,7 @@ size_t hist_write(struct hist *h, int64_t process, const char *key, int64_t valu
 size_t hist_cas(struct hist *h, int64_t process, const char *key, int64_t expected, int64_t value, int64_t start_us);
 size_t hist_create(struct hist *h, int64_t process, const char *key, int64_t value,
                    int64_t start_us); /* cas from null */
+size_t hist_remove(struct hist *h, int64_t process, const char *key, int64_t start_us);
 size_t hist_add(struct hist *h, int64_t process, const char *set, int64_t value, int64_t start_us);
 size_t hist_members(struct hist *h, int64_t process, const char *set, int64_t start_us);
 size_t hist_enqueue(struct hist *h, int64_t process, const char *queue, int64_t id, int64_t start_us);

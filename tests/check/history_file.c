@@ -13,6 +13,7 @@
 /* How the value of a function looks. */
 enum shape {
     SHAPE_KEY_VALUE, /* ["x",5] */
+    SHAPE_KEY,       /* ["x"] */
     SHAPE_KEY_CAS,   /* ["x",[3,5]] */
     SHAPE_STEPS,     /* [["append","x",5],["r","y",null]] */
     SHAPE_TRANSFER,  /* {"from":"a","to":"b","amount":5} */
@@ -39,6 +40,7 @@ static const struct {
     {"log", HIST_LOG, SHAPE_CHANGES, STEP_PUT, true},
     {"members", HIST_MEMBERS, SHAPE_KEY_VALUE, STEP_READ, false},
     {"read", HIST_READ, SHAPE_KEY_VALUE, STEP_READ, false},
+    {"remove", HIST_REMOVE, SHAPE_KEY, STEP_DELETE, false},
     {"resume", HIST_RESUME, SHAPE_REVISION, STEP_PUT, true},
     {"transfer", HIST_TRANSFER, SHAPE_TRANSFER, STEP_MOVE, false},
     {"txn", HIST_TXN, SHAPE_STEPS, STEP_READ, false},
@@ -129,6 +131,16 @@ static int read_key_value(struct reader *r, struct arena *a, size_t op, enum his
     } else {
         hist_step_append(r->h, op, key, second->integer);
     }
+    return 0;
+}
+
+static int read_key(struct reader *r, struct arena *a, size_t op, const struct value *v)
+{
+    const char *key = value_is_list(v) && value_count(v) == 1 ? key_of(a, value_item(v, 0)) : NULL;
+    if (key == NULL) {
+        return wrong(r, "the value of a removal must be like [\"x\"]");
+    }
+    hist_step_delete(r->h, op, key);
     return 0;
 }
 
@@ -234,6 +246,8 @@ static int read_value(struct reader *r, struct arena *a, size_t op, size_t funct
     switch (functions[function].shape) {
     case SHAPE_KEY_VALUE:
         return read_key_value(r, a, op, functions[function].verb, v, ok);
+    case SHAPE_KEY:
+        return read_key(r, a, op, v);
     case SHAPE_KEY_CAS:
         return read_cas(r, a, op, v);
     case SHAPE_STEPS:

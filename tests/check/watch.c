@@ -1,12 +1,14 @@
 /* Watches. Against the log as the masters have it (or, without log lines, against what all watchers together were
- * told):
+ * told, and the writes that were acknowledged):
  *
  *  1. All masters' logs say the same at the same revision, each in order.
- *  2. A watcher is told revisions in order, none twice, and none left out that lies between two that it was told.
+ *  2. A watcher is told revisions in order, none twice, and none left out that lies between two that it was told, nor
+ *     one that lies before a revision behind which it goes on (a mark told it that it has all up to there).
  *  3. An event is the whole transaction of its revision, and nothing else.
  *  4. A list shows the state at its revision, as far as the log tells it, and does not go back behind what the watcher
  *     was told.
  *  5. A write that was acknowledged at a revision stands in the log there; revisions follow the order in real time.
+ *     Without log lines: whoever was told what lies around it was told it, and everybody the same.
  *
  * The log need not hold every revision: it may be what concerns the watchers. */
 #include <inttypes.h>
@@ -19,13 +21,18 @@ struct watch {
     struct findings *out;
     const struct hist_op **log; /* one per revision, in order */
     size_t log_count;
-    bool has_log; /* from log lines, not from what watchers were told */
+    bool has_log; /* from log lines; or from what watchers were told, and acknowledged writes of which none was */
 };
+
+static bool same_value(const struct hist_step *a, const struct hist_step *b)
+{
+    return a->key == b->key && a->value.there == b->value.there &&
+           (!a->value.there || a->value.number == b->value.number);
+}
 
 static bool same_step(const struct hist_step *a, const struct hist_step *b)
 {
-    return a->verb == b->verb && a->key == b->key && a->value.there == b->value.there &&
-           (!a->value.there || a->value.number == b->value.number);
+    return a->verb == b->verb && same_value(a, b);
 }
 
 static const struct hist_step *step_of(const struct hist_op *op, const char *key)
@@ -67,9 +74,17 @@ static int by_revision(const void *pa, const void *pb)
 {
     const struct hist_op *a = *(const struct hist_op *const *)pa, *b = *(const struct hist_op *const *)pb;
     int c = (a->revision > b->revision) - (a->revision < b->revision);
-    /* The transaction told as the largest first: whoever was told less of it was told a part. */
+    /* What somebody was told before what was only acknowledged; the transaction told as the largest first: whoever was
+     * told less of it was told a part. */
+    c = c != 0 ? c : (b->f >= HIST_RESUME) - (a->f >= HIST_RESUME);
     c = c != 0 ? c : (b->steps_count > a->steps_count) - (b->steps_count < a->steps_count);
     return c != 0 ? c : (a->number > b->number) - (a->number < b->number);
+}
+
+static bool is_acknowledged(const struct hist_op *op)
+{
+    return (op->f == HIST_WRITE || op->f == HIST_CAS || op->f == HIST_REMOVE) && op->outcome == HIST_OK &&
+           op->revision != 0;
 }
 
 static void collect_log(struct watch *w)
@@ -78,11 +93,11 @@ static void collect_log(struct watch *w)
     for (size_t i = 0; i < w->h->count; i++) {
         w->has_log |= w->h->ops[i].f == HIST_LOG;
     }
-    enum hist_f f = w->has_log ? HIST_LOG : HIST_EVENT;
     size_t count = 0;
     for (size_t i = 0; i < w->h->count; i++) {
-        if (w->h->ops[i].f == f) {
-            w->log[count++] = &w->h->ops[i];
+        const struct hist_op *op = &w->h->ops[i];
+        if (w->has_log ? op->f == HIST_LOG : op->f == HIST_EVENT || is_acknowledged(op)) {
+            w->log[count++] = op;
         }
     }
     qsort(w->log, count, sizeof *w->log, by_revision);
@@ -139,7 +154,7 @@ static void judge_gap(struct watch *w, const struct watcher *r, uint64_t before,
             w->out, log ? "log-gap" : "lost-event",
             log ? "the log of master %" PRId64 " lacks revision %" PRIu64 ": from %" PRIu64 " it goes on to %" PRIu64
                 : "watcher %" PRId64 " was not told revision %" PRIu64 ": from %" PRIu64 " it went on to %" PRIu64,
-            r->process, w->log[i]->revision, r->at, before);
+            r->process, w->log[i]->revision, r->at, teller->revision);
         anomaly_op(a, w->log[i]);
         if (r->last != NULL) {
             anomaly_op(a, r->last);
@@ -192,6 +207,13 @@ static void judge_event(struct watch *w, struct watcher *r, const struct hist_op
     r->last = op;
 }
 
+/* A step before the last one known of its key. That one nobody was told, nor maybe what came behind it: the list may
+ * show either, but nothing older. Values are written once. */
+static bool is_overwritten(const struct hist_op *last, const struct hist_step *s, const struct hist_step *shown)
+{
+    return last->f < HIST_RESUME && s->verb != STEP_DELETE && shown != NULL && same_value(s, shown);
+}
+
 /* What the log did to each key up to the list's revision, the latest first. */
 static void judge_list(struct watch *w, struct watcher *r, const struct hist_op *op)
 {
@@ -210,10 +232,14 @@ static void judge_list(struct watch *w, struct watcher *r, const struct hist_op 
     for (size_t i = log_behind(w, op->revision); i-- > 0;) {
         for (unsigned k = 0; k < w->log[i]->steps_count; k++) {
             const struct hist_step *s = &w->log[i]->steps[k], *shown = step_of(op, s->key);
-            if (strmap_set(&judged, str_of(s->key), (void *)(uintptr_t)s) != NULL) {
-                continue; /* a later change was judged */
+            const struct hist_op *last = strmap_get(&judged, str_of(s->key));
+            bool right = s->verb == STEP_DELETE ? shown == NULL : shown != NULL && same_value(s, shown);
+            if (last == NULL) {
+                strmap_set(&judged, str_of(s->key), (void *)(uintptr_t)w->log[i]);
+                right |= w->log[i]->f < HIST_RESUME;
+            } else {
+                right = !is_overwritten(last, s, shown);
             }
-            bool right = s->verb == STEP_DELETE ? shown == NULL : shown != NULL && same_step(s, shown);
             if (!right) {
                 struct anomaly *a = findings_add(w->out, "list-differs",
                                                  "watcher %" PRId64 " was given a list as of revision %" PRIu64
@@ -245,9 +271,12 @@ static void judge_log_order(struct watch *w, struct watcher *r, const struct his
 static void judge_process(struct watch *w, const struct hist_op **ops, size_t count)
 {
     struct watcher watcher = {.process = ops[0]->process}, master = watcher;
-    bool watches = false;
+    bool watches = false, logs = false;
     for (size_t i = 0; i < count; i++) {
         watches |= ops[i]->f != HIST_LOG;
+        logs |= ops[i]->f == HIST_LOG;
+    }
+    for (size_t i = 0; i < count; i++) {
         if (ops[i]->f == HIST_EVENT) {
             judge_event(w, &watcher, ops[i]);
         } else if (ops[i]->f == HIST_LIST) {
@@ -255,6 +284,9 @@ static void judge_process(struct watch *w, const struct hist_op **ops, size_t co
         } else if (ops[i]->f == HIST_LOG) {
             judge_log_order(w, &master, ops[i]);
         } else {
+            if (watcher.placed && !logs) {
+                judge_gap(w, &watcher, ops[i]->revision + 1, ops[i]);
+            }
             watcher = (struct watcher){watcher.process, true, ops[i]->revision, ops[i]};
             master = watcher; /* restored from a snapshot of that revision */
         }
@@ -303,11 +335,16 @@ static void judge_answer(struct watch *w, const struct hist_op *op)
 {
     const struct hist_step *s = &op->steps[0];
     const struct hist_op *entry = log_at(w, op->revision);
-    if (!w->has_log || op->revision < w->log[0]->revision || op->revision > w->log[w->log_count - 1]->revision) {
+    bool known = w->has_log
+                     ? op->revision >= w->log[0]->revision && op->revision <= w->log[w->log_count - 1]->revision
+                     : entry != NULL && entry->f == HIST_EVENT; /* judge_gap has an eye on what nobody was told */
+    if (!known) {
         return;
     }
     const struct hist_step *stands = entry == NULL ? NULL : step_of(entry, s->key);
-    if (stands == NULL || stands->verb != STEP_PUT || !stands->value.there || stands->value.number != s->value.number) {
+    bool same = stands != NULL && (op->f == HIST_REMOVE ? stands->verb == STEP_DELETE
+                                                        : stands->verb == STEP_PUT && same_value(stands, s));
+    if (!same) {
         struct anomaly *a = findings_add(
             w->out, "lost-write", "op %zu was acknowledged at revision %" PRIu64 ", but the log does not have it there",
             op->number, op->revision);
@@ -354,7 +391,7 @@ static void judge_real_time(struct watch *w)
             anomaly_op(a, highest);
             anomaly_op(a, op);
         }
-        if (op->f == HIST_WRITE || op->f == HIST_CAS) {
+        if (is_acknowledged(op)) {
             judge_answer(w, op);
         }
     }

@@ -23,10 +23,8 @@ static const char *key_name(struct arena *a, uint64_t i)
     return arena_printf(a, "watched-%llu", (unsigned long long)i);
 }
 
-static void record_write(struct client *c, const char *name, int64_t value, int64_t start_us, enum hist_outcome outcome,
-                         const struct api_reply *reply)
+static void record(struct client *c, size_t op, enum hist_outcome outcome, const struct api_reply *reply)
 {
-    size_t op = hist_write(&c->hist, c->process, name, value, start_us);
     if (outcome == HIST_OK) {
         hist_set_revision(&c->hist, op, (uint64_t)mp_int(mp_get(reply->result, "revision"), 0));
     }
@@ -40,7 +38,7 @@ static enum hist_outcome put(struct client *c, struct arena *a, const char *meth
     int64_t value = client_unique(c), start_us = fault_now_us();
     struct value *object = client_object(a, name, "watch", arena_printf(a, "%lld", (long long)value), 0);
     enum hist_outcome outcome = client_write(c, a, method, client_object_params(a, object), &reply, &code);
-    record_write(c, name, value, start_us, outcome, &reply);
+    record(c, hist_write(&c->hist, c->process, name, value, start_us), outcome, &reply);
     return outcome;
 }
 
@@ -55,19 +53,21 @@ static void put_two(struct client *c, struct arena *a, const char *one, const ch
     client_op(a, ops, "update", client_object(a, one, "watch", text, 0));
     client_op(a, ops, "update", client_object(a, other, "watch", text, 0));
     enum hist_outcome outcome = client_write(c, a, "txn", params, &reply, &code);
-    record_write(c, one, value, start_us, outcome, &reply);
+    /* The answer has the version of the last one. */
+    record(c, hist_write(&c->hist, c->process, other, value, start_us), outcome, &reply);
 }
 
-/* Not recorded: histories have no word for it. Watchers are told, and are compared with each other. */
 static void remove_one(struct client *c, struct arena *a, const char *name)
 {
     CLEANUP_REPLY struct api_reply reply = {0};
     int code;
+    int64_t start_us = fault_now_us();
     struct value *params = value_map(a);
     value_set(a, params, "kind", value_cstr(a, "ConfigMap"));
     value_set(a, params, "namespace", value_cstr(a, "default"));
     value_set(a, params, "name", value_cstr(a, name));
-    client_write(c, a, "delete", params, &reply, &code);
+    enum hist_outcome outcome = client_write(c, a, "delete", params, &reply, &code);
+    record(c, hist_remove(&c->hist, c->process, name, start_us), outcome, &reply);
 }
 
 static void turn(struct client *c)

@@ -50,6 +50,7 @@ static void record_one_of_each(struct hist *h)
     hist_result_account(h, op, "a", 95);
     hist_result_account(h, op, "b", 105);
     hist_complete(h, op, HIST_OK, 54);
+    hist_complete(h, hist_remove(h, 3, "x", 54), HIST_OK, 55);
     hist_told(h, 4, HIST_RESUME, 3, 55);
     op = hist_told(h, 4, HIST_LIST, 4, 56);
     hist_step_put(h, op, "x", (struct hist_value){true, 1});
