@@ -149,5 +149,9 @@ void template_hash(struct arena *a, const struct value *pod_template, int64_t co
 void controller_event(struct reconcile_out *out, const struct reconcile_in *in, const struct object *about,
                       const char *type, const char *reason, const char *component, const char *fmt, ...)
     __attribute__((format(printf, 7, 8)));
+/* The same, but nothing while there is such an Event: for what is found again by each reconcile. */
+void controller_event_once(struct reconcile_out *out, const struct reconcile_in *in, const struct object *about,
+                           const char *type, const char *reason, const char *component, const char *fmt, ...)
+    __attribute__((format(printf, 7, 8)));
 
 #endif

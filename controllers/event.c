@@ -27,6 +27,22 @@ void template_hash(struct arena *a, const struct value *pod_template, int64_t co
     out[10] = '\0';
 }
 
+static void put(struct reconcile_out *out, const struct reconcile_in *in, struct event_words *w, const char *type,
+                const char *reason, const char *component, bool once)
+{
+    w->warning = strcmp(type, "Warning") == 0;
+    w->reason = reason;
+    w->component = component;
+    struct value *doc = event_document(out->arena, w);
+    if (event_in_txn(out->txn, out->arena, doc) ||
+        (once &&
+         view_get(in->view, kind_by_id(KIND_EVENT), event_namespace(doc), event_name(out->arena, doc)) != NULL)) {
+        return;
+    }
+    /* One that is too large is none: the reconcile goes on without. */
+    event_put(out->txn, out->arena, in->view, doc, in->wall_ms, 0, NULL);
+}
+
 void controller_event(struct reconcile_out *out, const struct reconcile_in *in, const struct object *about,
                       const char *type, const char *reason, const char *component, const char *fmt, ...)
 {
@@ -36,12 +52,17 @@ void controller_event(struct reconcile_out *out, const struct reconcile_in *in, 
     va_start(ap, fmt);
     w.message = str_of(arena_vprintf(out->arena, fmt, ap));
     va_end(ap);
-    w.warning = strcmp(type, "Warning") == 0;
-    w.reason = reason;
-    w.component = component;
-    struct value *doc = event_document(out->arena, &w);
-    if (!event_in_txn(out->txn, out->arena, doc)) {
-        /* One that is too large is none: the reconcile goes on without. */
-        event_put(out->txn, out->arena, in->view, doc, in->wall_ms, 0, NULL);
-    }
+    put(out, in, &w, type, reason, component, false);
+}
+
+void controller_event_once(struct reconcile_out *out, const struct reconcile_in *in, const struct object *about,
+                           const char *type, const char *reason, const char *component, const char *fmt, ...)
+{
+    assert(about != NULL && reason != NULL);
+    struct event_words w = event_about(about);
+    va_list ap;
+    va_start(ap, fmt);
+    w.message = str_of(arena_vprintf(out->arena, fmt, ap));
+    va_end(ap);
+    put(out, in, &w, type, reason, component, true);
 }

@@ -3,12 +3,15 @@
  * nodes is not our matter. With a loadBalancerClass somebody else serves the Service, and it is left alone.
  *
  * One key for all Services: one pass reads what is taken and serves whoever has none. An address that has left the pool
- * is taken back, and so is that of a Service which is no LoadBalancer any more. */
+ * is taken back, and so is that of a Service which is no LoadBalancer any more. Whoever waits for an address is told
+ * why once, and again when that event is forgotten: passes are made for others, too. */
 #include "base/strmap.h"
 #include "controllers/registry.h"
 #include "controllers/util.h"
 
 #define COMPONENT "load-balancer-pool"
+#define TOLD_MAX  64u   /* Services of one pass that are told why they wait; others are in the next */
+#define TOLD_MS   30000 /* which comes then, though nothing changes */
 
 static bool is_balanced(const struct object *service)
 {
@@ -76,25 +79,48 @@ static int write_address(struct reconcile_out *out, const struct object *service
     return txn_update_value(out->txn, service->kind, doc, TXN_PART_STATUS, service->revision, err);
 }
 
+struct serving {
+    struct str pool;
+    struct strmap taken;
+    unsigned told;
+};
+
+static void tell_why(const struct reconcile_in *in, struct reconcile_out *out, const struct object *service,
+                     struct serving *s)
+{
+    const char *why = "all addresses of loadBalancerPool are taken";
+    unsigned before = out->txn->count;
+    if (s->told == TOLD_MAX) {
+        requeue_in(out, TOLD_MS);
+        return;
+    }
+    if (str_empty(s->pool)) {
+        why = "the cluster has no pool of addresses: no loadBalancerPool is set (`rctl cluster set "
+              "loadBalancerPool=FIRST-LAST`), and the Service has no loadBalancerClass";
+    } else if (!str_empty(mp_str(mp_path(object_mp(service), "spec.loadBalancerIP")))) {
+        why = "the address of spec.loadBalancerIP is taken or not in loadBalancerPool";
+    }
+    controller_event_once(out, in, service, "Warning", "AllocationFailed", COMPONENT, "%s", why);
+    s->told += out->txn->count > before;
+}
+
 static int serve(const struct reconcile_in *in, struct reconcile_out *out, const struct object *service,
-                 struct str pool, struct strmap *taken, struct error *err)
+                 struct serving *s, struct error *err)
 {
     struct arena *a = out->arena;
     struct str wish = mp_str(mp_path(object_mp(service), "spec.loadBalancerIP"));
     const char *ip = NULL;
     uint32_t n;
     if (str_empty(wish)) {
-        ip = choose(a, pool, taken);
-    } else if (cidr_parse_address(wish, &n) && in_pool(pool, n) && strmap_get(taken, wish) == NULL) {
+        ip = choose(a, s->pool, &s->taken);
+    } else if (cidr_parse_address(wish, &n) && in_pool(s->pool, n) && strmap_get(&s->taken, wish) == NULL) {
         ip = text_of(a, n);
     }
     if (ip == NULL) {
-        controller_event(out, in, service, "Warning", "AllocationFailed", COMPONENT,
-                         str_empty(wish) ? "all addresses of loadBalancerPool are taken"
-                                         : "the address of spec.loadBalancerIP is taken or not in loadBalancerPool");
+        tell_why(in, out, service, s);
         return str_empty(address_of(service)) ? 0 : write_address(out, service, NULL, err);
     }
-    strmap_set(taken, str_of(ip), (void *)service);
+    strmap_set(&s->taken, str_of(ip), (void *)service);
     controller_event(out, in, service, "Normal", "IPAllocated", COMPONENT, "Assigned IP \"%s\"", ip);
     return write_address(out, service, ip, err);
 }
@@ -103,10 +129,10 @@ static int balancer_reconcile(const struct reconcile_in *in, struct reconcile_ou
 {
     struct cluster_config config = cluster_config_of(in->view);
     struct object_list without = {0}, back = {0};
-    struct strmap taken;
+    struct serving s = {.pool = config.balancer_pool};
     struct view_iter it;
     int rv = 0;
-    strmap_init(&taken);
+    strmap_init(&s.taken);
     view_iter(&it, in->view, kind_of(KIND_SERVICE), STR_NONE);
     VIEW_FOR(o, &it)
     {
@@ -115,11 +141,11 @@ static int balancer_reconcile(const struct reconcile_in *in, struct reconcile_ou
         if (is_foreign(o) || (!is_balanced(o) && str_empty(ip))) {
             continue;
         }
-        bool keeps = is_balanced(o) && cidr_parse_address(ip, &n) && in_pool(config.balancer_pool, n) &&
-                     (str_empty(wish) || str_eq(wish, ip)) && strmap_get(&taken, ip) == NULL;
+        bool keeps = is_balanced(o) && cidr_parse_address(ip, &n) && in_pool(s.pool, n) &&
+                     (str_empty(wish) || str_eq(wish, ip)) && strmap_get(&s.taken, ip) == NULL;
         if (keeps) {
-            strmap_set(&taken, ip, (void *)o);
-        } else if (is_balanced(o) && !o->deleting && !str_empty(config.balancer_pool)) {
+            strmap_set(&s.taken, ip, (void *)o);
+        } else if (is_balanced(o) && !o->deleting) {
             object_list_add(out->arena, &without, o);
         } else if (!str_empty(ip)) {
             object_list_add(out->arena, &back, o);
@@ -133,9 +159,9 @@ static int balancer_reconcile(const struct reconcile_in *in, struct reconcile_ou
             requeue_in(out, 1);
             break;
         }
-        rv = serve(in, out, without.items[i], config.balancer_pool, &taken, err);
+        rv = serve(in, out, without.items[i], &s, err);
     }
-    strmap_close(&taken);
+    strmap_close(&s.taken);
     return rv;
 }
 
