@@ -53,6 +53,7 @@ static void on_ready(struct mp result, void *data)
     report_on_ready(a->report);
     accounts_on_masters(a, true);
     meter_set_period(a->meter, mp_int(mp_get(result, "usageMs"), 0)); /* an older leader takes none */
+    meter_tell_services(a->meter, mp_bool(mp_get(result, "usageServices"), false));
 }
 
 static void on_lost(void *data)

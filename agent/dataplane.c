@@ -230,6 +230,13 @@ void dataplane_set_services(struct agent *a, struct str cidr)
     }
 }
 
+void dataplane_set_zone(struct agent *a, struct str zone)
+{
+    if (a->dataplane != NULL) {
+        known_set_zone(a->dataplane->known, zone);
+    }
+}
+
 const struct known *dataplane_known(const struct agent *a)
 {
     return a->dataplane == NULL ? NULL : a->dataplane->known;

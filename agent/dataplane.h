@@ -24,6 +24,7 @@ void dataplane_pod_is_at(struct agent *a, struct str uid, const char *ip);
 /* The range of all pods, or of all services: "" is passed over. */
 void dataplane_set_pods(struct agent *a, struct str cidr);
 void dataplane_set_services(struct agent *a, struct str cidr);
+void dataplane_set_zone(struct agent *a, struct str zone); /* of the node; "": it has none */
 /* What masters have told of services; NULL: nothing is heard. Borrowed until dataplane_close. */
 const struct known *dataplane_known(const struct agent *a);
 /* Connections go on with the rules as they are. cb from the loop. False: there is nothing to close, and no callback. */

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/dataplane.h"
+#include "agent/service/known.h"
 #include "agent/util/fsutil.h"
 
 #define TURN_MS     1
@@ -33,7 +35,7 @@ struct meter {
     uint64_t node_cpu_ns; /* as last looked at; 0 = not yet */
     struct running *running;
     unsigned count, at; /* of this round: all, and those that were looked at */
-    bool in_flight, closing;
+    bool in_flight, closing, tells_services;
     void (*close_cb)(void *data);
     void *close_data;
 };
@@ -78,6 +80,11 @@ void meter_set_period(struct meter *m, int64_t period_ms)
     } else {
         uv_timer_start(&m->timer, on_timer, TURN_MS, 0);
     }
+}
+
+void meter_tell_services(struct meter *m, bool tells)
+{
+    m->tells_services = tells;
 }
 
 /* ---- The end ---- */
@@ -277,12 +284,17 @@ static void tell(struct meter *m, const struct node_usage *node)
     if (m->in_flight || !session_ready(m->agent->session)) {
         return;
     }
-    mp_write_map(&params, 6);
+    const struct known *known = dataplane_known(m->agent);
+    bool services = m->tells_services && known != NULL && known_revision(known) > 0;
+    mp_write_map(&params, services ? 7 : 6);
     mp_write_key_str(&params, "name", str_of(m->agent->name));
     mp_write_key_int(&params, "at", env_wall_ms(m->agent->env));
     mp_write_key_int(&params, "window", (int64_t)((m->began_ns - m->former_ns) / 1000000));
     mp_write_key_int(&params, "cpu", node->cpu_nano);
     mp_write_key_int(&params, "memory", node->memory_bytes);
+    if (services) {
+        mp_write_key_int(&params, "services", (int64_t)known_revision(known));
+    }
     mp_write_cstr(&params, "pods");
     mp_write_array(&params, count);
     buf_append(&params, pods.data, pods.size);

@@ -17,6 +17,7 @@ struct meter;
 struct meter *meter_new(struct agent *a);
 /* The masters take reports, one each period; 0: they do not. */
 void meter_set_period(struct meter *m, int64_t period_ms);
+void meter_tell_services(struct meter *m, bool tells); /* they take the revision of what is known of Services, too */
 /* The session must be stopped before. */
 void meter_close(struct meter *m, void (*cb)(void *data), void *data);
 

@@ -13,9 +13,6 @@
 #include "agent/util/resolvconf.h"
 #include "proto/facts/cluster.h"
 
-#define RESOLVED_STUB "127.0.0.53"
-#define RESOLVED_FILE "/run/systemd/resolve/resolv.conf"
-
 struct names {
     struct agent *agent;
     struct dns_server *server;
@@ -58,9 +55,9 @@ static bool read_upstream(struct buf *text)
         return false;
     }
     resolvconf_read(&r, buf_str(text));
-    if (r.servers.count == 1 && str_is(r.servers.list[0], RESOLVED_STUB)) {
+    if (resolvconf_is_stub(&r)) {
         CLEANUP_BUF struct buf real = BUF_INIT;
-        if (fs_read_file(RESOLVED_FILE, RESOLVCONF_BYTES_MAX, &real, NULL) == 0) {
+        if (fs_read_file(RESOLVCONF_REAL, RESOLVCONF_BYTES_MAX, &real, NULL) == 0) {
             buf_reset(text);
             buf_append(text, real.data, real.size);
         }

@@ -1,5 +1,7 @@
 #include "agent/routes.h"
 
+#include "agent/dataplane.h"
+
 static void apply(struct agent *a)
 {
     CLEANUP_ARENA struct arena arena;
@@ -12,7 +14,10 @@ static void apply(struct agent *a)
         const struct neighbour *n = e->value;
         if (strcmp(e->key, a->name) != 0) {
             list[count++] = (struct network_route){n->pod_cidr, n->node_ip};
-        } else if (network_set_pod_cidr(a->network, n->pod_cidr, &err) != 0) {
+            continue;
+        }
+        dataplane_set_zone(a, str_of(n->zone));
+        if (network_set_pod_cidr(a->network, n->pod_cidr, &err) != 0) {
             log_error(a->log, "agent", "%s", err.message);
         }
     }
@@ -33,9 +38,10 @@ void routes_write(const struct agent *a, struct buf *out)
     mp_write_array(out, (uint32_t)a->neighbours.by_name.count);
     for (size_t i = 0; (e = strmap_next(&a->neighbours.by_name, &i)) != NULL;) {
         const struct neighbour *n = e->value;
-        mp_write_map(out, 3);
+        mp_write_map(out, 4);
         mp_write_key_str(out, "name", str_of(e->key));
         mp_write_key_str(out, "podCIDR", str_of(n->pod_cidr));
         mp_write_key_str(out, "internalIP", str_of(n->node_ip));
+        mp_write_key_str(out, "zone", str_of(n->zone));
     }
 }

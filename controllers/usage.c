@@ -175,7 +175,8 @@ static struct report *report_new(struct mp m, const struct measure *need, size_t
     r->node = (struct usage_node){.at_ms = mp_int(mp_get(m, "at"), 0),
                                   .window_ms = mp_int(mp_get(m, "window"), 0),
                                   .cpu_nano = mp_int(mp_get(m, "cpu"), 0),
-                                  .memory_bytes = mp_int(mp_get(m, "memory"), 0)};
+                                  .memory_bytes = mp_int(mp_get(m, "memory"), 0),
+                                  .services_revision = (uint64_t)MAX(mp_int(mp_get(m, "services"), 0), INT64_C(0))};
     for (struct mp_iter it = mp_iter(mp_get(m, "pods")); mp_next(&it);) {
         fill_pod(r, it.value, &containers, &room);
     }
@@ -202,7 +203,7 @@ int usage_take(struct usage *u, struct str node, struct mp report, int64_t now_m
         return error_set(err, ERR_LIMIT, "node.usage: the nodes' reports have %zu bytes; more are not kept", others);
     }
     struct report *r = report_new(report, &need, bytes);
-    r->heard_ms = now_ms;
+    r->heard_ms = r->node.heard_ms = now_ms;
     free(strmap_set(&u->nodes, node, r));
     u->bytes = others + bytes;
     return 0;

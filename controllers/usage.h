@@ -10,11 +10,12 @@
  *
  * A report, as parameters of node.usage:
  *
- *     {name, at, window, cpu, memory, pods: [[UID, [[CONTAINER, CPU, MEMORY], ...]], ...]}
+ *     {name, at, window, cpu, memory, services, pods: [[UID, [[CONTAINER, CPU, MEMORY], ...]], ...]}
  *
  * at: the end of the window on the agent's calendar, in ms; window: its length in ms; cpu in billionths of a core, mean
  * over the window; memory in bytes, without what the kernel can drop at once ("working set"). Pods come in the order of
- * their uids, each once. Source: Kubernetes metrics.k8s.io/v1beta1 NodeMetrics, PodMetrics. Loop thread only. */
+ * their uids, each once. services: the revision of the state of Services from which the node answers names and leads
+ * connections; 0, or left out: it does not say. Source: Kubernetes metrics.k8s.io/v1beta1 NodeMetrics, PodMetrics. Loop thread only. */
 #ifndef CONTROLLERS_USAGE_H
 #define CONTROLLERS_USAGE_H
 
@@ -41,6 +42,8 @@ struct usage_pod {
 struct usage_node {
     int64_t at_ms, window_ms;
     int64_t cpu_nano, memory_bytes;
+    uint64_t services_revision; /* 0: not told */
+    int64_t heard_ms;           /* on the clock of usage_take */
 };
 int64_t usage_pod_cpu_nano(const struct usage_pod *p); /* of all containers */
 int64_t usage_pod_memory_bytes(const struct usage_pod *p);

@@ -14,6 +14,7 @@ static void neighbour_free(struct neighbour *b)
     if (b != NULL) {
         free(b->pod_cidr);
         free(b->node_ip);
+        free(b->zone);
         free(b);
     }
 }
@@ -31,13 +32,14 @@ static void put(struct neighbours *n, struct mp list)
 {
     for (struct mp_iter it = mp_iter(list); mp_next(&it);) {
         struct str name = mp_str(mp_get(it.value, "name")), cidr = mp_str(mp_get(it.value, "podCIDR"));
-        struct str ip = mp_str(mp_get(it.value, "internalIP"));
+        struct str ip = mp_str(mp_get(it.value, "internalIP")), zone = mp_str(mp_get(it.value, "zone"));
         if (name.n == 0 || (n->by_name.count >= NEIGHBOURS_MAX && strmap_get(&n->by_name, name) == NULL)) {
             continue;
         }
         struct neighbour *b = xcalloc(1, sizeof *b);
         b->pod_cidr = xstrndup(cidr.p, cidr.n);
         b->node_ip = xstrndup(ip.p, ip.n);
+        b->zone = xstrndup(zone.p, zone.n);
         b->pods = cidr_parse(cidr, &b->pods) ? b->pods : (struct cidr){0, 32};
         neighbour_free(strmap_set(&n->by_name, name, b));
     }

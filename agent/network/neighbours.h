@@ -1,5 +1,5 @@
-/* The nodes' networks as the leader tells them: all at once ({routes: [{name, podCIDR, internalIP}]}), then what
- * changes ({changed: [the same], gone: [name]}). Pure; the routes themselves are network_set_routes. */
+/* The nodes' networks as the leader tells them: all at once ({routes: [{name, podCIDR, internalIP, zone}]}; of
+ * a node without a zone that is left out), then what changes ({changed: [the same], gone: [name]}). Pure; the routes themselves are network_set_routes. */
 #ifndef AGENT_NETWORK_NEIGHBOURS_H
 #define AGENT_NETWORK_NEIGHBOURS_H
 
@@ -10,8 +10,8 @@
 #define NEIGHBOURS_MAX 65536u /* what is told beyond is left out */
 
 struct neighbour {
-    char *pod_cidr, *node_ip;
-    struct cidr pods; /* pod_cidr; 0.0.0.0/32 if it is none */
+    char *pod_cidr, *node_ip, *zone; /* zone: "" = none */
+    struct cidr pods;                /* pod_cidr; 0.0.0.0/32 if it is none */
 };
 struct neighbours {
     struct strmap by_name; /* -> struct neighbour; our own node as well */

@@ -33,12 +33,13 @@ struct known {
     struct strmap hosts;            /* address of an endpoint that has a name, 4 bytes -> struct known_slice */
     struct strmap namespaces;       /* -> unsigned, Services in it */
     bool was_complete;
+    uint64_t revision;
     struct list changed;
     struct list local;     /* slices with an endpoint of this node */
     struct strmap leaving; /* uid of a pod -> &leaves, or &left: ended, but a slice still names it */
     struct strmap present; /* uid of a pod here -> its address, as a pointer */
     struct known_ops ops;
-    char *node;
+    char *node, *zone; /* zone: "" = none */
     bool hearing_whole;
     bool any_left; /* of those that leave one has ended */
 };
@@ -59,6 +60,7 @@ struct known *known_new(const char *node, const struct known_ops *ops)
     list_init(&k->local);
     k->ops = *ops;
     k->node = xstrdup(node);
+    k->zone = xstrdup("");
     return k;
 }
 
@@ -103,6 +105,7 @@ void known_free(struct known *k)
         strmap_close(&k->leaving);
         strmap_close(&k->present);
         free(k->node);
+        free(k->zone);
         free(k);
     }
 }
@@ -448,7 +451,7 @@ static void tell(struct known *k, struct known_one *one)
         slices = xrealloc(slices, (count + 1) * sizeof *slices);
         slices[count++] = LIST_ENTRY(it, struct known_slice, link)->object;
     }
-    struct known_here here = {k->node, &k->leaving};
+    struct known_here here = {k->node, &k->leaving, str_of(k->zone)};
     if (one->service != NULL) {
         known_translate(one->service, slices, count, &here, tell_port, &t);
     }
@@ -472,6 +475,22 @@ static void tell_changed(struct known *k)
             strmap_remove(&k->services, str_of(one->name));
             free_one(one);
         }
+    }
+}
+
+void known_set_zone(struct known *k, struct str zone)
+{
+    const struct strmap_entry *e;
+    if (str_is(zone, k->zone)) {
+        return;
+    }
+    free(k->zone);
+    k->zone = xstrndup(zone.p, zone.n);
+    for (size_t i = 0; (e = strmap_next(&k->services, &i)) != NULL;) {
+        note(k, e->value);
+    }
+    if (!k->hearing_whole) {
+        tell_changed(k);
     }
 }
 
@@ -581,6 +600,7 @@ void known_told(struct known *k, struct mp message)
         k->any_left = k->any_left && forget_left(k);
     }
     k->was_complete = k->was_complete || complete;
+    k->revision = complete ? (uint64_t)MAX(mp_int(mp_get(message, "revision"), 0), INT64_C(0)) : k->revision;
     if (complete && k->ops.complete != NULL) {
         k->ops.complete(k->ops.data);
     }
@@ -614,6 +634,11 @@ void known_write(const struct known *k, struct buf *out)
     for (size_t i = 0; (e = strmap_next(&k->slices, &i)) != NULL;) {
         object_write_wire(out, ((const struct known_slice *)e->value)->object);
     }
+}
+
+uint64_t known_revision(const struct known *k)
+{
+    return k->revision;
 }
 
 bool known_is_complete(const struct known *k)

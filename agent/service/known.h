@@ -1,6 +1,7 @@
 /* The Services and EndpointSlices that masters have told, and what the dataplane makes of them. Pure.
  *
- * Messages are those of the feed node.services: {whole, changed: [objects], gone: [{kind, namespace, name}], complete}.
+ * Messages are those of the feed node.services: {whole, changed: [objects], gone: [{kind, namespace, name}], complete,
+ * revision}.
  * After `whole` nothing is changed until `complete`: what a node knew stays in force while it hears all of it again. An
  * EndpointSlice belongs to the Service that its label names; either may come first. */
 #ifndef AGENT_SERVICE_KNOWN_H
@@ -29,6 +30,8 @@ void known_free(struct known *k);
 void known_told(struct known *k, struct mp message);
 /* All of it as one message, which known_told reads back; appended. */
 void known_write(const struct known *k, struct buf *out);
+/* The zone of this node; "": it has none, which is so at first. Copied. What comes of it is told to ops. */
+void known_set_zone(struct known *k, struct str zone);
 /* The Service, or NULL. Borrowed until the next message. */
 const struct object *known_service(const struct known *k, struct str ns, struct str name);
 /* The Services of a namespace that have a cluster IP, by name; at most `max` of them. The list is the caller's to free;
@@ -36,6 +39,8 @@ const struct object *known_service(const struct known *k, struct str ns, struct 
 const struct object **known_services(const struct known *k, struct str ns, unsigned max, unsigned *count);
 /* What is known has been told whole at least once. */
 bool known_is_complete(const struct known *k);
+/* Of the state that is known, as masters have told it; 0: they have not, or not yet anew. */
+uint64_t known_revision(const struct known *k);
 /* Its EndpointSlices, each once, in no order; none if there is no such Service. */
 struct known_slices {
     const struct list *all, *at; /* NULL: at the end */
@@ -62,8 +67,11 @@ void known_pod_is_at(struct known *k, struct str uid, uint32_t ip);
 struct known_here {
     const char *node;
     const struct strmap *leaving; /* uids of pods here that are to end */
+    struct str zone;              /* empty: none */
 };
-/* Ports of a Service with the places of its slices, each told to put. */
+/* Ports of a Service with the places of its slices, each told to put. If each ready endpoint of a port has hints for
+ * zones, and one of them is for this node's, ready ones of other zones are left out (trafficDistribution PreferClose;
+ * Kubernetes KEP-4444), but for those of this node. Who drains serves all zones. */
 void known_translate(const struct object *service, const struct object *const *slices, unsigned count,
                      const struct known_here *here, void (*put)(const struct service_port *p, void *data), void *data);
 /* The healthCheckNodePort; 0: none. */

@@ -93,8 +93,21 @@ static bool read_common(struct common *c, const struct object *service)
 
 struct places {
     struct service_endpoint *list;
+    enum hint { HINT_NONE, HINT_ELSEWHERE, HINT_HERE } * hints; /* of each: which zones it is for */
     unsigned count, cap;
 };
+
+static enum hint read_hint(struct mp m, struct str zone)
+{
+    enum hint hint = HINT_NONE;
+    for (struct mp_iter it = mp_iter(mp_path(m, "hints.forZones")); mp_next(&it);) {
+        hint = str_eq(mp_str(mp_get(it.value, "name")), zone) ? HINT_HERE : MAX(hint, HINT_ELSEWHERE);
+        if (hint == HINT_HERE) {
+            break;
+        }
+    }
+    return hint;
+}
 
 /* A pod that is to end here leaves before masters tell so: they hear of it from others, and later. */
 static struct service_endpoint read_place(struct mp m, uint16_t port, const struct known_here *here)
@@ -124,9 +137,30 @@ static void add_places(struct places *out, struct mp endpoints, uint16_t port, c
         if (out->count == out->cap) {
             out->cap = MAX(16u, out->cap * 2);
             out->list = xrealloc(out->list, out->cap * sizeof e);
+            out->hints = xrealloc(out->hints, out->cap * sizeof *out->hints);
         }
+        out->hints[out->count] = here->zone.n > 0 ? read_hint(it.value, here->zone) : HINT_NONE;
         out->list[out->count++] = e;
     }
+}
+
+/* What is ready and for other zones is left out, if all that is ready says which zones it is for, and some of it is for
+ * this one. */
+static void keep_close(struct places *l)
+{
+    unsigned close = 0, kept = 0;
+    for (unsigned i = 0; i < l->count; i++) {
+        if (l->list[i].ready && l->hints[i] == HINT_NONE) {
+            return;
+        }
+        close += l->list[i].ready && l->hints[i] == HINT_HERE;
+    }
+    for (unsigned i = 0; close > 0 && i < l->count; i++) {
+        if (!l->list[i].ready || l->list[i].local || l->hints[i] == HINT_HERE) {
+            l->list[kept++] = l->list[i];
+        }
+    }
+    l->count = close > 0 ? kept : l->count;
 }
 
 /* The port of this name and protocol is another number from slice to slice if the pods name it. */
@@ -167,11 +201,13 @@ void known_translate(const struct object *service, const struct object *const *s
         p.port = port_of(mp_get(it.value, "port"));
         p.node_port = c.has_node_ports ? port_of(mp_get(it.value, "nodePort")) : 0;
         gather(&places, slices, count, name, p.protocol, here);
+        keep_close(&places);
         p.endpoints = places.list;
         p.endpoints_count = places.count;
         put(&p, data);
     }
     free(places.list);
+    free(places.hints);
 }
 
 /* ---- Health ---- */
@@ -212,5 +248,6 @@ unsigned known_ready_here(const struct object *const *slices, unsigned count, co
         different += i == 0 || all.list[i].ip != all.list[i - 1].ip;
     }
     free(all.list);
+    free(all.hints);
     return different;
 }

@@ -87,3 +87,8 @@ void resolvconf_read(struct resolvconf *r, struct str text)
         read_line(r, line);
     }
 }
+
+bool resolvconf_is_stub(const struct resolvconf *r)
+{
+    return r->servers.count == 1 && str_is(r->servers.list[0], "127.0.0.53");
+}

@@ -22,6 +22,10 @@ struct resolvconf {
 void resolvconf_init(struct resolvconf *r);
 /* Adds what the text says behind what is there. Words are borrowed from it. */
 void resolvconf_read(struct resolvconf *r, struct str text);
+/* It names systemd-resolved's own server alone, which asks those that its file names: behind it one would be asked
+ * with one's own search path, or be led back to. */
+#define RESOLVCONF_REAL "/run/systemd/resolve/resolv.conf"
+bool resolvconf_is_stub(const struct resolvconf *r);
 /* Once each. */
 void resolvconf_add(struct resolvconf_words *w, struct str word);
 /* One of the same name ("ndots:1", "ndots:5") is replaced. */

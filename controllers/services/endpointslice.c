@@ -41,6 +41,7 @@ struct slices {
     struct str behind; /* pods of this step come behind this name; "": from the first on */
     struct places places;
     struct value *labels; /* that a slice is to have */
+    bool close;           /* trafficDistribution PreferClose: endpoints are for their own zone */
     struct slice **items;
     unsigned count, cap;
     bool full; /* WRITES_MAX was not enough */
@@ -110,6 +111,7 @@ static bool same_ports(struct mp there, const struct value *wanted)
 /* An endpoint as it stands in a slice: walked over once, as there are thousands. */
 struct endpoint {
     struct str ip, uid, hostname, node, zone;
+    struct mp hints;
     bool ready, serving, terminating;
 };
 
@@ -148,6 +150,7 @@ static struct endpoint endpoint_read(struct mp there)
             break;
         case 'h':
             e.hostname = str_is(it.key, "hostname") ? mp_str(it.value) : e.hostname;
+            e.hints = str_is(it.key, "hints") ? it.value : e.hints;
             break;
         case 'n':
             e.node = str_is(it.key, "nodeName") ? mp_str(it.value) : e.node;
@@ -166,11 +169,25 @@ static struct endpoint endpoint_read(struct mp there)
     return e;
 }
 
-static bool same_endpoint(const struct endpoint *e, const struct place *p)
+/* Kubernetes KEP-4444: each one that is ready is for the zone that it is in. */
+static struct str hint_of(const struct slices *l, const struct place *p)
+{
+    return l->close && p->ready ? p->zone : STR_NONE;
+}
+
+static bool same_hints(struct mp there, struct str zone)
+{
+    struct mp zones = mp_get(there, "forZones");
+    struct mp_iter first = mp_iter(zones);
+    return mp_count(zones) == (zone.n > 0) && mp_count(mp_get(there, "forNodes")) == 0 &&
+           (zone.n == 0 || (mp_next(&first) && str_eq(mp_str(mp_get(first.value, "name")), zone)));
+}
+
+static bool same_endpoint(const struct slices *l, const struct endpoint *e, const struct place *p)
 {
     return str_eq(e->ip, p->ip) && e->ready == p->ready && e->serving == p->serving &&
            e->terminating == p->terminating && str_eq(e->hostname, p->hostname) && str_eq(e->node, p->node) &&
-           str_eq(e->zone, p->zone);
+           str_eq(e->zone, p->zone) && same_hints(e->hints, hint_of(l, p));
 }
 
 static unsigned group_find(const struct slices *l, struct mp ports)
@@ -221,7 +238,7 @@ static void slice_read(struct slices *l, const struct object *o, const struct st
         }
         p->taken = true;
         slot_add(s, (struct slot){.place = p});
-        s->changed = s->changed || !same_endpoint(&e, p);
+        s->changed = s->changed || !same_endpoint(l, &e, p);
     }
 }
 
@@ -292,8 +309,10 @@ static void slices_fill(struct slices *l, unsigned group)
 
 /* ---- Writing ---- */
 
-static struct value *endpoint_of(struct arena *a, const struct place *p)
+static struct value *endpoint_of(const struct slices *l, const struct place *p)
 {
+    struct arena *a = l->out->arena;
+    struct str hint = hint_of(l, p);
     struct value *e = value_map(a), *addresses = value_list(a), *conditions = value_map(a);
     value_append(a, addresses, value_str(a, p->ip));
     value_set(a, e, "addresses", addresses);
@@ -310,6 +329,11 @@ static struct value *endpoint_of(struct arena *a, const struct place *p)
     }
     if (!str_empty(p->zone)) {
         value_set(a, e, "zone", value_str(a, p->zone));
+    }
+    if (!str_empty(hint)) {
+        struct value *zone = value_map(a);
+        value_set(a, zone, "name", value_str(a, hint));
+        value_append(a, value_ensure_list(a, value_ensure_map(a, e, "hints"), "forZones"), zone);
     }
     return e;
 }
@@ -331,7 +355,7 @@ static int slice_write(struct slices *l, const struct slice *s, struct error *er
     struct value *doc = document_of(l, s), *list = value_list(a);
     for (unsigned i = 0; i < s->count; i++) {
         const struct slot *slot = &s->items[i];
-        value_append(a, list, slot->place != NULL ? endpoint_of(a, slot->place) : msgpack_read_checked(a, slot->there));
+        value_append(a, list, slot->place != NULL ? endpoint_of(l, slot->place) : msgpack_read_checked(a, slot->there));
     }
     value_set(a, value_get(doc, "metadata"), "labels", value_copy(a, l->labels));
     value_set(a, doc, "endpoints", list);
@@ -394,6 +418,7 @@ static int slices_reconcile(const struct reconcile_in *in, struct reconcile_out 
         return 0; /* those of one that is gone go with it: it owns them */
     }
     struct slices l = {.in = in, .out = out, .service = service};
+    l.close = str_is(mp_str(mp_path(object_mp(service), "spec.trafficDistribution")), "PreferClose");
     l.behind = in->from != NULL ? in->from->name : STR_NONE;
     places_find(out->arena, in->view, service, l.behind, STEP_PODS, STEP_PODS, &l.places);
     l.labels = labels_for(out->arena, service, l.places.headless);

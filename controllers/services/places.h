@@ -4,10 +4,10 @@
 #define CONTROLLERS_SERVICES_PLACES_H
 
 #include "controllers/util.h"
+#include "proto/facts/node_match.h"
 
 #define LABEL_SERVICE_NAME "kubernetes.io/service-name"
 #define LABEL_HEADLESS     "service.kubernetes.io/headless"
-#define LABEL_ZONE         "topology.kubernetes.io/zone"
 
 /* A pod that has an address and has not ended. */
 struct place {

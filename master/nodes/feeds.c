@@ -209,7 +209,7 @@ void node_feeds_tick(struct master *m)
 void node_feeds_advance(struct master *m, const struct history_txn *txn)
 {
     struct node_feeds *feeds = m->feeds;
-    bool routes = false, services = false;
+    bool routes = false, services = false, served = false;
     departed_advance(m->departed, txn, env_now_ms(m->env));
     for (unsigned i = 0; i < txn->count; i++) {
         const struct change *ch = &txn->changes[i];
@@ -217,6 +217,7 @@ void node_feeds_advance(struct master *m, const struct history_txn *txn)
         if (any->kind->id == KIND_NODE) {
             nodes_on_node_changed(m, ch->old, ch->new);
         }
+        served = served || serving_is_of(any);
         if (list_empty(&feeds->all)) {
             continue;
         }
@@ -244,7 +245,11 @@ void node_feeds_advance(struct master *m, const struct history_txn *txn)
     if (routes) {
         note_routes(feeds);
     }
+    if (served) {
+        moments_note(&feeds->moments, txn->revision, env_now_ms(m->env));
+    }
     if (services) {
+        serving_is_at(feeds->serving, txn->revision);
         note_all(&feeds->servers);
     }
 }
@@ -363,6 +368,11 @@ void node_feeds_end_of(struct master *m, struct str node, const struct error *wh
 bool node_feeds_has(const struct master *m, struct str node)
 {
     return strmap_get(&m->feeds->by_node, node) != NULL;
+}
+
+int64_t node_feeds_services_behind_ms(const struct master *m, uint64_t revision, int64_t then_ms)
+{
+    return moments_behind_ms(&m->feeds->moments, revision, then_ms);
 }
 
 unsigned node_feeds_nodes(const struct master *m)

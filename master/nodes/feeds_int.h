@@ -3,6 +3,7 @@
 #define MASTER_NODES_FEEDS_INT_H
 
 #include "master/master.h"
+#include "master/nodes/moments.h"
 #include "master/nodes/policing.h"
 #include "master/nodes/serving.h"
 
@@ -19,6 +20,7 @@ struct node_feeds {
     bool routes_known;         /* since somebody follows them */
     bool routes_held;          /* something has changed of which they have not been told (node_feeds_tick) */
     struct serving *serving;   /* NULL while nobody follows it */
+    struct moments moments;    /* of what serving is made of, whether anybody follows it or not */
     struct policing *policing; /* likewise */
 };
 enum feed_sort { FEED_REFS, FEED_ROUTES, FEED_SERVICES, FEED_POLICIES };

@@ -360,10 +360,11 @@ static void registered(const struct txn_result *result, const struct error *erro
         struct buf b = BUF_INIT;
         struct replica_stats stats;
         replica_stats(r->call->m->replica, &stats);
-        mp_write_map(&b, 8);
+        mp_write_map(&b, 9);
         mp_write_key_int(&b, "index", (int64_t)stats.commit_index); /* for the master that forwarded it */
         mp_write_key_int(&b, "heartbeatMs", r->call->m->config.agent_heartbeat_ms);
         mp_write_key_int(&b, "usageMs", r->call->m->config.agent_usage_ms); /* there is node.usage */
+        mp_write_key_bool(&b, "usageServices", true);                       /* which takes `services` */
         mp_write_cstr(&b, "routeChanges");                                  /* node.routes takes `changes` */
         mp_write_bool(&b, true);
         mp_write_key_bool(&b, "services", true);  /* there is node.services */

@@ -7,12 +7,13 @@
 
 #include "base/mem.h"
 #include "master/nodes/ages.h"
+#include "proto/facts/node_match.h"
 
 #define CLUSTER_MEMBERS 7u
 
 struct route {
     struct aged aged;
-    char *cidr, *ip;
+    char *cidr, *ip, *zone; /* zone: "" = none */
 };
 struct written {
     struct buf message;
@@ -34,6 +35,7 @@ static void route_free(struct aged *e)
 {
     free(route_of(e)->cidr);
     free(route_of(e)->ip);
+    free(route_of(e)->zone);
     free(route_of(e));
 }
 
@@ -76,6 +78,7 @@ static struct str internal_ip(const struct object *node)
 static bool put(struct routes *r, const struct object *node)
 {
     struct str cidr = mp_str(mp_get(object_spec(node), "podCIDR")), ip = internal_ip(node);
+    struct str zone = object_label(node, LABEL_ZONE);
     struct aged *e = ages_get(&r->ages, node->name);
     if (e != NULL) {
         e->seen = true;
@@ -83,7 +86,8 @@ static bool put(struct routes *r, const struct object *node)
     if (cidr.n == 0 || ip.n == 0) {
         return ages_remove(&r->ages, e);
     }
-    if (e != NULL && !e->gone && str_is(cidr, route_of(e)->cidr) && str_is(ip, route_of(e)->ip)) {
+    if (e != NULL && !e->gone && str_is(cidr, route_of(e)->cidr) && str_is(ip, route_of(e)->ip) &&
+        str_is(zone, route_of(e)->zone)) {
         return false;
     }
     if (e == NULL) {
@@ -93,8 +97,10 @@ static bool put(struct routes *r, const struct object *node)
     struct route *route = route_of(e);
     free(route->cidr);
     free(route->ip);
+    free(route->zone);
     route->cidr = xstrndup(cidr.p, cidr.n);
     route->ip = xstrndup(ip.p, ip.n);
+    route->zone = xstrndup(zone.p, zone.n);
     ages_touch(&r->ages, e);
     return true;
 }
@@ -154,10 +160,13 @@ bool routes_tell_now(struct routes *r, unsigned followers, int64_t now_ms)
 static void write_route(struct buf *b, const struct aged *e)
 {
     const struct route *route = CONTAINER_OF(e, struct route, aged);
-    mp_write_map(b, 3);
+    mp_write_map(b, route->zone[0] != '\0' ? 4 : 3);
     mp_write_key_str(b, "name", e->key);
     mp_write_key_str(b, "podCIDR", str_of(route->cidr));
     mp_write_key_str(b, "internalIP", str_of(route->ip));
+    if (route->zone[0] != '\0') {
+        mp_write_key_str(b, "zone", str_of(route->zone));
+    }
 }
 
 /* Before anybody has said what the cluster is to be, nothing is told of it. */

@@ -14,6 +14,7 @@ struct served {
 };
 struct serving {
     struct ages ages;   /* by "kind/ns/name"; the first change is number 2 */
+    uint64_t revision;  /* of the newest change */
     struct buf message; /* the last one */
     struct {
         uint64_t since, version; /* where it begins, and the newest change when it was written; 0: none is */
@@ -109,6 +110,13 @@ void serving_sync(struct serving *s, const struct view *v)
         }
     }
     ages_sync_end(&s->ages);
+    s->revision = view_revision(v);
+    s->written.version = 0; /* it says another one */
+}
+
+void serving_is_at(struct serving *s, uint64_t revision)
+{
+    s->revision = revision;
 }
 
 /* ---- Telling ---- */
@@ -148,7 +156,7 @@ static uint64_t write_message(struct serving *s, uint64_t since, bool whole)
     bool complete = it == &s->ages.by_age;
     struct buf *b = &s->message;
     buf_reset(b);
-    mp_write_map(b, 4);
+    mp_write_map(b, complete ? 5 : 4);
     mp_write_key_bool(b, "whole", whole);
     mp_write_cstr(b, "changed");
     mp_write_array(b, changed_count);
@@ -157,6 +165,9 @@ static uint64_t write_message(struct serving *s, uint64_t since, bool whole)
     mp_write_array(b, gone_count);
     buf_append(b, gone.data, gone.size);
     mp_write_key_bool(b, "complete", complete);
+    if (complete) {
+        mp_write_key_int(b, "revision", (int64_t)s->revision);
+    }
     return complete ? s->ages.version : until;
 }
 

@@ -1,12 +1,13 @@
 /* What there is to reach in the cluster: all Services and EndpointSlices, one table, which all agents' feeds share
  * (node.services). From it a node makes its rules and answers names.
  *
- * An agent receives messages, each {"whole", "changed", "gone", "complete"}:
+ * An agent receives messages, each {"whole", "changed", "gone", "complete", "revision"}:
  *   whole     true: what it knew counts no more; this is the first of all there is
  *   changed   a list of objects as the API has them: {kind: Service ...} or {kind: EndpointSlice ...}. An EndpointSlice
  *             belongs to the Service that its label kubernetes.io/service-name names, in its namespace
  *   gone      a list of {"kind", "namespace", "name"}; of one that it does not know as well
  *   complete  it has been told everything that is committed; until the first such message it knows a part only
+ *   revision  with complete: what it knows now is what there was at this revision, and nothing has changed since
  * The same object may come again. Objects come in the order of their last changes, so a slice may come before its
  * Service.
  *
@@ -31,6 +32,9 @@ bool serving_is_of(const struct object *o); /* of one of its kinds */
 void serving_sync(struct serving *s, const struct view *v);
 /* One of its objects has changed; old and new may be NULL. */
 void serving_change(struct serving *s, const struct object *old, const struct object *new);
+
+/* What serving_change told of has come with this revision. */
+void serving_is_at(struct serving *s, uint64_t revision);
 
 /* How far somebody has been told; {0}: nothing. */
 struct serving_place {

@@ -43,4 +43,4 @@ static void method_node_usage(struct call *c)
 }
 
 const struct method request_node_usage = {"node.usage", method_node_usage, METHOD_NODE | METHOD_LEADER | METHOD_SERVED,
-                                          "name at window cpu memory pods"};
+                                          "name at window cpu memory pods services"};

@@ -5,6 +5,8 @@
 
 #include "proto/model/msgpack.h"
 
+#define LABEL_ZONE "topology.kubernetes.io/zone" /* of a node */
+
 bool node_match_toleration(struct mp toleration, struct mp taint);
 bool node_match_tolerated(struct mp tolerations, struct mp taint); /* by one of the list */
 bool node_match_cordon_tolerated(struct mp tolerations);           /* the taint that stands for a cordon */

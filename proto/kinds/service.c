@@ -58,8 +58,8 @@ SCHEMA_STATIC(service_spec, "ServiceSpec", "What the service is to be.",
     STRING("loadBalancerClass", "For LoadBalancer: who serves it; with a class, Reeve does not."),
     STRING("internalTrafficPolicy", "Local: what comes from a pod stays on its "
            "node.", ONE_OF("Cluster|Local")),
-    STRING("trafficDistribution", "PreferClose: pods of the same zone first.", ONE_OF("PreferClose"),
-           WARNED("traffic goes to the pods of all zones alike")));
+    STRING("trafficDistribution", "PreferClose: to pods of the node's zone (label topology.kubernetes.io/zone) if one "
+           "is ready there.", ONE_OF("PreferClose")));
 
 SCHEMA_STATIC(port_status, "PortStatus", "A port of the address.",
     INT32("port", "The port."),

@@ -101,6 +101,7 @@ void service_describe(struct buf *out, const struct object *o, const struct desc
     text_of(out, spec, "Session Affinity:", "sessionAffinity");
     text_of(out, spec, "External Traffic Policy:", "externalTrafficPolicy");
     text_of(out, spec, "Internal Traffic Policy:", "internalTrafficPolicy");
+    text_of(out, spec, "Traffic Distribution:", "trafficDistribution");
     if (mp_int(mp_get(spec, "healthCheckNodePort"), 0) > 0) {
         describe_label(out, 0, WIDTH, "HealthCheck NodePort:");
         buf_printf(out, "%d\n", (int)mp_int(mp_get(spec, "healthCheckNodePort"), 0));

@@ -169,9 +169,10 @@
  * node.pods      {name} -> stream (watch of pods with spec.nodeName = name, as `watch`)
  * node.refs      {name, ?revision} -> stream: ConfigMaps, Secrets and claims that pods of the node name, the volumes of
  *                these claims and the local ones of the node, as `watch` (DELETED when no longer named or gone)
- * node.routes    {name} -> stream: {routes: [{name, podCIDR, internalIP}]} whole list at every change
+ * node.routes    {name} -> stream: {routes: [{name, podCIDR, internalIP, ?zone}]} whole list at every
+ *                change
  * node.services  {name} -> stream: {whole, changed: [Service and EndpointSlice objects], gone: [{kind, namespace,
- *                name}], complete} of the whole cluster (master/nodes/serving.h); there is one if `services` of
+ *                name}], complete, ?revision} of the whole cluster (master/nodes/serving.h); there is one if `services` of
  *                node.register's answer is true
  * node.policies  {name} -> stream: the network policies that select the node's pods, and who their peers are
  *                (master/nodes/policing.h); there is one if `policies` of node.register's answer is true
@@ -180,8 +181,9 @@
  *                -> {revision, results: [nil | error]}     gone: finished deletions (grace 0)
  * node.events    {name, events: [Event objects]}        -> {}      (aggregated by the master: same object, reason,
  *                message count up)
- * node.usage     {name, at, window, cpu, memory, pods: [[uid, [[container, cpu, memory], ..]], ..]} -> {}      soft
- *                state (controllers/usage.h); every usageMs of node.register's answer, if there is such a member
+ * node.usage     {name, at, window, cpu, memory, pods: [[uid, [[container, cpu, memory], ..]], ..], ?services} -> {}
+ *                soft state (controllers/usage.h); every usageMs of node.register's answer, if there is such a
+ *                member; services if `usageServices` is true there
  * node.volumes   {name, volumes: [{name, uid}]}         -> {}      the directories of these PersistentVolumes are
  *                removed; those that are not the node's, or in use, are passed over (master/nodes/volumes.c)
  *

@@ -25,8 +25,8 @@ struct upstream {
     size_t streamed;
     unsigned asked, asked_over_tcp;
     bool cuts, refuses, mute, lies;
-    char name[256]; /* that was asked for last */
-    unsigned udp_port;
+    char name[256];    /* that was asked for last */
+    uint16_t id, from; /* of that question: its id, and the port that it came from */
 };
 struct fixture {
     uv_loop_t loop;
@@ -101,6 +101,8 @@ static void up_packet(uv_udp_t *h, ssize_t n, const uv_buf_t *b, const struct so
         return;
     }
     up_answer(u, (const uint8_t *)b->base, (size_t)n, false, &wire, &size);
+    u->id = (uint16_t)((uint8_t)b->base[0] << 8 | (uint8_t)b->base[1]);
+    u->from = ntohs(((const struct sockaddr_in *)(const void *)from)->sin_port);
     if (u->lies) { /* an answer under another id comes first */
         wire[0] ^= 1;
         uv_buf_t lie = uv_buf_init((char *)wire, (unsigned)size);
@@ -401,6 +403,26 @@ static void a_guessed_answer_is_passed_over(void **state)
 }
 
 /* The node's resolv.conf names this server: the first question that comes back ends it. */
+/* RFC 5452: of 32 questions one or two have a port, or an id, within 1024 of the one before, and not most of them. */
+static void nobody_guesses_where_the_next_question_comes_from(void **state)
+{
+    struct fixture *f = *state;
+    unsigned near_ports = 0, near_ids = 0;
+    uint16_t id = 0, from = 0;
+    two_servers(f);
+    for (unsigned i = 0; i < 32; i++) {
+        CLEANUP_FREE char *name = xasprintf("n%u.example.com.", i);
+        CLEANUP_FREE char *want = xasprintf("0 %s\t60\tIN\tA\t1.2.3.4\n", name);
+        expect_answer(f, name, ZONE_A, want);
+        near_ports += abs(f->up[0].from - from) < 1024;
+        near_ids += abs(f->up[0].id - id) < 1024;
+        from = f->up[0].from;
+        id = f->up[0].id;
+    }
+    assert_in_range(near_ports, 0, 20);
+    assert_in_range(near_ids, 0, 20);
+}
+
 static void servers_that_lead_back_are_asked_no_more(void **state)
 {
     struct fixture *f = *state;
@@ -572,6 +594,7 @@ int main(void)
         T(a_server_that_cannot_or_is_silent_is_passed_over),
         T(what_is_cut_is_asked_again_over_tcp),
         T(a_guessed_answer_is_passed_over),
+        T(nobody_guesses_where_the_next_question_comes_from),
         T(servers_that_lead_back_are_asked_no_more),
         T(questions_of_a_connection_follow_one_another),
         T(a_connection_that_writes_nonsense_is_closed),

@@ -53,6 +53,18 @@ static void all_at_once_replaces_and_changes_add(void **state)
     (void)state;
 }
 
+static void a_zone_is_known_until_it_is_told_no_more(void **state)
+{
+    struct neighbours n;
+    neighbours_init(&n);
+    tell(&n, "{routes: [{name: a, podCIDR: 10.1.0.0/24, internalIP: 10.0.0.1, zone: east}]}");
+    assert_string_equal(((struct neighbour *)strmap_get(&n.by_name, STR("a")))->zone, "east");
+    tell(&n, "{changed: [{name: a, podCIDR: 10.1.0.0/24, internalIP: 10.0.0.1}]}");
+    assert_string_equal(((struct neighbour *)strmap_get(&n.by_name, STR("a")))->zone, "");
+    neighbours_close(&n);
+    (void)state;
+}
+
 static void addresses_of_pods_lie_in_the_part_of_a_node(void **state)
 {
     struct neighbours n;
@@ -73,6 +85,7 @@ static void addresses_of_pods_lie_in_the_part_of_a_node(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(all_at_once_replaces_and_changes_add),
+                                       cmocka_unit_test(a_zone_is_known_until_it_is_told_no_more),
                                        cmocka_unit_test(addresses_of_pods_lie_in_the_part_of_a_node)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

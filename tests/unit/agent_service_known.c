@@ -101,8 +101,11 @@ static void expect_told(struct fixture *f, const char *message, const char *want
     "','namespace':'default','labels':{'kubernetes.io/service-name':'web'}},'addressType':'IPv4',"                     \
     "'ports':[{'name':'http','protocol':'TCP','port':" port "}],'endpoints':[" endpoints "]}"
 #define PLACE(ip, node, conditions) "{'addresses':['" ip "'],'nodeName':'" node "','conditions':{" conditions "}}"
-#define READY                       "'ready':true,'serving':true,'terminating':false"
-#define DRAINS                      "'ready':false,'serving':true,'terminating':true"
+#define FOR(ip, node, conditions, zone)                                                                                \
+    "{'addresses':['" ip "'],'nodeName':'" node "','conditions':{" conditions "},'hints':{'forZones':[{'name':'" zone  \
+    "'}]}}"
+#define READY  "'ready':true,'serving':true,'terminating':false"
+#define DRAINS "'ready':false,'serving':true,'terminating':true"
 
 static void a_port_has_the_places_of_all_its_slices(void **state)
 {
@@ -298,6 +301,69 @@ static void a_pod_here_is_where_this_node_knows_it_to_be(void **state)
                 "default/web:http tcp 10.96.0.7:80 -> 10.244.1.5:8080 ready here\ncomplete\n");
 }
 
+/* coredns#3860: it can be told how old answers are. */
+static void the_state_that_is_known_has_a_revision(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(known_revision(f->known), 0);
+    tell_known(f->known, "{'whole':true,'changed':[" WEB(PORTS) "]}");
+    assert_int_equal(known_revision(f->known), 0);
+    tell_known(f->known, "{'complete':true,'revision':7}");
+    assert_int_equal(known_revision(f->known), 7);
+    tell_known(f->known, "{'whole':true,'revision':9}"); /* another master begins anew: what is known stays */
+    assert_int_equal(known_revision(f->known), 7);
+    tell_known(f->known, "{'complete':true,'revision':9}");
+    assert_int_equal(known_revision(f->known), 9);
+    CLEANUP_BUF struct buf kept = BUF_INIT;
+    known_write(f->known, &kept);
+    known_told(f->known, mp_of(kept.data, kept.size)); /* of a file, or of an older master: it is not known */
+    assert_int_equal(known_revision(f->known), 0);
+}
+
+/* trafficDistribution: those of the own zone, who drain anywhere, and all as soon as that cannot be done. */
+static void endpoints_of_the_own_zone_come_first(void **state)
+{
+    struct fixture *f = *state;
+    expect_told(f,
+                "{'whole':true,'complete':true,'changed':[" WEB(PORTS) "," SLICE(
+                    "web-1", "80",
+                    FOR("10.1.1.1", "n1", READY, "east") "," FOR("10.1.2.1", "n2", READY, "west") "," FOR(
+                        "10.1.3.1", "n3", READY, "east") "," PLACE("10.1.2.2", "n2", DRAINS)) "]}",
+                "default/web:http tcp 10.96.0.7:80 -> 10.1.1.1:80 ready here -> 10.1.2.1:80 ready "
+                "-> 10.1.3.1:80 ready -> 10.1.2.2:80 serving terminating\ncomplete\n");
+    buf_reset(&f->told);
+    known_set_zone(f->known, STR("east"));
+    assert_string_equal(buf_cstr(&f->told),
+                        "default/web:http tcp 10.96.0.7:80 -> 10.1.1.1:80 ready here -> 10.1.3.1:80 ready "
+                        "-> 10.1.2.2:80 serving terminating\n");
+    buf_reset(&f->told);
+    known_set_zone(f->known, STR("east"));
+    assert_string_equal(buf_cstr(&f->told), "");
+    known_set_zone(f->known, STR("west")); /* what is here stays, for policies that ask for it */
+    assert_string_equal(buf_cstr(&f->told),
+                        "default/web:http tcp 10.96.0.7:80 -> 10.1.1.1:80 ready here -> 10.1.2.1:80 ready "
+                        "-> 10.1.2.2:80 serving terminating\n");
+    buf_reset(&f->told);
+    known_set_zone(f->known, STR("north")); /* nobody is there */
+    assert_string_equal(buf_cstr(&f->told),
+                        "default/web:http tcp 10.96.0.7:80 -> 10.1.1.1:80 ready here -> 10.1.2.1:80 ready "
+                        "-> 10.1.3.1:80 ready -> 10.1.2.2:80 serving terminating\n");
+}
+
+static void one_without_a_zone_opens_all_zones(void **state)
+{
+    struct fixture *f = *state;
+    known_set_zone(f->known, STR("east"));
+    expect_told(f,
+                "{'whole':true,'complete':true,'changed':[" WEB(PORTS) "," SLICE(
+                    "web-1", "80", FOR("10.1.3.1", "n3", READY, "east") "," FOR("10.1.2.1", "n2", READY, "west")) "]}",
+                "default/web:http tcp 10.96.0.7:80 -> 10.1.3.1:80 ready\ncomplete\n");
+    expect_told(f, "{'changed':[" SLICE("web-2", "80", PLACE("10.1.2.9", "n2", READY)) "]}",
+                "default/web:http tcp 10.96.0.7:80 -> 10.1.3.1:80 ready -> 10.1.2.1:80 ready -> 10.1.2.9:80 ready\n");
+    expect_told(f, "{'changed':[" SLICE("web-2", "80", PLACE("10.1.2.9", "n2", "'ready':false,'serving':false")) "]}",
+                "default/web:http tcp 10.96.0.7:80 -> 10.1.3.1:80 ready -> 10.1.2.9:80\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +378,9 @@ int main(void)
         T(a_health_port_tells_how_many_pods_here_are_ready),
         T(a_pod_that_is_to_end_leaves_before_masters_say_so),
         T(a_pod_here_is_where_this_node_knows_it_to_be),
+        T(the_state_that_is_known_has_a_revision),
+        T(endpoints_of_the_own_zone_come_first),
+        T(one_without_a_zone_opens_all_zones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -185,6 +185,29 @@ static uint64_t now_ms(void)
 }
 
 /* One that goes on asking stays for longer than that; one that has been silent for so long is drawn anew. */
+/* As many ports that all stick: were it one choice for all, each would be the first one's; by chance once in 10^19. */
+static void a_client_chooses_anew_for_each_port(void **state)
+{
+    struct world *w = *state;
+    NEED_WORLD(w);
+    unsigned others = 0;
+    struct service_port p = {.affinity_s = 10800};
+    put_port(w, p, ALL);
+    enum place first = ask(POD_1, VIP, 80).who;
+    for (unsigned i = 0; i < 40; i++) {
+        CLEANUP_FREE char *key = xasprintf("default/web:p%u", i);
+        p.key = key;
+        p.port = (uint16_t)(1000 + i);
+        put_port(w, p, ALL);
+        enum place chosen = ask(POD_1, VIP, p.port).who;
+        others += chosen != first;
+        assert_int_equal(ask(POD_1, VIP, p.port).who, chosen);
+        services_remove(w->services, key);
+    }
+    assert_true(others > 0);
+    assert_int_equal(ask(POD_1, VIP, 80).who, first);
+}
+
 static void a_client_is_forgotten_when_its_time_is_over(void **state)
 {
     struct world *w = *state;
@@ -743,6 +766,7 @@ int main(int argc, char **argv)
         T(without_endpoints_clients_hear_so_at_once),
         T(a_balancers_address_is_for_its_sources),
         T(a_client_comes_back_to_its_endpoint_as_long_as_that_is_one),
+        T(a_client_chooses_anew_for_each_port),
         T(a_client_is_forgotten_when_its_time_is_over),
         T(a_udp_client_leaves_an_endpoint_that_is_gone),
         T(what_went_astray_behind_our_back_is_ended_by_time),

@@ -75,7 +75,11 @@ static void the_newest_report_of_the_pods_own_node_counts(void **state)
     assert_false(usage_of_pod(f->usage, b, 100, &u)); /* n1 says it, and the pod is on n2 */
     assert_true(usage_of_node(f->usage, STR("n1"), 100, &n));
     assert_int_equal(n.memory_bytes, 8);
-    assert_int_equal(take(f, "n1", "{" HEAD "pods: [[u-a, [[c, 30, 40]]]]}", 200), 0);
+    assert_int_equal(n.services_revision, 0);
+    assert_int_equal(n.heard_ms, 100);
+    assert_int_equal(take(f, "n1", "{" HEAD "services: 77, pods: [[u-a, [[c, 30, 40]]]]}", 200), 0);
+    assert_true(usage_of_node(f->usage, STR("n1"), 200, &n));
+    assert_int_equal(n.services_revision, 77);
     assert_true(usage_of_pod(f->usage, a, 200, &u));
     assert_int_equal(usage_pod_cpu_nano(&u), 30);
     /* A former pod's sample is not that of a new one of this name. */

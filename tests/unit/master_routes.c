@@ -155,6 +155,41 @@ static void who_comes_back_after_too_many_have_gone_hears_all(void **state)
     (void)state;
 }
 
+static struct object *zoned(const char *labels)
+{
+    return yaml_object("{apiVersion: v1, kind: Node, metadata: {name: n1, labels: {%s}}, spec: {podCIDR: 10.1.1.0/24}, "
+                       "status: {addresses: [{type: InternalIP, address: 192.168.0.1}]}}",
+                       labels);
+}
+
+/* What follows is only its first node. */
+static void expect_zone(struct routes *r, uint64_t since, const char *list, const char *zone)
+{
+    struct str message = routes_message(r, since, true);
+    struct mp_iter it = mp_iter(mp_get(mp_of(message.p, message.n), list));
+    assert_true(mp_next(&it));
+    assert_true(str_is(mp_str(mp_get(it.value, "zone")), zone));
+}
+
+static void the_zone_of_a_node_is_told_as_soon_as_it_has_one(void **state)
+{
+    struct routes *r = routes_new();
+    struct object *without = zoned("a: b"), *with = zoned("topology.kubernetes.io/zone: east");
+    assert_true(routes_change(r, NULL, without));
+    uint64_t before = routes_version(r);
+    expect_zone(r, 0, "routes", "");
+    assert_true(routes_change(r, without, with));
+    expect_zone(r, before, "changed", "east");
+    assert_false(routes_change(r, with, with));
+    before = routes_version(r);
+    assert_true(routes_change(r, with, without));
+    expect_zone(r, before, "changed", "");
+    object_unref(with);
+    object_unref(without);
+    routes_free(r);
+    (void)state;
+}
+
 static void a_crowd_hears_of_many_changes_at_once(void **state)
 {
     struct routes *r = routes_new();
@@ -176,6 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whoever_follows_ends_with_what_the_nodes_say),
         cmocka_unit_test(who_comes_back_after_too_many_have_gone_hears_all),
+        cmocka_unit_test(the_zone_of_a_node_is_told_as_soon_as_it_has_one),
         cmocka_unit_test(a_crowd_hears_of_many_changes_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

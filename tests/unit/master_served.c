@@ -295,8 +295,8 @@ static void test_a_follower_that_becomes_leader_serves_its_agents_on(void **stat
 static int tell_usage(struct node *n, unsigned by, const char *uid, int64_t milli)
 {
     return call(n->link[by], "node.usage",
-                "{name: %s, at: 1767225600000, window: 1000, cpu: 5000000, memory: 4096, pods: [['%s', [[c, %lld, "
-                "1048576]]]]}",
+                "{name: %s, at: 1767225600000, window: 1000, cpu: 5000000, memory: 4096, services: 7, pods: "
+                "[['%s', [[c, %lld, 1048576]]]]}",
                 n->name, uid, (long long)milli * 1000000);
 }
 

@@ -11,6 +11,7 @@ struct follower {
     struct strmap known; /* "Kind/name" -> its resourceVersion */
     struct serving_place place;
     bool complete;
+    uint64_t revision; /* of the last complete message */
     unsigned wholes;
 };
 
@@ -55,6 +56,7 @@ static void follow(struct follower *f, struct serving *s)
     f->place = next;
     f->complete = mp_bool(mp_get(m, "complete"), false);
     assert_int_equal(f->complete, !serving_is_behind(s, &f->place));
+    f->revision = f->complete ? (uint64_t)mp_int(mp_get(m, "revision"), 0) : f->revision;
 }
 
 static void assert_equals(const struct follower *f, const struct view *v)
@@ -98,7 +100,8 @@ static struct object *made(unsigned i, uint64_t revision, size_t bytes)
     return out;
 }
 
-static void change(struct view *v, struct serving *s, struct rng *rng, uint64_t revision, bool told)
+/* True: something has changed, and was told of. */
+static bool change(struct view *v, struct serving *s, struct rng *rng, uint64_t revision, bool told)
 {
     unsigned i = (unsigned)rng_below(rng, NAMES);
     struct object *new = rng_below(rng, 3) == 0 ? NULL : made(i, revision, rng_below(rng, 8) == 0 ? 60000 : 10), *old;
@@ -107,31 +110,39 @@ static void change(struct view *v, struct serving *s, struct rng *rng, uint64_t 
     old = new != NULL ? view_put(v, new)
                       : view_remove(v, kind_by_id(i % 2 == 0 ? KIND_SERVICE : KIND_ENDPOINTSLICE), STR("default"),
                                     str_of(name));
-    if (told && (old != NULL || new != NULL)) {
+    told = told && (old != NULL || new != NULL);
+    if (told) {
         serving_change(s, old, new);
+        serving_is_at(s, revision);
     }
     object_unref(old);
     object_unref(new);
+    return told;
 }
 
 static void whoever_follows_ends_with_what_the_state_holds(void **state)
 {
     (void)state;
     unsigned parts = 0;
+    uint64_t newest;
     for (uint64_t seed = 1; seed <= 15; seed++) {
         struct rng rng = {seed};
         struct view *v = view_new();
         struct serving *s = serving_new();
         struct follower followers[FOLLOWERS] = {0};
         serving_sync(s, v);
+        newest = view_revision(v);
         for (unsigned i = 0; i < FOLLOWERS; i++) {
             strmap_init(&followers[i].known);
         }
         for (unsigned step = 0; step < 400; step++) {
             bool told = rng_below(&rng, 20) > 0;
-            change(v, s, &rng, step + 1, told);
+            if (change(v, s, &rng, step + 1, told)) {
+                newest = step + 1;
+            }
             if (!told) {
                 serving_sync(s, v); /* as after a restored snapshot */
+                newest = view_revision(v);
             }
             struct follower *f = &followers[rng_below(&rng, FOLLOWERS)];
             if (rng_below(&rng, 3) == 0 && serving_is_behind(s, &f->place)) {
@@ -139,6 +150,7 @@ static void whoever_follows_ends_with_what_the_state_holds(void **state)
                 parts += !f->complete;
                 if (f->complete) {
                     assert_equals(f, v);
+                    assert_int_equal(f->revision, newest);
                 }
             }
         }
