@@ -196,6 +196,7 @@ static int parse(int argc, char **argv, struct options *o)
                           .run_dir = "/run/reeve-agent",
                           .reserved_bytes = -1,
                           .image_gc = IMAGE_GC_DEFAULT};
+    thresholds_default(&o->evict_at);
     for (int k; (k = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         const char **text = k == 'd'   ? &o->dir
                             : k == 'n' ? &o->name
