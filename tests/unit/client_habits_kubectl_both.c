@@ -125,7 +125,7 @@ static void objects_are_changed(void **state)
         {K "get cm cm -o jsonpath={.data.a}", NULL, 0, "=c", "="},
         {K "set image deployment/web c=hello:2.0 --record", NULL, 0, "=deployment.apps/web image updated\n", NULL},
         {K "rollout status deployment/web --timeout=60s", NULL, 0, "successfully rolled out", "="},
-        {K "rollout history deployment/web", NULL, 0, "kubectl set image", "="},
+        {K "rollout history deployment/web", NULL, 0, "set image deployment/web", "="},
         {K "rollout history deployment/web --revision=1", NULL, 0, "revision #1\nhello:1.0", "="},
         {"rctl rollout history deployment/web --revision=1", NULL, 0, "revision #1\nhello:1.0", "="},
         {K "set env deployment/web A=B", NULL, 0, "=deployment.apps/web env updated\n", "="},
