@@ -5,7 +5,8 @@
  * lastScheduleTime begins nothing until it is there again.
  *
  * Of several times that were missed (nobody led, it was suspended, a run went on under Forbid) the newest is made good,
- * within startingDeadlineSeconds. More than SCHEDULE_COUNT_MAX of them are told in an event, and it goes on.
+ * within startingDeadlineSeconds; one that is older is told in an event, once. More than SCHEDULE_COUNT_MAX of them are
+ * told in an event, and it goes on.
  *
  * status.active is what there is: the Jobs of this CronJob that it has begun itself and that have not ended. One that
  * somebody began by hand (`rctl create job --from`) hinders none, and counts for the history. */
@@ -298,6 +299,37 @@ static int64_t earliest_s(const struct cron *c, int64_t made_s)
     return value_is_null(deadline) ? after : MAX(after, c->now_s - count_bound(value_to_int(deadline, 0)) - 1);
 }
 
+/* "Thu, 01 Jan 2026 00:00:00 +0000" */
+static const char *mail_time(struct arena *a, int64_t at_s)
+{
+    static const char *const days[] = {"Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"};
+    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    int64_t day_of = at_s / 86400, second = at_s % 86400, year;
+    unsigned month, day;
+    timefmt_civil(day_of, &year, &month, &day);
+    return arena_printf(a, "%s, %02u %s %04" PRId64 " %02" PRId64 ":%02" PRId64 ":%02" PRId64 " +0000",
+                        days[day_of % 7], day, months[month - 1], year, second / 3600, second / 60 % 60, second % 60);
+}
+
+/* The newest time that has come and is too old now. Which one was told is remembered: the state does not have it. */
+static void tell_missed(struct cron *c, const struct schedule *schedule, const struct zone *zone, int64_t made_s)
+{
+    int64_t after = MAX(made_s, time_of(value_get(c->status, "lastScheduleTime")) / 1000), told_s = 0;
+    struct schedule_due due = schedule_due(schedule, zone, made_s, after, c->now_s);
+    if (due.count == 0 || due.newest_s < 0) {
+        return;
+    }
+    if (c->in->memory.n == sizeof told_s) {
+        memcpy(&told_s, c->in->memory.p, sizeof told_s);
+    }
+    if (told_s != due.newest_s) {
+        controller_event(c->out, c->in, c->obj, "Warning", "MissSchedule", COMPONENT,
+                         "Missed scheduled time to start a job: %s", mail_time(c->a, due.newest_s));
+    }
+    c->out->memory = (struct str){arena_strndup(c->a, (const char *)&due.newest_s, sizeof told_s), sizeof told_s};
+}
+
 static int run_due(struct cron *c, struct error *err)
 {
     struct schedule schedule;
@@ -316,7 +348,11 @@ static int run_due(struct cron *c, struct error *err)
                          "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock "
                          "skew");
     }
-    return due.count == 0 ? 0 : job_start(c, zone, due.newest_s, err);
+    if (due.count == 0) {
+        tell_missed(c, &schedule, zone, made_s);
+        return 0;
+    }
+    return job_start(c, zone, due.newest_s, err);
 }
 
 /* ---- Reconcile ---- */

@@ -179,9 +179,11 @@ static int failed_pod(struct ds *d, struct place *p, const struct object *pod, s
         return 0;
     }
     d->replaced++;
-    controller_event(d->out, d->in, d->obj, "Warning", "FailedDaemonPod", COMPONENT,
-                     "Found failed daemon pod %.*s/%.*s on node %.*s, will try to kill it", STR_ARG(pod->ns),
-                     STR_ARG(pod->name), STR_ARG(p->name));
+    bool well = str_is(pod_phase(pod), "Succeeded");
+    controller_event(d->out, d->in, d->obj, well ? "Normal" : "Warning",
+                     well ? "SucceededDaemonPod" : "FailedDaemonPod", COMPONENT,
+                     "Found %s daemon pod %.*s/%.*s on node %.*s, will try to %s it", well ? "succeeded" : "failed",
+                     STR_ARG(pod->ns), STR_ARG(pod->name), STR_ARG(p->name), well ? "delete" : "kill");
     DECIDED(d->out, REASON_RESTARTS_FAILED, .what = pod->name);
     return take_away(d, pod, err);
 }
@@ -353,10 +355,10 @@ static int roll(struct ds *d, int64_t max_unavailable, struct error *err)
     }
     for (unsigned i = 0; i < d->count && rv == 0; i++) {
         struct place *p = d->places[i];
-        if (p->old == NULL || p->now != NULL || !p->should_stay) {
+        if (p->old == NULL || !p->should_stay) {
             continue;
         }
-        bool lost = !available(d, p->old);
+        bool lost = !available(d, p->old) || available(d, p->now); /* both: it surged until a moment ago */
         if (lost || missing < max_unavailable) {
             missing += !lost && p->should_run;
             replaced++;
@@ -367,6 +369,42 @@ static int roll(struct ds *d, int64_t max_unavailable, struct error *err)
         DECIDED(d->out, REASON_REPLACES_PODS, .count = replaced);
     }
     return rv;
+}
+
+/* A port of the node that this pod takes and the other one wants; 0: none. */
+static int64_t port_of_both(const struct object *a, const struct object *b)
+{
+    for (struct mp_iter x = mp_iter(mp_get(object_spec(a), "containers")); mp_next(&x);) {
+        for (struct mp_iter p = mp_iter(mp_get(x.value, "ports")); mp_next(&p);) {
+            int64_t port = mp_int(mp_get(p.value, "hostPort"), 0);
+            for (struct mp_iter y = mp_iter(mp_get(object_spec(b), "containers")); port > 0 && mp_next(&y);) {
+                for (struct mp_iter q = mp_iter(mp_get(y.value, "ports")); mp_next(&q);) {
+                    if (mp_int(mp_get(q.value, "hostPort"), 0) == port) {
+                        return port;
+                    }
+                }
+            }
+        }
+    }
+    return 0;
+}
+
+/* A pod that surges finds no place where the old one has its host port: nobody goes on. Kubernetes lets both be asked
+ * for, and waits in silence; here it is told, once for each template. */
+static void tell_port_taken(struct ds *d, const struct place *p)
+{
+    int64_t port = pod_state_of(p->now).unplaced ? port_of_both(p->old, p->now) : 0;
+    if (port == 0) {
+        return;
+    }
+    if (!str_eq(d->in->memory, d->hash) && str_empty(d->out->memory)) {
+        controller_event(
+            d->out, d->in, d->obj, "Warning", "SurgeBlocked", COMPONENT,
+            "Pod %.*s waits on node %.*s for port %lld, which %.*s has until it is replaced: set maxSurge to "
+            "0 and maxUnavailable to 1 or more, or take the hostPort away",
+            STR_ARG(p->now->name), STR_ARG(p->name), (long long)port, STR_ARG(p->old->name));
+    }
+    d->out->memory = d->hash;
 }
 
 /* The new pod comes first; when it is available the old one goes. */
@@ -381,6 +419,7 @@ static int roll_with_surge(struct ds *d, int64_t max_surge, struct error *err)
                 rv = take_away(d, p->old, err);
             } else {
                 surging++;
+                tell_port_taken(d, p);
             }
         }
     }

@@ -167,6 +167,30 @@ void workload_doubt(const struct value *obj, struct arena *a, struct kind_warnin
               FPATH_AT(FPATH_AT(FPATH("spec"), "template"), "spec"));
 }
 
+/* The new pod of a node waits for a port that the old one has. */
+void daemonset_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out)
+{
+    struct doubts d = {a, out};
+    const struct value *containers = value_path(obj, "spec.template.spec.containers"),
+                       *surge = value_path(obj, "spec.updateStrategy.rollingUpdate.maxSurge");
+    const struct fpath *strategy = FPATH_AT(FPATH_AT(FPATH("spec"), "updateStrategy"), "rollingUpdate");
+    struct str text = value_to_str(surge);
+    bool ports = false;
+    VALUE_FOR(i, containers)
+    {
+        const struct value *list = value_get(value_item(containers, i), "ports");
+        VALUE_FOR(k, list)
+        {
+            ports = ports || value_to_int(value_get(value_item(list, k), "hostPort"), 0) > 0;
+        }
+    }
+    workload_doubt(obj, a, out);
+    if (ports && (value_to_int(surge, 0) > 0 || (text.n > 0 && !str_is(text, "0%")))) {
+        doubt(&d, FPATH_AT(strategy, "maxSurge"),
+              "an update gets stuck: a new pod waits for the hostPort that the old one has; use maxUnavailable");
+    }
+}
+
 /* A rule that has no other peers allows nothing; an exception that is for nobody excepts nothing. */
 static void doubt_blocks(const struct doubts *d, const struct value *rules, const char *peers, const struct fpath *p)
 {

@@ -11,7 +11,7 @@
 #define SELINUX_WHY  "labels of SELinux are not set, and the container would run without"
 #define APPARMOR_WHY "no AppArmor profile is set, and the container would run without"
 #define WINDOWS_WHY  "all nodes run Linux"
-#define CLAIMS_WHY "there are no resource claims; the devices would be missing"
+#define CLAIMS_WHY   "there are no resource claims; the devices would be missing"
 
 /* ---- Shared schemas ---- */
 
@@ -105,6 +105,7 @@ void workload_references(const struct object *o, kind_reference_cb *cb, void *da
 void pod_begin(struct arena *a, struct value *obj);
 void pod_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);
 void workload_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);
+void daemonset_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);
 void cronjob_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);
 void quota_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);
 void secret_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);

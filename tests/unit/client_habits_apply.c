@@ -72,6 +72,12 @@ static void creating(void **state)
          NULL, 0, "=cronjob.batch/old created\n", "="},
         {"rctl create cronjob c2 --image=a --schedule='0 0 31 2 *' --dry-run=server", NULL, 0, NULL,
          "Warning: spec.schedule: \"0 0 31 2 *\" never comes"},
+        {"printf 'apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: edge}\nspec: {updateStrategy: {rollingUpdate: "
+         "{maxSurge: 1, maxUnavailable: 0}}, selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, "
+         "spec: {containers: [{name: c, image: a, ports: [{containerPort: 80, hostPort: 80}]}]}}}\n' | rctl apply "
+         "--dry-run=server -f -",
+         NULL, 0, NULL,
+         "Warning: spec.updateStrategy.rollingUpdate.maxSurge: an update gets stuck: a new pod waits for the hostPort"},
         {"rctl create ingress i --rule=a/b=c:80", NULL, 1, "=", "Ingress is not there yet"},
         {"rctl create quota q --hard=pods=3,requests.cpu=2 --hard requests.memory=1Gi --scopes=NotBestEffort -n "
          "default",
