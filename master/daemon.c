@@ -103,6 +103,7 @@ static bool do_waiting(struct master *m)
         lap(m, LAP_WATCHES);
     }
     rest_turn(m);
+    more |= nodes_turn(m);
     if (node_feeds_waiting(m->feeds)) {
         more |= node_feeds_turn(m->feeds);
         lap(m, LAP_FEEDS);
@@ -715,6 +716,7 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     list_init(&m->https);
     list_init(&m->https_ended);
     list_init(&m->strangers);
+    list_init(&m->uncalled);
     list_init(&m->asked);
     list_init(&m->parked);
     list_init(&m->relays);

@@ -105,6 +105,7 @@ struct master {
     struct turns *turns;
     struct list sessions;    /* struct session.link */
     struct list strangers;   /* struct session.stranger_link */
+    struct list uncalled;    /* struct session.call_link: agents who have not been told that this master leads */
     struct openapi *openapi; /* rest/openapi.c: documents, made when first asked for; of the level... */
     unsigned openapi_level;  /* ...of the cluster then */
     struct {
@@ -213,7 +214,7 @@ struct session {
     struct lane lane;                  /* its requests that wait for their turn */
     int64_t beat_ms;                   /* the newest heartbeat that was looked at */
     size_t request_bytes;              /* of the requests that have no answer yet */
-    struct list stranger_link;
+    struct list stranger_link, call_link;
     int64_t since_ms, heard_ms; /* strangers: connected; last busy */
     struct error *refusal;      /* it has no place: what every request hears */
 };

@@ -139,6 +139,7 @@ static struct session *session_new(struct master *m, struct net_conn *c)
     bool stranger = s->who.role == PKI_ROLE_NONE;
     list_push_back(&m->sessions, &s->link);
     list_init(&s->stranger_link);
+    list_init(&s->call_link);
     if (stranger) {
         list_push_back(&m->strangers, &s->stranger_link);
     }

@@ -81,9 +81,11 @@ static int send_routes(struct feed *f)
     if (f->routes_sent == routes_version(r)) {
         return 0;
     }
-    int rv = feed_send(f, routes_message(r, f->routes_sent, f->route_changes));
+    uint64_t stands;
+    int rv = feed_send(f, routes_message(r, f->routes_sent, f->route_changes, &stands));
     if (rv == 0) {
-        f->routes_sent = routes_version(r);
+        f->routes_sent = stands;
+        f->feeds->routes_held |= stands != routes_version(r); /* the rest follows with the next changes, or soon */
     }
     return rv;
 }

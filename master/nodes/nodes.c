@@ -561,6 +561,7 @@ void nodes_on_heartbeat(struct session *s, struct mp params)
 
 void nodes_on_session_closed(struct session *s)
 {
+    list_remove(&s->call_link);
     if (s->node[0] != '\0' && strmap_get(&s->m->agents, str_of(s->node)) == s) {
         strmap_remove(&s->m->agents, str_of(s->node));
         log_info_of(&s->m->log, "nodes", s->who.name, "connection of node %s is gone", s->node);
@@ -637,8 +638,16 @@ void nodes_tell_heard(struct master *m, struct rpc_request *req)
     rpc_reply(req, buf_str(&b));
 }
 
+static void uncalled_forget(struct master *m)
+{
+    while (!list_empty(&m->uncalled)) {
+        list_remove(m->uncalled.next);
+    }
+}
+
 void nodes_on_leading(struct master *m, bool leading)
 {
+    uncalled_forget(m);
     if (!leading) {
         /* Links stay, and what streams over them. Orders come from the next leader. */
         struct error err = {0};
@@ -647,16 +656,32 @@ void nodes_on_leading(struct master *m, bool leading)
         watch_table_end_nodes(m->watches, &err);
         return;
     }
-    CLEANUP_BUF struct buf b = BUF_INIT;
-    mp_write_map(&b, 1);
-    mp_write_key_int(&b, "term", (int64_t)replica_term(m->replica));
     LIST_FOR(it, &m->sessions)
     {
         struct session *s = LIST_ENTRY(it, struct session, link);
-        if (s->who.role == PKI_ROLE_NODE && s->rpc != NULL && rpc_session_is_open(s->rpc)) {
+        if (s->who.role == PKI_ROLE_NODE && s->rpc != NULL) {
+            list_push_back(&m->uncalled, &s->call_link);
+        }
+    }
+    master_wake(m);
+}
+
+bool nodes_turn(struct master *m)
+{
+    if (list_empty(&m->uncalled)) {
+        return false;
+    }
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    mp_write_map(&b, 1);
+    mp_write_key_int(&b, "term", (int64_t)replica_term(m->replica));
+    for (unsigned i = 0; i < NODES_CALLED_MAX && !list_empty(&m->uncalled); i++) {
+        struct session *s = LIST_ENTRY(m->uncalled.next, struct session, call_link);
+        list_remove(&s->call_link);
+        if (s->rpc != NULL && rpc_session_is_open(s->rpc)) {
             rpc_notify(s->rpc, "node.lead", buf_str(&b));
         }
     }
+    return !list_empty(&m->uncalled);
 }
 
 /* ---- Reports ---- */

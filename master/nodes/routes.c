@@ -218,11 +218,23 @@ static void write_part(struct routes *r, uint64_t since)
     buf_append(b, gone.data, gone.size);
 }
 
-struct str routes_message(struct routes *r, uint64_t since, bool changes)
+/* The whole table as it was written, for who is told the rest as changes. */
+static bool is_fresh_enough(const struct routes *r)
+{
+    uint64_t at = r->whole.version, there = r->ages.by_key.count - r->ages.gone;
+    return at > 0 && at >= r->ages.forgotten && there >= ROUTES_CROWD && r->ages.version - at <= there / 4;
+}
+
+struct str routes_message(struct routes *r, uint64_t since, bool changes, uint64_t *stands)
 {
     bool part = changes && since > 0 && since >= r->ages.forgotten;
     struct written *w = part ? &r->part : &r->whole;
     assert(r->ages.version > 0);
+    if (changes && !part && is_fresh_enough(r)) {
+        *stands = r->whole.version;
+        return buf_str(&r->whole.message);
+    }
+    *stands = r->ages.version;
     if (w->version != r->ages.version || (part && w->since != since)) {
         buf_reset(&w->message);
         w->version = r->ages.version;

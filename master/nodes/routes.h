@@ -33,7 +33,10 @@ uint64_t routes_version(const struct routes *r); /* of the newest change; above 
 bool routes_tell_now(struct routes *r, unsigned followers, int64_t now_ms);
 /* The message for who was told everything up to `since` (0: nothing): {"podSubnet", "serviceSubnet", "dnsDomain",
  * "podRouting", "vxlanID", "vxlanPort", "podTokens", "routes": [...]}, or with "changed": [...], "gone": [names] in
- * place of "routes" if changes are understood and all are known. Borrowed until the next call. */
-struct str routes_message(struct routes *r, uint64_t since, bool changes);
+ * place of "routes" if changes are understood and all are known. Borrowed until the next call. *stands: up to where who
+ * hears it has been told everything. That may be less than the newest: writing the whole table of a crowd takes as long
+ * as the crowd is large, so while it grows the one that was written is told again, as long as not a quarter of it is
+ * old; what has changed since follows as changes. Who does not understand those is always told the newest. */
+struct str routes_message(struct routes *r, uint64_t since, bool changes, uint64_t *stands);
 
 #endif

@@ -39,7 +39,8 @@ static void forget_all(struct follower *f)
 
 static void follow(struct follower *f, struct routes *r)
 {
-    struct str message = routes_message(r, f->told, f->changes);
+    uint64_t stands;
+    struct str message = routes_message(r, f->told, f->changes, &stands);
     struct mp m = mp_of(message.p, message.n);
     if (mp_type(mp_get(m, "routes")) == MP_ARRAY) {
         forget_all(f);
@@ -51,7 +52,8 @@ static void follow(struct follower *f, struct routes *r)
         }
         put(f, mp_get(m, "changed"));
     }
-    f->told = routes_version(r);
+    assert_true(stands <= routes_version(r) && stands >= f->told);
+    f->told = stands;
 }
 
 static void assert_equals(const struct follower *f, const struct view *v)
@@ -140,9 +142,10 @@ static void who_comes_back_after_too_many_have_gone_hears_all(void **state)
         routes_change(r, node, NULL);
         object_unref(node);
     }
-    struct str message = routes_message(r, early.told, true);
+    uint64_t stands;
+    struct str message = routes_message(r, early.told, true, &stands);
     assert_int_equal(mp_type(mp_get(mp_of(message.p, message.n), "routes")), MP_ARRAY);
-    message = routes_message(r, late.told, true);
+    message = routes_message(r, late.told, true, &stands);
     assert_int_equal(mp_count(mp_get(mp_of(message.p, message.n), "gone")), 50);
     follow(&early, r);
     follow(&late, r);
@@ -165,7 +168,8 @@ static struct object *zoned(const char *labels)
 /* What follows is only its first node. */
 static void expect_zone(struct routes *r, uint64_t since, const char *list, const char *zone)
 {
-    struct str message = routes_message(r, since, true);
+    uint64_t stands;
+    struct str message = routes_message(r, since, true, &stands);
     struct mp_iter it = mp_iter(mp_get(mp_of(message.p, message.n), list));
     assert_true(mp_next(&it));
     assert_true(str_is(mp_str(mp_get(it.value, "zone")), zone));
@@ -187,6 +191,42 @@ static void the_zone_of_a_node_is_told_as_soon_as_it_has_one(void **state)
     object_unref(with);
     object_unref(without);
     routes_free(r);
+    (void)state;
+}
+
+/* While a crowd grows its table is not written anew for each newcomer, and all end with the same. */
+static void newcomers_to_a_crowd_share_a_table_and_hear_the_rest_as_changes(void **state)
+{
+    struct view *v = view_new();
+    struct routes *r = routes_new();
+    struct follower newcomer = {.changes = true}, old_one = {0};
+    unsigned tables = 0;
+    routes_sync(r, v);
+    for (unsigned i = 0; i < 2 * ROUTES_CROWD; i++) {
+        struct object *node = node_of(i, 1, true);
+        uint64_t stands;
+        object_unref(view_put(v, node));
+        routes_change(r, NULL, node);
+        object_unref(node);
+        if (i >= ROUTES_CROWD) {
+            routes_message(r, 0, true, &stands);
+            tables += stands != newcomer.told;
+            newcomer.told = stands;
+        }
+    }
+    assert_in_range(tables, 1, 9);
+    newcomer.told = 0;
+    follow(&newcomer, r);
+    assert_true(newcomer.told < routes_version(r));
+    follow(&newcomer, r);
+    assert_int_equal(newcomer.told, routes_version(r));
+    assert_equals(&newcomer, v);
+    follow(&old_one, r); /* understands no changes */
+    assert_equals(&old_one, v);
+    forget_all(&newcomer);
+    forget_all(&old_one);
+    routes_free(r);
+    view_unref(v);
     (void)state;
 }
 
@@ -212,6 +252,7 @@ int main(void)
         cmocka_unit_test(whoever_follows_ends_with_what_the_nodes_say),
         cmocka_unit_test(who_comes_back_after_too_many_have_gone_hears_all),
         cmocka_unit_test(the_zone_of_a_node_is_told_as_soon_as_it_has_one),
+        cmocka_unit_test(newcomers_to_a_crowd_share_a_table_and_hear_the_rest_as_changes),
         cmocka_unit_test(a_crowd_hears_of_many_changes_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
