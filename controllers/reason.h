@@ -27,6 +27,8 @@
     X(TAINTS, "taints %s:%t")                                                                                          \
     X(UNTAINTS, "untaints %s:%t")                                                                                      \
     X(NO_RANGE_FREE, "no range is free for %n nodes")                                                                  \
+    X(GIVES_UP_NODE, "lets the pods of %s go")                                                                         \
+    X(KEEPS_NODE, "keeps the pods of %s: no node is ready")                                                            \
     X(NO_NODE_READY, "no node is ready: waits")                                                                        \
     X(EVICTED, "evicted from %s")                                                                                      \
     X(EXPIRED, "it has expired")                                                                                       \

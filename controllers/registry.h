@@ -29,6 +29,7 @@
     X(garbage)                                                                                                         \
     X(namespace)                                                                                                       \
     X(node_lifecycle)                                                                                                  \
+    X(node_eviction)                                                                                                   \
     X(taint_eviction)                                                                                                  \
     X(node_ipam)                                                                                                       \
     X(quota)                                                                                                           \

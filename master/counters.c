@@ -94,6 +94,14 @@ void master_counters(struct master *m, const struct replica_stats *s, struct cou
     counters_add_level(out, "eventsBytes", "bytes of all events", view_events_bytes(store_committed(store)));
     counters_add(out, "eventsFallenOff", "events dropped because there were too many of their namespace, or in all",
                  store_events_dropped(store));
+    struct sum nodes = view_sum(store_committed(store), VIEW_SUM_NODES, STR_NONE, NULL);
+    counters_add_level(out, "nodesNotReady", "nodes that are not ready",
+                       (uint64_t)(nodes.count - nodes.fields[NODES_READY]));
+    counters_add_level(out, "nodesEvicted",
+                       "of them, those that are given up: their pods go when they tolerate it no longer",
+                       (uint64_t)nodes.fields[NODES_EVICTED]);
+    counters_add_level(out, "nodesHeld", "of them, those that are not given up yet, as others of their zone are lost",
+                       (uint64_t)nodes.fields[NODES_WAITING]);
     struct pack_stats packs;
     store_pack_stats(store, &packs);
     counters_add(out, "packed", "objects of which what differs from another one is kept", packs.packed);

@@ -4,8 +4,8 @@
  * Heartbeats are soft state that every master keeps (master/core.h): the age of the last one does not begin anew with a
  * change of leader, and is counted in time that masters listened. Only the change of the condition is written. Together
  * with it, in one transaction, the node's pods lose their Ready condition. When the agent is heard again it reports its
- * node's status, which makes Ready True, and the taints go. Evicting the pods is the work of
- * controllers/nodes/taint_eviction.c. */
+ * node's status, which makes Ready True, and the taints go. When the pods of a lost node are let go is the work of
+ * controllers/nodes/node_eviction.c, deleting them that of taint_eviction.c. */
 #include <assert.h>
 
 #include "controllers/nodes/taints.h"
@@ -105,7 +105,8 @@ static bool want_network(const struct node *n)
     return condition_has(n, "NetworkUnavailable", "True");
 }
 
-/* The taints that this controller owns: present exactly when wanted. */
+/* The taints that this controller owns: present exactly when wanted; those of effect NoExecute only where
+ * node_eviction.c has given the node up: here the one takes the place of the other, and they go. */
 static const struct taint_row {
     const char *key, *effect;
     bool (*wanted)(const struct node *n);
@@ -169,10 +170,12 @@ static void taints_keep(struct node *n)
 {
     struct arena *a = n->out->arena;
     struct value *spec = value_ensure_map(a, n->doc, "spec");
+    bool evicted = node_loss_of(n->obj).evicted;
     for (unsigned i = 0; i < ARRAY_SIZE(taint_rows); i++) {
         const struct taint_row *row = &taint_rows[i];
         unsigned at;
         bool present = taint_find(value_get(spec, "taints"), row, &at), wanted = row->wanted(n);
+        wanted = wanted && (evicted || !str_is(str_of(row->effect), "NoExecute"));
         if (present && wanted) {
             taint_date(n, value_item(value_get(spec, "taints"), at));
         }
@@ -182,11 +185,7 @@ static void taints_keep(struct node *n)
         if (present) {
             value_remove_at(value_get(spec, "taints"), at);
         } else {
-            struct value *t = value_map(a);
-            value_set(a, t, "key", value_cstr(a, row->key));
-            value_set(a, t, "effect", value_cstr(a, row->effect));
-            value_set(a, t, "timeAdded", value_time(a, n->in->wall_ms));
-            value_append(a, value_ensure_list(a, spec, "taints"), t);
+            taint_add(a, spec, row->key, row->effect, n->in->wall_ms);
         }
         DECIDED(n->out, present ? REASON_UNTAINTS : REASON_TAINTS, .what = str_of(row->key),
                 .more = str_of(row->effect));

@@ -34,3 +34,12 @@ bool node_ready(const struct object *node)
 {
     return condition_is(condition_mp(node, "Ready"), "True");
 }
+
+void taint_add(struct arena *a, struct value *spec, const char *key, const char *effect, int64_t wall_ms)
+{
+    struct value *t = value_map(a);
+    value_set(a, t, "key", value_cstr(a, key));
+    value_set(a, t, "effect", value_cstr(a, effect));
+    value_set(a, t, "timeAdded", value_time(a, wall_ms));
+    value_append(a, value_ensure_list(a, spec, "taints"), t);
+}

@@ -14,5 +14,7 @@
 int64_t toleration_seconds(const struct object *pod, struct mp taint);
 bool node_has_taint(const struct object *node, const char *key, const char *effect);
 bool node_ready(const struct object *node);
+/* Adds one to spec.taints that was added at that time. */
+void taint_add(struct arena *a, struct value *spec, const char *key, const char *effect, int64_t wall_ms);
 
 #endif

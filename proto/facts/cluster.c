@@ -23,6 +23,14 @@ const struct cluster_setting cluster_settings[] = {
      "a node is NotReady after so long a silence; unset: what masters were started with"},
     {"terminatedPodGCThreshold", "spec.terminatedPodGCThreshold", CLUSTER_TERMINATED_PODS, true, false,
      "finished pods above so many are deleted, the oldest first; 0: none"},
+    {"nodeEvictionRate", "spec.nodeEviction.rate", EVICTION_RATE, false, false,
+     "of a zone's lost nodes so many a second are given up, and their pods let go"},
+    {"secondaryNodeEvictionRate", "spec.nodeEviction.secondaryRate", EVICTION_SECONDARY_RATE, false, false,
+     "the same of a large zone of which many nodes are lost; of a small one none are then"},
+    {"unhealthyZoneThreshold", "spec.nodeEviction.unhealthyZoneThreshold", EVICTION_THRESHOLD, false, false,
+     "many are this part of the zone's nodes, 0 to 1, and more than two"},
+    {"largeClusterSizeThreshold", "spec.nodeEviction.largeClusterSizeThreshold", EVICTION_LARGE_ZONE, true, false,
+     "a zone of more nodes than this is large"},
     {"scoringStrategy", "spec.scheduling.scoringStrategy", CLUSTER_SCORING, false, false,
      "LeastAllocated: pods go where most is free; MostAllocated: they are packed where least is; "
      "RequestedToCapacityRatio: as scoringShape says"},
@@ -74,6 +82,27 @@ static unsigned number_or(struct mp v, const char *standard, int64_t max)
         (void)ok;
     }
     return (unsigned)number;
+}
+
+static int64_t milli_or(struct mp v, const char *standard, int64_t most)
+{
+    int64_t milli;
+    if (!eviction_number(mp_str(v), most, &milli)) {
+        bool ok = eviction_number(str_of(standard), most, &milli);
+        assert(ok);
+        (void)ok;
+    }
+    return milli;
+}
+
+static struct eviction_rates rates_of(struct mp said)
+{
+    int64_t large = mp_int(mp_get(said, "largeClusterSizeThreshold"), -1);
+    return (struct eviction_rates){
+        .rate_milli = milli_or(mp_get(said, "rate"), EVICTION_RATE, EVICTION_RATE_MAX_MILLI),
+        .secondary_milli = milli_or(mp_get(said, "secondaryRate"), EVICTION_SECONDARY_RATE, EVICTION_RATE_MAX_MILLI),
+        .threshold_milli = milli_or(mp_get(said, "unhealthyZoneThreshold"), EVICTION_THRESHOLD, 1000),
+        .large_zone = large < 0 || large > EVICTION_ZONE_LARGE_MAX ? atoll(EVICTION_LARGE_ZONE) : large};
 }
 
 uint32_t cluster_names_address(struct cidr services)
@@ -150,6 +179,7 @@ void cluster_config_read(const struct object *o, struct cluster_config *out)
     out->scoring = scoring_strategy_parse(mp_str(mp_get(scheduling, "scoringStrategy")));
     out->scoring_shape = mp_str(mp_get(scheduling, "scoringShape"));
     out->scoring_resources = mp_str(mp_get(scheduling, "scoringResources"));
+    out->evictions = rates_of(mp_get(spec, "nodeEviction"));
     grace_s = mp_int(mp_get(spec, "nodeMonitorGracePeriodSeconds"), 0);
     out->node_grace_ms = grace_s < CLUSTER_NODE_GRACE_MIN_S || grace_s > CLUSTER_NODE_GRACE_MAX_S ? 0 : grace_s * 1000;
 }

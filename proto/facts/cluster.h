@@ -10,6 +10,7 @@
 #define PROTO_FACTS_CLUSTER_H
 
 #include "proto/facts/cidr.h"
+#include "proto/facts/node_loss.h"
 #include "proto/facts/pod_security.h"
 #include "proto/facts/scoring.h"
 #include "proto/schema/object.h"
@@ -45,6 +46,7 @@ struct cluster_config {
     bool pod_tokens;          /* podTokens is Automatic */
     enum scoring_strategy scoring;
     struct str scoring_shape, scoring_resources; /* borrowed; for scoring_shape_parse and scoring_weight_next */
+    struct eviction_rates evictions;
     int64_t node_grace_ms; /* a node is not ready after so long a silence; 0 = what the master was started with */
 };
 /* o: the object, or NULL. What is absent or makes no sense is as the default: what is checked on its way in, and what

@@ -44,6 +44,16 @@ SCHEMA_STATIC(pod_security, "ClusterPodSecurity",
     STRING("audit", "The audit's record says of pods that they go against this level. Unset: privileged.",
            ONE_OF("privileged|baseline|restricted")));
 
+SCHEMA_STATIC(node_eviction, "ClusterNodeEviction",
+    "How fast nodes that are lost are given up, zone by zone: when their pods are let go, who tolerates that for a while "
+    "counts from then. While no node of the cluster is ready none is.",
+    STRING("rate", "Nodes of a zone a second, a decimal fraction of 0 to 100; 0: none. Unset: 0.1, one in ten seconds."),
+    STRING("secondaryRate", "The same of a zone of which many are lost, if it is large: a smaller one loses none then. "
+           "Unset: 0.01."),
+    STRING("unhealthyZoneThreshold", "Many are lost if they are this part of a zone's nodes, 0 to 1, and more than two. "
+           "Unset: 0.55."),
+    INT32("largeClusterSizeThreshold", "A zone of more nodes than this is large. Unset: 50."));
+
 SCHEMA_STATIC(spec, "ClusterConfigurationSpec", "What the cluster is to be.",
     STRING("clusterName", "What the cluster is called."),
     OBJECT("networking", networking, "Addresses, ports and names.", DEFAULT("{}")),
@@ -51,6 +61,7 @@ SCHEMA_STATIC(spec, "ClusterConfigurationSpec", "What the cluster is to be.",
           "A node that was silent for so long is not ready. Unset: what the masters were started with (40)."),
     INT32("terminatedPodGCThreshold",
           "Of finished pods so many may stay; above, the oldest are deleted. 0: all stay. Unset: 12500."),
+    OBJECT("nodeEviction", node_eviction, "How fast nodes that are lost are given up."),
     OBJECT("scheduling", scheduling, "How nodes are chosen for pods."),
     OBJECT("podSecurity", pod_security, "What pods may ask of their nodes."),
     STRING("podTokens", "Automatic: pods see a token of their account, the cluster's CA and their namespace at "
@@ -149,6 +160,27 @@ static void check_scoring(const struct value *s, const struct fpath *p, struct e
     }
 }
 
+static void check_number(const struct value *s, const char *name, int64_t most_milli, const struct fpath *p,
+                         struct errlist *l)
+{
+    const struct value *v = value_get(s, name);
+    int64_t milli;
+    if (v != NULL && !eviction_number(value_to_str(v), most_milli, &milli)) {
+        bad_value(l, v, FPATH_AT(p, name),
+                  most_milli == 1000 ? "must be a decimal fraction of 0 to 1 (such as 0.55)"
+                                     : "must be a decimal fraction of 0 to 100 (such as 0.1)");
+    }
+}
+
+static void check_eviction(const struct value *s, const struct fpath *p, struct errlist *l)
+{
+    check_number(s, "rate", EVICTION_RATE_MAX_MILLI, p, l);
+    check_number(s, "secondaryRate", EVICTION_RATE_MAX_MILLI, p, l);
+    check_number(s, "unhealthyZoneThreshold", 1000, p, l);
+    check_range(l, value_get(s, "largeClusterSizeThreshold"), FPATH_AT(p, "largeClusterSizeThreshold"), 0,
+                EVICTION_ZONE_LARGE_MAX);
+}
+
 static void validate(const struct value *obj, const struct value *old, struct errlist *l)
 {
     (void)old;
@@ -176,6 +208,7 @@ static void validate(const struct value *obj, const struct value *old, struct er
                 FPATH_AT(FPATH("spec"), "nodeMonitorGracePeriodSeconds"), CLUSTER_NODE_GRACE_MIN_S,
                 CLUSTER_NODE_GRACE_MAX_S);
     check_at_least(l, value_get(s, "terminatedPodGCThreshold"), FPATH_AT(FPATH("spec"), "terminatedPodGCThreshold"), 0);
+    check_eviction(value_get(s, "nodeEviction"), FPATH_AT(FPATH("spec"), "nodeEviction"), l);
     check_scoring(value_get(s, "scheduling"), FPATH_AT(FPATH("spec"), "scheduling"), l);
 }
 

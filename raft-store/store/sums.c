@@ -5,7 +5,8 @@
 
 #include "base/mem.h"
 #include "base/refs.h"
-#include "proto/facts/condition.h"
+#include "proto/facts/cidr.h"
+#include "proto/facts/node_loss.h"
 #include "proto/facts/pod_state.h"
 #include "proto/facts/storage.h"
 
@@ -35,10 +36,39 @@ static bool sum_pods(const struct object *pod, struct sum *out)
     return true;
 }
 
+static bool node_range(const struct object *node, struct cidr *out)
+{
+    return cidr_parse(mp_str(mp_get(object_spec(node), "podCIDR")), out);
+}
+
 static bool sum_nodes(const struct object *node, struct sum *out)
 {
-    out->fields[NODES_READY] = condition_is(condition_mp(node, "Ready"), "True");
+    struct cidr range;
+    struct node_loss l = node_loss_of(node);
+    out->group.owner = l.zone;
+    out->group.labels = l.region;
+    out->fields[NODES_READY] = l.ready;
+    out->fields[NODES_EVICTED] = l.evicted;
+    out->fields[NODES_WAITING] = l.waits;
+    out->fields[NODES_RANGED] = node_range(node, &range);
     return true;
+}
+
+static bool sum_ranges(const struct object *node, struct sum *out)
+{
+    struct cidr range;
+    if (node_range(node, &range)) {
+        for (unsigned i = 0; i < sizeof out->made; i++) {
+            out->made[i] = (char)(range.first >> (24 - 8 * i) & 0xff);
+        }
+        out->group.of = SUM_RANGES_TAKEN;
+        out->group.owner = (struct str){out->made, sizeof out->made};
+        out->group.kind_id = range.bits;
+        return true;
+    }
+    out->group.of = SUM_RANGES_NONE;
+    out->group.owner = node->name;
+    return !node->deleting && str_empty(mp_str(mp_get(object_spec(node), "podCIDR")));
 }
 
 static bool sum_contents(const struct object *o, struct sum *out)
@@ -231,6 +261,13 @@ void sums_iter_owner(struct sum_iter *it, const struct view_sums *s, enum view_s
     it->owner = owner;
     it->of_owner = true;
     iter_from(it, s, which);
+}
+
+void sums_iter_from(struct sum_iter *it, const struct view_sums *s, enum view_sum which, struct str of,
+                    struct str owner)
+{
+    sums_iter_owner(it, s, which, of, owner);
+    it->of_owner = false;
 }
 
 bool sums_next(struct sum_iter *it, struct sum *out)

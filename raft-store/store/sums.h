@@ -13,7 +13,8 @@
 #define VIEW_SUMS(X)                                                                                                   \
     X(PODS_OF, KIND_POD, sum_pods_of) /* of a namespace, by controlling owner (or none) and labels */                  \
     X(PODS, KIND_POD, sum_pods)       /* all */                                                                        \
-    X(NODES, KIND_NODE, sum_nodes)    /* all */                                                                        \
+    X(NODES, KIND_NODE, sum_nodes)    /* all, by zone (owner) and region (labels) */                                   \
+    X(RANGES, KIND_NODE, sum_ranges)  /* SUM_RANGES_TAKEN, SUM_RANGES_NONE */                                          \
     X(CONTENTS, 0, sum_contents)      /* of a namespace, by kind */                                                    \
     X(LOCAL_VOLUMES, KIND_PERSISTENTVOLUME, sum_local_volumes) /* of a node: those of the local provisioner */
 
@@ -24,19 +25,25 @@ enum view_sum { VIEW_SUMS(VIEW_SUM_ENUM) VIEW_SUM_COUNT };
 #define SUM_FIELDS 4u
 enum { OWNED_ACTIVE, OWNED_READY /* active and ready */, OWNED_UNPLACED /* active */, OWNED_UNFINISHED };
 enum { PODS_FINISHED /* and not being deleted */ };
-enum { NODES_READY };
+enum { NODES_READY, NODES_EVICTED, NODES_WAITING /* proto/facts/node_loss.h */, NODES_RANGED /* have a podCIDR */ };
 enum { CONTENTS_DELETING };
 enum { LOCAL_VOLUMES_KIB /* each rounded up */ };
 
 struct sum_group {
     struct str of;    /* namespace, node; empty: all */
-    struct str owner; /* uid of the controlling owner; empty: none, or all */
+    struct str owner; /* uid of the controlling owner; empty: none, or all. Of nodes: their zone */
     unsigned kind_id;
-    struct str labels; /* msgpack, as the objects have them */
+    struct str labels; /* msgpack, as the objects have them. Of nodes: their region */
 };
+/* Of RANGES: nodes with a podCIDR, by its first address in four bytes, the highest first (owner), and the bits of its
+ * mask (kind_id), so in the order of addresses; and those without one that are not being deleted, by name (owner). */
+#define SUM_RANGES_TAKEN STR("taken")
+#define SUM_RANGES_NONE  STR("none")
+
 struct sum {
     struct sum_group group;
     int64_t count, fields[SUM_FIELDS];
+    char made[4]; /* for words of the group that the object does not have */
 };
 
 struct view_sums {
@@ -60,6 +67,9 @@ void sums_iter(struct sum_iter *it, const struct view_sums *s, enum view_sum whi
 /* Only those of this owner; empty: of no owner. */
 void sums_iter_owner(struct sum_iter *it, const struct view_sums *s, enum view_sum which, struct str of,
                      struct str owner);
+/* Those of `of` whose owner does not come before this one. */
+void sums_iter_from(struct sum_iter *it, const struct view_sums *s, enum view_sum which, struct str of,
+                    struct str owner);
 bool sums_next(struct sum_iter *it, struct sum *out);
 
 #endif

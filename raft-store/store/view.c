@@ -579,6 +579,11 @@ void view_sum_iter_owner(struct sum_iter *it, const struct view *v, enum view_su
     sums_iter_owner(it, &v->sums, which, of, owner);
 }
 
+void view_sum_iter_from(struct sum_iter *it, const struct view *v, enum view_sum which, struct str of, struct str owner)
+{
+    sums_iter_from(it, &v->sums, which, of, owner);
+}
+
 static void add_up(struct sum_iter *it, const struct kind *k, struct sum *total)
 {
     struct sum part;

@@ -93,6 +93,8 @@ const struct object *view_next(struct view_iter *it);
 void view_sum_iter(struct sum_iter *it, const struct view *v, enum view_sum which, struct str of);
 void view_sum_iter_owner(struct sum_iter *it, const struct view *v, enum view_sum which, struct str of,
                          struct str owner);
+void view_sum_iter_from(struct sum_iter *it, const struct view *v, enum view_sum which, struct str of,
+                        struct str owner);
 struct sum view_sum(const struct view *v, enum view_sum which, struct str of, const struct kind *k);
 /* VIEW_SUM_PODS_OF of one owner. */
 struct sum view_sum_owned(const struct view *v, const struct object *owner);

@@ -450,6 +450,10 @@ void budgets_draw(struct cluster *c);
 bool budgets_next(struct cluster *c);
 void budgets_first(struct cluster *c, struct txn *t);
 int budgets_build(struct life *life, int64_t at, struct txn *t, struct error *err); /* as op_build */
+/* ---- losses.c ---- */
+
+void losses_judge(struct cluster *c, const struct view *before, const struct history_txn *t);
+
 void budgets_judge(struct cluster *c, const struct view *before, const struct history_txn *t);
 bool budgets_settled(struct cluster *c, char why[256]);
 

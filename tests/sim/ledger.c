@@ -271,6 +271,7 @@ static void ledger_append(struct cluster *c, const struct history_txn *t)
     sets_judge(c, l->model, t);
     runs_judge(c, before, l->model, t);
     budgets_judge(c, before, t);
+    losses_judge(c, before, t);
     autoscalers_judge(c, t);
     quotas_judge(c, before, l->model, t);
     priorities_judge(c, before, l->model, t);

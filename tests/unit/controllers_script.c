@@ -27,6 +27,7 @@
 
 #include <cmocka.h>
 
+#include "base/strmap.h"
 #include "proto/model/quantity.h"
 #include "tests/script/cluster.h"
 #include "tests/script/script.h"
@@ -386,6 +387,52 @@ static void the_autoscaler_adds_up_many_pods_in_steps(void **state)
     cluster_close(&c);
 }
 
+static struct str range_of_node(struct cluster *c, const char *name)
+{
+    return mp_str(mp_get(object_spec(stage_get(&c->stage, KIND_NODE, "", name)), "podCIDR"));
+}
+
+/* More ranges than one step looks at: the lowest free one is found all the same, and none is given twice. */
+static void ranges_of_many_nodes_are_looked_through_in_steps(void **state)
+{
+    (void)state;
+    struct cluster c;
+    struct buf b = BUF_INIT;
+    struct strmap seen;
+    struct view_iter it;
+    cluster_open(&c, 1);
+    c.stage.agents_off = true;
+    stage_apply(&c.stage, "apiVersion: reeve.io/v1\nkind: ClusterConfiguration\nmetadata: {name: cluster}\nspec: "
+                          "{networking: {podSubnet: 10.128.0.0/9, nodeCIDRMaskSize: 26}}\n");
+    for (unsigned i = 0; i < RECONCILE_VISITS_MAX + 500; i++) {
+        buf_printf(&b, "node n%05u\n", i);
+    }
+    stage_apply(&c.stage, buf_cstr(&b));
+    stage_run(&c.stage, 0);
+    strmap_init(&seen);
+    view_iter(&it, stage_tip(&c.stage), kind_by_id(KIND_NODE), STR_NONE);
+    VIEW_FOR(node, &it)
+    {
+        struct str range = mp_str(mp_get(object_spec(node), "podCIDR"));
+        assert_true(range.n > 0);
+        assert_null(strmap_get(&seen, range));
+        strmap_set(&seen, range, &c);
+    }
+    assert_int_equal(seen.count, RECONCILE_VISITS_MAX + 500);
+    /* One far behind becomes free: it is the lowest, and nothing above it is given before. */
+    char freed[32];
+    snprintf(freed, sizeof freed, "%.*s", STR_ARG(range_of_node(&c, "n02400")));
+    stage_remove(&c.stage, stage_get(&c.stage, KIND_NODE, "", "n02400"));
+    stage_run(&c.stage, 0);
+    stage_apply(&c.stage, "node late-a\nnode late-b\n");
+    stage_run(&c.stage, 1000);
+    assert_true(str_is(range_of_node(&c, "late-a"), freed));
+    assert_true(str_is(range_of_node(&c, "late-b"), "10.130.113.0/26")); /* the 2,500th part behind 10.128.0.0 */
+    strmap_close(&seen);
+    buf_close(&b);
+    cluster_close(&c);
+}
+
 #define SCRIPT(name)                                                                                                   \
     {                                                                                                                  \
         "script_" name, script, NULL, NULL, name                                                                       \
@@ -396,6 +443,7 @@ int main(void)
 #include "tests/script/controllers/list.h"
         cmocka_unit_test(pods_of_a_template_get_the_defaults_of_pods),
         cmocka_unit_test(the_autoscaler_adds_up_many_pods_in_steps),
+        cmocka_unit_test(ranges_of_many_nodes_are_looked_through_in_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

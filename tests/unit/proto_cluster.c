@@ -72,6 +72,10 @@ static void without_an_object_all_is_as_by_default(void **state)
     assert_int_equal(c.node_port_first, 30000);
     assert_int_equal(c.node_port_last, 32767);
     assert_int_equal(c.node_grace_ms, 0);
+    assert_int_equal(c.evictions.rate_milli, 100);
+    assert_int_equal(c.evictions.secondary_milli, 10);
+    assert_int_equal(c.evictions.threshold_milli, 550);
+    assert_int_equal(c.evictions.large_zone, 50);
     assert_true(str_is(c.dns_domain, "cluster.local"));
 }
 
@@ -97,6 +101,12 @@ static void settings_are_applied_and_checked(void **state)
         {{"dnsDomain=my.zone"}, NULL},
         {{"dnsDomain=-"}, "dnsDomain"},
         {{"nodeMonitorGracePeriodSeconds=90"}, NULL},
+        {{"nodeEvictionRate=0.5", "secondaryNodeEvictionRate=0", "unhealthyZoneThreshold=0.6"}, NULL},
+        {{"nodeEvictionRate="}, NULL},
+        {{"nodeEvictionRate=1e3"}, "nodeEviction.rate"},
+        {{"secondaryNodeEvictionRate=-0.1"}, "nodeEviction.secondaryRate"},
+        {{"unhealthyZoneThreshold=55%"}, "nodeEviction.unhealthyZoneThreshold"},
+        {{"largeClusterSizeThreshold=-5"}, "nodeEviction.largeClusterSizeThreshold"},
         {{"nodeMonitorGracePeriodSeconds=0"}, "nodeMonitorGracePeriodSeconds"},
         {{"nodeMonitorGracePeriodSeconds=90", "nodeMonitorGracePeriodSeconds="}, NULL},
     };
