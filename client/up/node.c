@@ -27,6 +27,7 @@
 #define GO_FD           3
 #define RESTART_S       1
 #define TERM_S          5
+#define PID_MAX         "/proc/sys/kernel/pid_max"
 
 /* ---- The parent's half ---- */
 
@@ -37,9 +38,36 @@ struct launch {
     int log_fd, pid_fd, go_fd;
 };
 
-/* B: becomes pid 1 of the node by exec. */
-static void launch_init(const struct launch *l)
+/* The machine's bound of process ids, as text. */
+struct pid_max {
+    char text[32];
+    ssize_t n; /* below 1: not known */
+};
+
+static void pid_max_read(struct pid_max *m)
 {
+    int fd = open(PID_MAX, O_RDONLY | O_CLOEXEC);
+    m->n = fd < 0 ? -1 : read(fd, m->text, sizeof m->text);
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+/* Since Linux 6.14 each namespace has a bound of its own, at first the largest there is, of which the agent would give
+ * its pods a part: more than the machine has. Before, this changes nothing. */
+static void pid_max_write(const struct pid_max *m)
+{
+    int fd = m->n < 1 ? -1 : open(PID_MAX, O_WRONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)!write(fd, m->text, (size_t)m->n);
+        close(fd);
+    }
+}
+
+/* B: becomes pid 1 of the node by exec. */
+static void launch_init(const struct launch *l, const struct pid_max *m)
+{
+    pid_max_write(m);
     if (dup2(l->log_fd, 1) < 0 || dup2(l->log_fd, 2) < 0 || dup2(l->go_fd, GO_FD) < 0) {
         _exit(126);
     }
@@ -55,13 +83,15 @@ static void launch_child(const struct launch *l)
 {
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     pid_t pid = -1;
+    struct pid_max m;
+    pid_max_read(&m);
     if (setsid() < 0 || dup2(null, 0) < 0 || up_cgroup_enter(l->u, l->name) != 0 || unshare(NODE_NAMESPACES) != 0) {
         dprintf(l->log_fd, "namespaces of node %s: %s\n", l->name, strerror(errno));
         _exit(126);
     }
     pid = fork();
     if (pid == 0) {
-        launch_init(l);
+        launch_init(l, &m);
     }
     if (pid < 0 || write(l->pid_fd, &pid, sizeof(pid)) != (ssize_t)sizeof(pid)) {
         _exit(126);
