@@ -224,7 +224,12 @@ struct object *object_with_name(const struct object *o, struct str name)
 struct object *object_unpack(const struct object *o)
 {
     struct object *plain = NULL;
-    int rc = new_object(o->kind, object_body(o), o->body_size, o->revision, ERR_CORRUPT, &plain, NULL);
+    CLEANUP_BUF struct buf apart = BUF_INIT; /* what is put together with it stays so until it goes */
+    if (object_is_apart(o)) {
+        object_append_body(&apart, o);
+    }
+    const uint8_t *body = apart.size > 0 ? apart.data : object_body(o);
+    int rc = new_object(o->kind, body, o->body_size, o->revision, ERR_CORRUPT, &plain, NULL);
     assert(rc == 0 && plain->hash == o->hash);
     (void)rc;
     return plain;

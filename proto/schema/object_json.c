@@ -55,15 +55,27 @@ static void write_metadata(struct buf *out, struct mp metadata, uint64_t revisio
     buf_putc(out, '}');
 }
 
+/* Of one that is apart, put together in `room`. */
+static struct mp body_of(const struct object *o, struct buf *room)
+{
+    if (!object_is_apart(o)) {
+        return object_mp(o);
+    }
+    object_append_body(room, o);
+    return mp_of(room->data, room->size);
+}
+
 void object_write_json_metadata(struct buf *out, const struct object *o, uint64_t revision, bool managed)
 {
-    struct mp body = object_mp(o);
+    CLEANUP_BUF struct buf room = BUF_INIT;
+    struct mp body = body_of(o, &room);
     write_metadata(out, mp_get(body, "metadata"), revision, managed ? mp_str(mp_get(body, "apiVersion")) : STR_NONE);
 }
 
 void object_write_json(struct buf *out, const struct object *o, uint64_t revision)
 {
-    struct mp m = object_mp(o);
+    CLEANUP_BUF struct buf room = BUF_INIT;
+    struct mp m = body_of(o, &room);
     struct str key, api_version = mp_str(mp_get(m, "apiVersion"));
     uint32_t count = 0;
     mp_read_map(&m, &count);

@@ -97,7 +97,16 @@ static void a_packed_pod_is_read_as_a_plain_one(void **state)
     object_write_wire(&plain, o);
     assert_true(wire.size == plain.size);
     assert_memory_equal(wire.data, plain.data, wire.size);
-    assert_null(packed->body_there); /* nor did the wire */
+    buf_reset(&wire);
+    buf_reset(&plain);
+    object_write_json(&wire, packed, 7);
+    object_write_json(&plain, o, 7);
+    object_write_json_metadata(&wire, packed, 7, true);
+    object_write_json_metadata(&plain, o, 7, true);
+    assert_true(str_eq(buf_str(&wire), buf_str(&plain)));
+    CLEANUP_OBJECT struct object *whole = object_unpack(packed);
+    assert_null(packed->body_there); /* nor did the wire, JSON, or another one that is plain */
+    assert_same(whole, o);
     assert_same(packed, o);
     assert_non_null(packed->body_there);
     CLEANUP_OBJECT struct object *again = object_pack_again(packed);
