@@ -22,8 +22,6 @@
 #define KEEPALIVE_S     15
 #define USER_TIMEOUT_MS 30000
 
-static const struct pki_identity nobody;
-
 struct write_req {
     uv_write_t req;
     struct net_conn *c;
@@ -49,6 +47,7 @@ struct net_conn *net_conn_new(uv_loop_t *loop, struct net_tls *tls, bool server,
     list_init(&c->link);
     list_init(&c->step_link);
     list_init(&c->read_link);
+    list_init(&c->write_link);
     return c;
 }
 
@@ -110,6 +109,7 @@ static void enter_closed(struct net_conn *c)
     c->state = NET_CLOSED;
     list_remove(&c->step_link);
     list_remove(&c->read_link);
+    list_remove(&c->write_link);
     if (c->side->closes != NULL) {
         c->side->closes(c);
     }
@@ -224,6 +224,9 @@ void net_conn_send(struct net_conn *c, const void *p, size_t n)
     if (c->state >= NET_FLUSHING || n == 0) {
         return;
     }
+    if (c->plain.cap == 0 && n >= NET_WRITE_MUCH) {
+        buf_reserve(&c->plain, n + NET_LOW_WATER); /* more follows, as a rule: it does not grow step by step */
+    }
     buf_append(&c->plain, p, n);
     c->above_low = c->above_low || net_conn_pending(c) >= NET_LOW_WATER;
     if (c->state == NET_OPEN && !c->writing) {
@@ -240,11 +243,28 @@ static void give_back(struct buf *b)
     }
 }
 
+/* OpenSSL has a buffer of 17 KB for a record, which an idle connection is not to have: it gives it back, and that is
+ * wiped (pki_wipe_what_is_freed). Of many records in a row, behind the last one. */
+static void keep_buffer(struct net_conn *c, bool keep)
+{
+    if (keep != c->keeps_buffer) {
+        c->keeps_buffer = keep;
+        (void)(keep ? SSL_clear_mode(c->ssl, SSL_MODE_RELEASE_BUFFERS)
+                    : SSL_set_mode(c->ssl, SSL_MODE_RELEASE_BUFFERS));
+    }
+}
+
 /* Move bytes from plain to cipher. false if OpenSSL failed. */
 static bool encrypt(struct net_conn *c)
 {
+    size_t most = MIN(c->plain.size - c->plain_at, (size_t)NET_CIPHER_HIGH);
+    if (most > NET_RECORD_BYTES && c->cipher.cap == 0) {
+        buf_reserve(&c->cipher, most + (most / NET_RECORD_BYTES + 2) * NET_RECORD_MORE + NET_RECORD_BYTES);
+    }
     while (c->plain_at < c->plain.size && c->cipher.size < NET_CIPHER_HIGH) {
-        size_t n = MIN(c->plain.size - c->plain_at, (size_t)NET_RECORD_BYTES);
+        size_t left = c->plain.size - c->plain_at, n = MIN(left, (size_t)NET_RECORD_BYTES);
+        bool last = n == left || c->cipher.size + n + NET_RECORD_MORE >= NET_CIPHER_HIGH;
+        keep_buffer(c, !last);
         ERR_clear_error();
         int rv = SSL_write(c->ssl, c->plain.data + c->plain_at, (int)n);
         if (rv <= 0) {
@@ -261,6 +281,19 @@ static bool encrypt(struct net_conn *c)
         c->plain_at = 0;
     }
     return true;
+}
+
+/* Much of what is sent is encrypted and copied for milliseconds: a list of thousands of objects for each of many
+ * readers. So who has much to send waits when others have for long enough in this turn of the loop. */
+static bool has_much(const struct net_conn *c)
+{
+    return c->state == NET_OPEN && c->listener != NULL && c->listener->writes.share_ns > 0 &&
+           net_conn_pending(c) > NET_WRITE_LITTLE;
+}
+
+static bool writes_enough(const struct net_listener *l)
+{
+    return l->writes.share_ns > 0 && l->writes.used_ns >= l->writes.share_ns;
 }
 
 static void pump_out(struct net_conn *c);
@@ -284,7 +317,11 @@ static void on_written(uv_write_t *req, int status)
     if (c->state == NET_FLUSHING) {
         uv_timer_start(&c->timer, on_timer, NET_FLUSH_MS, 0); /* the peer takes it, so it may go on */
     }
-    pump_out(c);
+    if (has_much(c)) {
+        kick(c); /* when it is its turn */
+    } else {
+        pump_out(c);
+    }
 }
 
 /* Give the kernel what it takes now and the rest to libuv. */
@@ -332,6 +369,18 @@ static void flushed(struct net_conn *c)
     if (uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0) {
         shutdown(fd, SHUT_WR);
     }
+}
+
+static void pump_counted(struct net_conn *c)
+{
+    if (!has_much(c)) {
+        pump_out(c);
+        return;
+    }
+    struct net_listener *l = c->listener; /* lives as long as c, which goes in a later turn of the loop */
+    uint64_t start = uv_hrtime();
+    pump_out(c);
+    l->writes.used_ns += uv_hrtime() - start;
 }
 
 static void pump_out(struct net_conn *c)
@@ -664,13 +713,36 @@ static void serve_waiting(struct net_conn *c)
     go_on(first);
 }
 
+static void do_kicked(struct net_conn *c);
+
+/* c waits to send, likewise. */
+static void serve_writer(struct net_conn *c)
+{
+    if (writes_enough(c->listener)) {
+        return;
+    }
+    struct net_conn *first = LIST_ENTRY(c->listener->writes.waiting.next, struct net_conn, write_link);
+    list_remove(&first->write_link);
+    do_kicked(first);
+}
+
 static void on_kick(uv_idle_t *h)
 {
     struct net_conn *c = h->data;
     if (!list_empty(&c->step_link)) {
         serve_waiting(c);
-        return;
+    } else if (!list_empty(&c->write_link)) {
+        serve_writer(c);
+    } else if (has_much(c) && (writes_enough(c->listener) || !list_empty(&c->listener->writes.waiting))) {
+        list_push_back(&c->listener->writes.waiting, &c->write_link);
+    } else {
+        do_kicked(c);
     }
+}
+
+static void do_kicked(struct net_conn *c)
+{
+    uv_idle_t *h = &c->kick;
     uv_idle_stop(h);
     if (c->state == NET_OPEN && !c->paused && !c->reading) {
         go_on(c);
@@ -680,7 +752,7 @@ static void on_kick(uv_idle_t *h)
     }
     if (c->state != NET_CLOSED && c->ssl != NULL) {
         uv_idle_stop(h);
-        pump_out(c);
+        pump_counted(c);
     }
 }
 
@@ -712,48 +784,4 @@ void net_conn_set_events(struct net_conn *c, const struct net_conn_events *event
     assert(events != NULL);
     c->events = *events;
     c->data = data;
-}
-
-const struct pki_identity *net_conn_peer(const struct net_conn *c)
-{
-    return c->peer != NULL ? c->peer : &nobody;
-}
-
-bool net_conn_peer_life(const struct net_conn *c, int64_t *not_before_s, int64_t *not_after_s)
-{
-    const struct pki_facts *facts = net_conn_peer_facts(c);
-    *not_before_s = facts->from_s;
-    *not_after_s = facts->until_s;
-    return c->peer != NULL;
-}
-
-const char *net_conn_peer_groups(const struct net_conn *c)
-{
-    return c->peer_groups != NULL ? c->peer_groups : "";
-}
-
-const struct pki_facts *net_conn_peer_facts(const struct net_conn *c)
-{
-    static const struct pki_facts none;
-    return c->peer_facts != NULL ? c->peer_facts : &none;
-}
-
-bool net_conn_peer_expired(const struct net_conn *c)
-{
-    return c->peer_expired;
-}
-
-const char *net_conn_alpn(const struct net_conn *c)
-{
-    return c->alpn;
-}
-
-const char *net_conn_peer_addr(const struct net_conn *c)
-{
-    return c->addr;
-}
-
-bool net_conn_refused(const struct net_conn *c)
-{
-    return c->refused;
 }

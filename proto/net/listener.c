@@ -360,6 +360,7 @@ int net_listen(const struct net_listener_config *config, struct net_listener **o
     l->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
     list_init(&l->conns);
     list_init(&l->reads.waiting);
+    list_init(&l->writes.waiting);
     uv_timer_init(config->loop, &l->pause);
     l->handles = 2;
     l->poll.data = l->pause.data = l;
@@ -408,7 +409,14 @@ void net_listener_turn(struct net_listener *l, uint64_t share_ns)
     l->reads.bounded = true;
     l->reads.share_ns = share_ns;
     l->reads.used_ns = 0;
+    l->writes.used_ns = 0;
     read_again(l, NET_READS_GRANTED);
+}
+
+void net_listener_bound_writes(struct net_listener *l, uint64_t share_ns)
+{
+    assert(!l->closing && share_ns > 0);
+    l->writes.share_ns = share_ns;
 }
 
 void net_listener_close(struct net_listener *l, void (*on_closed)(void *data), void *data)
@@ -418,6 +426,7 @@ void net_listener_close(struct net_listener *l, void (*on_closed)(void *data), v
     l->on_closed = on_closed;
     l->on_closed_data = data;
     l->reads.bounded = false; /* nobody tells of turns any more */
+    l->writes.share_ns = 0;
     read_again(l, UINT_MAX);
     LIST_FOR_SAFE(it, &l->conns)
     {

@@ -59,10 +59,13 @@ void net_conn_blame(struct net_conn *c, int code, const char *fmt, ...) __attrib
 enum net_state { NET_RESOLVING, NET_CONNECTING, NET_HANDSHAKE, NET_OPEN, NET_FLUSHING, NET_CLOSED };
 
 #define NET_FLUSH_MS      1000
-#define NET_HANDSHAKES_NS 3000000u /* of a server's handshakes in a turn of the loop, plus the step that was begun */
+#define NET_HANDSHAKES_NS 1000000u /* of a server's handshakes in a turn of the loop, plus the step that was begun */
 #define NET_READ_BYTES    (64u << 10)
+#define NET_WRITE_LITTLE  (32u << 10) /* what waits to be sent of who is never made to wait for his turn to send */
 #define NET_READS_GRANTED 128u /* connections that had to wait and read in one turn of the loop, whatever its share */
+#define NET_WRITE_MUCH    (96u << 10) /* at once: a piece of something larger */
 #define NET_RECORD_BYTES  (16u << 10)
+#define NET_RECORD_MORE   22u          /* that a record has besides: head, type and tag */
 #define NET_CIPHER_HIGH   (256u << 10) /* encrypted ahead of the kernel at most, per connection */
 #define NET_KEEP_BYTES    512u         /* buffers above this are given back when they run empty */
 
@@ -100,6 +103,7 @@ struct net_conn {
     size_t plain_at;
     struct buf cipher; /* encrypted, not yet given to libuv */
     size_t flying;     /* bytes in the uv_write under way */
+    bool keeps_buffer; /* OpenSSL does, of the record that it wrote last: more follow at once */
     const uint8_t *in; /* ciphertext the TLS layer may take now */
     size_t in_size;
     struct buf stash;  /* ciphertext kept while paused */
@@ -123,8 +127,9 @@ struct net_conn {
     struct net_listener *listener;
     struct list link; /* in listener->conns */
     struct list step_link;
-    struct list read_link; /* in listener->reads.waiting */
-    bool read_granted;     /* it has waited: its next read does not ask for the share */
+    struct list read_link;  /* in listener->reads.waiting */
+    bool read_granted;      /* it has waited: its next read does not ask for the share */
+    struct list write_link; /* in listener->writes.waiting */
     struct net_place place;
 };
 
@@ -168,6 +173,10 @@ struct net_listener {
         uint64_t since_ns;          /* when the read that runs began */
         struct list waiting;        /* struct net_conn.read_link: they do not read, though there may be something */
     } reads;
+    struct {
+        uint64_t share_ns, used_ns; /* of this turn; no share: nothing is bounded */
+        struct list waiting;        /* struct net_conn.write_link: with much to send */
+    } writes;
     void (*on_closed)(void *data);
     void *on_closed_data;
 };

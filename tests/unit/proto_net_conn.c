@@ -187,6 +187,81 @@ static void reads_that_wait_go_on_when_the_listener_closes(void **state)
     world_free(w);
 }
 
+static unsigned writers_waiting(const struct world *w)
+{
+    unsigned n = 0;
+    LIST_FOR(it, &w->listener->writes.waiting)
+    {
+        n++;
+    }
+    return n;
+}
+
+/* Much is sent to four; a turn has time for one. */
+static void writes_beyond_the_share_of_a_turn_wait_for_a_later_one(void **state)
+{
+    (void)state;
+    enum { MUCH = 100000, FOUR = 4 };
+    struct world *w = world_connected();
+    struct end probes[FOUR - 1] = {0}, *clients[FOUR] = {&w->client};
+    char *bytes = xcalloc(1, MUCH);
+    for (unsigned i = 1; i < FOUR; i++) {
+        clients[i] = &probes[i - 1];
+        end_connect(w, clients[i]);
+        KIT_UNTIL(&w->loop, w->accepted_count == i + 1);
+    }
+    net_listener_turn(w->listener, 1000000000);
+    net_listener_bound_writes(w->listener, 1);
+    for (unsigned i = 0; i < FOUR; i++) {
+        net_conn_send(w->accepted[i].c, bytes, MUCH);
+    }
+    unsigned first = 0;
+    KIT_UNTIL(&w->loop, writers_waiting(w) == FOUR - 1);
+    while (list_empty(&w->accepted[first].c->write_link) == 0) {
+        first++;
+    }
+    KIT_UNTIL(&w->loop, clients[first]->got.size == MUCH);
+
+    /* Who has little to send does not wait, and who has waited comes before who has not. */
+    net_conn_send(w->accepted[first].c, "little", 6);
+    KIT_UNTIL(&w->loop, clients[first]->got.size == MUCH + 6);
+    assert_int_equal(writers_waiting(w), FOUR - 1);
+    net_conn_send(w->accepted[first].c, bytes, MUCH);
+    KIT_UNTIL(&w->loop, writers_waiting(w) == FOUR);
+    struct net_conn *next = LIST_ENTRY(w->listener->writes.waiting.next, struct net_conn, write_link);
+    net_listener_turn(w->listener, 1000000000);
+    unsigned second = 0;
+    while (w->accepted[second].c != next) {
+        second++;
+    }
+    assert_true(second != first);
+    KIT_UNTIL(&w->loop, clients[second]->got.size == MUCH);
+    assert_int_equal(writers_waiting(w), FOUR - 1);
+
+    /* One that waits may end at once; the others send all when nobody tells of turns any more. */
+    unsigned third = 0;
+    while (third == first || third == second) {
+        third++;
+    }
+    net_conn_abort(w->accepted[third].c);
+    KIT_UNTIL(&w->loop, clients[third]->closes == 1);
+    assert_int_equal(clients[third]->got.size, 0);
+    assert_int_equal(writers_waiting(w), FOUR - 2);
+    net_listener_close(w->listener, world_on_listener_closed, w);
+    w->listener = NULL;
+    unsigned fourth = 0 + 1 + 2 + 3 - first - second - third;
+    KIT_UNTIL(&w->loop, clients[fourth]->got.size == MUCH && clients[first]->got.size == 2 * MUCH + 6);
+    for (unsigned i = 1; i < FOUR; i++) {
+        if (clients[i]->c != NULL) {
+            net_conn_close(clients[i]->c);
+        }
+        KIT_UNTIL(&w->loop, clients[i]->closes == 1);
+        buf_close(&clients[i]->got);
+    }
+    free(bytes);
+    world_free(w);
+}
+
 /* A peer whose machine is gone says nothing: the kernel has to find out. */
 static void sockets_are_told_to_find_dead_peers(void **state)
 {
@@ -309,6 +384,7 @@ int main(void)
         cmocka_unit_test(pause_inside_on_data_holds_back_the_next_record),
         cmocka_unit_test(reads_beyond_the_share_of_a_turn_wait_for_a_later_one),
         cmocka_unit_test(reads_that_wait_go_on_when_the_listener_closes),
+        cmocka_unit_test(writes_beyond_the_share_of_a_turn_wait_for_a_later_one),
         cmocka_unit_test(sockets_are_told_to_find_dead_peers),
         cmocka_unit_test(close_does_not_wait_for_a_peer_that_takes_nothing),
         cmocka_unit_test(a_slow_close_waits_for_a_peer_that_reads_late),
