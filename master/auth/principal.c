@@ -112,6 +112,17 @@ struct principal *principal_share(const struct principal *p)
     return copy;
 }
 
+bool principal_same(const struct principal *a, const struct principal *b)
+{
+    const struct pki_facts *f = &a->facts, *g = &b->facts;
+    bool plain = a->as == NULL && b->as == NULL && a->proof <= PROOF_CERTIFICATE && b->proof <= PROOF_CERTIFICATE;
+    size_t groups = groups_size(a);
+    return plain && a->proof == b->proof && a->role == b->role && strcmp(a->name, b->name) == 0 &&
+           a->forwarded_by == b->forwarded_by && strcmp(f->serial, g->serial) == 0 && strcmp(f->ca, g->ca) == 0 &&
+           f->from_s == g->from_s && f->until_s == g->until_s && f->issued_ms == g->issued_ms &&
+           a->groups_count == b->groups_count && groups == groups_size(b) && memcmp(a->groups, b->groups, groups) == 0;
+}
+
 struct principal *principal_ref(struct principal *p)
 {
     assert(p->refs > 0);

@@ -46,11 +46,11 @@ void session_over(struct session *s, const struct error *why)
     nodes_on_session_closed(s);
     rotate_on_session_closed(s);
     errands_on_session_closed(s);
+    principal_unref(s->principal);
     subject_unref(s->m->turns, s->subject);
     list_remove(&s->link);
     list_remove(&s->stranger_link);
     free(s->refusal);
-    principal_unref(s->principal);
     free(s);
 }
 
@@ -118,6 +118,16 @@ static void speak_rpc(struct session *s, struct net_conn *c)
     rpc_session_set_data(s->rpc, s);
 }
 
+/* A connection's identity takes more than a KiB, which connections with one certificate have together. */
+static struct principal *principal_for(struct subject *s, const struct principal *p)
+{
+    if (s->principal == NULL || !principal_same(s->principal, p)) {
+        principal_unref(s->principal);
+        s->principal = principal_share(p);
+    }
+    return principal_ref(s->principal);
+}
+
 static struct session *session_new(struct master *m, struct net_conn *c)
 {
     struct session *s = xcalloc(1, sizeof *s);
@@ -127,7 +137,6 @@ static struct session *session_new(struct master *m, struct net_conn *c)
     memcpy(s->cert_ca, s->facts.ca, sizeof s->cert_ca);
     struct principal principal;
     principal_of_user(&principal, &s->who, &s->facts, net_conn_peer_groups(c));
-    s->principal = principal_share(&principal);
     s->expired = net_conn_peer_expired(c);
     if (revoked_has(m, &s->who, &s->facts, NULL)) {
         revoked_mark(s); /* its calls will hear so */
@@ -135,6 +144,7 @@ static struct session *session_new(struct master *m, struct net_conn *c)
     s->since_ms = s->heard_ms = env_now_ms(m->env);
     net_conn_peer_life(c, &s->cert_from_s, &s->cert_until_s);
     s->subject = subject_get(m->turns, &s->who, net_conn_peer_addr(c));
+    s->principal = principal_for(s->subject, &principal);
     lane_init(&s->lane, s->subject);
     bool stranger = s->who.role == PKI_ROLE_NONE;
     list_push_back(&m->sessions, &s->link);

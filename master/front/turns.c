@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "base/mem.h"
+#include "master/auth/principal.h"
 #include "proto/net/net.h"
 
 struct turns {
@@ -109,6 +110,7 @@ void subject_unref(struct turns *t, struct subject *s)
     }
     assert(s->waiting == 0 && s->watches == 0 && list_empty(&s->link) && list_empty(&s->held_link));
     strmap_remove(&t->subjects, str_of(s->name));
+    principal_unref(s->principal);
     free(s->name);
     free(s);
 }

@@ -55,6 +55,7 @@ enum turn_room { TURN_ROOM_NONE, TURN_ROOM_USER, TURN_ROOM_NODE }; /* what of th
 
 struct turns;
 struct subject;
+struct principal;
 
 /* One connection: what waits of it, in its order. */
 struct lane {
@@ -75,6 +76,8 @@ struct subject {
     struct lane forwarded; /* what other masters send on its behalf */
     enum turn_class class;
     char *name; /* as it is told: node "a" */
+    /* sessions.c: of its newest connection; others with the same certificate share it. A reference; NULL: none. */
+    struct principal *principal;
     unsigned refs, waiting, watches;
     unsigned forwarding; /* requests of it that are at another master */
     int64_t deficit_ns;

@@ -30,9 +30,9 @@ struct http_header {
 /* Borrowed from the reader: until the next http_in_* call. */
 struct http_request {
     struct str method, target;
-    struct str path, query; /* of the target, still encoded; query without '?' */
-    unsigned minor;         /* of the version: 1, or 0 */
-    struct http_header headers[HTTP_HEADERS_MAX];
+    struct str path, query;      /* of the target, still encoded; query without '?' */
+    unsigned minor;              /* of the version: 1, or 0 */
+    struct http_header *headers; /* the reader's */
     unsigned headers_count;
     bool keep_alive;      /* the connection may go on behind the answer */
     bool expect_continue; /* the body comes when it is told to (http_continue) */
@@ -66,8 +66,9 @@ struct http_in {
     size_t body_max, left, trailer;
     size_t line; /* where the line begins that is being read, in head */
     struct http_request request;
-    unsigned status; /* BAD: what to answer... */
-    const char *why; /* ...and why, for people */
+    struct buf headers; /* request.headers; nothing between two requests */
+    unsigned status;    /* BAD: what to answer... */
+    const char *why;    /* ...and why, for people */
 };
 void http_in_init(struct http_in *in, size_t body_max);
 void http_in_close(struct http_in *in);

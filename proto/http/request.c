@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 
-#define KEEP_BYTES 4096u
+#define KEEP_BYTES 512u /* between two requests: most connections are idle */
 
 void http_in_init(struct http_in *in, size_t body_max)
 {
@@ -19,6 +19,7 @@ void http_in_close(struct http_in *in)
 {
     buf_close(&in->head);
     buf_close(&in->body);
+    buf_close(&in->headers);
 }
 
 static void empty(struct buf *b)
@@ -35,6 +36,7 @@ void http_in_next(struct http_in *in)
     assert(in->state == HTTP_IN_WHOLE);
     empty(&in->head);
     empty(&in->body);
+    buf_close(&in->headers);
     in->state = HTTP_IN_HEAD;
     in->left = in->trailer = in->line = 0;
     in->request = (struct http_request){0};
@@ -47,7 +49,7 @@ bool http_in_begun(const struct http_in *in)
 
 size_t http_in_held(const struct http_in *in)
 {
-    return in->head.cap + in->body.cap;
+    return in->head.cap + in->body.cap + in->headers.cap;
 }
 
 static enum http_step bad(struct http_in *in, unsigned status, const char *why)
@@ -145,8 +147,11 @@ static bool read_first_line(struct http_request *r, struct str line)
     return true;
 }
 
-static bool read_header(struct http_request *r, struct str line)
+static bool read_header(struct http_in *in, struct str line)
 {
+    struct http_request *r = &in->request;
+    buf_reserve(&in->headers, sizeof *r->headers);
+    r->headers = (struct http_header *)(void *)in->headers.data;
     struct http_header *h = &r->headers[r->headers_count];
     struct str value = line;
     h->name = cut(&value, ':');
@@ -161,6 +166,7 @@ static bool read_header(struct http_request *r, struct str line)
         }
     }
     r->headers_count++;
+    in->headers.size += sizeof *h;
     return true;
 }
 
@@ -220,6 +226,7 @@ static enum http_step read_head(struct http_in *in)
     struct http_request *r = &in->request;
     struct str rest = buf_str(&in->head);
     *r = (struct http_request){0};
+    buf_reset(&in->headers);
     for (bool first = true; rest.n > 0; first = false) {
         struct str line = cut(&rest, '\n');
         line.n--; /* the CR: take_line has seen to it */
@@ -235,7 +242,7 @@ static enum http_step read_head(struct http_in *in)
         if (!first && r->headers_count == HTTP_HEADERS_MAX) {
             return bad(in, 431, "the request has too many headers");
         }
-        if (!first && !read_header(r, line)) {
+        if (!first && !read_header(in, line)) {
             return bad(in, 400, "a header must be NAME: VALUE on one line");
         }
     }
