@@ -9,6 +9,7 @@
 #include "master/front/turns.h"
 #include "master/master.h"
 #include "master/nodes/feeds.h"
+#include "master/rest/kept.h"
 #include "raft-store/raft/transport.h"
 
 /* What nodes that told this leader answer names from (coredns#3860: old answers that nobody notices). */
@@ -114,6 +115,11 @@ void master_counters(struct master *m, const struct replica_stats *s, struct cou
                  gate->no_descriptor);
     counters_add(out, "handshakesCut", "handshakes ended to make room for others", gate->cut);
     counters_add(out, "handshakesFailed", "handshakes that failed", net.handshake_failed);
+    struct rest_kept_stats kept;
+    rest_kept_stats(m->kept, &kept);
+    counters_add_level(out, "jsonKeptBytes", "bytes of JSON of objects that are kept", kept.bytes);
+    counters_add(out, "jsonFound", "objects of answers over HTTP whose JSON was kept", kept.found);
+    counters_add(out, "jsonMade", "objects of answers over HTTP whose JSON was made", kept.made);
     counters_add_level(out, "revoked", "certificates that are revoked", revoked_count(m));
     counters_add_level(out, "agentsServed", "nodes that this master tells their orders", node_feeds_nodes(m));
     add_names(m, out);

@@ -52,11 +52,13 @@
 #include "master/nodes/nodes.h"
 #include "master/rescue/backup.h"
 #include "master/rescue/repair.h"
+#include "master/rest/kept.h"
 #include "master/rest/rest.h"
 #include "master/zones.h"
 #include "proto/net/loop.h"
 #include "proto/openapi/openapi.h"
 
+#define WRITES_NS        1000000u /* of writes of who has much to send, likewise */
 #define READS_NS         6000000u /* of reads in a turn of the loop, for each listener: turns stay below 20 ms */
 #define CHORES_MS        500
 #define HASTE_MS         20   /* doubles until it is as slow as the chores */
@@ -256,6 +258,9 @@ static void on_committed(void *data, uint64_t revision, bool restored)
 {
     struct master *m = data;
     (void)revision;
+    if (restored) {
+        rest_kept_forget(m->kept);
+    }
     reseal_advance(m);
     authority_advance(m);
     account_keys_advance(m);
@@ -402,7 +407,9 @@ static int listen_on(struct master *m, const char *addr, int fd, struct error *e
             .data = m,
         },
         &m->listeners[m->listeners_count], err);
-    m->listeners_count += rv == 0;
+    if (rv == 0) {
+        net_listener_bound_writes(m->listeners[m->listeners_count++], WRITES_NS);
+    }
     return rv;
 }
 
@@ -664,8 +671,7 @@ static void free_master(struct master *m)
     zones_free(m->zones);
     audit_free(m->audit);
     openapi_free(m->openapi);
-    object_unref(m->https_event.object);
-    buf_close(&m->https_event.json);
+    rest_kept_free(m->kept);
     turns_free(m->turns);
     watch_table_free(m->watches);
     node_feeds_free(m->feeds);
@@ -728,6 +734,7 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     m->watches = watch_table_new(m);
     m->feeds = node_feeds_new(m);
     m->pages = list_pages_new(let_go, m);
+    m->kept = rest_kept_new(REST_KEPT_BYTES);
     m->wrong_tokens = allowance_new(m->env, JOIN_WRONG_BURST, JOIN_WRONG_US);
     m->node_kib = allowance_new(m->env, RESTRICT_BURST_KIB, RESTRICT_KIB_US);
     m->replica_events = allowance_new(m->env, RESTRICT_EVENT_BURST, RESTRICT_EVENT_US);

@@ -84,6 +84,7 @@ struct authority;
 struct zones;
 struct audit;
 struct openapi;
+struct rest_kept;
 struct session;
 
 struct master {
@@ -108,12 +109,8 @@ struct master {
     struct list uncalled;    /* struct session.call_link: agents who have not been told that this master leads */
     struct openapi *openapi; /* rest/openapi.c: documents, made when first asked for; of the level... */
     unsigned openapi_level;  /* ...of the cluster then */
-    struct {
-        struct object *object; /* a reference; NULL: none */
-        uint64_t revision;
-        struct buf json;
-    } https_event;     /* rest/watch.c: the event that was written last: watches are told the same one after another */
-    struct list https; /* rest/conn.h: connections that speak HTTP */
+    struct rest_kept *kept;  /* rest/kept.h: JSON of objects; NULL: none is kept */
+    struct list https;       /* rest/conn.h: connections that speak HTTP */
     struct list https_ended; /* rest/call.h: streams of theirs that are over */
     struct list asked;       /* ask.c */
     struct list parked;      /* parked.c */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "master/rest/call.h"
+#include "master/rest/kept.h"
 #include "master/rest/rest.h"
 #include "master/rest/status.h"
 
@@ -271,6 +272,7 @@ void rest_conn_tick(struct rest_conn *c, int64_t now_ms)
 void rest_tick(struct master *m)
 {
     int64_t now_ms = env_now_ms(m->env);
+    rest_kept_tick(m->kept, now_ms);
     LIST_FOR_SAFE(it, &m->https)
     {
         rest_conn_tick(LIST_ENTRY(it, struct rest_conn, link), now_ms);

@@ -123,6 +123,8 @@ static bool choose_form(struct rest_call *c, const struct http_request *r)
     c->view.include = c->o.include;
     c->view.api_version = c->path.api_version;
     c->view.now_ms = env_wall_ms(c->e.api.m->env);
+    bool committed = c->what == REST_DO_GET || c->what == REST_DO_LIST || c->what == REST_DO_WATCH; /* and no dry run */
+    c->view.kept = committed ? c->e.api.m->kept : NULL;
     return true;
 }
 

@@ -1,6 +1,7 @@
 #include "master/rest/form.h"
 
 #include <ctype.h>
+#include <string.h>
 
 #include "proto/http/http.h"
 #include "proto/managed/managed.h"
@@ -84,9 +85,14 @@ static void write_converted(struct buf *out, const char *api_version, const stru
     json_write(out, doc, 0);
 }
 
+static bool is_stored_version(const struct rest_view *v, const struct object *o)
+{
+    return v->api_version == NULL || strcmp(v->api_version, o->kind->api_version) == 0;
+}
+
 static void write_whole(struct buf *out, const struct rest_view *v, const struct object *o, uint64_t revision)
 {
-    if (v->api_version == NULL || str_is(str_of(v->api_version), o->kind->api_version)) {
+    if (is_stored_version(v, o)) {
         object_write_json(out, o, revision);
     } else {
         write_converted(out, v->api_version, o, revision);
@@ -166,9 +172,21 @@ static void write_row(struct buf *out, const struct rest_view *v, const struct o
     buf_putc(out, '}');
 }
 
+/* What is secret is kept nowhere. */
+static bool is_kept(const struct rest_view *v, const struct object *o)
+{
+    return v->kept != NULL && v->form.type == REST_FORM_OBJECT && !o->kind->secret && is_stored_version(v, o);
+}
+
 void rest_write_object(struct buf *out, const struct rest_view *v, const struct object *o, uint64_t revision)
 {
-    CLEANUP_OBJECT struct object *whole = object_is_apart(o) ? object_unpack(o) : NULL;
+    if (is_kept(v, o)) {
+        rest_kept_write(v->kept, out, o, revision);
+        return;
+    }
+    bool looked_at =
+        v->form.type == REST_FORM_TABLE || !is_stored_version(v, o); /* in parts, and not written as it is */
+    CLEANUP_OBJECT struct object *whole = looked_at && object_is_apart(o) ? object_unpack(o) : NULL;
     o = whole != NULL ? whole : o; /* a list of all pods must not leave them put together */
     switch (v->form.type) {
     case REST_FORM_TABLE:

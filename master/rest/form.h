@@ -4,6 +4,7 @@
 #ifndef MASTER_REST_FORM_H
 #define MASTER_REST_FORM_H
 
+#include "master/rest/kept.h"
 #include "master/rest/options.h"
 #include "proto/schema/object.h"
 
@@ -28,6 +29,7 @@ struct rest_view {
     enum rest_include include; /* TABLE: what rows carry */
     const char *api_version;   /* OBJECT: "apps/v1" */
     int64_t now_ms;            /* wall: for ages */
+    struct rest_kept *kept;    /* OBJECT: of committed versions; NULL: nothing is kept */
 };
 /* An object of an answer, as JSON. revision: that it is told with. Of a TABLE: one row. */
 void rest_write_object(struct buf *out, const struct rest_view *v, const struct object *o, uint64_t revision);

@@ -3,6 +3,7 @@
  *   conn.c      a connection: bytes in, one request at a time, bytes out
  *   call.c      a request from its head to its answer; what its errand (front/errand.h) asks of this front
  *   path.c, options.c, form.c, status.c     what paths, queries, Accept and errors mean: pure
+ *   kept.c      JSON of objects that was made lately
  *   request.c   the typed request that a call is; answers.c how verbs answer it; watch.c streams of events
  *   discovery.c, health.c                   what there is, and how it is
  *   log.c       a container's log, from its agent

@@ -57,27 +57,6 @@ static void write_brief(struct rest_call *c, const struct object *o, uint64_t re
                STR_ARG(o->uid));
 }
 
-/* As JSON, made once for all watches that are told of it. */
-static void write_shared(struct rest_call *c, const struct api_event *e)
-{
-    struct master *m = c->e.api.m;
-    if (m->https_event.object != e->object || m->https_event.revision != e->revision) {
-        object_unref(m->https_event.object);
-        m->https_event.object = object_ref(e->object);
-        m->https_event.revision = e->revision;
-        buf_reset(&m->https_event.json);
-        object_write_json(&m->https_event.json, e->object, e->revision);
-    }
-    buf_append_str(&c->out, buf_str(&m->https_event.json));
-}
-
-/* What is secret is kept nowhere. */
-static bool is_shared(const struct rest_call *c)
-{
-    return c->view.form.type == REST_FORM_OBJECT && !c->path.kind->secret &&
-           str_is(str_of(c->view.api_version), c->path.kind->api_version);
-}
-
 static size_t event(struct api_stream *s, const struct api_event *e)
 {
     static const char *const words[] = {"ADDED", "MODIFIED", "DELETED"}; /* by type */
@@ -89,8 +68,6 @@ static size_t event(struct api_stream *s, const struct api_event *e)
     buf_printf(&c->out, "{\"type\":\"%s\",\"object\":", words[e->type]);
     if (e->brief && c->view.form.type == REST_FORM_OBJECT) {
         write_brief(c, e->object, e->revision);
-    } else if (e->txn != NULL && is_shared(c)) {
-        write_shared(c, e);
     } else {
         rest_write_single(&c->out, &c->view, e->object, e->revision, !c->columns_told);
         c->columns_told = true;

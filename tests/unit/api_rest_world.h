@@ -1,5 +1,5 @@
 /* A master of a simulated cluster that is asked over HTTP, bytes in and bytes out: no connection, no TLS, no sleeping.
- * What api_rest (scripts) and api_rest_rights share. */
+ * What api_rest (scripts), api_rest_rights and api_rest_kept share. */
 #ifndef TESTS_API_REST_WORLD_H
 #define TESTS_API_REST_WORLD_H
 
@@ -20,6 +20,7 @@
 #include "master/front/parked.h"
 #include "master/nodes/feeds.h"
 #include "master/rest/conn.h"
+#include "master/rest/kept.h"
 #include "master/rest/rest.h"
 #include "proto/facts/storage.h"
 #include "proto/facts/toleration.h"
@@ -354,6 +355,7 @@ static inline void world_open(struct world *w, unsigned masters)
     m->watches = watch_table_new(m);
     m->feeds = node_feeds_new(m);
     m->pages = list_pages_new(NULL, NULL);
+    m->kept = rest_kept_new(REST_KEPT_BYTES);
     m->revoked = revoked_new();
     m->departed = departed_new();
     m->account_keys = account_keys_new();
@@ -391,8 +393,7 @@ static inline void world_close(struct world *w)
         free(w->bearers[i]);
     }
     openapi_free(m->openapi);
-    object_unref(m->https_event.object);
-    buf_close(&m->https_event.json);
+    rest_kept_free(m->kept);
     list_pages_free(m->pages);
     node_feeds_free(m->feeds);
     watch_table_free(m->watches);
