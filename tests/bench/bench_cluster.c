@@ -17,7 +17,8 @@
  *   rollout N         apply a Deployment of N replicas: until all pods are bound, until all are Running
  *   feeds N           N nodes with 30 pods each: what their reports cost the leader (--leader PID, --ca DIR), and all
  *                     masters (--peer PID, of each of the others); --spread: over all masters
- *   rest N            the Kubernetes API with N clients at the leader (--leader PID)
+ *   rest N            the Kubernetes API with N clients at the leader (--leader PID); --crowd CONFIG, of each user whose
+ *                     500 watches are among those that one change is told to
  *   fair N            behind it: what others' requests take beside a greedy user (--greedy CONFIG); N is not used
  *   greedy-lists N, greedy-connections N   what that one does
  *   restart N         N pods, one after the other, on nodes of this machine: until Running, and from the kill of the
@@ -69,8 +70,8 @@ static int usage(void)
             "usage: bench_cluster [--config FILE] [--seconds S] [--value BYTES] [--leader PID --ca DIR] writes N | "
             "patches N | gets N | "
             "gets-follower N | gets-stale N | "
-            "watch N | range N | fill N | stall N | catch-up PORT | failover PID | rollout N | feeds N | rest N | "
-            "--greedy FILE fair N | greedy-lists N | greedy-connections N | restart N\n");
+            "watch N | range N | fill N | stall N | catch-up PORT | failover PID | rollout N | feeds N | "
+            "[--crowd FILE]... rest N | --greedy FILE fair N | greedy-lists N | greedy-connections N | restart N\n");
     return 2;
 }
 
@@ -78,7 +79,8 @@ struct options {
     unsigned value_bytes;
     double seconds;
     pid_t leader;
-    const char *ca_dir, *greedy;
+    const char *ca_dir, *greedy, *crowd[REST_CROWD_MAX];
+    unsigned crowd_count;
     pid_t peers[FEEDS_PEERS];
     unsigned peers_count, inflight;
     bool spread;
@@ -121,7 +123,7 @@ static int run(struct kit *k, const char *what, unsigned n, const struct options
         memcpy(c.peers, o->peers, sizeof c.peers);
         bench_feeds(k, &c);
     } else if (strcmp(what, "rest") == 0 && o->leader > 0) {
-        bench_rest(k, n, o->seconds, o->leader);
+        bench_rest(k, n, o->seconds, o->leader, o->crowd, o->crowd_count);
     } else if (strcmp(what, "fair") == 0 && o->greedy != NULL) {
         bench_fair(k, o->seconds, o->greedy);
     } else if (strcmp(what, "greedy-lists") == 0) {
@@ -139,16 +141,21 @@ static int run(struct kit *k, const char *what, unsigned n, const struct options
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},   {"seconds", required_argument, NULL, 's'},
-        {"value", required_argument, NULL, 'v'},    {"leader", required_argument, NULL, 'l'},
-        {"ca", required_argument, NULL, 'a'},       {"peer", required_argument, NULL, 'p'},
-        {"greedy", required_argument, NULL, 'g'},   {"spread", no_argument, NULL, 'd'},
-        {"inflight", required_argument, NULL, 'i'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"seconds", required_argument, NULL, 's'},
+                                            {"value", required_argument, NULL, 'v'},
+                                            {"leader", required_argument, NULL, 'l'},
+                                            {"ca", required_argument, NULL, 'a'},
+                                            {"peer", required_argument, NULL, 'p'},
+                                            {"greedy", required_argument, NULL, 'g'},
+                                            {"spread", no_argument, NULL, 'd'},
+                                            {"inflight", required_argument, NULL, 'i'},
+                                            {"crowd", required_argument, NULL, 'r'},
+                                            {NULL, 0, NULL, 0}};
     const char *config = NULL;
     struct options o = {.seconds = 5};
     int c;
-    while ((c = getopt_long(argc, argv, "c:s:v:l:a:g:p:di:", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "c:s:v:l:a:g:p:di:r:", options, NULL)) != -1) {
         if (c == 'c') {
             config = optarg;
         } else if (c == 's') {
@@ -163,6 +170,8 @@ int main(int argc, char **argv)
             o.peers[o.peers_count++] = (pid_t)strtol(optarg, NULL, 10);
         } else if (c == 'g') {
             o.greedy = optarg;
+        } else if (c == 'r' && o.crowd_count < REST_CROWD_MAX) {
+            o.crowd[o.crowd_count++] = optarg;
         } else if (c == 'i') {
             o.inflight = (unsigned)strtoul(optarg, NULL, 10);
         } else if (c == 'd') {

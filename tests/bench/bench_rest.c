@@ -10,7 +10,8 @@
 
 #define PODS    5000u
 #define LISTS   20u
-#define CROWD   400u /* one identity may have 512 connections (proto/net/gate.h) */
+#define CROWD   400u /* without other identities... */
+#define EACH    500u /* ...or of each: it may have 512 connections (proto/net/gate.h) */
 #define CHANGES 50u
 #define POD                                                                                                            \
     "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p-%05u\",\"namespace\":\"%s\",\"labels\":{"      \
@@ -166,28 +167,30 @@ static void ask_version(struct web *w)
     web_send(w, "GET /version HTTP/1.1", STR_NONE);
 }
 
-static void tell_crowd(const char *what, double value, const char *unit)
+static void tell_crowd(unsigned count, const char *what, double value, const char *unit)
 {
     char text[64];
-    snprintf(text, sizeof text, "rest_watch_%u_%s", CROWD, what);
+    snprintf(text, sizeof text, "rest_watch_%u_%s", count, what);
     kit_line(text, value, unit);
 }
 
-static void bench_crowd(struct kit *k, struct web *writer, const char *address, pid_t leader)
+static void bench_crowd(struct kit *k, struct web *writer, const char *address, pid_t leader, struct net_tls *const *as,
+                        unsigned as_count)
 {
     struct web_run crowd;
+    unsigned count = as_count == 0 ? CROWD : as_count * EACH;
     double before = resident_kib(leader);
-    web_run_open(&crowd, k, address, CROWD);
-    web_run_all(&crowd, ask_version, 0, CROWD);
+    web_run_open_as(&crowd, k, address, count, as, as_count);
+    web_run_all(&crowd, ask_version, 0, count);
     settle(k, 2000);
     double idle = resident_kib(leader);
-    kit_line("rest_idle_connection", (idle - before) / CROWD, "KiB");
+    kit_line("rest_idle_connection", (idle - before) / count, "KiB");
     crowd.watches = true;
-    for (unsigned i = 0; i < CROWD; i++) {
+    for (unsigned i = 0; i < count; i++) {
         web_send(&crowd.webs[i], "GET /api/v1/namespaces/rest/configmaps?watch=1&resourceVersion=0 HTTP/1.1", STR_NONE);
     }
     settle(k, 2000);
-    kit_line("rest_idle_watch", (resident_kib(leader) - idle) / CROWD, "KiB");
+    kit_line("rest_idle_watch", (resident_kib(leader) - idle) / count, "KiB");
     web_one(writer, "POST /api/v1/namespaces/rest/configmaps HTTP/1.1", STR("{\"metadata\":{\"name\":\"seen\"}}"));
     settle(k, 1000);
     crowd.took.count = 0;
@@ -199,7 +202,7 @@ static void bench_crowd(struct kit *k, struct web *writer, const char *address, 
         crowd.mark = mark;
         crowd.told = 0;
         crowd.done = false;
-        for (unsigned j = 0; j < CROWD; j++) {
+        for (unsigned j = 0; j < count; j++) {
             buf_reset(&crowd.webs[j].in);
             crowd.webs[j].sent_us = kit_now_us();
         }
@@ -209,15 +212,22 @@ static void bench_crowd(struct kit *k, struct web *writer, const char *address, 
         crowd.mark = NULL;
     }
     cpu = kit_cpu_us(leader) - cpu;
-    tell_crowd("p50", samples_percentile(&crowd.took, 0.5) / 1000.0, "ms");
-    tell_crowd("p99", samples_percentile(&crowd.took, 0.99) / 1000.0, "ms");
-    tell_crowd("cpu", (double)cpu / CHANGES / CROWD, "us");
+    tell_crowd(count, "p50", samples_percentile(&crowd.took, 0.5) / 1000.0, "ms");
+    tell_crowd(count, "p99", samples_percentile(&crowd.took, 0.99) / 1000.0, "ms");
+    tell_crowd(count, "cpu", (double)cpu / CHANGES / count, "us");
     web_run_close(&crowd);
 }
 
-void bench_rest(struct kit *k, unsigned clients, double seconds, pid_t leader)
+void bench_rest(struct kit *k, unsigned clients, double seconds, pid_t leader, const char *const *crowd,
+                unsigned crowd_count)
 {
     struct web_run r, alone;
+    struct kit users[REST_CROWD_MAX];
+    struct net_tls *as[REST_CROWD_MAX];
+    for (unsigned i = 0; i < crowd_count; i++) {
+        kit_open(&users[i], crowd[i]);
+        as[i] = users[i].tls;
+    }
     char *address = kit_leader_address(k);
     kit_connect_leader(k);
     web_run_open(&alone, k, address, 1);
@@ -233,8 +243,11 @@ void bench_rest(struct kit *k, unsigned clients, double seconds, pid_t leader)
     bench_list(&alone.webs[0], "json", "", leader);
     bench_list(&alone.webs[0], "table", "\r\nAccept: application/json;as=Table;v=v1;g=meta.k8s.io", leader);
     bench_list(&alone.webs[0], "gzip", "\r\nAccept-Encoding: gzip", leader);
-    bench_crowd(k, &alone.webs[0], address, leader);
+    bench_crowd(k, &alone.webs[0], address, leader, as, crowd_count);
     web_run_close(&alone);
+    for (unsigned i = 0; i < crowd_count; i++) {
+        kit_close(&users[i]);
+    }
     kit_disconnect(k);
     free(address);
 }

@@ -122,23 +122,33 @@ static void on_close(struct net_conn *c, const struct error *why, void *data)
 
 static const struct net_conn_events events = {.on_open = on_open, .on_data = on_data, .on_close = on_close};
 
+static void dial(struct web *w, struct kit *k, const char *address)
+{
+    const struct web_run *r = w->run;
+    struct net_tls *tls = r->as_count == 0 ? k->tls : r->as[(unsigned)(w - r->webs) % r->as_count];
+    w->conn = net_connect(&k->loop, tls, address, ALPN_HTTP, 10000, &events, w);
+}
+
 static void connect_again(struct web_run *r, struct kit *k, const char *address, unsigned count)
 {
     for (unsigned i = 0; i < count && !r->tolerant; i++) {
         struct web *w = &r->webs[i];
-        w->conn =
-            w->conn != NULL || w->open ? w->conn : net_connect(&k->loop, k->tls, address, ALPN_HTTP, 10000, &events, w);
+        if (w->conn == NULL && !w->open) {
+            dial(w, k, address);
+        }
     }
 }
 
-static void open_all(struct web_run *r, struct kit *k, const char *address, unsigned count, bool tolerant)
+static void open_all(struct web_run *r, struct kit *k, const char *address)
 {
-    *r = (struct web_run){.k = k, .count = count, .tolerant = tolerant, .webs = xcalloc(count, sizeof *r->webs)};
+    unsigned count = r->count;
+    r->k = k;
+    r->webs = xcalloc(count, sizeof *r->webs);
     for (unsigned i = 0; i < count; i++) {
         struct web *w = &r->webs[i];
         bool last = i + 1 == count;
         w->run = r;
-        w->conn = net_connect(&k->loop, k->tls, address, ALPN_HTTP, 10000, &events, w);
+        dial(w, k, address);
         if (i % 20 == 19 || last) { /* not more handshakes at a time than a master takes */
             uint64_t end = kit_now_us() + 30000000;
             while (r->open + r->closed < i + 1 && kit_now_us() < end) {
@@ -151,7 +161,14 @@ static void open_all(struct web_run *r, struct kit *k, const char *address, unsi
 
 void web_run_open(struct web_run *r, struct kit *k, const char *address, unsigned count)
 {
-    open_all(r, k, address, count, false);
+    web_run_open_as(r, k, address, count, NULL, 0);
+}
+
+void web_run_open_as(struct web_run *r, struct kit *k, const char *address, unsigned count, struct net_tls *const *as,
+                     unsigned as_count)
+{
+    *r = (struct web_run){.count = count, .as = as, .as_count = as_count};
+    open_all(r, k, address);
     if (!r->all_open) {
         web_die("connections", "not all were opened");
     }
@@ -159,7 +176,8 @@ void web_run_open(struct web_run *r, struct kit *k, const char *address, unsigne
 
 void web_run_open_some(struct web_run *r, struct kit *k, const char *address, unsigned count)
 {
-    open_all(r, k, address, count, true);
+    *r = (struct web_run){.count = count, .tolerant = true};
+    open_all(r, k, address);
 }
 
 void web_run_close(struct web_run *r)

@@ -27,6 +27,8 @@ struct web_run {
     bool watches;
     unsigned told; /* watches that have heard of the change */
     const char *mark;
+    struct net_tls *const *as; /* as whom they connect, by turns; `as_count` of them */
+    unsigned as_count;
     bool tolerant;          /* refused connections and requests are counted only */
     unsigned refused, lost; /* requests; connections before they were open */
     void *data;             /* of whoever asks */
@@ -35,6 +37,9 @@ struct web_run {
 void web_die(const char *what, const char *detail) __attribute__((noreturn));
 /* All of them open, or the program ends. web_run_close waits until they are closed, and frees what they hold. */
 void web_run_open(struct web_run *r, struct kit *k, const char *address, unsigned count);
+/* The same of several identities, by turns: one may have 512 connections (proto/net/gate.h). */
+void web_run_open_as(struct web_run *r, struct kit *k, const char *address, unsigned count, struct net_tls *const *as,
+                     unsigned as_count);
 /* The same, tolerant: those that the master does not take are closed. */
 void web_run_open_some(struct web_run *r, struct kit *k, const char *address, unsigned count);
 void web_run_close(struct web_run *r);
