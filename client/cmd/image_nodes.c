@@ -68,7 +68,10 @@ static int pull_on(struct rctl *r, const char *node, const char *image, struct e
         error_set(&end, over ? ERR_CLOSED : ERR_TIMEOUT, "the node did not say what became of it");
     }
     *err = end;
-    return end.code;
+    if (end.code == ERR_UNAUTHORIZED) {
+        err->code = ERR_FORBIDDEN; /* the registry's word on the node's login: nothing is wrong with who asks here */
+    }
+    return err->code;
 }
 
 /* ---- rm ---- */
