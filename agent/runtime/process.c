@@ -2,20 +2,28 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/util/fsutil.h"
 #include "base/mem.h"
 
 /* States: RUNNING -> (exit seen) DRAINING -> (pipes at their end, or timer) CLOSING -> freed. A start that failed
- * goes to CLOSING directly. */
+ * goes to CLOSING directly.
+ *
+ * Started by posix_spawn(3), not by uv_spawn, which forks: for each command that copies the page tables of the whole
+ * agent, and then every page that it writes to until the command has begun. The end is heard of by the pidfd. */
 struct process {
-    uv_process_t proc;
+    uv_poll_t end; /* on pidfd */
+    int pid, pidfd;
     uv_pipe_t in, out, err;
     uv_timer_t timer; /* timeout while it runs, then the patience for its pipes */
     uv_timer_t drop;  /* until more of what is dropped is read */
@@ -47,6 +55,9 @@ static void handle_closed(uv_handle_t *h)
     if (!p->canceled) {
         p->cb(p, r, p->data);
     }
+    if (p->pidfd >= 0) {
+        close(p->pidfd);
+    }
     buf_close(&p->input);
     buf_close(&p->out_bytes);
     buf_close(&p->err_bytes);
@@ -73,7 +84,9 @@ static void finish(struct process *p)
     uv_close((uv_handle_t *)&p->err, handle_closed);
     uv_close((uv_handle_t *)&p->timer, handle_closed);
     uv_close((uv_handle_t *)&p->drop, handle_closed);
-    uv_close((uv_handle_t *)&p->proc, handle_closed);
+    if (p->started) {
+        uv_close((uv_handle_t *)&p->end, handle_closed);
+    }
 }
 
 static void finish_if_drained(struct process *p)
@@ -88,12 +101,29 @@ static void drain_expired(uv_timer_t *t)
     finish(t->data);
 }
 
-static void process_exited(uv_process_t *proc, int64_t status, int signal)
+static void process_exited(uv_poll_t *h, int unused, int events)
 {
-    struct process *p = proc->data;
+    struct process *p = h->data;
+    int status = 0;
+    pid_t pid;
+    (void)unused;
+    (void)events;
+    do {
+        pid = waitpid(p->pid, &status, WNOHANG);
+    } while (pid < 0 && errno == EINTR);
+    if (pid == 0) {
+        return;
+    }
+    uv_poll_stop(&p->end);
     p->exited = true;
-    p->result.signal = signal;
-    p->result.exit_code = signal != 0 ? 128 + signal : (int)status;
+    if (pid < 0) { /* somebody else has waited for it */
+        p->result.exit_code = 255;
+    } else if (WIFSIGNALED(status)) {
+        p->result.signal = WTERMSIG(status);
+        p->result.exit_code = 128 + p->result.signal;
+    } else {
+        p->result.exit_code = WEXITSTATUS(status);
+    }
     uv_timer_stop(&p->timer);
     if (p->out_ended && p->err_ended) {
         finish(p);
@@ -167,7 +197,7 @@ static void input_written(uv_write_t *w, int status)
     close_input(w->data);
 }
 
-/* One pipe between us and the child: theirs is for uv_spawn and closed after it. */
+/* One pipe between us and the child: theirs is for the child and closed when it has begun. */
 static int make_pipe(uv_pipe_t *ours, bool we_read, int *theirs)
 {
     int fds[2];
@@ -185,36 +215,91 @@ static int make_pipe(uv_pipe_t *ours, bool we_read, int *theirs)
     return 0;
 }
 
+/* What the child is given as its descriptors 0 to 3; -1: nothing, which for 0 is /dev/null. */
+#define GIVEN 4
+
+/* One that is itself among those numbers would be written over before it is given. */
+static int move_away(int *fd, int *moved)
+{
+    if (*fd >= 0 && *fd < GIVEN) {
+        *fd = *moved = fcntl(*fd, F_DUPFD_CLOEXEC, GIVEN);
+        return *fd < 0 ? -errno : 0;
+    }
+    return 0;
+}
+
+static int give(posix_spawn_file_actions_t *actions, const int fds[GIVEN], const char *cwd)
+{
+    int rc = fds[0] >= 0 ? 0 : posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDONLY, 0);
+    for (int i = 0; rc == 0 && i < GIVEN; i++) {
+        rc = fds[i] < 0 ? 0 : posix_spawn_file_actions_adddup2(actions, fds[i], i);
+    }
+    return rc != 0 || cwd == NULL ? rc : posix_spawn_file_actions_addchdir_np(actions, cwd);
+}
+
+/* In a session of its own: kill(-pid) reaches all. With every signal as at a program's start. 0 or -errno. */
+static int spawn_with(pid_t *pid, const struct process_spec *spec, const int fds[GIVEN])
+{
+    extern char **environ;
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t all, none;
+    sigfillset(&all);
+    sigemptyset(&none);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    int rc = give(&actions, fds, spec->cwd);
+    rc = rc != 0 ? rc
+                 : posix_spawnp(pid, spec->argv[0], &actions, &attributes, (char *const *)(uintptr_t)spec->argv,
+                                spec->env != NULL ? (char *const *)(uintptr_t)spec->env : environ);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return -rc;
+}
+
+/* Its end can be heard of, or it is no more. */
+static int watch_end(struct process *p, uv_loop_t *loop)
+{
+    p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+    int rc = p->pidfd < 0 ? -errno : uv_poll_init(loop, &p->end, p->pidfd);
+    if (rc == 0) {
+        p->end.data = p;
+        p->open_handles++;
+        p->started = true;
+        uv_poll_start(&p->end, UV_READABLE, process_exited);
+        return 0;
+    }
+    kill(-p->pid, SIGKILL);
+    while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+    return rc;
+}
+
 static int spawn(struct process *p, uv_loop_t *loop, const struct process_spec *spec)
 {
     CLEANUP_CLOSE int in = -1;
     CLEANUP_CLOSE int out = -1;
     CLEANUP_CLOSE int err = -1;
+    int moved[GIVEN] = {-1, -1, -1, -1};
     int rc = make_pipe(&p->out, true, &out);
     rc = rc != 0 ? rc : make_pipe(&p->err, true, &err);
     if (rc == 0 && spec->input.n > 0) {
         rc = make_pipe(&p->in, false, &in);
     }
-    if (rc != 0) {
-        return rc;
+    int fds[GIVEN] = {in, out, err, spec->extra_fd > 0 ? spec->extra_fd : -1};
+    for (unsigned i = 0; rc == 0 && i < GIVEN; i++) {
+        rc = move_away(&fds[i], &moved[i]);
     }
-    uv_stdio_container_t stdio[4] = {{.flags = in >= 0 ? UV_INHERIT_FD : UV_IGNORE, .data.fd = in},
-                                     {.flags = UV_INHERIT_FD, .data.fd = out},
-                                     {.flags = UV_INHERIT_FD, .data.fd = err},
-                                     {.flags = UV_INHERIT_FD, .data.fd = spec->extra_fd}};
-    uv_process_options_t o = {
-        .exit_cb = process_exited,
-        .file = spec->argv[0],
-        .args = (char **)spec->argv,
-        .env = (char **)spec->env,
-        .cwd = spec->cwd,
-        .flags = UV_PROCESS_DETACHED, /* a session of its own: kill(-pid) reaches all */
-        .stdio_count = spec->extra_fd > 0 ? 4 : 3,
-        .stdio = stdio,
-    };
-    rc = uv_spawn(loop, &p->proc, &o);
-    p->proc.data = p;
-    return rc;
+    rc = rc != 0 ? rc : spawn_with(&p->pid, spec, fds);
+    for (unsigned i = 0; i < GIVEN; i++) {
+        if (moved[i] >= 0) {
+            close(moved[i]);
+        }
+    }
+    return rc != 0 ? rc : watch_end(p, loop);
 }
 
 struct process *process_run(uv_loop_t *loop, const struct process_spec *spec, process_exit_cb *cb, void *data)
@@ -224,7 +309,8 @@ struct process *process_run(uv_loop_t *loop, const struct process_spec *spec, pr
     p->cb = cb;
     p->data = data;
     p->output_max = spec->output_max != 0 ? spec->output_max : PROCESS_OUTPUT_MAX;
-    p->open_handles = 6;
+    p->open_handles = 5;
+    p->pidfd = -1;
     uv_pipe_init(loop, &p->in, 0);
     uv_pipe_init(loop, &p->out, 0);
     uv_pipe_init(loop, &p->err, 0);
@@ -235,20 +321,9 @@ struct process *process_run(uv_loop_t *loop, const struct process_spec *spec, pr
     int rc = spawn(p, loop, spec);
     if (rc != 0) {
         error_set_errno(&p->why, -rc, "cannot start %s", spec->argv[0]);
-        if (p->proc.type != UV_PROCESS) { /* the pipes failed: uv_spawn was not reached */
-            p->open_handles--;
-            p->closing = true;
-            close_input(p);
-            uv_close((uv_handle_t *)&p->out, handle_closed);
-            uv_close((uv_handle_t *)&p->err, handle_closed);
-            uv_close((uv_handle_t *)&p->timer, handle_closed);
-            uv_close((uv_handle_t *)&p->drop, handle_closed);
-            return p;
-        }
         finish(p);
         return p;
     }
-    p->started = true;
     uv_read_start((uv_stream_t *)&p->out, output_alloc, output_read);
     uv_read_start((uv_stream_t *)&p->err, output_alloc, output_read);
     if (spec->input.n > 0) {
@@ -268,7 +343,7 @@ struct process *process_run(uv_loop_t *loop, const struct process_spec *spec, pr
 
 int process_pid(const struct process *p)
 {
-    return p->started && !p->exited ? p->proc.pid : 0;
+    return p->started && !p->exited ? p->pid : 0;
 }
 
 void process_kill(struct process *p, int signal)

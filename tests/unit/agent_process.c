@@ -177,6 +177,26 @@ static void an_extra_descriptor_is_number_three(void **state)
     seen_free(&s);
 }
 
+/* We ignore SIGPIPE and may hold back others: no command is to inherit that. */
+static void a_command_begins_with_signals_as_at_a_programs_start(void **state)
+{
+    (void)state;
+    struct seen s;
+    sigset_t held, before;
+    sigemptyset(&held);
+    sigaddset(&held, SIGTERM);
+    sigprocmask(SIG_BLOCK, &held, &before);
+    run_shell("kill -PIPE $$; echo on", &s, (struct process_spec){0});
+    assert_int_equal(s.r.signal, SIGPIPE);
+    assert_int_equal(s.r.exit_code, 128 + SIGPIPE);
+    assert_string_equal(s.out, "");
+    seen_free(&s);
+    run_shell("kill $$; echo on", &s, (struct process_spec){0});
+    assert_int_equal(s.r.signal, SIGTERM);
+    seen_free(&s);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -190,6 +210,7 @@ int main(void)
         cmocka_unit_test(a_grandchild_that_keeps_the_pipe_does_not_hold_us),
         cmocka_unit_test(a_cancelled_process_says_nothing),
         cmocka_unit_test(an_extra_descriptor_is_number_three),
+        cmocka_unit_test(a_command_begins_with_signals_as_at_a_programs_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
