@@ -605,6 +605,30 @@ void cgroup_kill(const char *path)
     }
 }
 
+void cgroup_remove_empty(const char *path)
+{
+    static const char top[] = "/sys/fs/cgroup";
+    unsigned left_ms = CGROUP_EMPTY_MS;
+    char dir[FS_PATH_MAX];
+    fs_path(dir, sizeof dir, "%s%s", top, path); /* version 2 */
+    for (; rmdir(dir) != 0 && errno == EBUSY && left_ms > 0; left_ms--) {
+        usleep(1000);
+    }
+    DIR *d = opendir(top);
+    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
+        if (e->d_type != DT_DIR || e->d_name[0] == '.') { /* links lead to where the others are */
+            continue;
+        }
+        fs_path(dir, sizeof dir, "%s/%s%s", top, e->d_name, path);
+        for (; rmdir(dir) != 0 && errno == EBUSY && left_ms > 0; left_ms--) {
+            usleep(1000);
+        }
+    }
+    if (d != NULL) {
+        closedir(d);
+    }
+}
+
 /* Kills, then removes from the leaves up. The group itself last. 0 if it is gone. */
 static int remove_group(const char *dir, unsigned depth)
 {

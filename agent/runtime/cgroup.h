@@ -61,6 +61,10 @@ int cgroup_charge_pod(const char *path, int pid, struct error *err);
 void cgroup_procs_file(const struct cgroup *c, const char *path, char out[CGROUP_PATH_MAX * 2]);
 /* Kills what is in the group of a container (path: pod's + "/ID") that has ended and left processes behind. */
 void cgroup_kill(const char *path);
+/* Removes the groups of such a container, which have no processes any more. Blocking: the kernel takes a moment to see
+ * that they are gone. What does not go within CGROUP_EMPTY_MS stays for cgroup_pod_remove. */
+#define CGROUP_EMPTY_MS 100u
+void cgroup_remove_empty(const char *path);
 
 struct cgroup_usage {
     uint64_t memory_bytes;      /* in use */

@@ -108,8 +108,14 @@ void crun_command_args(struct crun_command *e, const struct crun_container *c, c
 {
     fs_path(e->pid_file, sizeof e->pid_file, "%s.pid", base);
     fs_path(e->process_file, sizeof e->process_file, "%s.json", base);
-    const char *argv[] = {c->rt->crun_path, "--root",    c->rt->run_dir, "exec",
-                          "--pid-file",     e->pid_file, "--process",    e->process_file};
+    const char *argv[] = {sealed_program(&c->rt->crun),
+                          "--root",
+                          c->rt->run_dir,
+                          "exec",
+                          "--pid-file",
+                          e->pid_file,
+                          "--process",
+                          e->process_file};
     unsigned n = ARRAY_SIZE(argv);
     memcpy(e->argv, argv, sizeof argv);
     if (socket != NULL) {

@@ -7,6 +7,7 @@
 #include "agent/runtime/filters.h"
 #include "agent/runtime/process.h"
 #include "agent/runtime/runtime.h"
+#include "agent/runtime/sealed.h"
 #include "agent/util/fsutil.h"
 #include "base/list.h"
 #include "base/mem.h"
@@ -45,7 +46,7 @@ struct crun_container {
     char *reason, *message;
     struct image *image; /* held, may be NULL */
     bool removing, leftover;
-    bool stuck;           /* crun could not delete it */
+    bool by_hand;         /* what crun has of it is removed without crun, which is not needed or could not */
     struct list removers; /* struct crun_done */
     uv_work_t work;
 };
@@ -54,7 +55,8 @@ struct crun {
     struct runtime base; /* first */
     uv_loop_t *loop;
     const struct log *log;
-    char *dir, *run_dir, *crun_path, *conmon_path;
+    char *dir, *run_dir, *conmon_path;
+    struct sealed crun;
     char *seccomp_dir; /* or NULL */
     struct filters *filters;
     unsigned log_max_bytes, log_max_files;
@@ -104,7 +106,7 @@ int crun_conmon_pid(const struct crun_container *c); /* of its living conmon; 0 
 #define CRUN_ARGV(rt, ...)                                                                                             \
     (const char *[])                                                                                                   \
     {                                                                                                                  \
-        (rt)->crun_path, "--root", (rt)->run_dir, __VA_ARGS__, NULL                                                    \
+        sealed_program(&(rt)->crun), "--root", (rt)->run_dir, __VA_ARGS__, NULL                                        \
     }
 
 /* runtime/crun_start.c */

@@ -41,7 +41,7 @@ static void wait_for_conmon(const struct crun_container *c)
     }
 }
 
-/* What crun should have done: nothing of the container runs on, and the next one of its name is not refused. */
+/* Nothing of the container runs on, and the next one of its name is not refused. */
 static void remove_by_hand(const struct crun_container *c)
 {
     char path[FS_PATH_MAX];
@@ -52,20 +52,21 @@ static void remove_by_hand(const struct crun_container *c)
     if (fs_remove_tree(path, &err) != 0) {
         log_warn(c->rt->log, "runtime", "container %s: %s", c->id, err.message);
     }
+    cgroup_remove_empty(c->cgroup_path);
 }
 
 static void removal_work(uv_work_t *w)
 {
+    static const char *const mounted[] = {"rootfs", "message"};
     struct crun_container *c = CONTAINER_OF(w, struct crun_container, work);
     struct error err = {0};
     char path[FS_PATH_MAX];
-    if (c->stuck) {
+    if (c->by_hand) {
         remove_by_hand(c);
     }
     wait_for_conmon(c);
-    fs_unmount_below(c->dir, NULL);
     failpoint(FAILPOINT_container_in_removal);
-    if (fs_remove_tree(c->dir, &err) != 0) {
+    if (fs_remove_mounted(c->dir, mounted, ARRAY_SIZE(mounted), &err) != 0) {
         log_warn(c->rt->log, "runtime", "container %s: %s", c->id, err.message);
     }
     fs_path(path, sizeof path, "%s/exits/%s", c->rt->dir, c->id);
@@ -100,6 +101,13 @@ static void removal_done(uv_work_t *w, int status)
     crun_release(rt);
 }
 
+static void start_removal_work(struct crun_container *c)
+{
+    int rc = uv_queue_work(c->rt->loop, &c->work, removal_work, removal_done);
+    assert(rc == 0);
+    (void)rc;
+}
+
 static void deleted(struct process *p, const struct process_result *r, void *data)
 {
     struct crun_container *c = data;
@@ -109,11 +117,9 @@ static void deleted(struct process *p, const struct process_result *r, void *dat
     fs_path(path, sizeof path, "%s/%s", c->rt->run_dir, c->id);
     if (process_result_error(r, "crun delete", &err) != 0 && fs_exists(path)) {
         log_warn(c->rt->log, "runtime", "container %s: %s", c->id, err.message);
-        c->stuck = true;
+        c->by_hand = true;
     }
-    int rc = uv_queue_work(c->rt->loop, &c->work, removal_work, removal_done);
-    assert(rc == 0);
-    (void)rc;
+    start_removal_work(c);
 }
 
 void crun_begin_removal(struct crun_container *c)
@@ -122,6 +128,15 @@ void crun_begin_removal(struct crun_container *c)
     crun_stop_watching(c);
     c->removing = true;
     crun_hold(rt);
+    (void)sealed_program(&rt->crun);
+    if (c->state == RUNTIME_EXITED && c->cgroup_path != NULL && c->cgroup_path[0] == '/' &&
+        sealed_is_binary(&rt->crun)) {
+        /* Of one that has ended crun has a directory and empty control groups left, no hooks, nothing mounted. It takes
+         * longer to begin than they take to go. */
+        c->by_hand = true;
+        start_removal_work(c);
+        return;
+    }
     process_run(rt->loop,
                 &(struct process_spec){.argv = CRUN_ARGV(rt, "delete", "--force", c->id), .timeout_ms = rt->call_ms},
                 deleted, c);

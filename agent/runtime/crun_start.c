@@ -1,9 +1,9 @@
-/* The way up: directory, overlay, config.json; conmon, which runs `crun create` and says over a pipe how that went;
- * `crun start`.
+/* The way up: directory, overlay, config.json; conmon, which runs `crun create` and says over a pipe how that went; the
+ * start.
  *
  *   prepare (blocking, a few ms) -> CREATING: conmon daemonises, its pipe says {"data": PID} or {"data": -1, "message":
  *   ...}
- *           -> STARTING: crun start -> RUNNING
+ *           -> STARTING: started as `crun start` does it -> RUNNING
  * Any failure, also a removal asked for meanwhile, ends in crun_begin_removal; the caller is told when nothing is
  * left. */
 #include "agent/runtime/crun_int.h"
@@ -423,13 +423,10 @@ static void start_succeeded(struct crun_start *s)
     answered(s);
 }
 
-/* ---- crun start ---- */
+/* ---- crun start: a script that stands for crun may want to see it ---- */
 
-static void started(struct process *p, const struct process_result *r, void *data)
+static void start_ended(struct crun_start *s, int rc)
 {
-    struct crun_start *s = data;
-    (void)p;
-    int rc = process_result_error(r, "failed to start the container", &s->error);
     failpoint(FAILPOINT_container_after_start);
     s->reason = "RunContainerError";
     if (rc == 0 && !list_empty(&s->c->removers)) {
@@ -442,9 +439,39 @@ static void started(struct process *p, const struct process_result *r, void *dat
     }
 }
 
+static void started(struct process *p, const struct process_result *r, void *data)
+{
+    struct crun_start *s = data;
+    (void)p;
+    start_ended(s, process_result_error(r, "failed to start the container", &s->error));
+}
+
+/* What `crun start` does, where there are no hooks: the container's process waits for a byte in a pipe that it has
+ * opened. Written first and unlinked then: an agent that ends in between takes it for one that was never started
+ * (invariant 1), and not one that waits for ever for one that runs. */
+static int start_by_hand(const struct crun_container *c, struct error *err)
+{
+    static const char byte;
+    char path[FS_PATH_MAX];
+    struct stat st;
+    fs_path(path, sizeof path, "%s/%s/exec.fifo", c->rt->run_dir, c->id);
+    CLEANUP_CLOSE int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno == ENXIO) {
+        return error_set(err, ERR_SYSTEM, "failed to start the container: its process has ended");
+    }
+    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISFIFO(st.st_mode) || write(fd, &byte, 1) != 1 || unlink(path) != 0) {
+        return error_set_errno(err, errno, "failed to start the container: cannot write to %s", path);
+    }
+    return 0;
+}
+
 static void run_start(struct crun_start *s)
 {
     struct crun *rt = s->rt;
+    if (sealed_is_binary(&rt->crun)) {
+        start_ended(s, start_by_hand(s->c, &s->error));
+        return;
+    }
     process_run(rt->loop, &(struct process_spec){.argv = CRUN_ARGV(rt, "start", s->c->id), .timeout_ms = rt->call_ms},
                 started, s);
 }
@@ -585,7 +612,7 @@ static void run_conmon(struct crun_start *s, const struct runtime_spec *spec)
     const char *argv[40];
     unsigned n = 0;
     const char *fixed[] = {
-        rt->conmon_path, "--api-version", "1", "-c", c->id, "-u", c->id, "-n", c->id, "-r", rt->crun_path,
+        rt->conmon_path, "--api-version", "1", "-c", c->id, "-u", c->id, "-n", c->id, "-r", sealed_program(&rt->crun),
         arena_printf(&a, "--runtime-arg=--root=%s", rt->run_dir), "-b", c->dir, "-p",
         arena_printf(&a, "%s/pid", c->dir), "--conmon-pidfile", arena_printf(&a, "%s/conmon.pid", c->dir), "--exit-dir",
         arena_printf(&a, "%s/exits", rt->dir), "--persist-dir", arena_printf(&a, "%s/persist", c->dir), "-l",

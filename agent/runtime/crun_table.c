@@ -42,7 +42,7 @@ void crun_free_all(struct crun *rt)
     free(rt->seccomp_dir);
     free(rt->dir);
     free(rt->run_dir);
-    free(rt->crun_path);
+    sealed_close(&rt->crun);
     free(rt->conmon_path);
     free(rt);
     if (cb != NULL) {

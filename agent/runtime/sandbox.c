@@ -306,8 +306,7 @@ static int remove_files(const struct sandbox_store *s, const char *uid, int paus
     if (is_namespace(ns)) {
         sandbox_pause_end(pause_pid, ns);
     }
-    int rc = fs_unmount_below(dir, err);
-    return rc != 0 ? rc : fs_remove_tree(dir, err);
+    return fs_remove_mounted(dir, NULL, 0, err); /* all of it lies on a tmpfs of its own */
 }
 
 /* Containers can write to /etc/hosts and its like: what a pod fills is its own. */

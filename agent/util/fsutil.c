@@ -452,81 +452,109 @@ static int mounts_walk(bool (*fn)(const char *point, const char *type, void *dat
     return 0;
 }
 
-struct below {
-    const char *path;
-    size_t n;
-    char **points;
-    size_t count;
-};
+/* ---- What is mounted below a path ---- */
 
 static bool collect_below(const char *point, const char *type, void *data)
 {
-    struct below *b = data;
-    (void)type;
-    if (strncmp(point, b->path, b->n) != 0 || (point[b->n] != '/' && point[b->n] != '\0')) {
+    struct fs_mounts *m = data;
+    size_t n = strlen(m->path);
+    if (strncmp(point, m->path, n) != 0 || (point[n] != '/' && point[n] != '\0')) {
         return true;
     }
-    b->points = xrealloc(b->points, (b->count + 1) * sizeof *b->points);
-    b->points[b->count++] = xstrdup(point);
+    m->list = xrealloc(m->list, (m->count + 1) * sizeof *m->list);
+    m->list[m->count++] = (struct fs_mounted){xstrdup(point), strcmp(type, "tmpfs") == 0};
     return true;
 }
 
-int fs_unmount_below(const char *path, struct error *err)
+int fs_mounts_read(struct fs_mounts *m, const char *path, struct error *err)
 {
-    CLEANUP_FREE char *real = realpath(path, NULL);
-    if (real == NULL) {
+    *m = (struct fs_mounts){.path = realpath(path, NULL)};
+    if (m->path == NULL) {
         return errno == ENOENT ? 0 : error_set_errno(err, errno, "cannot resolve %s", path);
     }
-    struct below b = {.path = real, .n = strlen(real)};
-    int rc = mounts_walk(collect_below, &b);
-    int first = rc == 0 ? 0 : error_set_errno(err, -rc, "cannot read the mount table");
-    while (b.count > 0) {
-        char *point = b.points[--b.count];
-        if (umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno != EINVAL && errno != ENOENT && first == 0) {
+    int rc = mounts_walk(collect_below, m);
+    return rc == 0 ? 0 : error_set_errno(err, -rc, "cannot read the mount table");
+}
+
+void fs_mounts_close(struct fs_mounts *m)
+{
+    while (m->count > 0) {
+        free(m->list[--m->count].point);
+    }
+    free(m->list);
+    free(m->path);
+    *m = (struct fs_mounts){0};
+}
+
+/* What stands behind PATH or PATH/NAME in a mount point: "" or what begins with a slash; NULL: it is not below it. */
+static const char *behind(const struct fs_mounts *m, const char *name, const char *point)
+{
+    size_t n = strlen(m->path), k = strlen(name);
+    if (k == 0) {
+        return point + n;
+    }
+    return point[n] == '/' && strncmp(point + n + 1, name, k) == 0 &&
+                   (point[n + 1 + k] == '/' || point[n + 1 + k] == '\0')
+               ? point + n + 1 + k
+               : NULL;
+}
+
+int fs_mounts_detach(const struct fs_mounts *m, const char *name, struct error *err)
+{
+    int first = 0;
+    for (size_t i = m->count; i-- > 0;) {
+        const char *point = m->list[i].point;
+        if (behind(m, name, point) != NULL && umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno != EINVAL &&
+            errno != ENOENT && first == 0) {
             first = error_set_errno(err, errno, "cannot unmount %s", point);
         }
-        free(point);
     }
-    free(b.points);
     return first;
 }
 
-static bool collect_in(const char *point, const char *type, void *data)
+int fs_mounts_unmount_in(const struct fs_mounts *m, const char *name, bool detach, struct error *err)
 {
-    struct below *b = data;
-    if (strcmp(type, "tmpfs") == 0 || strncmp(point, b->path, b->n) != 0 || point[b->n] != '/' ||
-        strchr(point + b->n + 1, '/') != NULL) {
-        return true;
-    }
-    b->points = xrealloc(b->points, (b->count + 1) * sizeof *b->points);
-    b->points[b->count++] = xstrdup(point);
-    return true;
-}
-
-int fs_unmount_in(const char *path, bool detach, struct error *err)
-{
-    CLEANUP_FREE char *real = realpath(path, NULL);
-    if (real == NULL) {
-        return errno == ENOENT ? 0 : error_set_errno(err, errno, "cannot resolve %s", path);
-    }
-    struct below b = {.path = real, .n = strlen(real)};
-    int rc = mounts_walk(collect_in, &b);
-    int first = rc == 0 ? 0 : error_set_errno(err, -rc, "cannot read the mount table");
-    while (b.count > 0) {
-        CLEANUP_FREE char *point = b.points[--b.count];
-        if (umount2(point, UMOUNT_NOFOLLOW) == 0 || errno == EINVAL || errno == ENOENT ||
+    int first = 0;
+    for (size_t i = m->count; i-- > 0;) {
+        const char *point = m->list[i].point, *last = behind(m, name, point);
+        if (last == NULL || last[0] != '/' || strchr(last + 1, '/') != NULL || m->list[i].is_tmpfs ||
+            umount2(point, UMOUNT_NOFOLLOW) == 0 || errno == EINVAL || errno == ENOENT ||
             (detach &&
              (umount2(point, MNT_FORCE | UMOUNT_NOFOLLOW) == 0 || umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW) == 0))) {
             continue;
         }
         if (first == 0) {
-            first = errno == EBUSY ? error_set(err, ERR_BUSY, "volume \"%s\" is still in use and cannot be unmounted",
-                                               point + b.n + 1)
-                                   : error_set_errno(err, errno, "cannot unmount %s", point);
+            first = errno == EBUSY
+                        ? error_set(err, ERR_BUSY, "volume \"%s\" is still in use and cannot be unmounted", last + 1)
+                        : error_set_errno(err, errno, "cannot unmount %s", point);
         }
     }
-    free(b.points);
     return first;
+}
+
+int fs_unmount_below(const char *path, struct error *err)
+{
+    struct fs_mounts m;
+    int rc = fs_mounts_read(&m, path, err);
+    rc = rc != 0 ? rc : fs_mounts_detach(&m, "", err);
+    fs_mounts_close(&m);
+    return rc;
+}
+
+int fs_remove_mounted(const char *path, const char *const *names, unsigned count, struct error *err)
+{
+    struct error busy;
+    for (unsigned i = 0; i <= count; i++) {
+        CLEANUP_FREE char *point = i < count ? xasprintf("%s/%s", path, names[i]) : xstrdup(path);
+        while (umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
+        }
+    }
+    int rc = fs_remove_tree(path, &busy);
+    if (rc == ERR_BUSY) { /* something else is mounted in it */
+        rc = fs_unmount_below(path, err);
+        return rc != 0 ? rc : fs_remove_tree(path, err);
+    }
+    return rc == 0 ? 0 : error_set(err, rc, "%s", busy.message);
 }
 
 struct type_of {

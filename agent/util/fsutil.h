@@ -57,9 +57,29 @@ int fs_mount(const char *source, const char *target, const char *type, unsigned 
              struct error *err);
 /* Lazily unmounts everything mounted at path or below it, the newest first. */
 int fs_unmount_below(const char *path, struct error *err);
-/* Unmounts what is mounted right in the directory path and is no tmpfs. ERR_BUSY names the last component of one that
- * is in use; with detach none is. May wait for a server. */
-int fs_unmount_in(const char *path, bool detach, struct error *err);
+/* Deletes a tree (fs_remove_tree) after lazily unmounting what is mounted at path itself and at these names in it, with
+ * all below. Only if something is mounted elsewhere in it, the mount table is read, which is as long as the node has
+ * pods: then that goes, too. */
+int fs_remove_mounted(const char *path, const char *const *names, unsigned count, struct error *err);
+
+/* All that was mounted at path and below it when it was read, for whoever has more than one thing to do with it. The
+ * oldest first; path without symbolic links, NULL if it is not there. */
+struct fs_mounts {
+    char *path;
+    struct fs_mounted {
+        char *point;
+        bool is_tmpfs;
+    } * list;
+    size_t count;
+};
+int fs_mounts_read(struct fs_mounts *m, const char *path, struct error *err); /* also after an error: close */
+void fs_mounts_close(struct fs_mounts *m);
+/* Lazily unmounts what of it is at PATH/NAME or below, the newest first; name "": all of it. What is not mounted any
+ * more is no error. */
+int fs_mounts_detach(const struct fs_mounts *m, const char *name, struct error *err);
+/* Unmounts what of it is right in the directory PATH/NAME and is no tmpfs. ERR_BUSY names the last component of one
+ * that is in use; with detach none is. May wait for a server. */
+int fs_mounts_unmount_in(const struct fs_mounts *m, const char *name, bool detach, struct error *err);
 /* The type of what is mounted at path, which has no symbolic links, from the mount table: no file system is asked, so
  * no server that is away is waited for. False: nothing is. */
 bool fs_mount_type(const char *path, char *type, size_t size);

@@ -61,14 +61,14 @@ static void run(struct aside_work *w)
     struct removal *r = CONTAINER_OF(w, struct removal, work);
     CLEANUP_FREE char *dir = xasprintf("%s/%s", r->store->dir, r->uid);
     static const char *const parts[] = {"subpaths", "shifted"};
-    r->rc = 0;
+    struct fs_mounts mounts;
+    r->rc = fs_mounts_read(&mounts, dir, &r->error);
     for (unsigned i = 0; r->rc == 0 && i < ARRAY_SIZE(parts); i++) {
-        CLEANUP_FREE char *part = xasprintf("%s/%s", dir, parts[i]);
-        r->rc = fs_unmount_below(part, &r->error);
+        r->rc = fs_mounts_detach(&mounts, parts[i], &r->error);
     }
-    CLEANUP_FREE char *volumes = xasprintf("%s/volumes", dir);
-    r->rc = r->rc != 0 ? r->rc : fs_unmount_in(volumes, r->force, &r->error);
-    r->rc = r->rc != 0 ? r->rc : fs_unmount_below(dir, &r->error);
+    r->rc = r->rc != 0 ? r->rc : fs_mounts_unmount_in(&mounts, "volumes", r->force, &r->error);
+    r->rc = r->rc != 0 ? r->rc : fs_mounts_detach(&mounts, "", &r->error);
+    fs_mounts_close(&mounts);
     r->phase = DELETING;
     r->rc = r->rc != 0 ? r->rc : fs_remove_tree(dir, &r->error);
 }
