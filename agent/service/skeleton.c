@@ -322,7 +322,19 @@ static void write_refuse(struct nft *n)
     add_way(n, "by-reason", SERVICE_DROP, NF_DROP, NULL);
 }
 
-static void write_no_place(struct nft *n, enum side side)
+/* What goes to the range of services is nobody's but the dataplane's. */
+static void drop_services(struct nft *n, const char *chain, const struct skeleton_ranges *r)
+{
+    for (unsigned i = 0; i < r->services_count; i++) {
+        nft_rule(n, chain);
+        nft_load_destination(n, 0);
+        require_range(n, r->services[i]);
+        nft_verdict(n, NF_DROP, NULL);
+        nft_rule_end(n);
+    }
+}
+
+static void write_no_place(struct nft *n, enum side side, const struct skeleton_ranges *r)
 {
     struct name chain;
     side_name(&chain, "no-place", side);
@@ -332,6 +344,7 @@ static void write_no_place(struct nft *n, enum side side)
     nft_mask(n, 0, SERVICE_REFUSE | SERVICE_DROP);
     nft_lookup_verdict(n, "by-reason", 0);
     nft_rule_end(n);
+    drop_services(n, chain.text, r);
 }
 
 static void write_after(struct nft *n, enum side side, const struct skeleton_ranges *r)
@@ -352,13 +365,7 @@ static void write_after(struct nft *n, enum side side, const struct skeleton_ran
     nft_lookup(n, "addresses", 0, -1);
     nft_verdict(n, NFT_GOTO, "refuse");
     nft_rule_end(n);
-    for (unsigned i = 0; i < r->services_count; i++) {
-        nft_rule(n, chain.text);
-        nft_load_destination(n, 0);
-        require_range(n, r->services[i]);
-        nft_verdict(n, NF_DROP, NULL);
-        nft_rule_end(n);
-    }
+    drop_services(n, chain.text, r);
 }
 
 static void write_post(struct nft *n)
@@ -406,13 +413,15 @@ static void only_what_begins(struct nft *n, const char *chain)
 }
 
 /* The chains that hold ranges. They are empty. */
-static const char *const ranged[] = {"pre", "pre-after", "after-in", "after-out", "way"};
+static const char *const ranged[] = {"pre", "pre-after", "after-in", "after-out", "no-place-in", "no-place-out", "way"};
 static void write_ranges(struct nft *n, const struct skeleton_ranges *r)
 {
     static const uint32_t nothing;
     split(n, "pre", "lead-in", "lead-out", r);
     only_what_begins(n, "pre-after");
     split(n, "pre-after", "after-in", "after-out", r);
+    write_no_place(n, SIDE_IN, r);
+    write_no_place(n, SIDE_OUT, r);
     write_after(n, SIDE_IN, r);
     write_after(n, SIDE_OUT, r);
     nft_rule(n, "way"); /* from the node itself */
@@ -455,7 +464,6 @@ static void write_table(struct nft *n, const void *ranges)
     for (enum side side = 0; side < SIDES; side++) {
         write_lead(n, side);
         write_stick(n, side);
-        write_no_place(n, side);
     }
     write_remember(n);
     write_post(n);

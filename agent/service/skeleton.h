@@ -8,8 +8,11 @@
  *   stuck-X         to that endpoint, if it is still one. Else it is forgotten; the info once more -> places
  *   places          by the number of places -> draw-N, which draws one: it becomes the note -> drawn, to its endpoint
  *   pre-after, out-after  (filter, behind those) only what begins a connection -> after-X
- *   after-X         translated -> remember. A front without a place: refused or dropped, as its info says. Another port
- *                   of a cluster IP: refused. What else is in the range of services: dropped
+ *   after-X         translated -> remember. A front without a place: refused or dropped, as its info says. One that has
+ *                   places, of which the one that was drawn has just gone, or is not there yet: a packet may see one
+ *                   set before a change and the next one behind it. It is dropped, before the kernel notes the
+ *                   connection, or all that the client sends again would be as untranslated. Another port of a cluster
+ *                   IP: refused. What else is in the range of services: dropped
  *   remember        a port with affinity, by its step -> remember-N, which notes the client and its endpoint
  *   post            (nat, source) an endpoint that has come to itself, and what its front wants masked, leaves with
  *                   the node's address
@@ -25,7 +28,7 @@
 #include "agent/service/nft.h"
 #include "agent/service/table.h"
 
-#define SKELETON_TABLE "reeve-services-1"
+#define SKELETON_TABLE "reeve-services-2"
 extern const struct service_kernel_table skeleton_table; /* with: struct skeleton_ranges */
 #define SKELETON_RANGE_KEY   16u                         /* of `sources`: a front and an address */
 #define SKELETON_CLIENTS_MAX 262144u /* remembered by affinity; the others are drawn anew each time */

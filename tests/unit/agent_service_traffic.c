@@ -420,7 +420,7 @@ static void what_others_break_while_much_is_written_is_mended(void **state)
 {
     struct world *w = *state;
     NEED_WORLD(w);
-    static const char *const breaks[] = {"nft flush ruleset", "nft flush map ip reeve-services-1 ports"};
+    static const char *const breaks[] = {"nft flush ruleset", "nft flush map ip reeve-services-2 ports"};
     struct service_endpoint list[2];
     unsigned count = endpoints_of("10.244.1.1 ready here,10.244.1.2 ready here", list, ARRAY_SIZE(list));
     for (unsigned b = 0; b < ARRAY_SIZE(breaks); b++) {
@@ -482,11 +482,11 @@ static void what_nobody_has_told_of_is_found_and_mended(void **state)
     struct world *w = *state;
     NEED_WORLD(w);
     static const char *const breaks[] = {
-        "nft delete element ip reeve-services-1 ports { 10.96.0.7 . tcp . 80 }",
-        "nft delete element ip reeve-services-1 members { 10.244.1.2 . 8080 }",
-        "nft delete element ip reeve-services-1 sources { 203.0.113.9 . tcp . 80 . 192.168.8.0/24 }",
-        "nft \"delete element ip reeve-services-1 endpoints { 10.96.0.7 . tcp . 80 . 0x0 }; add element ip "
-        "reeve-services-1 endpoints { 10.96.0.7 . tcp . 80 . 0x0 : 10.244.1.9 . 8080 }\""};
+        "nft delete element ip reeve-services-2 ports { 10.96.0.7 . tcp . 80 }",
+        "nft delete element ip reeve-services-2 members { 10.244.1.2 . 8080 }",
+        "nft delete element ip reeve-services-2 sources { 203.0.113.9 . tcp . 80 . 192.168.8.0/24 }",
+        "nft \"delete element ip reeve-services-2 endpoints { 10.96.0.7 . tcp . 80 . 0x0 }; add element ip "
+        "reeve-services-2 endpoints { 10.96.0.7 . tcp . 80 . 0x0 : 10.244.1.9 . 8080 }\""};
     struct cidr source = range_of("192.168.8.0/24");
     uint32_t balancer = ip_of("203.0.113.9");
     for (unsigned i = 0; i < 200; i++) {
@@ -518,6 +518,26 @@ static void what_nobody_has_told_of_is_found_and_mended(void **state)
     }
 }
 
+/* A packet may come between two parts of a change, and find no endpoint at the place that was drawn. The client sends
+ * it again after a second: that one must be translated. */
+static void a_connection_that_found_no_endpoint_is_made_at_the_next_try(void **state)
+{
+    struct world *w = *state;
+    NEED_WORLD(w);
+    put_port(w, (struct service_port){0}, "10.244.1.2 ready here");
+    static const enum place from[] = {POD_1, NODE};
+    for (unsigned i = 0; i < ARRAY_SIZE(from); i++) {
+        run("nft \"delete element ip reeve-services-2 endpoints { 10.96.0.7 . tcp . 80 . 0x0 }\"");
+        CLEANUP_CLOSE int fd = client(from[i], false);
+        int e = dial(fd, VIP, 80);
+        assert_true(e == 0 || e == EPERM);
+        assert_int_equal(await(fd, POLLOUT, SILENCE_MS), ETIMEDOUT);
+        run("nft \"add element ip reeve-services-2 endpoints { 10.96.0.7 . tcp . 80 . 0x0 : 10.244.1.2 . 8080 }\"");
+        assert_answered(hear(fd, DEADLINE_MS));
+        settle_services(w);
+    }
+}
+
 /* Somebody else's element leads connections away, or lets in whom it should not: it goes. The watch hears of it as
  * well, and may be faster. */
 static void what_is_not_ours_is_found_and_taken_away(void **state)
@@ -525,9 +545,9 @@ static void what_is_not_ours_is_found_and_taken_away(void **state)
     struct world *w = *state;
     NEED_WORLD(w);
     static const char *const strange[] = {
-        "nft add element ip reeve-services-1 hairpin { 10.244.1.9 . 10.244.1.9 }",
-        "nft add element ip reeve-services-1 endpoints { 10.96.0.9 . tcp . 80 . 0x1 : 10.244.1.9 . 8080 }",
-        "nft add element ip reeve-services-1 sources { 203.0.113.9 . tcp . 80 . 192.168.8.0/24 }"};
+        "nft add element ip reeve-services-2 hairpin { 10.244.1.9 . 10.244.1.9 }",
+        "nft add element ip reeve-services-2 endpoints { 10.96.0.9 . tcp . 80 . 0x1 : 10.244.1.9 . 8080 }",
+        "nft add element ip reeve-services-2 sources { 203.0.113.9 . tcp . 80 . 192.168.8.0/24 }"};
     int64_t until = env_now_ms(env_real()) + DEADLINE_MS;
     put_port(w, (struct service_port){0}, "10.244.1.1 ready here,10.244.1.2 ready here");
     for (unsigned i = 0; i < ARRAY_SIZE(strange); i++) {
@@ -776,6 +796,7 @@ int main(int argc, char **argv)
         T(what_is_told_too_fast_ends_no_watching),
         T(what_others_break_while_much_is_written_is_mended),
         T(what_nobody_has_told_of_is_found_and_mended),
+        T(a_connection_that_found_no_endpoint_is_made_at_the_next_try),
         T(what_is_not_ours_is_found_and_taken_away),
         T(everybodys_nft_can_list_it),
         T(a_restart_changes_nothing_and_a_connection_outlives_it),
