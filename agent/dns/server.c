@@ -5,7 +5,8 @@
 
 #include "base/list.h"
 
-#define BACKLOG 128
+#define BACKLOG     128
+#define QUEUE_BYTES (1 << 20) /* questions that wait for the loop: a lost one costs its asker five seconds */
 
 /* One place where it serves: both sockets close together. */
 struct place {
@@ -426,12 +427,23 @@ static void place_close(struct place *place)
     uv_close((uv_handle_t *)&place->tcp, on_place_closed);
 }
 
+static void widen_queue(uv_udp_t *udp)
+{
+    int bytes = QUEUE_BYTES;
+    uv_os_fd_t fd;
+    if (uv_fileno((const uv_handle_t *)udp, &fd) == 0 &&
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0) { /* without the right to: what it may */
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    }
+}
+
 /* TCP takes the port that UDP has got. */
 static int place_bind(struct place *place, uint32_t ip, uint16_t port)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(ip)};
     int size = sizeof at;
     int rc = uv_udp_bind(&place->udp, (const struct sockaddr *)&at, 0);
+    widen_queue(&place->udp);
     rc = rc != 0 ? rc : uv_udp_getsockname(&place->udp, (struct sockaddr *)&at, &size);
     rc = rc != 0 ? rc : uv_tcp_bind(&place->tcp, (const struct sockaddr *)&at, 0);
     rc = rc != 0 ? rc : uv_listen((uv_stream_t *)&place->tcp, BACKLOG, on_connection);
