@@ -52,7 +52,7 @@
     X(member_remove_after_change)                                                                                      \
     X(member_remove_appended)                                                                                          \
     X(member_remove_before_change)                                                                                     \
-    X(network_after_plugin)                                                                                            \
+    X(network_after_link)                                                                                              \
     X(network_after_rules)                                                                                             \
     X(pair_before_cert)                                                                                                \
     X(pair_before_key)                                                                                                 \

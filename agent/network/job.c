@@ -1,27 +1,29 @@
 /* A pod's network: one job per ADD or DEL, a chain of steps. The owner is noted before the first step and forgotten
  * after the last (network/owner.c).
  *
- *   ADD: [rules, bridge DEL, if something may be there of an attempt that was cut off]
- *        ->  bridge ADD (with host-local)  ->  rules, if there are host ports
- *   DEL: rules without it, if there were host ports  ->  bridge DEL
- * An address is given back only after no rule leads to it any more. A failed ADD is undone by a DEL before its
- * callback, so that no lease leaks; one that failed with an address that was wished for is made once more without. The
- * rules are one text, made from all owners: changes that come while nft runs
- * are written together by its next run. */
+ *   ADD: [rules, link deleted, if something may be there of an attempt that was cut off]
+ *        ->  address and link  ->  rules, if there are host ports
+ *   DEL: rules without it, if there were host ports  ->  link deleted, address given back
+ * An address is given back only after no rule leads to it any more, and after the link that had it is gone. A failed
+ * ADD is undone by a DEL before its callback, so that no lease leaks. Links are made and deleted on threads of their
+ * own (podlink.h). The rules are one text, made from all owners: changes that come while nft runs are written together
+ * by its next run. */
 #include <arpa/inet.h>
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/network/cni.h"
+#include "agent/network/leases.h"
 #include "agent/network/network_int.h"
+#include "agent/network/podlink.h"
+#include "agent/runtime/process.h"
 #include "agent/util/defer.h"
 #include "agent/util/fsutil.h"
 #include "base/failpoint.h"
 #include "proto/facts/cidr.h"
 
-enum job_step { STEP_STALE_RULES, STEP_STALE_DEL, STEP_BRIDGE_ADD, STEP_RULES, STEP_BRIDGE_DEL, STEP_END };
+enum job_step { STEP_STALE_RULES, STEP_STALE_DEL, STEP_ADD, STEP_RULES, STEP_DEL, STEP_END };
 
 struct job {
     struct list link;
@@ -29,7 +31,11 @@ struct job {
     enum job_step step;
     bool undo; /* a failed ADD: the error stays that of the ADD */
     char *uid, *name, *ns, *netns;
-    char wish[INET_ADDRSTRLEN];  /* "" = any address */
+    char wish[INET_ADDRSTRLEN]; /* "" = any address */
+    struct aside_work work;     /* of link */
+    struct podlink link_of;
+    int link_rc;
+    struct error link_error;
     struct network_owner *owner; /* NULL once it is forgotten */
     char ip[64];
     int rc;
@@ -39,15 +45,12 @@ struct job {
     void *data;
 };
 
-void network_release(struct network *n)
+static void free_all(void *data)
 {
-    if (--n->holders > 0) {
-        return;
-    }
-    void (*cb)(void *data) = n->close_cb;
-    void *data = n->close_data;
+    struct network *n = data;
+    void (*cb)(void *arg) = n->close_cb;
+    void *close_data = n->close_data;
     free(n->dir);
-    free(n->plugin_dir);
     free(n->bridge);
     free(n->cluster_cidr);
     network_owners_close(&n->owners);
@@ -55,7 +58,19 @@ void network_release(struct network *n)
     network_watch_free(n);
     free(n);
     if (cb != NULL) {
-        cb(data);
+        cb(close_data);
+    }
+}
+
+void network_release(struct network *n)
+{
+    if (--n->holders > 0) {
+        return;
+    }
+    if (n->aside != NULL) {
+        aside_close(n->aside, free_all, n);
+    } else {
+        free_all(n);
     }
 }
 
@@ -104,15 +119,16 @@ static void undo(struct job *j)
 {
     bool in_rules = j->owner->ports_count > 0 && j->owner->ip[0] != '\0';
     j->undo = j->owner->leaving = true;
-    j->step = in_rules ? STEP_RULES : STEP_BRIDGE_DEL;
+    j->step = in_rules ? STEP_RULES : STEP_DEL;
 }
 
-static void bridge_added(struct job *j, struct str answer)
+static void link_added(struct job *j)
 {
     struct network *n = j->n;
-    failpoint(FAILPOINT_network_after_plugin);
-    j->rc = j->rc != 0 ? j->rc : network_cni_address(answer, j->ip, &j->error);
+    uint32_t be = htonl(j->link_of.ip);
+    failpoint(FAILPOINT_network_after_link);
     if (j->rc == 0) {
+        inet_ntop(AF_INET, &be, j->ip, sizeof j->ip);
         snprintf(j->owner->ip, sizeof j->owner->ip, "%s", j->ip);
         j->rc = network_owners_keep(&n->owners, j->owner, &j->error);
     }
@@ -126,71 +142,110 @@ static void bridge_added(struct job *j, struct str answer)
     }
 }
 
-static void bridge_deleted(struct job *j, int rc)
+static void link_deleted(struct job *j)
 {
-    if (rc == 0) { /* otherwise it stays known, and is tried again */
+    uint32_t at = 0;
+    if (j->link_rc == 0) { /* otherwise it stays known, and is tried again */
+        cidr_parse_address(str_of(j->owner->ip), &at);
+        leases_give(j->n->owners.leases, j->uid, at);
         network_owners_forget(TAKE_PTR(j->owner), &j->n->owners);
+    } else if (!j->undo && j->rc == 0) {
+        j->rc = j->link_rc;
+        j->error = j->link_error;
     }
     j->step = STEP_END;
 }
 
-static void plugin_exited(struct process *p, const struct process_result *r, void *data)
+static void link_done(struct aside_work *w, bool ran)
 {
-    struct job *j = data;
-    struct error err = {0};
-    (void)p;
-    int rc = network_cni_error(r, "bridge", &err);
-    if (rc != 0 && !j->undo && j->rc == 0 && j->step != STEP_STALE_DEL) {
-        j->rc = rc;
-        j->error = err;
+    struct job *j = CONTAINER_OF(w, struct job, work);
+    if (!ran) {
+        j->link_rc = error_set(&j->link_error, ERR_CANCELED, "the agent is stopping, or cannot start a thread");
     }
-    if (j->step == STEP_BRIDGE_ADD && j->rc != 0 && j->wish[0] != '\0') {
-        log_info(j->n->log, "network", "pod %s/%s cannot have %s again: %s", j->ns, j->name, j->wish, j->error.message);
-        j->wish[0] = '\0';
-        j->rc = 0;
-        j->step = STEP_STALE_DEL;
-    } else if (j->step == STEP_STALE_DEL) { /* if it is still in the way, adding says so */
-        j->step = STEP_BRIDGE_ADD;
-    } else if (j->step == STEP_BRIDGE_ADD) {
-        bridge_added(j, r->out);
-    } else {
-        bridge_deleted(j, rc);
+    switch (j->step) {
+    case STEP_STALE_DEL: /* if it is still in the way, adding says so */
+        leases_give(j->n->owners.leases, j->uid, 0);
+        j->step = STEP_ADD;
+        break;
+    case STEP_ADD:
+        j->rc = j->link_rc;
+        j->error = j->link_error;
+        link_added(j);
+        break;
+    default:
+        link_deleted(j);
+        break;
     }
     job_run(j);
 }
 
-/* An address of another range cannot be had, and what is none is not for a plugin to read. */
-static bool wish_is_possible(const struct job *j)
+static void run_link(struct aside_work *w)
+{
+    struct job *j = CONTAINER_OF(w, struct job, work);
+    bool add = j->step == STEP_ADD;
+    j->link_rc = (add ? podlink_make : podlink_delete)(&j->link_of, &j->link_error);
+}
+
+/* An address of another range cannot be had, and what is none is not for a file's name. */
+static uint32_t possible_wish(const struct job *j)
 {
     struct cidr range;
     uint32_t at;
     return cidr_parse(str_of(j->n->pod_cidr), &range) && cidr_parse_address(str_of(j->wish), &at) &&
-           cidr_contains(range, at);
+                   cidr_contains(range, at)
+               ? at
+               : 0;
 }
 
-static void run_bridge(struct job *j, const char *command)
+static int take_address(struct job *j)
+{
+    struct network *n = j->n;
+    struct podlink *l = &j->link_of;
+    uint32_t wish = possible_wish(j);
+    int rc = ERR_EXISTS;
+    if (wish != 0) {
+        rc = leases_take(n->owners.leases, l->range, j->uid, wish, &l->ip, &j->error);
+        if (rc != 0) {
+            log_info(n->log, "network", "pod %s/%s cannot have %s again: %s", j->ns, j->name, j->wish,
+                     j->error.message);
+        }
+    }
+    return rc == 0 ? 0 : leases_take(n->owners.leases, l->range, j->uid, 0, &l->ip, &j->error);
+}
+
+static void link_refused(void *data)
+{
+    struct job *j = data;
+    link_added(j);
+    job_run(j);
+}
+
+static void start_link(struct job *j)
 {
     const struct network *n = j->n;
-    bool add = j->step == STEP_BRIDGE_ADD;
-    if (add && !wish_is_possible(j)) {
-        j->wish[0] = '\0';
+    struct podlink *l = &j->link_of;
+    *l = (struct podlink){.mtu = network_pods_mtu(n)};
+    snprintf(l->uid, sizeof l->uid, "%s", j->uid);
+    snprintf(l->netns, sizeof l->netns, "%s", j->netns);
+    snprintf(l->bridge, sizeof l->bridge, "%s", n->bridge);
+    cidr_parse(str_of(n->pod_cidr), &l->range);
+    if (j->step == STEP_ADD) {
+        j->rc = take_address(j);
+        if (j->rc != 0) {
+            defer_call(n->loop, link_refused, j);
+            return;
+        }
     }
-    network_cni_run(n->loop, &(struct network_cni){n->dir, n->plugin_dir, n->bridge, n->pod_cidr, network_pods_mtu(n)},
-                    command,
-                    &(struct network_pod){
-                        .uid = j->uid, .name = j->name, .ns = j->ns, .netns = j->netns, .wish = add ? j->wish : NULL},
-                    plugin_exited, j);
+    aside_run(n->aside, &j->work, run_link, link_done);
 }
 
 static void job_run(struct job *j)
 {
     switch (j->step) {
-    case STEP_BRIDGE_ADD:
-        run_bridge(j, "ADD");
-        return;
+    case STEP_ADD:
     case STEP_STALE_DEL:
-    case STEP_BRIDGE_DEL:
-        run_bridge(j, "DEL");
+    case STEP_DEL:
+        start_link(j);
         return;
     case STEP_STALE_RULES:
     case STEP_RULES:
@@ -224,7 +279,7 @@ static void rules_written_for(struct job *j, int rc, const struct error *err)
             undo(j);
         }
     } else {
-        j->step = rc == 0 ? STEP_BRIDGE_DEL : STEP_END;
+        j->step = rc == 0 ? STEP_DEL : STEP_END;
     }
     job_run(j);
 }
@@ -311,7 +366,7 @@ static void take_owner(struct job *j, const struct network_pod *pod)
 {
     struct network *n = j->n;
     struct network_owner *former = network_owners_find(&n->owners, j->uid);
-    j->step = former == NULL ? STEP_BRIDGE_ADD : former->ports_count > 0 ? STEP_STALE_RULES : STEP_STALE_DEL;
+    j->step = former == NULL ? STEP_ADD : former->ports_count > 0 ? STEP_STALE_RULES : STEP_STALE_DEL;
     if (former != NULL) {
         network_owners_forget(former, &n->owners);
     }
@@ -326,7 +381,7 @@ void network_add(struct network *n, const struct network_pod *pod, network_add_c
     j->add_cb = cb;
     j->data = data;
     if (n->hollow) {
-        if (wish_is_possible(j)) {
+        if (possible_wish(j) != 0) {
             memcpy(j->ip, j->wish, sizeof j->wish);
         } else {
             hollow_address(n, j->ip);
@@ -351,7 +406,7 @@ static void forget_waiting(struct network *n, const char *uid)
         struct job *w = LIST_ENTRY(it, struct job, link);
         if (strcmp(w->uid, uid) == 0) {
             list_remove(it);
-            if (w->step == STEP_BRIDGE_ADD) {
+            if (w->step == STEP_ADD) {
                 network_owners_forget(TAKE_PTR(w->owner), &n->owners);
             }
             w->rc = error_set(&w->error, ERR_CANCELED, "the pod is being deleted");
@@ -374,7 +429,7 @@ void network_del(struct network *n, const char *uid, const char *netns, network_
         return;
     }
     j->owner->leaving = true;
-    j->step = j->owner->ports_count > 0 ? STEP_RULES : STEP_BRIDGE_DEL;
+    j->step = j->owner->ports_count > 0 ? STEP_RULES : STEP_DEL;
     job_run(j);
 }
 

@@ -1,6 +1,5 @@
 /* The node's side of the pod network: its ranges, closed addresses, the bound of connections; opening and closing. What
  * is done for one pod is job.c, for other nodes network_peers.c. */
-#include "agent/network/cni.h"
 #include "agent/network/network_int.h"
 
 #include <arpa/inet.h>
@@ -188,26 +187,17 @@ static void init_lists(struct network *n)
 
 int network_new(uv_loop_t *loop, const struct network_config *c, struct network **out, struct error *err)
 {
-    static const char *const plugins[] = {"bridge", "host-local"};
     struct network *n = xcalloc(1, sizeof *n);
     n->loop = loop;
     n->log = c->log;
     n->dir = xstrdup(c->dir);
-    n->plugin_dir = xstrdup(c->plugin_dir != NULL ? c->plugin_dir : "/usr/lib/cni");
     n->bridge = xstrdup(c->bridge != NULL ? c->bridge : "reeve0");
     n->cluster_cidr = c->cluster_cidr != NULL ? xstrdup(c->cluster_cidr) : NULL;
     n->mtu = c->mtu;
     n->holders = 1;
+    n->aside = aside_new(loop);
     init_lists(n);
     int rc = network_owners_open(&n->owners, n->dir, NETWORK_NAME, err);
-    for (unsigned i = 0; rc == 0 && i < ARRAY_SIZE(plugins); i++) {
-        CLEANUP_FREE char *path = xasprintf("%s/%s", n->plugin_dir, plugins[i]);
-        if (access(path, X_OK) != 0) {
-            rc = error_set(err, ERR_NOT_FOUND,
-                           "cannot find the network plugin %s: is the package containernetworking-plugins installed?",
-                           path);
-        }
-    }
     rc = rc != 0 ? rc : network_peers_open(n, c->node_ip, err);
     rc = rc != 0 ? rc : network_watch_open(n, err);
     char remembered[64];

@@ -1,9 +1,8 @@
-/* The pod network of a node: a CNI plugin for the pods, nftables rules for host ports and for what leaves the cluster,
- * routes to the other nodes' pods, connections into pods.
+/* The pod network of a node: addresses and links of pods on a bridge, nftables rules for host ports and for what leaves
+ * the cluster, routes to the other nodes' pods, connections into pods.
  *
- * The agent writes the configuration (bridge + host-local for the node's pod CIDR) and execs the plugin itself; spec
- * 1.0.0: https://www.cni.dev/docs/spec/. host-local keeps the leases in a directory. The rules are one nftables table,
- * always written as a whole, and mended when others break it. Guarantee: who holds an address or a port is noted before
+ * Addresses are leases in a directory (leases.h), links are made by netlink (podlink.h). The rules are one nftables
+ * table, always written as a whole, and mended when others break it. Guarantee: who holds an address or a port is noted before
  * anything is made and until the last of it is gone; network_next tells all of them after a restart, however the former
  * agent ended. Loop thread only; callbacks never run inside the call that registered them. */
 #ifndef AGENT_NETWORK_NETWORK_H
@@ -23,9 +22,8 @@
 #define NETWORK_PORTS_MAX  64u
 
 struct network_config {
-    const char *dir;        /* own state: conflist, leases, cached results */
-    const char *plugin_dir; /* NULL = /usr/lib/cni */
-    const char *bridge;     /* NULL = "reeve0" */
+    const char *dir;    /* own state: leases, who holds what */
+    const char *bridge; /* NULL = "reeve0"; shorter than a name of a link may be */
     const char
         *pod_cidr; /* "10.244.3.0/24"; NULL or "": the one of last time, or not known yet; see network_set_pod_cidr */
     /* of all pods: traffic from pods that leaves it is masqueraded by the node; NULL = no masquerade */

@@ -1,10 +1,12 @@
-/* Inside of the pod network. The node's side is network.c, one pod's job.c. The CNI plugin is cni.c, who holds what
- * owner.c, the nftables rules rules.c, the bound of a pod's connections flows.c. Ways to other nodes' pods are
- * network_peers.c and overlay.h, the kernel's memory of connections conntrack.c, connections into pods connect.c. */
+/* Inside of the pod network. The node's side is network.c, one pod's job.c: its address leases.c, its link podlink.c.
+ * Who holds what is owner.c, the nftables rules rules.c, the bound of a pod's connections flows.c. Ways to other nodes'
+ * pods are network_peers.c and overlay.h, the kernel's memory of connections conntrack.c, connections into pods
+ * connect.c. */
 #ifndef AGENT_NETWORK_NETWORK_INT_H
 #define AGENT_NETWORK_NETWORK_INT_H
 
 #include "agent/network/network.h"
+#include "agent/util/aside.h"
 #include "base/buf.h"
 #include "base/list.h"
 
@@ -69,10 +71,13 @@ bool network_flows_next(struct str *text, char ip[INET_ADDRSTRLEN], uint64_t *pa
 
 /* ---- The network itself ---- */
 
+#define NETWORK_NAME "reeve" /* leases are in a directory of that name */
+
 struct network {
     uv_loop_t *loop;
     const struct log *log;
-    char *dir, *plugin_dir, *bridge, *cluster_cidr;
+    struct aside *aside; /* links are made there; NULL: hollow */
+    char *dir, *bridge, *cluster_cidr;
     char pod_cidr[64];
     unsigned mtu;
     bool hollow, closing;

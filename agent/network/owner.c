@@ -12,7 +12,7 @@
 #include "agent/util/fsutil.h"
 
 /* A note is a file DIR/UID of lines: "ip 10.244.1.5", "routed", "port tcp 8080 80 10.0.0.1" ("-" for all addresses).
- * host-local's leases are files named by the address, with the uid as their first line. */
+ * Leases are files named by the address, with the uid as their first line (leases.h). */
 
 #define NOTE_MAX (16u << 10)
 

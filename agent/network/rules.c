@@ -15,7 +15,7 @@
  *   post      traffic to the node's own loopback address cannot come back from a pod, nor can a pod's to itself by a
  *             host port (`self`): both leave with the node's address. So does what leaves the cluster (not by the
  *             bridge plugin: that would hide pods from each other across nodes). Pods send all by way of the node, also
- *             to those on the same bridge (cni.c), so that an answer is led back; those of an older agent answer
+ *             to those on the same bridge (podlink.h), so that an answer is led back; those of an older agent answer
  *             directly (`bridged`), so what was led to them leaves with the node's address as well
  *   quiet     the kernel's advice to send directly: it would be followed
  *   closed    what pods may not connect to (the masters), here and on other machines: refused at once

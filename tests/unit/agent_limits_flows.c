@@ -92,7 +92,7 @@ static void a_pod_has_its_share_of_the_table_and_its_neighbour_another(void **st
 {
     struct fixture *f = *state;
     NEED_ISOLATION(f);
-    NEED_PLUGINS();
+    NEED_NFT();
     make_sandboxes(f);
     open_limited(f, MOST);
     add_pod(f, 0, NULL, 0);

@@ -243,8 +243,8 @@ static inline int read_in(const char *netns, const char *path, char *out, size_t
     return r.ok ? 0 : -1;
 }
 
-#define NEED_PLUGINS()                                                                                                 \
-    if (access("/usr/lib/cni/bridge", X_OK) != 0 || system("command -v nft >/dev/null") != 0)                          \
+#define NEED_NFT()                                                                                                     \
+    if (system("command -v nft >/dev/null") != 0)                                                                      \
     skip()
 
 static inline void add_pod(struct fixture *f, unsigned which, const struct network_port *ports, unsigned count)

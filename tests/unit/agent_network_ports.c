@@ -10,7 +10,7 @@ static void a_host_port_leads_into_the_pod_and_ends_with_it(void **state)
 {
     struct fixture *f = *state;
     NEED_ISOLATION(f);
-    NEED_PLUGINS();
+    NEED_NFT();
     make_sandboxes(f);
     open_network(f, "10.98.7.0/24");
     assert_int_equal(system("ip addr add 10.96.0.1/32 dev lo && ip addr add 10.96.0.2/32 dev lo"), 0);
@@ -76,7 +76,7 @@ static void host_ports_answer_other_machines(void **state)
 {
     struct fixture *f = *state;
     NEED_ISOLATION(f);
-    NEED_PLUGINS();
+    NEED_NFT();
     char command[1400], seen[64], byte;
     struct sockaddr_in from;
     socklen_t size = sizeof from;
@@ -128,7 +128,7 @@ static void the_nodes_loopback_address_stays_closed_to_pods(void **state)
 {
     struct fixture *f = *state;
     NEED_ISOLATION(f);
-    NEED_PLUGINS();
+    NEED_NFT();
     char command[800];
     make_sandboxes(f);
     open_network(f, "10.98.7.0/24");
@@ -169,7 +169,7 @@ static void questions_to_the_name_server_are_in_no_table_of_connections(void **s
 {
     struct fixture *f = *state;
     NEED_ISOLATION(f);
-    NEED_PLUGINS();
+    NEED_NFT();
     struct conntrack_flow *flows = NULL;
     struct sockaddr_in from, to = {.sin_family = AF_INET};
     unsigned count;
@@ -206,7 +206,7 @@ static void the_next_pod_of_a_host_port_gets_its_traffic(void **state)
 {
     struct fixture *f = *state;
     NEED_ISOLATION(f);
-    NEED_PLUGINS();
+    NEED_NFT();
     make_sandboxes(f);
     open_network(f, "10.98.7.0/24");
     struct network_port port = {18080, 8080, "tcp", NULL};
@@ -233,7 +233,7 @@ static void host_ports_live_as_long_as_their_pods_over_restarts(void **state)
 {
     struct fixture *f = *state;
     NEED_ISOLATION(f);
-    NEED_PLUGINS();
+    NEED_NFT();
     make_sandboxes(f);
     open_network(f, "10.98.7.0/24");
     struct network_port one = {18080, 8080, "tcp", NULL}, two = {18082, 8080, "tcp", NULL};
@@ -271,7 +271,7 @@ static void host_ports_come_back_when_others_flush_the_rules(void **state)
 {
     struct fixture *f = *state;
     NEED_ISOLATION(f);
-    NEED_PLUGINS();
+    NEED_NFT();
     static const char *const breaks[] = {"nft flush ruleset", "nft delete table ip reeve-pods",
                                          "nft flush chain ip reeve-pods lead", "nft flush map ip reeve-pods any",
                                          "nft delete table ip reeve-flows"};
@@ -315,7 +315,7 @@ static void what_a_crash_left_is_known_and_taken_away(void **state)
 {
     struct fixture *f = *state;
     NEED_ISOLATION(f);
-    NEED_PLUGINS();
+    NEED_NFT();
     char path[160], uid[64], first[64];
     make_sandboxes(f);
     open_network(f, "10.98.7.0/24");
@@ -355,7 +355,7 @@ static void a_udp_peer_of_a_host_port_follows_to_the_next_pod(void **state)
 {
     struct fixture *f = *state;
     NEED_ISOLATION(f);
-    NEED_PLUGINS();
+    NEED_NFT();
     make_sandboxes(f);
     open_network(f, "10.98.7.0/24");
     struct network_port port = {18053, 53, "udp", NULL};
@@ -393,7 +393,7 @@ static void a_service_leads_to_a_neighbour_who_sees_the_pod(void **state)
 {
     struct fixture *f = *state;
     NEED_ISOLATION(f);
-    NEED_PLUGINS();
+    NEED_NFT();
     struct services *services;
     struct services_stats st;
     struct error err = {0};

@@ -246,7 +246,7 @@ static void close_node(struct nodes *w)
 static int nodes_setup(void **state)
 {
     *state = NULL;
-    if (!isolated || access("/usr/lib/cni/bridge", X_OK) != 0) {
+    if (!isolated) {
         return 0;
     }
     struct nodes *w = xcalloc(1, sizeof *w);
