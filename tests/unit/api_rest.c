@@ -40,6 +40,8 @@
 
 #include <zlib.h>
 
+#include "tests/unit/api_rest_mutate.h"
+
 /* ---- Answers ---- */
 
 /* A value at a path, of every element of the lists on the way. */
@@ -305,6 +307,7 @@ static void do_ask(struct world *w, const struct script_step *s, struct buf *out
     struct wire *wire = wire_named(w, name, script_word(s, "as"));
     CLEANUP_BUF struct buf text = BUF_INIT;
     write_request(w, &text, s->body);
+    mutate_keep(buf_str(&text));
     feed(wire, buf_str(&text), script_word(s, "pieces"));
     wait_for_answer(w, wire, strstr(s->body, "watch") != NULL);
     if (strstr(s->body, "watch") != NULL) {
@@ -643,6 +646,7 @@ static void do_protobuf(struct world *w, const struct script_step *s, struct buf
     http_put_length(&text, body.size);
     http_put_end(&text);
     buf_append_str(&text, buf_str(&body));
+    mutate_keep(buf_str(&text));
     feed(wire, buf_str(&text), NULL);
     wait_for_answer(w, wire, false);
     show(wire, script_word(s, "show"), out);
@@ -691,8 +695,13 @@ static void test_script(void **state)
 {
     const char *path = *state;
     struct world w = {0};
-    world_open(&w, strstr(path, "leaderless") != NULL ? 3 : 1);
+    bool leaderless = strstr(path, "leaderless") != NULL;
+    world_open(&w, leaderless ? 3 : 1);
     bool ok = script_run(path, run_step, &w);
+    if (ok && !leaderless) {
+        mutate_all(&w, path);
+    }
+    mutate_forget();
     world_close(&w);
     assert_true(ok);
 }
