@@ -62,9 +62,9 @@ struct watch {
     unsigned due_first, due_count, due_cap;
     bool exact;
     struct view *view;
-    struct view_iter it;
-    bool listed;         /* LISTING: the iterator is at its end */
-    struct object *held; /* LISTING: fetched from the iterator and refused for want of credit */
+    struct view_iter *it; /* LISTING: of view; large, so no idle watch has one. NULL afterwards */
+    bool listed;          /* LISTING: the iterator is at its end */
+    struct object *held;  /* LISTING: fetched from the iterator and refused for want of credit */
     bool ended;
     struct rights rights;
 };
@@ -168,6 +168,7 @@ static void watch_free(struct watch *w)
     turns_forget(t->m->turns, &w->work);
     object_unref(w->held);
     view_unref(w->view);
+    free(w->it);
     arena_close(&w->arena);
     free(w->due);
     free(w);
@@ -225,7 +226,7 @@ static const struct object *next_listed(struct watch *w, unsigned *visits)
     const struct object *o = NULL;
     while (*visits > 0) {
         --*visits;
-        o = view_next(&w->it);
+        o = view_next(w->it);
         if (o == NULL || matches(w, o)) {
             w->listed = o == NULL;
             return o;
@@ -242,7 +243,7 @@ static bool pump_listing(struct watch *w, unsigned *visits)
     struct object *first = o == NULL ? NULL : object_ref(o);
     object_unref(w->held);
     w->held = NULL;
-    struct view_iter resume = w->it;
+    struct view_iter resume = *w->it;
     for (; o != NULL; o = next_listed(w, visits)) {
         struct api_event e = {.type = API_ADDED, .object = o, .revision = o->revision};
         count++;
@@ -255,7 +256,7 @@ static bool pump_listing(struct watch *w, unsigned *visits)
         if (w->stream->front->send(w->stream, 0) != 0) {
             sent = false; /* begin again with `first` when credit comes */
             w->listed = false;
-            w->it = resume;
+            *w->it = resume;
             w->held = TAKE_PTR(first);
         }
     } else if (!w->listed) {
@@ -266,6 +267,7 @@ static bool pump_listing(struct watch *w, unsigned *visits)
         w->sent = view_revision(w->view);
         view_unref(w->view);
         w->view = NULL;
+        free(TAKE_PTR(w->it));
         w->state = WATCH_BEHIND;
     }
     object_unref(first);
@@ -669,14 +671,15 @@ static void place(struct watch *w, const struct api_watch *q)
     }
     w->state = WATCH_LISTING;
     w->view = view_ref(store_committed(replica_store(w->table->m->replica)));
+    w->it = xmalloc(sizeof *w->it);
     CLEANUP_BUF struct buf key = BUF_INIT;
     enum view_index index;
     if (w->node.n > 0) {
-        view_iter_node_pods(&w->it, w->view, w->node);
+        view_iter_node_pods(w->it, w->view, w->node);
     } else if (view_choose_index(w->view, w->kind, w->ns, w->labels, w->fields, &index, &key)) {
-        view_iter_index(&w->it, w->view, index, buf_str(&key), w->kind, w->ns);
+        view_iter_index(w->it, w->view, index, buf_str(&key), w->kind, w->ns);
     } else {
-        view_iter(&w->it, w->view, w->kind, w->ns);
+        view_iter(w->it, w->view, w->kind, w->ns);
     }
 }
 
@@ -739,6 +742,7 @@ void verb_watch(struct api_call *c, const struct api_watch *q)
     if (w->stream == NULL) {
         rights_end(&w->rights);
         view_unref(w->view);
+        free(w->it);
         arena_close(&w->arena);
         free(w);
         return;
