@@ -44,7 +44,9 @@ static void tell_bookmark(struct rest_call *c, uint64_t revision)
     bool first = all && !c->initial_told;
     c->initial_told = true;
     if (c->o.bookmarks && (!first || c->o.initial)) {
-        write_bookmark(c, revision, first && c->o.initial);
+        /* A master may be behind the version that was asked from: of what is up to there it tells nothing. */
+        uint64_t known = first ? 0 : MAX(c->told, c->o.version);
+        write_bookmark(c, MAX(revision, known), first && c->o.initial);
     }
 }
 

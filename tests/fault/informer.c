@@ -360,7 +360,9 @@ void *informer_follow(void *arg)
         } else {
             watch(&f);
         }
-        if (rng_below(&f.rng, KILL_ONE_IN) == 0 && f.w->synced) { /* killed: the next one knows nothing */
+        /* Killed: the next one knows nothing. Not while nobody answers, or all of them would begin anew at once, and
+         * nobody be told of what was written meanwhile. */
+        if (status_of(&f) == 200 && rng_below(&f.rng, KILL_ONE_IN) == 0 && f.w->synced) {
             f.version[0] = f.told[0] = '\0';
             f.w->killed++;
         }
