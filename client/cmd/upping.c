@@ -333,16 +333,19 @@ static const char *master_list(struct upping *p)
     return arena_strdup(&p->r->arena, buf_cstr(&b));
 }
 
+/* Nodes of one machine share its disk, of which a tenth may be a lot to ask for. */
+#define NODE_EVICTION_HARD "memory.available<100Mi,nodefs.available<1Gi,pid.available<10%"
+
 static int start_node(struct upping *p, unsigned i)
 {
     struct up *u = &p->u;
     struct arena *a = &p->r->arena;
     const char *name = upping_format(p, "n%u", i + 1), *dir = up_path(a, u, "nodes/%s", name);
     const char *joined = up_path(a, u, "nodes/%s.joined", name), *token = up_path(a, u, "run/%s.token", name);
-    const char *words[] = {p->agent, "run", "--dir", dir, NULL, NULL, NULL};
+    const char *words[] = {p->agent, "run", "--dir", dir, "--eviction-hard", NODE_EVICTION_HARD, NULL, NULL, NULL};
     if (u->images != NULL) {
-        words[4] = "--images";
-        words[5] = u->images;
+        words[6] = "--images";
+        words[7] = u->images;
     }
     const char *const *run = with_words(p, words, u->agent_args);
     bool has_joined = access(joined, F_OK) == 0;
