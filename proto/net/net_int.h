@@ -59,7 +59,7 @@ void net_conn_blame(struct net_conn *c, int code, const char *fmt, ...) __attrib
 enum net_state { NET_RESOLVING, NET_CONNECTING, NET_HANDSHAKE, NET_OPEN, NET_FLUSHING, NET_CLOSED };
 
 #define NET_FLUSH_MS      1000
-#define NET_HANDSHAKES_NS 1000000u /* of a server's handshakes in a turn of the loop, plus the step that was begun */
+#define NET_HANDSHAKES_NS 3000000u /* of a server's handshakes in a turn of the loop, plus the step that was begun */
 #define NET_READ_BYTES    (64u << 10)
 #define NET_WRITE_LITTLE  (32u << 10) /* what waits to be sent of who is never made to wait for his turn to send */
 #define NET_READS_GRANTED 128u /* connections that had to wait and read in one turn of the loop, whatever its share */
