@@ -82,8 +82,8 @@ static void mutate_splice(struct buf *b, size_t at, size_t without, struct str w
 
 #define PICK_WORD(rng, list) str_of(list[rng_below(rng, ARRAY_SIZE(list))])
 
-/* Where, what is at home there, and how many bytes may go. Targets and bodies have the most: a head with a wrong byte is
- * refused, and nobody looks at the rest. */
+/* Where, what is at home there, and how many bytes may go. Targets and bodies have the most: a head with a wrong byte
+ * is refused, and nobody looks at the rest. */
 static size_t mutate_place(const struct buf *b, struct rng *rng, struct str *word, size_t *room)
 {
     const char *p = (const char *)b->data, *line = memchr(p, '\r', b->size), *end = memmem(p, b->size, "\r\n\r\n", 4);
