@@ -4,11 +4,10 @@
 #include <string.h>
 
 #include "base/timefmt.h"
+#include "proto/protobuf/message.h"
 #include "proto/protobuf/wire.h"
 #include "proto/schema/table.h"
 #include "proto/text/text.h"
-
-static const char MAGIC[4] = {'k', '8', 's', 0};
 
 struct reader {
     struct arena *arena;
@@ -460,24 +459,6 @@ static int read_envelope(const struct reader *r, struct str rest, struct envelop
     return more == 0 ? 0 : malformed(r, NULL, "the envelope is cut short, or no message");
 }
 
-static const struct schema *find_schema(struct str api_version, struct str name)
-{
-    const struct kind *k = kind_of_request(api_version, name);
-    if (k != NULL) {
-        return k->schema;
-    }
-    for (unsigned i = 0; i < kinds_count(); i++) {
-        k = kinds_at(i);
-        if (!k->json_only && str_is(name, k->name)) {
-            const struct schema *s = kind_version_schema(k, api_version);
-            if (s != NULL) {
-                return s;
-            }
-        }
-    }
-    return NULL;
-}
-
 int protobuf_read(struct arena *a, const void *body, size_t n, struct str api_version, struct str kind,
                   struct value **doc, struct error *err)
 {
@@ -488,10 +469,10 @@ int protobuf_read(struct arena *a, const void *body, size_t n, struct str api_ve
     if (n > PROTOBUF_SIZE_MAX) {
         return error_set(err, ERR_TOO_LARGE, "the body has %zu bytes; it may have at most %u", n, PROTOBUF_SIZE_MAX);
     }
-    if (n < sizeof MAGIC || memcmp(all.p, MAGIC, sizeof MAGIC) != 0) {
+    if (n < PROTOBUF_MAGIC_SIZE || memcmp(all.p, PROTOBUF_MAGIC, PROTOBUF_MAGIC_SIZE) != 0) {
         return malformed(&r, NULL, "does not begin with the bytes \"k8s\\0\" of Kubernetes' protobuf form");
     }
-    int rc = read_envelope(&r, (struct str){all.p + sizeof MAGIC, n - sizeof MAGIC}, &e);
+    int rc = read_envelope(&r, (struct str){all.p + PROTOBUF_MAGIC_SIZE, n - PROTOBUF_MAGIC_SIZE}, &e);
     if (rc != 0) {
         return rc;
     }
@@ -500,7 +481,7 @@ int protobuf_read(struct arena *a, const void *body, size_t n, struct str api_ve
     }
     e.api_version = e.api_version.n == 0 ? api_version : e.api_version;
     e.kind = e.kind.n == 0 ? kind : e.kind;
-    const struct schema *s = find_schema(e.api_version, e.kind);
+    const struct schema *s = protobuf_schema(e.api_version, e.kind);
     if (s == NULL) {
         return error_set(err, ERR_UNSUPPORTED,
                          "no protobuf message is known for kind \"%.*s\" in apiVersion \"%.*s\"; send JSON",

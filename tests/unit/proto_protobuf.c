@@ -422,6 +422,33 @@ static void what_kubectl_sent_and_what_it_says_of_it(void **state)
 
 /* ---- Every kind ---- */
 
+/* What is answered, of a document and of what is stored of it, reads back; it has as many bytes as the kit's. */
+static void is_written_alike(struct fixture *f, const struct kind *k, struct value *doc, const struct buf *kit)
+{
+    CLEANUP_BUF struct buf written = BUF_INIT, stored = BUF_INIT;
+    struct value *back;
+    assert_true(protobuf_write_document(&written, doc));
+    assert_int_equal(written.size, kit->size);
+    if (read_body(f, &written, &back) != 0 || kind_check(k, &f->arena, back, NULL, 0, &f->err) != 0 ||
+        !kind_equal(k, "", doc, back)) {
+        fail_msg("%s: a document is written otherwise: %s", k->name, f->err.message);
+    }
+    buf_reset(&written);
+    value_remove(value_get(doc, "metadata"), "resourceVersion"); /* which is not stored */
+    kind_encode(k, doc, &stored);
+    size_t at = protobuf_open(&written, str_of(k->api_version), str_of(k->name));
+    protobuf_write_message(&written, k->schema, mp_of(stored.data, stored.size), &(struct protobuf_extra){0});
+    protobuf_close(&written, at);
+    if (read_body(f, &written, &back) != 0 || kind_check(k, &f->arena, back, NULL, 0, &f->err) != 0 ||
+        !kind_equal(k, "", doc, back)) {
+        CLEANUP_BUF struct buf text = BUF_INIT;
+        json_write(&text, doc, 0);
+        buf_puts(&text, "\nis not\n");
+        json_write(&text, back, 0);
+        fail_msg("%s: what is stored is written otherwise: %s\n%s", k->name, f->err.message, buf_cstr(&text));
+    }
+}
+
 /* A document written as a message by the tables. True if there was something to compare. */
 static bool reads_back(struct fixture *f, struct value *doc, bool *seen)
 {
@@ -441,8 +468,77 @@ static bool reads_back(struct fixture *f, struct value *doc, bool *seen)
         json_write(&text, back, 0);
         fail_msg("%s", buf_cstr(&text));
     }
+    is_written_alike(f, k, doc, &b);
     seen[k->id] = true;
     return true;
+}
+
+/* What is no part of the stored bytes, and what they have that clients know otherwise. */
+static void an_object_with_its_version_and_managers(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP_BUF struct buf out = BUF_INIT, body = BUF_INIT, managed = BUF_INIT;
+    struct value *doc, *list = read_json(f, STR("[{\"manager\":\"m\",\"operation\":\"Update\",\"apiVersion\":\"v1\","
+                                                "\"time\":\"2026-01-02T03:04:05Z\",\"fieldsType\":\"FieldsV1\","
+                                                "\"fieldsV1\":{\"f:data\":{\"f:k\":{}}}}]"));
+    msgpack_write_value(&managed, list);
+    msgpack_write_value(&body, read_json(f, STR("{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":"
+                                                "\"c\"},\"data\":{\"k\":\"v\"},\"strange\":[1],\"immutable\":null}")));
+    const struct protobuf_extra x = {.revision = 77, .managed = mp_of(managed.data, managed.size)};
+    size_t at = protobuf_open(&out, STR("v1"), STR("ConfigMap"));
+    protobuf_write_message(&out, kind_by_id(KIND_CONFIGMAP)->schema, mp_of(body.data, body.size), &x);
+    protobuf_close(&out, at);
+    assert_int_equal(read_body(f, &out, &doc), 0);
+    assert_string_equal(value_path_str(doc, "metadata.resourceVersion").p, "77");
+    assert_true(value_equal(value_path(doc, "metadata.managedFields"), list));
+    assert_true(value_equal(value_get(doc, "data"), read_json(f, STR("{\"k\":\"v\"}"))));
+    assert_null(value_get(doc, "strange"));
+    buf_reset(&out);
+    at = protobuf_open(&out, STR("meta.k8s.io/v1"), STR("PartialObjectMetadata"));
+    protobuf_write_partial(&out, mp_get(mp_of(body.data, body.size), "metadata"), &x);
+    protobuf_close(&out, at);
+    assert_int_equal(read_body(f, &out, &doc), 0);
+    assert_string_equal(value_path_str(doc, "metadata.name").p, "c");
+    assert_string_equal(value_path_str(doc, "metadata.resourceVersion").p, "77");
+    assert_null(value_get(doc, "data"));
+}
+
+/* A Status of every form, and messages of all lengths of their length. */
+static void answers_that_are_documents(void **state)
+{
+    static const char *const texts[] = {
+        "{\"apiVersion\":\"v1\",\"kind\":\"Status\",\"metadata\":{},\"status\":\"Success\",\"details\":{\"name\":\"x\","
+        "\"kind\":\"pods\",\"uid\":\"u\"}}",
+        "{\"apiVersion\":\"v1\",\"kind\":\"Status\",\"metadata\":{},\"status\":\"Failure\",\"message\":\"no\","
+        "\"reason\":"
+        "\"Invalid\",\"details\":{\"causes\":[{\"reason\":\"FieldValueInvalid\",\"message\":\"m\",\"field\":\"f\"}],"
+        "\"retryAfterSeconds\":1},\"code\":422}",
+        "{\"apiVersion\":\"autoscaling/v1\",\"kind\":\"Scale\",\"metadata\":{\"name\":\"d\"},\"spec\":{\"replicas\":3},"
+        "\"status\":{\"replicas\":2,\"selector\":\"a=b\"}}",
+    };
+    struct fixture *f = *state;
+    for (unsigned i = 0; i < ARRAY_SIZE(texts); i++) {
+        CLEANUP_BUF struct buf out = BUF_INIT;
+        struct value *back, *doc = read_json(f, str_of(texts[i]));
+        assert_true(protobuf_write_document(&out, doc));
+        assert_int_equal(read_body(f, &out, &back), 0);
+        assert_true(value_equal(doc, back));
+    }
+    for (size_t n = 1; n < (1u << 22); n = n * 127 / 64 + 1) {
+        CLEANUP_BUF struct buf out = BUF_INIT, text = BUF_INIT;
+        struct value *back, *doc = read_json(f, str_of(texts[0]));
+        memset(buf_reserve(&text, n), 'x', n);
+        value_set(&f->arena, doc, "message", value_str(&f->arena, (struct str){(const char *)text.data, n}));
+        assert_true(protobuf_write_document(&out, doc));
+        if (out.size <= PROTOBUF_SIZE_MAX) {
+            assert_int_equal(read_body(f, &out, &back), 0);
+            assert_true(value_equal(doc, back));
+        }
+    }
+    CLEANUP_BUF struct buf none = BUF_INIT;
+    assert_false(protobuf_write_document(&none, read_json(f, STR("{\"apiVersion\":\"a.b/v1\",\"kind\":\"Odd\"}"))));
+    assert_false(protobuf_write_document(&none, read_json(f, STR("[1]"))));
+    assert_int_equal(none.size, 0);
 }
 
 /* The rows that the tables of validation accept (proto_kind_rules). */
@@ -501,6 +597,8 @@ int main(void)
         TEST(the_address_says_the_kind_if_the_envelope_does_not),
         TEST(kinds_without_a_message),
         TEST(what_is_wrong_is_told_with_its_place),
+        TEST(an_object_with_its_version_and_managers),
+        TEST(answers_that_are_documents),
         TEST(what_is_no_body),
         TEST(bodies_have_bounds),
         TEST(what_is_passed_over_has_a_bound),
