@@ -227,9 +227,14 @@ int manifest_add(struct arena *a, struct value *doc, const char *file, const str
 int manifest_read_text(struct arena *a, struct str text, const char *file, const struct manifest_options *o,
                        struct manifest *out, struct error *err)
 {
-    struct value **docs;
-    unsigned count;
-    int rc = yaml_read(a, text, file, &docs, &count, err);
+    struct value **docs, *twice = value_list(a);
+    unsigned count = 0;
+    int rc = o->lenient ? yaml_read_twice(a, text, file, TEXT_NODES_MAX, &docs, &count, twice, err)
+                        : yaml_read(a, text, file, &docs, &count, err);
+    for (unsigned i = 0; rc == 0 && o->warn != NULL && i < value_count(twice); i++) {
+        struct str where_twice = value_to_str(value_item(twice, i));
+        o->warn(arena_printf(a, "%s: duplicate field \"%.*s\"", file, STR_ARG(where_twice)), o->data);
+    }
     for (unsigned i = 0; i < count && rc == 0; i++) {
         rc = add_document(a, docs[i], file, o, out, err);
     }

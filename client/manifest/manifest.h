@@ -23,7 +23,8 @@ struct manifest {
 };
 
 /* Adds what path holds. A directory: its *.yaml, *.yml and *.json in order of name; with recursive also those below.
- * `List` documents and those of one kind (`ConfigMapList`) are taken apart. lenient: unknown fields pass. ns: for
+ * `List` documents and those of one kind (`ConfigMapList`) are taken apart. lenient: unknown fields pass,
+ * and of a key that stands twice the last one counts. ns: for
  * objects that name none; ns_given: -n was typed, so another one in the manifest is an error. ERR_INVALID
  * "FILE:LINE:COL: ...", ERR_NOT_FOUND, ERR_USAGE. Everything lives in the arena. */
 struct manifest_options {

@@ -14,7 +14,7 @@ static int read_yaml(struct rest_call *c, struct arena *a, struct value **doc, s
 {
     struct value **docs;
     unsigned count = 0;
-    int rv = yaml_read_twice(a, buf_str(&c->body), REST_VALUES_MAX, &docs, &count, c->twice, err);
+    int rv = yaml_read_twice(a, buf_str(&c->body), NULL, REST_VALUES_MAX, &docs, &count, c->twice, err);
     if (rv == 0 && count != 1) {
         return error_set(err, ERR_USAGE, "the body must be one document, and there are %u", count);
     }

@@ -40,8 +40,8 @@ int json_read_objects(struct arena *a, struct str text, const char *file, unsign
 #define TEXT_TWICE_MAX 16u
 int json_read_twice(struct arena *a, struct str text, unsigned nodes_max, struct value **out, struct value *twice,
                     struct error *err);
-int yaml_read_twice(struct arena *a, struct str text, unsigned nodes_max, struct value ***docs, unsigned *count,
-                    struct value *twice, struct error *err);
+int yaml_read_twice(struct arena *a, struct str text, const char *file, unsigned nodes_max, struct value ***docs,
+                    unsigned *count, struct value *twice, struct error *err);
 /* What they do with a document whose reader has kept such keys. */
 int text_settle_twice(struct arena *a, struct value *doc, struct value *twice, struct error *err);
 /* Without the byte order mark that some editors put in front of UTF-8. */

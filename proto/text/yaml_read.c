@@ -514,10 +514,10 @@ int yaml_read_most(struct arena *a, struct str text, const char *file, unsigned 
     return read_text(a, text, file, nodes_max, false, docs, count, err);
 }
 
-int yaml_read_twice(struct arena *a, struct str text, unsigned nodes_max, struct value ***docs, unsigned *count,
-                    struct value *twice, struct error *err)
+int yaml_read_twice(struct arena *a, struct str text, const char *file, unsigned nodes_max, struct value ***docs,
+                    unsigned *count, struct value *twice, struct error *err)
 {
-    int rc = read_text(a, text, NULL, nodes_max, true, docs, count, err);
+    int rc = read_text(a, text, file, nodes_max, true, docs, count, err);
     for (unsigned i = 0; rc == 0 && i < *count; i++) {
         rc = text_settle_twice(a, (*docs)[i], twice, err);
     }

@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     arena_init(&a);
     struct value **loose, *twice = value_list(&a);
     unsigned loose_count;
-    if (yaml_read_twice(&a, (struct str){(const char *)data, size}, TEXT_NODES_MAX, &loose, &loose_count, twice,
+    if (yaml_read_twice(&a, (struct str){(const char *)data, size}, NULL, TEXT_NODES_MAX, &loose, &loose_count, twice,
                         &err) == 0) {
         for (unsigned i = 0; i < loose_count; i++) {
             fuzz_check_value(loose[i]);

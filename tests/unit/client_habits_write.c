@@ -70,13 +70,19 @@ static void validate_is_strict_warn_or_ignore(void **state)
 {
     struct habits *h = *state;
     habits_file(h, "odd.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: odd}\ndatum: {a: b}\n");
+    habits_file(h, "twice.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: odd}\ndata: {a: '1', a: '2'}\n");
     static const struct habit rows[] = {
         {"rctl apply -f odd.yaml", NULL, 1, "=", "odd.yaml:4:1:\ndatum\ndata"},
         {"rctl apply --validate=strict -f odd.yaml", NULL, 1, "=", "datum"},
         {"rctl apply --validate=warn -f odd.yaml", NULL, 0, "=configmap/odd created\n",
          "Warning: odd.yaml:4:1:\ndatum"},
         {"rctl apply --validate=ignore -f odd.yaml", NULL, 0, "=configmap/odd unchanged\n", "="},
-        {"rctl apply --validate=false --field-manager=me -f odd.yaml", NULL, 0, "=configmap/odd unchanged\n", "="},
+        {"rctl apply -f twice.yaml", NULL, 1, "=", "twice.yaml:4:\nkey \"a\" was given already"},
+        {"rctl apply --validate=warn -f twice.yaml", NULL, 0, "=configmap/odd configured\n",
+         "=Warning: twice.yaml: duplicate field \"data.a\"\n"},
+        {"rctl get cm odd -o jsonpath={.data.a}", NULL, 0, "=2"},
+        {"rctl apply --validate=ignore -f twice.yaml", NULL, 0, "=configmap/odd unchanged\n", "="},
+        {"rctl apply --validate=false --field-manager=me -f odd.yaml", NULL, 0, "=configmap/odd configured\n", "="},
         {"rctl apply --validate=maybe -f odd.yaml", NULL, 2, "=", "strict (true), warn or ignore (false)"},
         {"rctl delete cm odd", NULL, 0},
     };

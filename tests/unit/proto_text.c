@@ -626,7 +626,7 @@ static void tell_twice(struct fixture *f, const char *text, bool yaml)
 {
     struct value *doc = NULL, *twice = value_list(&f->arena), **docs = &doc;
     unsigned count = 1;
-    int rv = yaml ? yaml_read_twice(&f->arena, str_of(text), TEXT_NODES_MAX, &docs, &count, twice, &f->err)
+    int rv = yaml ? yaml_read_twice(&f->arena, str_of(text), NULL, TEXT_NODES_MAX, &docs, &count, twice, &f->err)
                   : json_read_twice(&f->arena, str_of(text), TEXT_NODES_MAX, &doc, twice, &f->err);
     assert_int_equal(rv, 0);
     assert_int_equal(count, 1);
