@@ -672,6 +672,8 @@ static void free_master(struct master *m)
     audit_free(m->audit);
     openapi_free(m->openapi);
     rest_kept_free(m->kept);
+    object_unref(m->https_event.object);
+    buf_close(&m->https_event.protobuf);
     turns_free(m->turns);
     watch_table_free(m->watches);
     node_feeds_free(m->feeds);

@@ -110,7 +110,12 @@ struct master {
     struct openapi *openapi; /* rest/openapi.c: documents, made when first asked for; of the level... */
     unsigned openapi_level;  /* ...of the cluster then */
     struct rest_kept *kept;  /* rest/kept.h: JSON of objects; NULL: none is kept */
-    struct list https;       /* rest/conn.h: connections that speak HTTP */
+    struct {
+        struct object *object; /* a reference; NULL: none */
+        uint64_t revision;
+        struct buf protobuf;
+    } https_event;     /* rest/watch.c: the event that was written last in protobuf: watches are told the same one */
+    struct list https; /* rest/conn.h: connections that speak HTTP */
     struct list https_ended; /* rest/call.h: streams of theirs that are over */
     struct list asked;       /* ask.c */
     struct list parked;      /* parked.c */

@@ -64,6 +64,7 @@ struct api_list {
     struct api_selection of;
     int64_t limit;    /* objects of a page, 1 to API_LIST_LIMIT_MAX; otherwise ERR_USAGE */
     struct str token; /* that the page before ended with (api_listed); empty: the first page */
+    uint64_t at;      /* of this version, which this master keeps for pages (list_keeps); 0: of the newest */
 };
 struct api_watch {
     struct api_selection of;
@@ -96,6 +97,7 @@ struct api_update {
     struct api_write how;
     const struct api_part *part;
     struct value *object; /* its resourceVersion and uid, if any, are preconditions; changed in place */
+    bool makes;           /* what is not there is made, of kinds that are made so (struct kind: put_makes) */
 };
 struct api_patch {
     struct api_write how;
@@ -332,6 +334,9 @@ struct api_front {
     /* One more object of the page; the page's bytes so far. */
     size_t (*item)(struct api_call *c, const struct object *o);
     void (*listed)(struct api_call *c, const struct api_listed *l);
+    /* Before that, when it has come to its end: true to have it walked once more from its beginning, in the same
+     * version, for who must know how large it is before it leaves. NULL: never. */
+    bool (*again)(struct api_call *c, const struct api_listed *l);
     /* From inside of a verb or of api_go_on: it is called when it is the call's turn again. */
     void (*go_on)(struct api_call *c);
     /* The same from outside: what it waited for has come. */

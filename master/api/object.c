@@ -167,6 +167,23 @@ static struct value *update_document(struct api_call *c, const struct api_update
     return doc;
 }
 
+/* What is not there is made, unless whoever writes it has seen it: then it is gone. */
+static bool is_made(const struct api_update *q, const struct kind *k)
+{
+    return q->makes && k->put_makes && q->part == &PARTS[0] && value_path_str(q->object, "metadata.uid").n == 0 &&
+           value_path_str(q->object, "metadata.resourceVersion").n == 0;
+}
+
+static int make(const struct admission *ad, struct txn *t, const struct kind *k, struct value *doc, struct error *err)
+{
+    struct object *o = NULL;
+    int rv = admit_create(ad, k, doc, &o, err);
+    if (rv == 0) {
+        txn_create(t, o);
+    }
+    return rv;
+}
+
 void verb_update(struct api_call *c, const struct api_update *q)
 {
     struct admission ad = api_admission(c, &q->how);
@@ -186,9 +203,13 @@ void verb_update(struct api_call *c, const struct api_update *q)
     if (!api_repeats(c, &t)) {
         uint64_t if_revision;
         old = view_get(ad.tip, of.kind, of.ns, of.name);
-        int rv = old == NULL ? error_not_found(&err, of.kind, of.name)
-                             : admit_version(q->object, of.kind, &if_revision, &err);
-        rv = rv != 0 ? rv : update_to(&ad, &t, update_document(c, q, old), old, NULL, q->part->part, if_revision, &err);
+        bool made = old == NULL && is_made(q, of.kind);
+        int rv = made          ? make(&ad, &t, of.kind, q->object, &err)
+                 : old == NULL ? error_not_found(&err, of.kind, of.name)
+                               : admit_version(q->object, of.kind, &if_revision, &err);
+        rv = rv != 0 || made
+                 ? rv
+                 : update_to(&ad, &t, update_document(c, q, old), old, NULL, q->part->part, if_revision, &err);
         if (rv != 0) {
             api_refuse_of(c, &of, &err);
             txn_close(&t);

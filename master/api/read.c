@@ -145,6 +145,11 @@ bool list_token_anew(struct api_call *c, struct str token, struct buf *out)
     return true;
 }
 
+bool list_keeps(struct api_call *c, uint64_t revision)
+{
+    return pages_find(c->m->pages, revision, env_now_ms(c->m->env)) != NULL;
+}
+
 /* ---- list ---- */
 
 int api_selectors(struct arena *a, const struct api_selection *of, struct selector **labels, struct selector **fields,
@@ -159,7 +164,7 @@ int api_selectors(struct arena *a, const struct api_selection *of, struct select
  * is held. */
 struct listing {
     struct view *view;
-    struct view_iter it;
+    struct view_iter it, start; /* start: it, as it began */
     struct selector *labels, *fields;
     bool cleared; /* what a deletion of many objects takes away, of what there was before it */
     int64_t limit;
@@ -204,6 +209,13 @@ static void list_answer(struct api_call *c)
         pages_pin(m->pages, l->view, env_now_ms(m->env));
         token_write(&token, m->config.id, listed.revision, l->last->ns, l->last->name, l->told + l->count);
         listed.token = buf_str(&token);
+    }
+    if (c->front->again != NULL && c->front->again(c, &listed)) {
+        l->it = l->start;
+        l->bytes = l->count = 0;
+        l->more = false;
+        c->front->go_on(c);
+        return;
     }
     list_let_go(c);
     c->front->listed(c, &listed);
@@ -264,6 +276,13 @@ void verb_list(struct api_call *c, const struct api_list *q)
     const struct view *v = store_committed(replica_store(c->m->replica));
     struct list_token t = {0};
     bool first = q->token.n == 0;
+    if (first && q->at != 0) {
+        v = pages_find(c->m->pages, q->at, env_now_ms(c->m->env));
+        if (v == NULL) {
+            api_fail(c, ERR_EXPIRED, "list: the version that was asked for is not kept any more");
+            return;
+        }
+    }
     if (!first) {
         if (!token_read(c->arena, q->token, &t)) {
             api_fail(c, ERR_USAGE, "list: malformed continue token");
@@ -292,6 +311,7 @@ void verb_list(struct api_call *c, const struct api_list *q)
     } else {
         view_iter(&l->it, v, k, ns);
     }
+    l->start = l->it;
     c->listing = l;
     list_go_on(c);
 }
@@ -307,6 +327,7 @@ void api_list_cleared(struct api_call *c, const struct view *before, const struc
     }
     l->view = view_ref(before);
     view_iter(&l->it, l->view, of->kind, of->ns);
+    l->start = l->it;
     c->listing = l;
     c->front->wake(c);
 }

@@ -35,6 +35,49 @@ void access_who(const struct principal *p, struct access_who *out)
     }
 }
 
+static struct str group_of(const struct kind_version *v)
+{
+    const char *slash = strchr(v->api_version, '/');
+    return slash == NULL ? STR("") : (struct str){v->api_version, (size_t)(slash - v->api_version)};
+}
+
+/* The kind of which these are the objects, by the group that it is stored in or by another one that it is served in.
+ * NULL: none. */
+static const struct kind *kind_of_access(const struct access *a)
+{
+    const struct kind *k = a->resource.n == 0 ? NULL : kind_by_any_name(a->resource);
+    if (k == NULL || !str_is(a->resource, k->plural)) {
+        return NULL;
+    }
+    bool served = str_eq(a->group, kind_group(k));
+    for (const struct kind_version *v = k->versions; v != NULL && v->api_version != NULL && !served; v++) {
+        served = !v->read_only && str_eq(a->group, group_of(v));
+    }
+    return served ? k : NULL;
+}
+
+bool access_decide(const struct view *v, const struct rbac_subject *who, const struct access *a,
+                   struct rbac_answer *answer)
+{
+    if (rbac_decide(v, who, a, answer)) {
+        return true;
+    }
+    const struct kind *k = kind_of_access(a);
+    struct access other = *a;
+    struct rbac_answer given;
+    if (k == NULL) {
+        return false;
+    }
+    other.group = kind_group(k);
+    bool may = !str_eq(other.group, a->group) && rbac_decide(v, who, &other, &given);
+    for (const struct kind_version *kv = k->versions; kv != NULL && kv->api_version != NULL && !may; kv++) {
+        other.group = group_of(kv);
+        may = !kv->read_only && !str_eq(other.group, a->group) && rbac_decide(v, who, &other, &given);
+    }
+    *answer = may ? given : *answer;
+    return may;
+}
+
 int access_check(const struct view *v, const struct principal *p, const struct access *a, struct error *err)
 {
     struct access_who who;
@@ -43,7 +86,7 @@ int access_check(const struct view *v, const struct principal *p, const struct a
         return 0;
     }
     access_who(p, &who);
-    if (rbac_decide(v, &who.subject, a, &answer)) {
+    if (access_decide(v, &who.subject, a, &answer)) {
         return 0;
     }
     const struct kind *k = a->resource.n == 0 ? NULL : kind_by_any_name(a->resource);
@@ -74,31 +117,13 @@ static struct access of_kind(const char *verb, const struct kind *k)
                            .resource = kind_is_unknown(k) ? str_of(k->name) : str_of(k->plural)};
 }
 
-/* Is it given under the name of another group in which the kind is served? The objects are the same ones: events are
- * of the first group and of events.k8s.io. */
-static bool is_given_elsewhere(const struct checking *ch, const struct access *a)
-{
-    const struct kind *k = a->resource.n == 0 ? NULL : kind_by_any_name(a->resource);
-    bool known = k != NULL && str_is(a->resource, k->plural) && str_eq(a->group, kind_group(k));
-    for (const struct kind_version *v = known ? k->versions : NULL; v != NULL && v->api_version != NULL; v++) {
-        const char *slash = strchr(v->api_version, '/');
-        struct access other = *a;
-        other.group = slash == NULL ? STR("") : (struct str){v->api_version, (size_t)(slash - v->api_version)};
-        if (!v->read_only && !str_eq(other.group, a->group) &&
-            access_check(ch->view, ch->call->who, &other, NULL) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static int check(const struct checking *ch, const struct access *a)
 {
     if (ch->each != NULL) {
         ch->each(a, ch->doc, ch->data);
         return 0;
     }
-    return is_given_elsewhere(ch, a) ? 0 : access_check(ch->view, ch->call->who, a, ch->err);
+    return access_check(ch->view, ch->call->who, a, ch->err);
 }
 
 static int check_target(const struct checking *ch, const char *verb, const struct api_target *of, const char *sub)
@@ -174,6 +199,17 @@ static int check_apply(const struct checking *ch, struct value *objects, const c
         }
     }
     return rv;
+}
+
+/* Who updates what is not there makes it, where the kind is made so. */
+static int check_update(const struct checking *ch, const struct api_update *q)
+{
+    struct api_target of = {0};
+    int rv = check_document(ch, q->object, "update", api_part_name(q->part));
+    bool whole = *api_part_name(q->part) == '\0';
+    bool makes = rv == 0 && ch->each == NULL && q->makes && whole && read_document(ch, q->object, &of) &&
+                 of.kind->put_makes && view_get(ch->view, of.kind, of.ns, of.name) == NULL;
+    return makes ? check_create(ch, &of) : rv;
 }
 
 static int check_op(const struct checking *ch, const struct api_op *op)
@@ -259,7 +295,7 @@ static int check_request(const struct checking *on, struct api_request *q)
     case API_CREATE:
         return check_document(&ch, q->create.object, "create", "");
     case API_UPDATE:
-        return check_document(&ch, q->update.object, "update", api_part_name(q->update.part));
+        return check_update(&ch, &q->update);
     case API_PATCH:
         return check_target(&ch, "patch", &q->patch.of, api_part_name(q->patch.part));
     case API_APPLY:

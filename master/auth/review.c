@@ -84,7 +84,7 @@ void verb_access(struct api_call *c, const struct api_access *q)
         other_subject(q, &other);
     }
     const struct rbac_subject *who = q->other ? &other : &self.subject;
-    rbac_decide(committed(c), who, &q->what, &answer);
+    access_decide(committed(c), who, &q->what, &answer);
     write_answer(&b, who, &answer);
     c->front->told(c, mp_of(b.data, b.size));
 }

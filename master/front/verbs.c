@@ -254,6 +254,7 @@ static int read_update(const struct reader *r, struct api_request *q)
 {
     int rv = read_document(r, "object", &q->update.object);
     rv = rv != 0 ? rv : read_part(r, &q->update.part);
+    q->update.makes = mp_bool(get(r, "makes"), false);
     return rv != 0 ? rv : read_write(r, &q->update.how);
 }
 
@@ -261,6 +262,7 @@ static void write_update(struct writer *w, const struct api_request *q)
 {
     put_value(w, "object", q->update.object);
     put_part(w, q->update.part);
+    put_true(w, "makes", q->update.makes && knows_more(w));
     put_write(w, &q->update.how);
     put_checks(w, &q->update.how);
 }
@@ -657,7 +659,7 @@ const struct method request_watch = {"watch", verb, METHOD_TYPED | METHOD_NEWEST
 const struct method request_create = {"create", verb, METHOD_TYPED | METHOD_WRITE,
                                       "object validate fieldManager id dryRun"};
 const struct method request_update = {"update", verb, METHOD_TYPED | METHOD_WRITE,
-                                      "object part validate fieldManager id dryRun"};
+                                      "object part makes validate fieldManager id dryRun"};
 const struct method request_patch = {
     "patch", verb, METHOD_TYPED | METHOD_WRITE,
     "kind namespace name type patch part apiVersion uid revision validate fieldManager id dryRun"};

@@ -55,15 +55,23 @@ static void write_scale(struct rest_call *c, struct buf *out, const struct objec
     buf_puts(out, "}}");
 }
 
+/* Protobuf is written as such, YAML is made of JSON (rest_answer). */
+static void answer_whole(struct rest_call *c, unsigned status, const struct object *o)
+{
+    CLEANUP_BUF struct buf body = BUF_INIT;
+    rest_write_single(&body, &c->view, o, version_of(o), true);
+    rest_answer(c, status, c->view.form.coding == REST_PROTOBUF ? rest_type_of(c) : NULL, &body);
+}
+
 static void answer_object(struct rest_call *c, unsigned status, const struct object *o)
 {
     CLEANUP_BUF struct buf body = BUF_INIT;
     if (str_is(c->path.part, "scale")) {
         write_scale(c, &body, o);
+        rest_answer(c, status, NULL, &body);
     } else {
-        rest_write_single(&body, &c->view, o, version_of(o), true);
+        answer_whole(c, status, o);
     }
-    rest_answer(c, status, NULL, &body);
 }
 
 /* ---- Deletions ---- */
@@ -116,9 +124,7 @@ static void answer_deleted(struct rest_call *c, const struct api_item *item)
     bool lives = !item->gone;
     unsigned status = lives && c->o.orphan_told ? 202 : 200; /* as old clients are told */
     if (item->object != NULL && (lives || tells_object(item->object->kind))) {
-        CLEANUP_BUF struct buf body = BUF_INIT;
-        rest_write_object(&body, &c->view, item->object, version_of(item->object));
-        rest_answer(c, status, NULL, &body);
+        answer_whole(c, status, item->object);
     } else {
         answer_success(c, status, item->object);
     }
@@ -184,37 +190,85 @@ static void told(struct api_call *api, struct mp document)
 
 #define PIECE_MORE (16u << 10) /* the last object of it */
 
+/* Of a list in protobuf, which is walked once to know how large it is: what is small is kept, and is the answer. */
+static size_t count_item(struct rest_call *c, const struct object *o)
+{
+    size_t before = c->out.size;
+    rest_write_item(&c->out, &c->view, o, false);
+    size_t n = c->out.size - before;
+    c->items_bytes += n;
+    c->piece_bytes += n;
+    if (c->items_bytes > REST_GZIP_MIN) {
+        buf_reset(&c->out);
+    }
+    return c->piece_bytes;
+}
+
 /* The bytes that have not left: so a page has no end but its limit, and a piece has one. */
 static size_t item(struct api_call *api, const struct object *o)
 {
     struct rest_call *c = rest_call_of_api(api);
-    if (!c->rows) {
+    bool first = !c->rows;
+    size_t before = c->out.size;
+    if (c->view.form.coding == REST_PROTOBUF && !c->sized) {
+        return count_item(c, o);
+    }
+    if (first) {
         rest_write_list_head(&c->out, &c->view, c->path.kind);
         c->rows = true;
-    } else {
-        if (c->begun && c->out.cap == 0) {
-            buf_reserve(&c->out, TURNS_PIECE_BYTES + PIECE_MORE); /* a whole piece: it does not grow step by step */
-        }
-        buf_putc(&c->out, ',');
+    } else if (c->begun && c->out.cap == 0) {
+        buf_reserve(&c->out, TURNS_PIECE_BYTES + PIECE_MORE); /* a whole piece: it does not grow step by step */
     }
-    rest_write_object(&c->out, &c->view, o, version_of(o));
+    rest_write_item(&c->out, &c->view, o, first);
+    c->written_bytes += c->out.size - before;
     return c->out.size;
+}
+
+static struct rest_list_end end_of(const struct api_listed *l)
+{
+    return (struct rest_list_end){l->revision, l->more ? l->token : STR_NONE, l->remaining};
+}
+
+/* The items of a list in protobuf have been counted: now its beginning is known. */
+static bool again(struct api_call *api, const struct api_listed *l)
+{
+    struct rest_call *c = rest_call_of_api(api);
+    struct rest_list_end end = end_of(l);
+    CLEANUP_BUF struct buf items = c->out;
+    if (c->view.form.coding != REST_PROTOBUF || c->sized) {
+        items = BUF_INIT;
+        return false;
+    }
+    c->out = BUF_INIT;
+    c->sized = true;
+    rest_write_list_sized(&c->out, &c->view, c->path.kind, &end, c->items_bytes);
+    if (c->items_bytes > REST_GZIP_MIN) {
+        return true;
+    }
+    buf_append_str(&c->out, buf_str(&items));
+    c->written_bytes = c->items_bytes;
+    return false;
 }
 
 static void listed(struct api_call *api, const struct api_listed *l)
 {
     struct rest_call *c = rest_call_of_api(api);
+    struct rest_list_end end = end_of(l);
     if (!c->rows) {
         rest_write_list_head(&c->out, &c->view, c->path.kind);
     }
-    rest_write_list_end(&c->out, l->revision, l->more ? l->token : STR_NONE, l->remaining);
+    if (c->sized && c->written_bytes != c->items_bytes) {
+        errand_failf(&c->e, ERR_INTERNAL, "a list had %zu bytes, and then %zu", c->items_bytes, c->written_bytes);
+        return;
+    }
+    rest_write_list_end(&c->out, &c->view, &end, !c->rows);
     if (c->begun) {
         rest_end(c);
         return;
     }
     struct buf body = c->out;
     c->out = BUF_INIT;
-    rest_answer(c, 200, NULL, &body);
+    rest_answer(c, 200, rest_type_of(c), &body);
     buf_close(&body);
 }
 
@@ -223,9 +277,11 @@ static void listed(struct api_call *api, const struct api_listed *l)
 static void go_on(struct api_call *api)
 {
     struct rest_call *c = rest_call_of_api(api);
-    if (c->out.size >= REST_GZIP_MIN || (c->begun && c->out.size > 0)) {
+    bool counts = c->view.form.coding == REST_PROTOBUF && !c->sized;
+    c->piece_bytes = 0;
+    if (!counts && (c->out.size >= REST_GZIP_MIN || (c->begun && c->out.size > 0))) {
         if (!c->begun) {
-            rest_begin(c, 200, NULL);
+            rest_begin(c, 200, rest_type_of(c));
         }
         rest_flush(c);
         if (rest_conn_is_full(c->conn)) {
@@ -242,6 +298,7 @@ const struct api_front rest_api_front = {
     .fail = errand_api_fail,
     .item = item,
     .listed = listed,
+    .again = again,
     .go_on = go_on,
     .wake = errand_api_wake,
     .lane = errand_api_lane,

@@ -13,6 +13,7 @@
 #include "master/rest/gzip.h"
 #include "master/rest/rest.h"
 #include "master/rest/status.h"
+#include "proto/protobuf/protobuf.h"
 #include "proto/text/text.h"
 
 #define CALL_BYTES 2048u /* what a request without a body holds while it waits */
@@ -113,9 +114,35 @@ static void put_gzip(struct buf *head)
     http_put_header(head, "Vary", STR("Accept-Encoding"));
 }
 
+const char *rest_type_of(const struct rest_call *c)
+{
+    return c->view.form.coding == REST_YAML       ? REST_YAML_TYPE
+           : c->view.form.coding == REST_PROTOBUF ? PROTOBUF_MEDIA_TYPE
+                                                  : NULL;
+}
+
+/* A document of JSON in the form that was asked for; its type. What cannot be said in it stays JSON. */
+static const char *recode(const struct rest_call *c, struct str json, struct buf *out)
+{
+    bool yaml = c->view.form.coding == REST_YAML;
+    if (c->view.form.coding != REST_JSON && (yaml ? rest_to_yaml(out, json) : rest_to_protobuf(out, json))) {
+        return rest_type_of(c);
+    }
+    if (c->is_pretty) {
+        rest_pretty_add(&(struct rest_pretty){0}, out, json);
+    } else {
+        buf_append_str(out, json);
+    }
+    return NULL;
+}
+
 void rest_answer(struct rest_call *c, unsigned status, const char *type, const struct buf *body)
 {
-    CLEANUP_BUF struct buf head = BUF_INIT, packed = BUF_INIT;
+    CLEANUP_BUF struct buf head = BUF_INIT, packed = BUF_INIT, other = BUF_INIT;
+    if (type == NULL && (c->view.form.coding != REST_JSON || c->is_pretty)) {
+        type = recode(c, buf_str(body), &other);
+        body = &other;
+    }
     rest_put_head(c, &head, status, type);
     if (c->takes_gzip && body->size >= REST_GZIP_MIN) {
         struct rest_gzip *z = rest_gzip_new();
@@ -177,11 +204,16 @@ void rest_begin(struct rest_call *c, unsigned status, const char *type)
 
 static void flush(struct rest_call *c, bool last)
 {
-    CLEANUP_BUF struct buf frame = BUF_INIT, packed = BUF_INIT;
+    CLEANUP_BUF struct buf frame = BUF_INIT, packed = BUF_INIT, laid_out = BUF_INIT;
     struct str piece = buf_str(&c->out);
     if (c->ws != NULL) {
         rest_ws_flush(c);
         return;
+    }
+    bool lists = c->what == REST_DO_LIST || c->what == REST_DO_CLEAR; /* nothing else of JSON comes in pieces */
+    if (c->is_pretty && lists && c->view.form.coding == REST_JSON) {
+        rest_pretty_add(&c->pretty, &laid_out, piece);
+        piece = buf_str(&laid_out);
     }
     if (c->gzip != NULL) {
         rest_gzip_add(c->gzip, &packed, piece, last);
@@ -307,7 +339,7 @@ static size_t unread(const struct errand *e)
 static void fail(struct errand *e, const struct error *err)
 {
     struct rest_call *c = rest_call_of(e);
-    CLEANUP_BUF struct buf head = BUF_INIT, body = BUF_INIT;
+    CLEANUP_BUF struct buf head = BUF_INIT, body = BUF_INIT, other = BUF_INIT;
     struct rest_status s = rest_status_of(err);
     if (c->begun) {
         struct rest_conn *conn = c->conn;
@@ -320,16 +352,16 @@ static void fail(struct errand *e, const struct error *err)
         return;
     }
     c->keep_alive = c->keep_alive && err->code != ERR_CLOSED;
-    rest_put_head(c, &head, s.code, NULL);
-    if (s.retry_after_s > 0) {
-        buf_printf(&head, "Retry-After: %u\r\n", s.retry_after_s);
-    }
     CLEANUP_BUF struct buf token = BUF_INIT;
     if (c->what == REST_DO_LIST && err->code == ERR_EXPIRED && c->o.token.n > 0) {
         list_token_anew(&c->e.api, c->o.token, &token);
     }
     rest_write_expired(&body, err, buf_str(&token));
-    send_whole(c, &head, buf_str(&body));
+    rest_put_head(c, &head, s.code, recode(c, buf_str(&body), &other));
+    if (s.retry_after_s > 0) {
+        buf_printf(&head, "Retry-After: %u\r\n", s.retry_after_s);
+    }
+    send_whole(c, &head, buf_str(&other));
 }
 
 /* Is what is here as new as was asked for? A confirmed read has all that is committed: what is newer is not there. */
@@ -349,7 +381,8 @@ static bool is_new_enough(struct rest_call *c)
         errand_fail_now(&c->e, &err);
         return false;
     }
-    if (c->o.match == REST_MATCH_EXACT && c->o.version != newest) {
+    bool exact = c->what == REST_DO_LIST && c->o.match == REST_MATCH_EXACT;
+    if (exact && c->o.version != newest && !list_keeps(&c->e.api, c->o.version)) {
         error_set(&err, ERR_EXPIRED, "The provided resource version is too old: %llu is not kept any more",
                   (unsigned long long)c->o.version);
         errand_fail_now(&c->e, &err);
@@ -373,7 +406,8 @@ static void handle(struct errand *e)
     keep_before(c);
     if (!c->begun) { /* of a former time */
         buf_reset(&c->out);
-        c->rows = false;
+        c->rows = c->sized = false;
+        c->items_bytes = c->written_bytes = c->piece_bytes = 0;
     }
     if (c->what == REST_DO_LOG) {
         rest_log_here(c);

@@ -10,6 +10,7 @@
 #include "master/rest/conn.h"
 #include "master/rest/form.h"
 #include "master/rest/path.h"
+#include "master/rest/pretty.h"
 
 enum rest_do {
     REST_DO_GET,
@@ -34,7 +35,6 @@ enum rest_do {
     REST_DO_TOKEN_REVIEW,
     REST_DO_TELL, /* answered by this file's like: discovery, health */
 };
-enum rest_coding { REST_JSON, REST_YAML, REST_PROTOBUF };
 
 #define REST_WARNINGS_MAX 16u
 
@@ -69,6 +69,12 @@ struct rest_call {
     bool begun;             /* its head has left */
     bool rows;              /* there is an object in it */
     bool waits;             /* for the peer to read */
+    bool is_pretty;         /* JSON is laid out for people */
+    struct rest_pretty pretty;
+    /* A list in protobuf: its items are counted, and written when it is known how many bytes they have. */
+    bool sized;
+    size_t items_bytes, written_bytes; /* all, and those of the second walk */
+    size_t piece_bytes;                /* of the piece that is being made */
     /* A watch. */
     struct api_stream stream;
     struct watch *watch;    /* NULL: it is none, or it is over */
@@ -102,8 +108,10 @@ void rest_call_feed(struct rest_call *c, const void *p, size_t n);
 
 /* ---- Answering: each ends the call (call.c) ---- */
 
-/* One document. type NULL: JSON. */
+/* One document. type NULL: JSON, which leaves in the form that was asked for. */
 void rest_answer(struct rest_call *c, unsigned status, const char *type, const struct buf *body);
+/* What is in that form already: its type; NULL: it is JSON. */
+const char *rest_type_of(const struct rest_call *c);
 void rest_answer_failure(struct rest_call *c, unsigned status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same, of bytes that do not change, with an ETag: nothing but 304 for who has them. */

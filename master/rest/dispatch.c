@@ -5,6 +5,7 @@
 #include "master/rest/call.h"
 #include "master/rest/gzip.h"
 #include "master/rest/parts.h"
+#include "proto/protobuf/protobuf.h"
 #include "proto/text/text.h"
 
 /* ---- What is to be done ---- */
@@ -60,7 +61,7 @@ static enum rest_do do_of(const struct rest_call *c, struct str method)
 static bool method_fits(struct rest_call *c, struct str method)
 {
     const struct rest_path *p = &c->path;
-    const char *methods = "GET";
+    const char *methods = p->place == REST_HEALTH || p->place == REST_VERSION ? "GET HEAD" : "GET";
     if (p->place == REST_OBJECTS && p->name.n > 0) {
         const struct rest_part *part = rest_part_of(p->kind, p->part);
         if (part == NULL) {
@@ -88,6 +89,29 @@ static bool method_fits(struct rest_call *c, struct str method)
 
 /* ---- How it is answered, and how it came ---- */
 
+/* Of answers that are objects, or about them: kinds that no message is known for have none, whatever is asked. Reviews
+ * are documents, of which there are messages, too. */
+static unsigned codings_allowed(const struct rest_call *c)
+{
+    const struct rest_path *p = &c->path;
+    bool known = p->kind == NULL || protobuf_known(str_of(p->api_version), str_of(p->kind->name));
+    return REST_MAY_YAML | (known ? REST_MAY_PROTOBUF : 0);
+}
+
+static unsigned forms_of_told(const struct rest_call *c)
+{
+    switch (c->path.place) {
+    case REST_CORE_VERSIONS:
+    case REST_GROUPS:
+        return REST_MAY_DISCOVERY | REST_MAY_YAML;
+    case REST_RESOURCES:
+    case REST_GROUP:
+        return REST_MAY_YAML;
+    default:
+        return REST_MAY_TEXT;
+    }
+}
+
 static unsigned forms_allowed(const struct rest_call *c)
 {
     switch (c->what) {
@@ -95,18 +119,28 @@ static unsigned forms_allowed(const struct rest_call *c)
     case REST_DO_CREATE:
     case REST_DO_UPDATE:
     case REST_DO_PATCH:
-        return c->path.part.n > 0 && !str_is(c->path.part, "status") ? 0 : REST_MAY_TABLE | REST_MAY_PARTIAL;
+        return codings_allowed(c) |
+               (c->path.part.n > 0 && !str_is(c->path.part, "status") ? 0 : REST_MAY_TABLE | REST_MAY_PARTIAL);
     case REST_DO_LIST:
-        return REST_MAY_TABLE | REST_MAY_PARTIALS;
-    case REST_DO_WATCH:
-        return REST_MAY_TABLE | REST_MAY_PARTIAL | REST_MAY_PARTIALS;
+        return codings_allowed(c) | REST_MAY_TABLE | REST_MAY_PARTIALS;
+    case REST_DO_WATCH: /* there is no stream of YAML */
+        return (codings_allowed(c) & ~(unsigned)REST_MAY_YAML) | REST_MAY_TABLE | REST_MAY_PARTIAL | REST_MAY_PARTIALS;
+    case REST_DO_APPLY:
+    case REST_DO_DELETE:
+    case REST_DO_CLEAR:
+    case REST_DO_EVICT:
+    case REST_DO_BIND:
+    case REST_DO_FINALIZE:
+    case REST_DO_WHOAMI:
+    case REST_DO_REVIEW:
+        return codings_allowed(c);
+    case REST_DO_METRICS:
+        return REST_MAY_YAML;
     case REST_DO_LOG:
         return REST_MAY_TEXT;
     case REST_DO_TELL:
-        return c->path.place == REST_CORE_VERSIONS || c->path.place == REST_GROUPS ? REST_MAY_DISCOVERY
-               : c->path.place == REST_RESOURCES || c->path.place == REST_GROUP    ? 0
-                                                                                   : REST_MAY_TEXT;
-    default:
+        return forms_of_told(c);
+    default: /* tokens stay in one form, which is wiped */
         return 0;
     }
 }
@@ -114,9 +148,12 @@ static unsigned forms_allowed(const struct rest_call *c)
 static bool choose_form(struct rest_call *c, const struct http_request *r)
 {
     struct str accept = http_header(r, "Accept");
-    if (!rest_form_choose(accept, forms_allowed(c), &c->view.form)) {
+    bool messages = http_header_has(r, "Upgrade", "websocket"); /* of text */
+    unsigned allowed = forms_allowed(c) & ~(unsigned)(messages ? REST_MAY_PROTOBUF : 0);
+    if (!rest_form_choose(accept, allowed, &c->view.form)) {
         rest_answer_failure(c, 406,
-                            "only the following media types are accepted: application/json, "
+                            "only the following media types are accepted: application/json, application/yaml and "
+                            "application/vnd.kubernetes.protobuf where there are objects, "
                             "application/json;as=Table;v=v1;g=meta.k8s.io where there are rows");
         return false;
     }
@@ -223,6 +260,7 @@ static bool read_options(struct rest_call *c, const struct http_request *r)
     if (rv == 0 && c->path.watch) {
         c->o.watch = true;
     }
+    c->is_pretty = c->o.has_pretty ? c->o.pretty : c->is_pretty;
     if (rv == 0 && c->path.place == REST_OBJECTS && str_is(r->method, "GET") && c->path.name.n == 0) {
         rv = rest_options_check_list(&c->o, &err);
     }
@@ -267,6 +305,18 @@ static struct str agent_of(struct str header)
     return n > 0 && utf8_valid(name) ? name : STR("unknown");
 }
 
+/* Whom JSON is laid out for who does not say `pretty`. Source: Kubernetes' negotiation of answers. */
+static bool is_for_people(struct str agent)
+{
+    static const char *const names[] = {"curl", "Wget", "Mozilla/5.0"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        if (str_starts(agent, str_of(names[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What programs look for that come with an API of their own is told by name. */
 static void refuse_nowhere(struct rest_call *c)
 {
@@ -300,6 +350,7 @@ bool rest_decide(struct rest_call *c, const struct http_request *r)
     c->takes_gzip = rest_gzip_accepted(http_header(r, "Accept-Encoding"));
     c->if_none_match = keep(c, http_header(r, "If-None-Match"));
     c->agent = keep(c, agent_of(http_header(r, "User-Agent")));
+    c->is_pretty = is_for_people(http_header(r, "User-Agent"));
     if (!rest_become(c, r)) {
         return false;
     }

@@ -1,24 +1,42 @@
 #include "master/rest/form.h"
 
+#include <assert.h>
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/http/http.h"
 #include "proto/managed/managed.h"
+#include "proto/protobuf/protobuf.h"
 #include "proto/text/text.h"
 
 /* ---- Accept ---- */
+
+/* False: it is none of these, or not allowed. */
+static bool read_coding(const struct http_media *m, unsigned allowed, enum rest_coding *out)
+{
+    *out = REST_JSON;
+    if (str_is(m->type, "*/*") || str_is(m->type, "application/*") || http_is_word(m->type, "application/json")) {
+        return true;
+    }
+    if (http_is_word(m->type, REST_YAML_TYPE)) {
+        *out = REST_YAML;
+        return (allowed & REST_MAY_YAML) != 0;
+    }
+    *out = REST_PROTOBUF;
+    return http_is_word(m->type, PROTOBUF_MEDIA_TYPE) && (allowed & REST_MAY_PROTOBUF) != 0;
+}
 
 /* What one media type asks for. False: it cannot be answered so. */
 static bool read_media(const struct http_media *m, unsigned allowed, struct rest_form *out)
 {
     struct str as = http_media_param(m, "as"), g = http_media_param(m, "g"), v = http_media_param(m, "v");
-    bool any = str_is(m->type, "*/*") || str_is(m->type, "application/*");
     *out = (struct rest_form){0};
     if (m->q == 0) {
         return false;
     }
-    if (!any && !http_is_word(m->type, "application/json")) {
+    if (!read_coding(m, allowed, &out->coding)) {
+        out->coding = REST_JSON;
         return (allowed & REST_MAY_TEXT) != 0;
     }
     if (as.n == 0) {
@@ -27,10 +45,10 @@ static bool read_media(const struct http_media *m, unsigned allowed, struct rest
     if (str_is(as, "APIGroupDiscoveryList")) {
         out->type = REST_FORM_DISCOVERY;
         out->version = str_is(v, "v2") ? "v2" : "v2beta1";
-        return (allowed & REST_MAY_DISCOVERY) && str_is(g, "apidiscovery.k8s.io") &&
+        return (allowed & REST_MAY_DISCOVERY) && out->coding == REST_JSON && str_is(g, "apidiscovery.k8s.io") &&
                (str_is(v, "v2") || str_is(v, "v2beta1"));
     }
-    bool table = str_is(as, "Table");
+    bool table = str_is(as, "Table") && out->coding != REST_PROTOBUF;
     bool partial = (str_is(as, "PartialObjectMetadata") && (allowed & REST_MAY_PARTIAL)) ||
                    (str_is(as, "PartialObjectMetadataList") && (allowed & REST_MAY_PARTIALS));
     out->type = table ? REST_FORM_TABLE : REST_FORM_PARTIAL;
@@ -178,7 +196,7 @@ static bool is_kept(const struct rest_view *v, const struct object *o)
     return v->kept != NULL && v->form.type == REST_FORM_OBJECT && !o->kind->secret && is_stored_version(v, o);
 }
 
-void rest_write_object(struct buf *out, const struct rest_view *v, const struct object *o, uint64_t revision)
+static void write_object(struct buf *out, const struct rest_view *v, const struct object *o, uint64_t revision)
 {
     if (is_kept(v, o)) {
         rest_kept_write(v->kept, out, o, revision);
@@ -213,7 +231,7 @@ static void write_table_head(struct buf *out, const struct rest_view *v, const s
     buf_puts(out, "\"rows\":[");
 }
 
-void rest_write_list_head(struct buf *out, const struct rest_view *v, const struct kind *k)
+static void write_list_head(struct buf *out, const struct rest_view *v, const struct kind *k)
 {
     switch (v->form.type) {
     case REST_FORM_TABLE:
@@ -231,27 +249,206 @@ void rest_write_list_head(struct buf *out, const struct rest_view *v, const stru
     }
 }
 
-void rest_write_list_end(struct buf *out, uint64_t revision, struct str token, int64_t remaining)
+static void write_list_end(struct buf *out, const struct rest_list_end *end)
 {
-    buf_printf(out, "],\"metadata\":{\"resourceVersion\":\"%llu\"", (unsigned long long)revision);
-    if (token.n > 0) {
+    buf_printf(out, "],\"metadata\":{\"resourceVersion\":\"%llu\"", (unsigned long long)end->revision);
+    if (end->token.n > 0) {
         buf_puts(out, ",\"continue\":");
-        json_write_text(out, token);
-        if (remaining >= 0) {
-            buf_printf(out, ",\"remainingItemCount\":%lld", (long long)remaining);
+        json_write_text(out, end->token);
+        if (end->remaining >= 0) {
+            buf_printf(out, ",\"remainingItemCount\":%lld", (long long)end->remaining);
         }
     }
     buf_puts(out, "}}");
 }
 
+/* ---- Protobuf ---- */
+
+/* The message of an object, in the version that was asked for. */
+static void write_message(struct buf *out, const struct rest_view *v, const struct object *o, uint64_t revision)
+{
+    CLEANUP_ARENA struct arena a;
+    CLEANUP_BUF struct buf managed = BUF_INIT, other = BUF_INIT;
+    CLEANUP_OBJECT struct object *whole = object_is_apart(o) ? object_unpack(o) : NULL;
+    o = whole != NULL ? whole : o;
+    struct mp body = object_mp(o), stored = mp_path(body, "metadata." MANAGED_MEMBER);
+    struct str version = v->api_version == NULL ? str_of(o->kind->api_version) : str_of(v->api_version), bytes;
+    struct protobuf_extra x = {.revision = revision};
+    arena_init(&a);
+    const struct value *list =
+        mp_read_bin(&stored, &bytes) ? managed_to_value(&a, bytes, mp_str(mp_get(body, "apiVersion"))) : NULL;
+    if (list != NULL) {
+        msgpack_write_value(&managed, list);
+        x.managed = mp_of(managed.data, managed.size);
+    }
+    if (v->form.type == REST_FORM_PARTIAL) {
+        protobuf_write_partial(out, mp_get(body, "metadata"), &x);
+        return;
+    }
+    if (!str_is(version, o->kind->api_version)) {
+        struct value *doc = object_to_value(&a, o);
+        value_remove(value_get(doc, "metadata"), "resourceVersion");
+        (void)kind_write_version(o->kind, &a, doc, version, NULL); /* the path was found by it */
+        msgpack_write_value(&other, doc);
+        body = mp_of(other.data, other.size);
+    }
+    protobuf_write_message(out, kind_version_schema(o->kind, version), body, &x);
+}
+
+/* What an object, or of a list its items, call themselves. */
+static void name_message(const struct rest_view *v, const struct kind *k, char version[32], const char **api_version,
+                         const char **kind)
+{
+    *api_version = v->api_version == NULL ? k->api_version : v->api_version;
+    *kind = k->name;
+    if (v->form.type == REST_FORM_PARTIAL) {
+        snprintf(version, 32, "meta.k8s.io/%s", v->form.version);
+        *api_version = version;
+        *kind = "PartialObjectMetadata";
+    }
+}
+
+static void write_envelope(struct buf *out, const struct rest_view *v, const struct object *o, uint64_t revision)
+{
+    char version[32];
+    const char *api_version, *kind;
+    name_message(v, o->kind, version, &api_version, &kind);
+    size_t at = protobuf_open(out, str_of(api_version), str_of(kind));
+    write_message(out, v, o, revision);
+    protobuf_close(out, at);
+}
+
+void rest_write_list_sized(struct buf *out, const struct rest_view *v, const struct kind *k,
+                           const struct rest_list_end *end, size_t items_bytes)
+{
+    char version[32];
+    const char *api_version, *kind;
+    CLEANUP_BUF struct buf list = BUF_INIT;
+    name_message(v, k, version, &api_version, &kind);
+    buf_printf(&list, "%sList", kind);
+    protobuf_open_list(out, str_of(api_version), buf_str(&list), end->revision, end->token, end->remaining,
+                       items_bytes);
+}
+
+bool rest_to_protobuf(struct buf *out, struct str json)
+{
+    CLEANUP_ARENA struct arena a;
+    struct value *doc = NULL;
+    arena_init(&a);
+    return json_read(&a, json, &doc, NULL) == 0 && protobuf_write_document(out, doc);
+}
+
+/* ---- YAML ---- */
+
+bool rest_to_yaml(struct buf *out, struct str json)
+{
+    CLEANUP_ARENA struct arena a;
+    struct value *doc = NULL;
+    arena_init(&a);
+    if (json_read(&a, json, &doc, NULL) != 0) {
+        return false;
+    }
+    yaml_write(out, doc);
+    return true;
+}
+
+/* The head of a list in JSON ends within its last member, which is the list of its objects. */
+static void write_yaml_head(struct buf *out, const struct rest_view *v, const struct kind *k)
+{
+    CLEANUP_BUF struct buf json = BUF_INIT;
+    CLEANUP_ARENA struct arena a;
+    struct value *doc = NULL;
+    arena_init(&a);
+    write_list_head(&json, v, k);
+    buf_puts(&json, "]}");
+    int rv = json_read(&a, buf_str(&json), &doc, NULL);
+    assert(rv == 0 && doc->map.count > 1);
+    struct str objects = doc->map.members[doc->map.count - 1].key;
+    doc->map.count--;
+    yaml_write(out, doc);
+    buf_printf(out, "%.*s:", STR_ARG(objects));
+}
+
+static void write_yaml_item(struct buf *out, const struct rest_view *v, const struct object *o, bool first)
+{
+    CLEANUP_BUF struct buf json = BUF_INIT;
+    CLEANUP_ARENA struct arena a;
+    struct value *doc = NULL, *list;
+    arena_init(&a);
+    write_object(&json, v, o, o->revision);
+    buf_puts(out, first ? "\n" : "");
+    if (json_read(&a, buf_str(&json), &doc, NULL) != 0) { /* larger than what is read: JSON on a line is YAML, too */
+        buf_printf(out, "- %s\n", buf_cstr(&json));
+        return;
+    }
+    list = value_list(&a);
+    value_append(&a, list, doc);
+    yaml_write(out, list);
+}
+
+static void write_yaml_end(struct buf *out, const struct rest_list_end *end, bool empty)
+{
+    CLEANUP_BUF struct buf json = BUF_INIT;
+    buf_puts(out, empty ? " []\n" : "");
+    buf_puts(&json, "{\"items\":[");
+    write_list_end(&json, end);
+    CLEANUP_ARENA struct arena a;
+    struct value *doc = NULL;
+    arena_init(&a);
+    int rv = json_read(&a, buf_str(&json), &doc, NULL);
+    assert(rv == 0);
+    value_remove(doc, "items");
+    yaml_write(out, doc);
+}
+
+/* ---- Lists ---- */
+
+void rest_write_list_head(struct buf *out, const struct rest_view *v, const struct kind *k)
+{
+    if (v->form.coding == REST_YAML) {
+        write_yaml_head(out, v, k);
+    } else if (v->form.coding == REST_JSON) {
+        write_list_head(out, v, k);
+    }
+}
+
+void rest_write_item(struct buf *out, const struct rest_view *v, const struct object *o, bool first)
+{
+    if (v->form.coding == REST_YAML) {
+        write_yaml_item(out, v, o, first);
+    } else if (v->form.coding == REST_PROTOBUF) {
+        size_t at = protobuf_open_item(out);
+        write_message(out, v, o, o->revision);
+        protobuf_close_item(out, at);
+    } else {
+        buf_puts(out, first ? "" : ",");
+        write_object(out, v, o, o->revision);
+    }
+}
+
+void rest_write_list_end(struct buf *out, const struct rest_view *v, const struct rest_list_end *end, bool empty)
+{
+    if (v->form.coding == REST_YAML) {
+        write_yaml_end(out, end, empty);
+    } else if (v->form.coding == REST_PROTOBUF) {
+        protobuf_close_list(out);
+    } else {
+        write_list_end(out, end);
+    }
+}
+
+/* ---- One object ---- */
+
 void rest_write_single(struct buf *out, const struct rest_view *v, const struct object *o, uint64_t revision,
                        bool columns)
 {
-    if (v->form.type != REST_FORM_TABLE) {
-        rest_write_object(out, v, o, revision);
-        return;
+    if (v->form.coding == REST_PROTOBUF) {
+        write_envelope(out, v, o, revision);
+    } else if (v->form.type != REST_FORM_TABLE) {
+        write_object(out, v, o, revision);
+    } else {
+        write_table_head(out, v, o->kind, columns);
+        write_row(out, v, o, revision);
+        write_list_end(out, &(struct rest_list_end){.revision = revision, .remaining = -1});
     }
-    write_table_head(out, v, o->kind, columns);
-    write_row(out, v, o, revision);
-    rest_write_list_end(out, revision, STR_NONE, -1);
 }

@@ -150,9 +150,23 @@ static struct rest_log *open_at(struct rest_call *c, struct rpc_session *agent)
     return open_on(c, agent, "pod.logs", buf_str(&b));
 }
 
+/* False: it has been failed. */
+static bool is_clear(struct rest_call *c)
+{
+    struct error err = {0};
+    bool clear = stream_check_container(c->e.api.m, c->path.ns, c->path.name, c->o.container, &err) == 0;
+    if (!clear) {
+        errand_fail(&c->e, &err);
+    }
+    return clear;
+}
+
 void rest_log_here(struct rest_call *c)
 {
     struct error err = {0};
+    if (!is_clear(c)) {
+        return;
+    }
     struct rpc_session *agent = stream_node_link(c->e.api.m, c->path.ns, c->path.name, &err);
     if (agent == NULL) {
         errand_fail(&c->e, &err);
@@ -163,6 +177,9 @@ void rest_log_here(struct rest_call *c)
 
 bool rest_log_near(struct rest_call *c)
 {
+    if (!is_clear(c)) {
+        return true;
+    }
     struct rpc_session *agent = stream_node_link(c->e.api.m, c->path.ns, c->path.name, NULL);
     if (agent == NULL) {
         return false;

@@ -238,6 +238,12 @@ static int read_bytes(struct reader *r, struct str v)
 {
     return read_number(v, "limitBytes", &r->o->bytes, r->err);
 }
+static int read_pretty(struct reader *r, struct str v)
+{
+    r->o->has_pretty = v.n > 0;
+    r->o->pretty = str_is_among(v, "1 t T true TRUE True");
+    return 0;
+}
 static int read_verbose(struct reader *r, struct str v)
 {
     (void)v;
@@ -281,6 +287,7 @@ static const struct {
     {"sinceTime", read_since_time},
     {"tailLines", read_tail},
     {"limitBytes", read_bytes},
+    {"pretty", read_pretty},
     {"verbose", read_verbose},
     {"exclude", read_exclude},
 };

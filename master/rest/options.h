@@ -37,6 +37,8 @@ struct rest_options {
     struct str container, since_time;
     bool follow, previous, timestamps;
     int64_t since_s, tail, bytes; /* -1: not told */
+    /* Of every answer in JSON. */
+    bool has_pretty, pretty;
     /* Health. */
     bool verbose;
     struct str exclude; /* names, each behind a blank */

@@ -504,10 +504,10 @@ static void tell_pods(struct rest_proxy *x, const struct view *v)
     rest_write_list_head(&body, &form, k);
     view_iter_node_pods(&it, v, x->name);
     for (const struct object *o; (o = view_next(&it)) != NULL; first = false) {
-        buf_puts(&body, first ? "" : ",");
-        rest_write_object(&body, &form, o, o->revision);
+        rest_write_item(&body, &form, o, first);
     }
-    rest_write_list_end(&body, view_revision(v), STR_NONE, -1);
+    const struct rest_list_end end = {.revision = view_revision(v), .remaining = -1};
+    rest_write_list_end(&body, &form, &end, first);
     rest_answer(c, 200, NULL, &body);
 }
 

@@ -249,8 +249,11 @@ static int make_list(struct rest_call *c, struct arena *a, struct api_request *q
     (void)a;
     (void)err;
     int64_t limit = c->o.limit == 0 ? API_LIST_LIMIT_MAX : MIN(c->o.limit, (int64_t)API_LIST_LIMIT_MAX);
+    uint64_t newest = view_revision(store_committed(replica_store(c->e.api.m->replica)));
+    bool old = c->o.match == REST_MATCH_EXACT && c->o.version != newest;
     q->verb = API_LIST;
-    q->list = (struct api_list){.of = rest_selection(c, c->path.kind), .limit = limit, .token = c->o.token};
+    q->list = (struct api_list){
+        .of = rest_selection(c, c->path.kind), .limit = limit, .token = c->o.token, .at = old ? c->o.version : 0};
     return 0;
 }
 
@@ -297,7 +300,7 @@ static int make_scale(struct rest_call *c, struct arena *a, struct api_request *
     value_set(a, value_ensure_map(a, doc, "spec"), "replicas", replicas == NULL ? value_int(a, 0) : replicas);
     rv = rv != 0 ? rv : fit_document(c, a, doc, err);
     q->verb = API_UPDATE;
-    q->update = (struct api_update){how_of(c), api_part_named(STR("scale")), doc};
+    q->update = (struct api_update){how_of(c), api_part_named(STR("scale")), doc, .makes = false};
     return rv;
 }
 
@@ -311,7 +314,7 @@ static int make_finalize(struct rest_call *c, struct arena *a, struct api_reques
         value_set(a, value_ensure_map(a, doc, "spec"), "finalizers", value_list(a));
     }
     q->verb = API_UPDATE;
-    q->update = (struct api_update){how_of(c), api_part_named(STR("finalize")), doc};
+    q->update = (struct api_update){how_of(c), api_part_named(STR("finalize")), doc, .makes = false};
     return rv;
 }
 
@@ -324,7 +327,7 @@ static int make_update(struct rest_call *c, struct arena *a, struct api_request 
     int rv = rest_read_body(c, a, &doc, err);
     rv = rv != 0 ? rv : fit_document(c, a, doc, err);
     q->verb = API_UPDATE;
-    q->update = (struct api_update){how_of(c), api_part_named(c->path.part), doc};
+    q->update = (struct api_update){how_of(c), api_part_named(c->path.part), doc, .makes = c->path.part.n == 0};
     return rv != 0 ? rv : check_fields(c, doc, 0, err);
 }
 

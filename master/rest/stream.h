@@ -151,6 +151,9 @@ struct stream_node_events {
 /* The pod's agent, where it has a link to this master. NULL: it has none; err, if given, says why: no such pod, no
  * node, no link. */
 struct rpc_session *stream_node_link(struct master *m, struct str ns, struct str name, struct error *err);
+/* Which container is meant must be clear: ERR_USAGE, with Kubernetes' words, if none is named and there are several, or
+ * if the pod has none of that name. A pod that is not known here is nobody's business here: 0. */
+int stream_check_container(struct master *m, struct str ns, struct str name, struct str container, struct error *err);
 /* relayed: `to` is the leader, and method "forward". */
 struct stream_node *stream_node_open(struct rpc_session *to, bool relayed, const char *method, struct str params,
                                      const struct stream_node_events *events, void *data);

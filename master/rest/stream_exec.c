@@ -208,11 +208,26 @@ static void open_near(struct rest_stream *s, struct rpc_session *agent)
     x->node = stream_node_open(agent, false, stream_node_method(s), buf_str(&b), &node_events, x);
 }
 
+/* False: it has been failed. */
+static bool is_clear(struct rest_stream *s)
+{
+    struct rest_call *c = s->call;
+    struct error err = {0};
+    bool clear = stream_check_container(c->e.api.m, c->path.ns, c->path.name, s->container, &err) == 0;
+    if (!clear) {
+        errand_fail_now(&c->e, &err);
+    }
+    return clear;
+}
+
 /* Over this master's own link; a follower that has none asks the leader. */
 static void here(struct rest_stream *s)
 {
     struct errand *e = &s->call->e;
     struct error err = {0};
+    if (!is_clear(s)) {
+        return;
+    }
     struct rpc_session *agent = stream_node_link(e->api.m, s->call->path.ns, s->call->path.name, &err);
     if (agent != NULL) {
         open_near(s, agent);
@@ -227,6 +242,9 @@ static void here(struct rest_stream *s)
 bool rest_stream_near(struct rest_call *c)
 {
     struct rest_stream *s = c->upgrade;
+    if (!is_clear(s)) {
+        return true;
+    }
     struct rpc_session *agent = stream_node_link(c->e.api.m, c->path.ns, c->path.name, NULL);
     if (agent != NULL) {
         open_near(s, agent);

@@ -126,3 +126,29 @@ struct rpc_session *stream_node_link(struct master *m, struct str ns, struct str
     }
     return link;
 }
+
+/* Source: Kubernetes' validateContainer (pkg/registry/core/pod). */
+int stream_check_container(struct master *m, struct str ns, struct str name, struct str container, struct error *err)
+{
+    static const char *const lists[] = {"initContainers", "containers", "ephemeralContainers"};
+    const struct view *v = store_committed(replica_store(m->replica));
+    const struct object *pod = view_get(v, kind_by_id(KIND_POD), ns, name);
+    CLEANUP_BUF struct buf names = BUF_INIT;
+    if (pod == NULL || (container.n == 0 && mp_count(mp_get(object_spec(pod), "containers")) == 1)) {
+        return 0;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+        for (struct mp_iter it = mp_iter(mp_get(object_spec(pod), lists[i])); mp_next(&it);) {
+            struct str one = mp_str(mp_get(it.value, "name"));
+            if (container.n > 0 && str_eq(one, container)) {
+                return 0;
+            }
+            buf_printf(&names, "%s%.*s", names.size > 0 ? " " : "", STR_ARG(one));
+        }
+    }
+    return container.n > 0
+               ? error_set(err, ERR_USAGE, "container %.*s is not valid for pod %.*s",
+                           (int)MIN(container.n, (size_t)NAME_KEY_MAX), container.p, STR_ARG(name))
+               : error_set(err, ERR_USAGE, "a container name must be specified for pod %.*s, choose one of: [%s]",
+                           STR_ARG(name), buf_cstr(&names));
+}

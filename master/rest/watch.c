@@ -1,4 +1,4 @@
-/* Watches over HTTP: lines of JSON, each {"type","object"}, in chunks. A batch of the verb's (one transaction) is one
+/* Watches over HTTP: lines of JSON, each {"type","object"}, or frames of protobuf, in chunks. A batch of the verb's (one transaction) is one
  * chunk.
  *
  * A watch from nothing is told what is there as ADDED; the mark behind that is sent to those who asked for it
@@ -9,6 +9,7 @@
 
 #include "master/rest/call.h"
 #include "master/rest/status.h"
+#include "proto/protobuf/protobuf.h"
 
 #define BOOKMARK_MS 60000
 #define LIFE_MAX_S  86400
@@ -20,8 +21,33 @@ static struct rest_call *call_of(struct api_stream *s)
     return CONTAINER_OF(s, struct rest_call, stream);
 }
 
+static bool is_protobuf(const struct rest_call *c)
+{
+    return c->view.form.coding == REST_PROTOBUF;
+}
+
+/* An event in protobuf, of an object in its envelope. */
+static void write_event(struct rest_call *c, const char *type, const struct buf *envelope)
+{
+    protobuf_write_event(&c->out, type, buf_str(envelope));
+}
+
+/* An event of which the object stands in JSON: BOOKMARK, ERROR, brief ones. */
+static void write_json_event(struct rest_call *c, const char *type, struct str object)
+{
+    CLEANUP_BUF struct buf envelope = BUF_INIT;
+    if (is_protobuf(c) && rest_to_protobuf(&envelope, object)) {
+        write_event(c, type, &envelope);
+        return;
+    }
+    buf_printf(&c->out, "{\"type\":\"%s\",\"object\":", type);
+    buf_append_str(&c->out, object);
+    buf_puts(&c->out, "}\n");
+}
+
 static void write_bookmark(struct rest_call *c, uint64_t revision, bool initial)
 {
+    CLEANUP_BUF struct buf object = BUF_INIT;
     const char *api_version = c->view.api_version, *kind = c->path.kind->name;
     char meta[32];
     if (c->view.form.type == REST_FORM_PARTIAL) {
@@ -29,11 +55,10 @@ static void write_bookmark(struct rest_call *c, uint64_t revision, bool initial)
         snprintf(meta, sizeof meta, "meta.k8s.io/%s", c->view.form.version);
         api_version = meta;
     }
-    buf_printf(&c->out,
-               "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":{"
-               "\"resourceVersion\":\"%llu\"%s}}}\n",
-               kind, api_version, (unsigned long long)revision,
+    buf_printf(&object, "{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":{\"resourceVersion\":\"%llu\"%s}}", kind,
+               api_version, (unsigned long long)revision,
                initial ? ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}" : "");
+    write_json_event(c, "BOOKMARK", buf_str(&object));
     c->told = revision;
 }
 
@@ -50,13 +75,55 @@ static void tell_bookmark(struct rest_call *c, uint64_t revision)
     }
 }
 
-static void write_brief(struct rest_call *c, const struct object *o, uint64_t revision)
+static void write_brief(struct rest_call *c, const char *type, const struct object *o, uint64_t revision)
 {
-    buf_printf(&c->out,
+    CLEANUP_BUF struct buf object = BUF_INIT;
+    buf_printf(&object,
                "{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":{\"resourceVersion\":\"%llu\",\"name\":\"%.*s\","
                "\"namespace\":\"%.*s\",\"uid\":\"%.*s\"}}",
                c->path.kind->name, c->view.api_version, (unsigned long long)revision, STR_ARG(o->name), STR_ARG(o->ns),
                STR_ARG(o->uid));
+    write_json_event(c, type, buf_str(&object));
+}
+
+/* In protobuf, made once for all watches that are told of it. */
+static const struct buf *make_shared(struct rest_call *c, const struct api_event *e)
+{
+    struct master *m = c->e.api.m;
+    if (m->https_event.object != e->object || m->https_event.revision != e->revision) {
+        object_unref(m->https_event.object);
+        m->https_event.object = object_ref(e->object);
+        m->https_event.revision = e->revision;
+        buf_reset(&m->https_event.protobuf);
+        rest_write_single(&m->https_event.protobuf, &c->view, e->object, e->revision, false);
+    }
+    return &m->https_event.protobuf;
+}
+
+/* What is secret is kept nowhere. */
+static bool is_shared(const struct rest_call *c)
+{
+    return c->view.form.type == REST_FORM_OBJECT && !c->path.kind->secret &&
+           str_is(str_of(c->view.api_version), c->path.kind->api_version);
+}
+
+static void write_in_protobuf(struct rest_call *c, const char *type, const struct api_event *e)
+{
+    CLEANUP_BUF struct buf own = BUF_INIT;
+    if (e->txn != NULL && is_shared(c)) {
+        write_event(c, type, make_shared(c, e));
+    } else {
+        rest_write_single(&own, &c->view, e->object, e->revision, false);
+        write_event(c, type, &own);
+    }
+}
+
+static void write_in_json(struct rest_call *c, const char *type, const struct api_event *e)
+{
+    buf_printf(&c->out, "{\"type\":\"%s\",\"object\":", type);
+    rest_write_single(&c->out, &c->view, e->object, e->revision, !c->columns_told);
+    c->columns_told = true;
+    buf_puts(&c->out, "}\n");
 }
 
 static size_t event(struct api_stream *s, const struct api_event *e)
@@ -67,14 +134,13 @@ static size_t event(struct api_stream *s, const struct api_event *e)
         tell_bookmark(c, e->revision);
         return c->out.size;
     }
-    buf_printf(&c->out, "{\"type\":\"%s\",\"object\":", words[e->type]);
     if (e->brief && c->view.form.type == REST_FORM_OBJECT) {
-        write_brief(c, e->object, e->revision);
+        write_brief(c, words[e->type], e->object, e->revision);
+    } else if (is_protobuf(c)) {
+        write_in_protobuf(c, words[e->type], e);
     } else {
-        rest_write_single(&c->out, &c->view, e->object, e->revision, !c->columns_told);
-        c->columns_told = true;
+        write_in_json(c, words[e->type], e);
     }
-    buf_puts(&c->out, "}\n");
     c->told = e->revision;
     return c->out.size;
 }
@@ -110,9 +176,9 @@ static void end(struct api_stream *s, const struct error *err)
     }
     drop(s);
     if (err != NULL) {
-        buf_puts(&c->out, "{\"type\":\"ERROR\",\"object\":");
-        rest_write_status(&c->out, err);
-        buf_puts(&c->out, "}\n");
+        CLEANUP_BUF struct buf status = BUF_INIT;
+        rest_write_status(&status, err);
+        write_json_event(c, "ERROR", buf_str(&status));
     }
     rest_flush(c);
     if (c->ws != NULL) {
@@ -152,7 +218,7 @@ struct api_stream *rest_watch_open(struct api_call *api, struct watch *w)
     if (c->ws != NULL) {
         rest_ws_begin(c);
     } else {
-        rest_begin(c, 200, NULL);
+        rest_begin(c, 200, is_protobuf(c) ? PROTOBUF_MEDIA_TYPE ";stream=watch" : NULL);
     }
     return &c->stream;
 }

@@ -293,6 +293,7 @@ const struct kind kind_endpoints = {
     .validate = endpoints_validate,
     .describe = endpoints_describe,
     .is_pruned = true,
+    .put_makes = true,
 };
 
 const struct kind kind_endpointslice = {

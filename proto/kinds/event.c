@@ -274,4 +274,5 @@ const struct kind kind_event = {
     .columns_count = ARRAY_SIZE(columns),
     .validate = event_validate,
     .references = event_references,
+    .put_makes = true,
 };

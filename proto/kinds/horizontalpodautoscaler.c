@@ -218,6 +218,7 @@ static void v2beta1_up(struct arena *a, struct value *doc)
 #define V1_BEHAVIOR "autoscaling.alpha.kubernetes.io/behavior"
 static const char *const v1_status[] = {"autoscaling.alpha.kubernetes.io/conditions",
                                         "autoscaling.alpha.kubernetes.io/current-metrics"};
+static const char *const v1_status_members[] = {"conditions", "currentMetrics"};
 
 /* Taken out of the annotations; NULL if it is not there, or no JSON (it stays then, and means nothing). */
 static struct value *annotation_take(struct arena *a, struct value *annotations, const char *key)
@@ -228,6 +229,18 @@ static struct value *annotation_take(struct arena *a, struct value *annotations,
     }
     value_remove(annotations, key);
     return out;
+}
+
+/* Who writes the status in v1 has read it with these annotations. */
+static void status_up(struct arena *a, struct value *status, struct value *annotations)
+{
+    for (unsigned i = 0; value_is_map(annotations) && i < ARRAY_SIZE(v1_status); i++) {
+        struct value *list = annotation_take(a, annotations, v1_status[i]);
+        if (value_is_list(list) && value_is_map(status)) {
+            value_set(a, status, v1_status_members[i], list);
+        }
+        value_remove(annotations, v1_status[i]);
+    }
 }
 
 static void v1_up(struct arena *a, struct value *doc)
@@ -256,9 +269,7 @@ static void v1_up(struct arena *a, struct value *doc)
     if (b != NULL) {
         value_set(a, spec, "behavior", b);
     }
-    for (unsigned i = 0; value_is_map(annotations) && i < ARRAY_SIZE(v1_status); i++) {
-        value_remove(annotations, v1_status[i]);
-    }
+    status_up(a, status, annotations);
     if (value_is_map(annotations) && value_count(annotations) == 0) {
         value_remove(value_get(doc, "metadata"), "annotations");
     }
@@ -301,7 +312,6 @@ static void annotation_put(struct arena *a, struct value *doc, const char *key, 
 /* Of the status, too: as it is in the newer version. */
 static void status_down(struct arena *a, struct value *doc)
 {
-    static const char *const members[] = {"conditions", "currentMetrics"};
     struct value *status = value_get(doc, "status"), *current = value_get(status, "currentMetrics");
     VALUE_FOR(i, current)
     {
@@ -311,11 +321,11 @@ static void status_down(struct arena *a, struct value *doc)
             value_set(a, status, "currentCPUUtilizationPercentage", percent);
         }
     }
-    for (unsigned i = 0; value_is_map(status) && i < ARRAY_SIZE(members); i++) {
-        if (value_count(value_get(status, members[i])) > 0) {
-            annotation_put(a, doc, v1_status[i], value_get(status, members[i]));
+    for (unsigned i = 0; value_is_map(status) && i < ARRAY_SIZE(v1_status); i++) {
+        if (value_count(value_get(status, v1_status_members[i])) > 0) {
+            annotation_put(a, doc, v1_status[i], value_get(status, v1_status_members[i]));
         }
-        value_remove(status, members[i]);
+        value_remove(status, v1_status_members[i]);
     }
 }
 

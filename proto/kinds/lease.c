@@ -58,4 +58,5 @@ const struct kind kind_lease = {
     .columns = columns,
     .columns_count = ARRAY_SIZE(columns),
     .validate = lease_validate,
+    .put_makes = true,
 };

@@ -197,4 +197,5 @@ const struct kind kind_limitrange = {
     .validate = limits_validate,
     .fill = limits_fill_defaults,
     .describe = limits_describe,
+    .put_makes = true,
 };

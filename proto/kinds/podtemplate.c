@@ -75,4 +75,5 @@ const struct kind kind_podtemplate = {
     .fill = podtemplate_fill,
     .references = podtemplate_references,
     .pods = "template.spec",
+    .put_makes = true,
 };

@@ -126,6 +126,7 @@ const struct kind kind_role = {
     .columns_count = ARRAY_SIZE(columns),
     .validate = role_validate,
     .describe = describe,
+    .put_makes = true,
 };
 
 const struct kind kind_clusterrole = {
@@ -143,4 +144,5 @@ const struct kind kind_clusterrole = {
     .columns_count = ARRAY_SIZE(columns),
     .validate = clusterrole_validate,
     .describe = describe,
+    .put_makes = true,
 };

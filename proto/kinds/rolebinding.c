@@ -227,6 +227,7 @@ const struct kind kind_rolebinding = {
     .fill = fill,
     .references = references,
     .describe = describe,
+    .put_makes = true,
 };
 
 const struct kind kind_clusterrolebinding = {
@@ -246,4 +247,5 @@ const struct kind kind_clusterrolebinding = {
     .fill = fill,
     .references = references,
     .describe = describe,
+    .put_makes = true,
 };

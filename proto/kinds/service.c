@@ -432,4 +432,5 @@ const struct kind kind_service = {
     .related = related,
     .in_all = true,
     .is_pruned = true,
+    .put_makes = true,
 };

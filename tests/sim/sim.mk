@@ -15,11 +15,11 @@ $(SIM_UNITS): %: %.o $(BUILD)/tests/sim/sim_disk.o $(BUILD)/tests/sim/sim_io.o $
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(CMOCKA) $(LDLIBS_ALL)
 
 # Another front of the API, on the same.
-$(addprefix $(BUILD)/tests/unit/,api_front api_lines api_verbs api_rest api_rest_rights api_rest_kept): %: %.o $(BUILD)/tests/sim/sim_disk.o $(BUILD)/tests/sim/sim_io.o $(call libs_of,master)
+$(addprefix $(BUILD)/tests/unit/,api_front api_lines api_verbs api_rest api_rest_rights api_rest_kept api_rest_protobuf): %: %.o $(BUILD)/tests/sim/sim_disk.o $(BUILD)/tests/sim/sim_io.o $(call libs_of,master)
 	@mkdir -p $(@D)
 	@echo "  LINK  $(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(CMOCKA) $(LDLIBS_ALL)
-$(BUILD)/tests/unit/api_rest $(BUILD)/tests/unit/api_rest_rights $(BUILD)/tests/unit/api_rest_kept: $(BUILD)/tests/script/script.o
+$(BUILD)/tests/unit/api_rest $(BUILD)/tests/unit/api_rest_rights $(BUILD)/tests/unit/api_rest_kept $(BUILD)/tests/unit/api_rest_protobuf: $(BUILD)/tests/script/script.o
 
 JOBS ?= 1
 

@@ -101,7 +101,16 @@ static void check(struct world *w, const struct asker *who, const struct asking 
                              .sub = str_of(q->part),
                              .ns = q->kind->namespaced ? STR("default") : STR_NONE,
                              .name = str_of(q->name)};
-    bool may = rbac_decide(store_committed(replica_store(w->m->replica)), &who->subject, &a, &why);
+    const struct view *v = store_committed(replica_store(w->m->replica));
+    bool may = rbac_decide(v, &who->subject, &a, &why);
+    bool makes = strcmp(q->method, "PUT") == 0 && *q->part == '\0' && q->kind->put_makes &&
+                 view_get(v, q->kind, a.ns, a.name) == NULL;
+    if (may && makes) { /* it takes both rights */
+        struct access create = a;
+        create.verb = STR("create");
+        create.name = STR_NONE;
+        may = rbac_decide(v, &who->subject, &create, &why);
+    }
     CLEANUP_FREE char *answer = ask(w, who, q);
     CLEANUP_BUF struct buf text = BUF_INIT;
     write_address(&text, q);

@@ -394,6 +394,8 @@ static inline void world_close(struct world *w)
     }
     openapi_free(m->openapi);
     rest_kept_free(m->kept);
+    object_unref(m->https_event.object);
+    buf_close(&m->https_event.protobuf);
     list_pages_free(m->pages);
     node_feeds_free(m->feeds);
     watch_table_free(m->watches);

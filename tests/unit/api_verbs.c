@@ -198,7 +198,7 @@ static struct api_request any_request(struct world *w, enum api_verb verb)
         q.part = chance(w, 2) == 0 ? NULL : api_part_named(STR("status"));
         break;
     case API_LIST:
-        q.list = (struct api_list){any_selection(w), 1 + (int64_t)chance(w, 1000), text_or_none(w)};
+        q.list = (struct api_list){any_selection(w), 1 + (int64_t)chance(w, 1000), text_or_none(w), .at = 0};
         break;
     case API_WATCH:
         q.watch = (struct api_watch){.of = any_selection(w), .revision = (int64_t)chance(w, 4) - 1};
@@ -207,7 +207,7 @@ static struct api_request any_request(struct world *w, enum api_verb verb)
         q.create = (struct api_create){any_write(w), any_map(w)};
         break;
     case API_UPDATE:
-        q.update = (struct api_update){any_write(w), any_part(w), any_map(w)};
+        q.update = (struct api_update){any_write(w), any_part(w), any_map(w), chance(w, 2) == 0};
         break;
     case API_PATCH:
         q.patch = (struct api_patch){.how = any_write(w),
@@ -369,6 +369,7 @@ static void same_request(const struct api_request *a, const struct api_request *
         same_write(&a->update.how, &b->update.how);
         assert_ptr_equal(a->update.part, b->update.part);
         assert_true(value_equal(a->update.object, b->update.object));
+        assert_int_equal(a->update.makes, b->update.makes);
         break;
     case API_PATCH:
         same_write(&a->patch.how, &b->patch.how);
