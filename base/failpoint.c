@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum action { ACTION_NONE, ACTION_CRASH, ACTION_ERROR, ACTION_SLEEP };
+enum action { ACTION_NONE, ACTION_CRASH, ACTION_ERROR, ACTION_SLEEP, ACTION_STAND };
 
 unsigned char failpoint_armed[FAILPOINT_COUNT];
 static struct {
@@ -52,6 +52,9 @@ bool failpoint_hit(enum failpoint f)
         }
         return false;
     }
+    case ACTION_STAND:
+        kill(getpid(), SIGSTOP);
+        return false;
     case ACTION_ERROR:
         return true;
     case ACTION_NONE:
@@ -94,6 +97,8 @@ static bool arm_one(const char *text, size_t n)
         what = ACTION_CRASH;
     } else if (strcmp(action, "error") == 0) {
         what = ACTION_ERROR;
+    } else if (strcmp(action, "stand") == 0) {
+        what = ACTION_STAND;
     } else if (strncmp(action, "sleep:", 6) == 0) {
         char *end;
         what = ACTION_SLEEP;

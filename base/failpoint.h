@@ -10,6 +10,7 @@
  *   crash        the process dies of SIGKILL, as by a pulled plug
  *   error        failpoint() returns true: the caller goes the way it goes when that step fails
  *   sleep:MS     the calling thread stands still
+ *   stand        the process stops as by SIGSTOP, until SIGCONT: who waits for that knows where it is
  *
  * The state is the process's (a fault in one of several masters of a simulator is simulated otherwise): the one mutable
  * global of Reeve, caches of memory that are a thread's own aside (base/mem.c, raft-store/raft/raft_heap.c). */
@@ -83,6 +84,10 @@
     X(rotate_after_step)                                                                                               \
     X(rotate_before_cas)                                                                                               \
     X(rotate_before_step)                                                                                              \
+    X(run_after_serving)                                                                                               \
+    X(run_before_look)                                                                                                 \
+    X(run_before_repair)                                                                                               \
+    X(run_before_serving)                                                                                              \
     X(sandbox_before_info)                                                                                             \
     X(setup_before_config)                                                                                             \
     X(setup_before_state)                                                                                              \

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -578,8 +577,8 @@ static void close_handles(struct master *m)
 {
     uv_handle_t *const handles[] = {
         (uv_handle_t *)&m->check,    (uv_handle_t *)&m->prepare,      (uv_handle_t *)&m->idle,
-        (uv_handle_t *)&m->deadline, (uv_handle_t *)&m->chores,       (uv_handle_t *)&m->sigterm,
-        (uv_handle_t *)&m->sigint,   (uv_handle_t *)&m->parked_timer, (uv_handle_t *)&m->haste,
+        (uv_handle_t *)&m->deadline, (uv_handle_t *)&m->chores,       (uv_handle_t *)&m->told,
+        (uv_handle_t *)&m->haste,    (uv_handle_t *)&m->parked_timer,
     };
     for (size_t i = 0; i < ARRAY_SIZE(handles); i++) {
         uv_close(handles[i], NULL);
@@ -634,14 +633,16 @@ void master_stop(struct master *m, int exit_code)
     }
 }
 
-static void on_signal(uv_signal_t *sig, int signum)
+static void on_told_to_stop(uv_poll_t *told, int status, int events)
 {
-    struct master *m = sig->data;
-    log_info(&m->log, "main", "signal %d: stopping", signum);
+    struct master *m = told->data;
+    (void)status, (void)events;
+    uv_poll_stop(told); /* it stays readable */
+    log_info(&m->log, "main", "told to stop");
     master_stop(m, 0);
 }
 
-static void init_handles(struct master *m)
+static void init_handles(struct master *m, const struct stop *stop)
 {
     int rv = uv_loop_init(&m->loop);
     assert(rv == 0); /* there was room for it a moment ago */
@@ -652,15 +653,14 @@ static void init_handles(struct master *m)
     uv_timer_init(&m->loop, &m->chores);
     uv_timer_init(&m->loop, &m->haste);
     uv_timer_init(&m->loop, &m->parked_timer);
-    uv_signal_init(&m->loop, &m->sigterm);
-    uv_signal_init(&m->loop, &m->sigint);
+    rv = uv_poll_init(&m->loop, &m->told, stop->fd);
+    assert(rv == 0); /* a descriptor that is ours, of a sort that can be polled */
     m->check.data = m->prepare.data = m->idle.data = m->deadline.data = m->chores.data = m;
-    m->sigterm.data = m->sigint.data = m->parked_timer.data = m->haste.data = m;
+    m->told.data = m->parked_timer.data = m->haste.data = m;
     uv_check_start(&m->check, on_check);
     uv_prepare_start(&m->prepare, on_prepare);
     uv_timer_start(&m->chores, on_chores, CHORES_MS, CHORES_MS);
-    uv_signal_start(&m->sigterm, on_signal, SIGTERM);
-    uv_signal_start(&m->sigint, on_signal, SIGINT);
+    uv_poll_start(&m->told, UV_READABLE, on_told_to_stop);
 }
 
 static void free_master(struct master *m)
@@ -708,7 +708,8 @@ static void free_master(struct master *m)
     free(m);
 }
 
-int master_run(const struct master_config *config, enum master_damage *damage, struct error *err)
+int master_run(const struct master_config *config, const struct stop *stop, enum master_damage *damage,
+               struct error *err)
 {
     int rv = net_loop_room(err);
     if (rv != 0) {
@@ -752,7 +753,7 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     m->authority = authority_new();
     m->levels = levels_new();
     m->lease = lease_new();
-    init_handles(m);
+    init_handles(m, stop);
     m->batches = batches_new(m);
     rv = make_gate(m, err);
     if (rv == 0) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/process.h"
@@ -16,6 +17,7 @@
 #include "master/rescue/recover.h"
 #include "master/rescue/repair.h"
 #include "master/rescue/restore.h"
+#include "master/stop.h"
 #include "proto/rpc/api.h"
 
 #define JOIN_TIMEOUT_MS 60000
@@ -335,13 +337,28 @@ static int load(const struct arguments *a, struct master_config *config, struct 
     return rv;
 }
 
-/* Serves; comes back from damage, with a new id, as often as need be (repair.h). */
+static bool told_to_stop(const struct stop *stop, const struct log *log)
+{
+    bool told = stop_asked(stop);
+    if (told) {
+        log_info(log, "main", "told to stop before it serves");
+    }
+    return told;
+}
+
+/* Serves; comes back from damage, with a new id, as often as need be (repair.h). Whoever tells it to stop while it does
+ * not serve finds it stopped with 0 as well; only what a person has to mend is told before, with 1. Damage that was met
+ * is marked first, so that the next start does not forget it. */
 static int run(const struct arguments *a)
 {
     setenv("UV_THREADPOOL_SIZE", "8", 0); /* segment preparation and resolving share it */
     signal(SIGPIPE, SIG_IGN);
     struct error err = {0}, met = {0};
-    int lock = -1; /* until the process ends */
+    struct stop stop;
+    int lock = -1; /* until the process ends, as stop does */
+    if (stop_watch(&stop, &err) != 0) {
+        return fail(&err);
+    }
     for (enum master_damage damage = MASTER_DAMAGE_NONE;;) {
         struct master_config config;
         struct log log = {.name = "master"};
@@ -355,12 +372,17 @@ static int run(const struct arguments *a)
             fail(&err);
             return MASTER_EXIT_REMOVED;
         }
-        if (lock < 0 && master_config_lock(a->dir, &lock, &err) != 0) {
-            return fail(&err);
-        }
         log.level = config.log_level;
-        int rv = damage == MASTER_DAMAGE_NONE ? repair_before_start(&config, &log, &err)
-                                              : repair_after_damage(&config, &log, damage, met.message, &err);
+        if (lock < 0 && master_config_lock(a->dir, &lock, &err) != 0) { /* which may have waited */
+            return told_to_stop(&stop, &log) ? 0 : fail(&err);
+        }
+        failpoint(FAILPOINT_run_before_look);
+        if (damage == MASTER_DAMAGE_NONE && told_to_stop(&stop, &log)) {
+            return 0;
+        }
+        failpoint(FAILPOINT_run_before_repair);
+        int rv = damage == MASTER_DAMAGE_NONE ? repair_before_start(&config, &log, &stop, &err)
+                                              : repair_after_damage(&config, &log, &stop, damage, met.message, &err);
         if (rv != 0) {
             int code = rv == ERR_CANCELED ? 0 : fail(&err);
             return rv == ERR_FORBIDDEN ? MASTER_EXIT_REMOVED : code; /* the others do not take it back */
@@ -369,7 +391,12 @@ static int run(const struct arguments *a)
             damage = MASTER_DAMAGE_NONE; /* and look at the directory anew */
             continue;
         }
-        rv = master_run(&config, &damage, &met);
+        if (told_to_stop(&stop, &log)) {
+            return 0;
+        }
+        failpoint(FAILPOINT_run_before_serving);
+        rv = master_run(&config, &stop, &damage, &met);
+        failpoint(FAILPOINT_run_after_serving);
         if (damage == MASTER_DAMAGE_NONE) {
             return rv < 0 ? fail(&met) : rv;
         }
@@ -451,7 +478,8 @@ static const struct command commands[] = {
      "make the data directory of a cluster's first master from a backup of `rctl backup save` (\"-\": standard input)",
      restore},
     {"run", "--dir DIR [--log-level debug|info|warn|error]",
-     "serve, until SIGTERM; exit code 3: this master was removed from the cluster, starting it again is of no use",
+     "serve, until SIGTERM or SIGINT, whenever it comes (exit code 0); exit code 3: this master was removed from the\n"
+     "          cluster, starting it again is of no use",
      run},
     {"admin", "--dir DIR",
      "write DIR/admin.config anew, with a fresh certificate, when an administrator's has expired or is lost", admin},

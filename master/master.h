@@ -97,7 +97,7 @@ struct master {
     uv_idle_t idle; /* runs while deciders have work left */
     uv_timer_t deadline, chores, haste;
     uint64_t haste_ms; /* between the last two looks of haste */
-    uv_signal_t sigterm, sigint;
+    uv_poll_t told;    /* of struct stop */
     struct net_tls *tls;
     struct net_listener *listeners[4];
     unsigned listeners_count;

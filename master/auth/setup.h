@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "master/config.h"
+#include "master/stop.h"
 #include "raft-store/store/store.h"
 
 #define SETUP_REFUSED_MS 5000
@@ -33,6 +34,9 @@ int setup_join(struct master_config *c, const char *token, const char *addresses
  * refusal. */
 int setup_call(struct net_tls *tls, const char *addr, const char *method, struct str params, int64_t timeout_ms,
                struct buf *result, bool *reached, struct error *err);
+/* The same for a process that may be told to stop meanwhile: ERR_CANCELED then, at once, whatever came of the call. */
+int setup_call_until(const struct stop *stop, struct net_tls *tls, const char *addr, const char *method,
+                     struct str params, int64_t timeout_ms, struct buf *result, struct error *err);
 
 /* ---- setup_files.c: what they share ---- */
 

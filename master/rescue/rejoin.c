@@ -2,11 +2,9 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/env.h"
 #include "base/failpoint.h"
@@ -23,6 +21,7 @@
 struct rejoining {
     struct master_config *c;
     const struct log *log;
+    const struct stop *stop;
     struct net_tls *tls;
     char *csr, *key;
     char ask[ASK_MAX][NET_ADDR_MAX];
@@ -89,37 +88,35 @@ static int ask_one(struct rejoining *r, const char *address, struct error *err)
     mp_write_key_str(&b, "csr", str_of(r->csr));
     mp_write_key_str(&b, "sans", str_of(sans));
     mp_write_key_str(&b, "reason", str_of(r->c->rejoin));
-    return setup_call(r->tls, address, "rejoin", buf_str(&b), ASK_TIMEOUT_MS, &r->result, NULL, err);
+    return setup_call_until(r->stop, r->tls, address, "rejoin", buf_str(&b), ASK_TIMEOUT_MS, &r->result, err);
 }
 
-/* Who was removed cannot come back by itself; all else may pass. */
+/* Who was removed cannot come back by itself, nor can one whose certificate nobody takes; all else may pass. */
 static bool hopeless(int code)
 {
     return code == ERR_FORBIDDEN || code == ERR_UNAUTHORIZED;
 }
 
+/* A single address at which certificates do not fit says little: another program may listen there by now. */
 static int ask_all(struct rejoining *r, struct error *err)
 {
     int rv = error_set(err, ERR_NOT_FOUND, "no other master's address is known");
+    struct error passing = {0}; /* of one that may answer later */
     for (unsigned i = 0; i < r->ask_count; i++) {
         rv = ask_one(r, r->ask[i], err);
-        if (rv == 0 || hopeless(rv)) {
-            break;
+        if (rv == 0 || rv == ERR_CANCELED || rv == ERR_FORBIDDEN) {
+            return rv;
         }
         log_debug(r->log, "repair", "%s", err->message);
+        if (!hopeless(rv)) {
+            passing = *err;
+        }
+    }
+    if (passing.code != 0) {
+        *err = passing;
+        return passing.code;
     }
     return rv;
-}
-
-/* Sleeps, or is told to stop. */
-static bool told_to_stop(int64_t ms)
-{
-    sigset_t stop;
-    struct timespec wait = {ms / 1000, ms % 1000 * 1000000};
-    sigemptyset(&stop);
-    sigaddset(&stop, SIGTERM);
-    sigaddset(&stop, SIGINT);
-    return sigtimedwait(&stop, NULL, &wait) > 0;
 }
 
 static int ask_until_answered(struct rejoining *r, struct error *err)
@@ -128,7 +125,8 @@ static int ask_until_answered(struct rejoining *r, struct error *err)
     int rv;
     while ((rv = ask_all(r, err)) != 0 && !hopeless(rv)) {
         int64_t now = env_now_ms(env_real());
-        if (now >= say) {
+        bool told = stop_asked(r->stop);
+        if (!told && now >= say) {
             log_warn(
                 r->log, "repair",
                 "waiting for the other masters, to come back as a new member: %s. If a majority of them is lost for "
@@ -136,7 +134,7 @@ static int ask_until_answered(struct rejoining *r, struct error *err)
                 err->message);
             say = now + REPAIR_SAY_MS;
         }
-        if (told_to_stop(pause)) {
+        if (told || stop_wait(r->stop, pause)) {
             return error_set(err, ERR_CANCELED, "told to stop while waiting for the other masters");
         }
         pause = MIN(pause * 2, PAUSE_MAX_MS);
@@ -227,17 +225,12 @@ int rejoin_finish(struct master_config *c, const struct log *log, bool *finished
     return rv;
 }
 
-int rejoin(struct master_config *c, const struct log *log, struct error *err)
+int rejoin(struct master_config *c, const struct log *log, const struct stop *stop, struct error *err)
 {
     struct rejoining *r = xcalloc(1, sizeof *r);
     struct pki_identity who = {.role = PKI_ROLE_MASTER, .name = "joining"};
-    sigset_t stop, before;
     bool finished = false;
-    *r = (struct rejoining){.c = c, .log = log};
-    sigemptyset(&stop);
-    sigaddset(&stop, SIGTERM);
-    sigaddset(&stop, SIGINT);
-    sigprocmask(SIG_BLOCK, &stop, &before); /* taken by told_to_stop */
+    *r = (struct rejoining){.c = c, .log = log, .stop = stop};
     find_masters(r);
     int rv = failpoint(FAILPOINT_rejoin_before_ask) ? error_set(err, ERR_IO, "rejoin: failed by a failpoint") : 0;
     rv = rv == 0 ? load_tls(r, err) : rv;
@@ -246,7 +239,6 @@ int rejoin(struct master_config *c, const struct log *log, struct error *err)
     rv = rv == 0 ? take_identity(r, err) : rv;
     rv = rv == 0 ? rejoin_finish(c, log, &finished, err) : rv;
     assert(rv != 0 || finished);
-    sigprocmask(SIG_SETMASK, &before, NULL);
     if (r->result.size > 0) {
         mem_wipe(r->result.data, r->result.size); /* the seal key */
     }

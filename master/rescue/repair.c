@@ -61,19 +61,19 @@ static int refuse(const struct master_config *c, const char *reason, struct erro
 /* ---- Repairing ---- */
 
 /* From MARKED on. */
-static int go_on(struct master_config *c, const struct log *log, struct error *err)
+static int go_on(struct master_config *c, const struct log *log, const struct stop *stop, struct error *err)
 {
     bool finished;
     int rv = rejoin_finish(c, log, &finished, err);
     if (rv == 0 && !finished) {
         rv = quarantine_move(c, log, NULL, 0, err);
-        rv = rv == 0 ? rejoin(c, log, err) : rv;
+        rv = rv == 0 ? rejoin(c, log, stop, err) : rv;
     }
     return rv;
 }
 
-static int repair(struct master_config *c, const struct log *log, const struct disk_report *r, const char *reason,
-                  struct error *err)
+static int repair(struct master_config *c, const struct log *log, const struct stop *stop, const struct disk_report *r,
+                  const char *reason, struct error *err)
 {
     log_error(log, "repair", "%s: %s", c->dir, reason);
     if (other_voters(c, r) == 0) {
@@ -84,10 +84,10 @@ static int repair(struct master_config *c, const struct log *log, const struct d
         return error_set(err, ERR_IO, "write master.yaml: failed by a failpoint");
     }
     int rv = master_config_save(c, err);
-    return rv == 0 ? go_on(c, log, err) : rv;
+    return rv == 0 ? go_on(c, log, stop, err) : rv;
 }
 
-int repair_before_start(struct master_config *c, const struct log *log, struct error *err)
+int repair_before_start(struct master_config *c, const struct log *log, const struct stop *stop, struct error *err)
 {
     char raft[600];
     struct disk_report r;
@@ -99,7 +99,7 @@ int repair_before_start(struct master_config *c, const struct log *log, struct e
     }
     if (c->rejoin[0] != '\0') {
         log_warn(log, "repair", "going on with a repair that was interrupted: %s", c->rejoin);
-        int rv = go_on(c, log, err);
+        int rv = go_on(c, log, stop, err);
         if (rv != 0) {
             return rv;
         }
@@ -116,16 +116,16 @@ int repair_before_start(struct master_config *c, const struct log *log, struct e
         log_info(log, "repair", "%s: a last write was cut short; it was never acknowledged and is left out", raft);
     }
     if (r.state == DISK_DAMAGED) {
-        rv = repair(c, log, &r, r.damage, err);
+        rv = repair(c, log, stop, &r, r.damage, err);
     } else if (r.state == DISK_NEW && c->started) {
-        rv = repair(c, log, &r, "the data directory is empty, but this master has voted", err);
+        rv = repair(c, log, stop, &r, "the data directory is empty, but this master has voted", err);
     }
     disk_report_close(&r);
     return rv;
 }
 
-int repair_after_damage(struct master_config *c, const struct log *log, enum master_damage damage, const char *what,
-                        struct error *err)
+int repair_after_damage(struct master_config *c, const struct log *log, const struct stop *stop,
+                        enum master_damage damage, const char *what, struct error *err)
 {
     char raft[600];
     struct disk_report r;
@@ -139,7 +139,7 @@ int repair_after_damage(struct master_config *c, const struct log *log, enum mas
     master_config_path(c, "raft", raft, sizeof raft);
     int rv = disk_scan(raft, c->id, NULL, &r, err);
     if (rv == 0) {
-        rv = repair(c, log, &r, what, err);
+        rv = repair(c, log, stop, &r, what, err);
         disk_report_close(&r);
     }
     return rv;

@@ -27,6 +27,7 @@
 
 #include "master/config.h"
 #include "master/daemon.h"
+#include "master/stop.h"
 
 #define REPAIR_SAY_MS 30000
 /* Damage that is met while serving within this time after a repair is none of the disk's: what the others sent cannot
@@ -34,17 +35,17 @@
 #define REPAIR_AGAIN_MS (10 * 60 * 1000)
 
 /* Before each start: goes on where a repair was interrupted, then looks at the directory and repairs it if need be. 0:
- * the master may start, *c is what it is now. ERR_CANCELED: SIGTERM or SIGINT came while it waited. Blocks, for as
- * long as no leader answers. */
-int repair_before_start(struct master_config *c, const struct log *log, struct error *err);
+ * the master may start, *c is what it is now. ERR_CANCELED: the process was told to stop, and has to be in ASKING.
+ * Blocks, for as long as no leader answers. */
+int repair_before_start(struct master_config *c, const struct log *log, const struct stop *stop, struct error *err);
 /* After a master has ended because of damage: the same, for what it met. */
-int repair_after_damage(struct master_config *c, const struct log *log, enum master_damage damage, const char *what,
-                        struct error *err);
+int repair_after_damage(struct master_config *c, const struct log *log, const struct stop *stop,
+                        enum master_damage damage, const char *what, struct error *err);
 
 /* ---- rejoin.c ---- */
 
-/* ASKING and RENAMED. On 0 *c is saved. */
-int rejoin(struct master_config *c, const struct log *log, struct error *err);
+/* ASKING and RENAMED. On 0 *c is saved. ERR_CANCELED: told to stop while nobody had answered. */
+int rejoin(struct master_config *c, const struct log *log, const struct stop *stop, struct error *err);
 /* A crash in RENAMED is brought to its end. *finished: the master has its new id. */
 int rejoin_finish(struct master_config *c, const struct log *log, bool *finished, struct error *err);
 

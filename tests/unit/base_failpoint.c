@@ -67,6 +67,23 @@ static void a_crash_is_a_sigkill(void **state)
     assert_int_equal(WTERMSIG(status), SIGKILL);
 }
 
+static void who_stands_goes_on_when_told(void **state)
+{
+    (void)state;
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        arm("stand");
+        _exit(failpoint(POINT) ? 1 : 7);
+    }
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    assert_true(WIFSTOPPED(status));
+    kill(pid, SIGCONT);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 7);
+}
+
 static void nonsense_is_refused_and_shown(void **state)
 {
     (void)state;
@@ -96,9 +113,13 @@ static void names_are_sorted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_unarmed_point_does_nothing),       cmocka_unit_test(an_error_strikes_once_at_the_nth_hit),
-        cmocka_unit_test(with_a_plus_it_strikes_from_then_on), cmocka_unit_test(a_crash_is_a_sigkill),
-        cmocka_unit_test(nonsense_is_refused_and_shown),       cmocka_unit_test(names_are_sorted),
+        cmocka_unit_test(an_unarmed_point_does_nothing),
+        cmocka_unit_test(an_error_strikes_once_at_the_nth_hit),
+        cmocka_unit_test(with_a_plus_it_strikes_from_then_on),
+        cmocka_unit_test(a_crash_is_a_sigkill),
+        cmocka_unit_test(who_stands_goes_on_when_told),
+        cmocka_unit_test(nonsense_is_refused_and_shown),
+        cmocka_unit_test(names_are_sorted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #define OBJECTS 30u
@@ -94,9 +97,8 @@ static void wait_for_voters(struct kit *k, unsigned i, uint64_t old)
             return;
         }
         if (kit_now() > until) {
-            CLEANUP_FREE char *log = kit_log(k, i);
-            size_t n = strlen(log);
-            fail_msg("master %u does not come back (%u voters):\n%s", i, voters, log + (n > 4000 ? n - 4000 : 0));
+            kit_tell_log(k, i);
+            fail_msg("master %u does not come back (%u voters)", i, voters);
         }
     }
 }
@@ -143,7 +145,8 @@ static void wait_for_text(struct kit *k, unsigned i, const char *text)
             return;
         }
         if (kit_now() > until) {
-            fail_msg("master %u does not say \"%s\":\n%s", i, text, log);
+            kit_tell_log(k, i);
+            fail_msg("master %u does not say \"%s\"", i, text);
         }
     }
 }
@@ -379,6 +382,84 @@ static void a_crash_while_a_snapshot_is_installed_is_gone_on_from(void **state)
     }
 }
 
+/* ---- Told to stop ---- */
+
+static void told_to_stop_on_the_way_back_it_ends_with_0_and_goes_on_from_there(void **state)
+{
+    static const char *const steps[] = {
+        "run_before_repair", "repair_before_marker",   "quarantine_before_rename", "quarantine_after_rename",
+        "rejoin_before_ask", "rejoin_before_identity", "rejoin_before_config",
+    };
+    struct kit *k = *state;
+    unsigned i = (kit_leader(k) + 1) % 3;
+    for (size_t s = 0; s < ARRAY_SIZE(steps); s++) {
+        uint64_t old = id_of(k, i);
+        print_message("told at %s\n", steps[s]);
+        kit_stop(k, i, SIGTERM);
+        directory_gone(k, i);
+        kit_start_armed(k, i, arena_printf(&k->arena, "%s=stand", steps[s]));
+        kit_wait_standing(k, i);
+        kit_stop(k, i, s % 2 == 0 ? SIGTERM : SIGINT);
+        kit_start(k, i);
+        wait_for_voters(k, i, old);
+        same_state(k, i);
+    }
+}
+
+/* Between two times that it serves, of which the second is not to come. The damage was not forgotten. */
+static void told_to_stop_after_damage_was_met_it_ends_with_0_and_comes_back_later(void **state)
+{
+    struct kit *k = *state;
+    unsigned i = (kit_leader(k) + 1) % 3;
+    uint64_t old = id_of(k, i);
+    kit_stop(k, i, SIGTERM);
+    kit_start_armed(k, i, "apply_damaged=error@12,run_after_serving=stand");
+    int64_t until = kit_now() + KIT_WAIT_MS;
+    for (unsigned n = 3000; !kit_stands(k, i); n += 60) { /* what came in a snapshot was not applied */
+        assert_true(kit_now() < until);
+        write_some(k, n, 60);
+    }
+    kit_stop(k, i, SIGTERM);
+    assert_int_equal(quarantines(k, i), 1);
+    kit_start(k, i);
+    wait_for_text(k, i, "going on with a repair that was interrupted");
+    wait_for_voters(k, i, old);
+    same_state(k, i);
+}
+
+/* A connection that is accepted and then silent. */
+static void told_to_stop_while_a_master_does_not_answer_it_does_not_wait_for_it(void **state)
+{
+    struct kit *k = *state;
+    CLEANUP_CLOSE int silent = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    char path[256], text[64];
+    unsigned i = (kit_leader(k) + 1) % 3;
+    uint64_t old = id_of(k, i);
+    assert_int_equal(bind(silent, (const struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(silent, 8), 0);
+    assert_int_equal(getsockname(silent, (struct sockaddr *)&at, &size), 0);
+    kit_stop(k, i, SIGTERM);
+    directory_gone(k, i);
+    snprintf(path, sizeof path, "%s/masters", k->masters[i].dir);
+    CLEANUP_FREE char *masters = NULL;
+    size_t n;
+    assert_int_equal(pki_read_file(path, 1 << 16, &masters, &n, NULL), 0);
+    snprintf(text, sizeof text, "99 voter 127.0.0.1:%u\n", ntohs(at.sin_port));
+    assert_int_equal(pki_write_file(path, text, strlen(text), 0644, NULL), 0);
+    kit_start(k, i);
+    struct pollfd p = {.fd = silent, .events = POLLIN};
+    assert_int_equal(poll(&p, 1, KIT_WAIT_MS), 1);
+    int64_t told = kit_now();
+    kit_stop(k, i, SIGTERM);
+    assert_true(kit_now() - told < 20000); /* it would wait for 25 seconds */
+    assert_int_equal(pki_write_file(path, masters, n, 0644, NULL), 0);
+    kit_start(k, i);
+    wait_for_voters(k, i, old);
+    same_state(k, i);
+}
+
 /* ---- Nobody to ask ---- */
 
 static void without_a_leader_it_waits_and_says_so_and_stops_when_told(void **state)
@@ -458,6 +539,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(damage_met_while_serving_is_repaired_in_the_same_process, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_crash_at_any_step_of_the_way_back_is_gone_on_from, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_crash_while_a_snapshot_is_installed_is_gone_on_from, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(told_to_stop_on_the_way_back_it_ends_with_0_and_goes_on_from_there, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(told_to_stop_after_damage_was_met_it_ends_with_0_and_comes_back_later, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(told_to_stop_while_a_master_does_not_answer_it_does_not_wait_for_it, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(without_a_leader_it_waits_and_says_so_and_stops_when_told, set_up, tear_down),
         cmocka_unit_test(a_single_master_refuses_and_changes_nothing),
         cmocka_unit_test(a_first_start_that_was_interrupted_is_done_again),

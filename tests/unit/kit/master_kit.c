@@ -44,7 +44,8 @@ static const char *sibling_program(const char *name)
     return path;
 }
 
-/* seconds: killed after so long; 0 = never. failpoints: NULL = none. */
+/* seconds: killed after so long; 0 = never. failpoints: NULL = none. A master that is told to end before it is the
+ * program that can hear it (master/stop.h) hears it then. */
 static pid_t spawn(const struct kit *k, const char *program, const char *const *args, const char *log_path,
                    unsigned seconds, const char *failpoints)
 {
@@ -54,7 +55,14 @@ static pid_t spawn(const struct kit *k, const char *program, const char *const *
         assert_true(n < ARRAY_SIZE(argv) - 1);
         argv[n] = args[n - 1];
     }
+    sigset_t stop, before;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    bool serves = args[0] != NULL && strcmp(args[0], "run") == 0;
+    sigprocmask(SIG_BLOCK, serves ? &stop : NULL, &before);
     pid_t parent = getpid(), pid = fork();
+    sigprocmask(SIG_SETMASK, pid == 0 ? NULL : &before, NULL);
     assert_true(pid >= 0);
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that crashes leaves no master behind */
@@ -164,6 +172,15 @@ void kit_set_newer(struct kit *k, unsigned i, bool newer)
 char *kit_log(struct kit *k, unsigned i)
 {
     return read_all(k->masters[i].log);
+}
+
+void kit_tell_log(struct kit *k, unsigned i)
+{
+    CLEANUP_FREE char *log = kit_log(k, i);
+    size_t n = strlen(log), from = MIN((size_t)k->masters[i].begun, n);
+    from = MAX(from, n - MIN(n, KIT_TOLD_BYTES));
+    fprintf(stderr, "---- master %u since its last start%s:\n%s----\n", i,
+            from > (size_t)k->masters[i].begun ? ", the end" : "", log + from);
 }
 
 size_t kit_memory_kb(struct kit *k, unsigned i)
@@ -409,11 +426,36 @@ int kit_wait_end(struct kit *k, unsigned i)
     int status = 0;
     for (int64_t until = kit_now() + KIT_WAIT_MS; waitpid(m->pid, &status, WNOHANG) == 0; kit_turn(k, 20)) {
         if (kit_now() > until) {
+            kit_tell_log(k, i);
             fail_msg("master %u does not end by itself", i);
         }
     }
     m->pid = 0;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+bool kit_stands(struct kit *k, unsigned i)
+{
+    int status = 0;
+    if (waitpid(k->masters[i].pid, &status, WUNTRACED | WNOHANG) == 0) {
+        return false;
+    }
+    if (!WIFSTOPPED(status)) {
+        k->masters[i].pid = 0;
+        kit_tell_log(k, i);
+        fail_msg("master %u ended, status %d", i, status);
+    }
+    return true;
+}
+
+void kit_wait_standing(struct kit *k, unsigned i)
+{
+    for (int64_t until = kit_now() + KIT_WAIT_MS; !kit_stands(k, i); kit_turn(k, 5)) {
+        if (kit_now() > until) {
+            kit_tell_log(k, i);
+            fail_msg("master %u does not come to where it is to stand still", i);
+        }
+    }
 }
 
 void kit_freeze(struct kit *k, unsigned i)
@@ -450,13 +492,9 @@ void kit_stop(struct kit *k, unsigned i, int sig)
     kill(m->pid, SIGCONT); /* a frozen one would never hear of it */
     int rc = wait_for(m->pid);
     m->pid = 0;
-    if (sig == SIGTERM && rc != 0) {
-        CLEANUP_FREE char *log = kit_log(k, i);
-        if (rc == 128 + SIGTERM && strstr(log + MIN((size_t)m->begun, strlen(log)), " serves ") == NULL) {
-            return; /* it had been started a moment ago, and listened for no signal yet */
-        }
-        size_t n = strlen(log);
-        fail_msg("master %u ended with %d:\n%s", i, rc, log + (n > 6000 ? n - 6000 : 0));
+    if (sig != SIGKILL && rc != 0) {
+        kit_tell_log(k, i);
+        fail_msg("master %u ended with %d", i, rc);
     }
 }
 
@@ -588,6 +626,9 @@ unsigned kit_leader(struct kit *k)
             }
         }
         kit_turn(k, 20);
+    }
+    for (unsigned i = 0; i < k->masters_count; i++) {
+        kit_tell_log(k, i);
     }
     fail_msg("no leader");
     return 0;

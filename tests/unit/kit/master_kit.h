@@ -33,6 +33,7 @@
 #define KIT_MASTERS_MAX 8
 #define KIT_WAIT_MS     60000
 #define KIT_END_MS      60000 /* for a master that was told to end; then it is killed */
+#define KIT_TOLD_BYTES  (64u << 10)
 
 struct kit {
     char dir[128];
@@ -80,7 +81,11 @@ int kit_rctl_newer(struct kit *k, char **said, const char *const *args);
 void kit_start_armed(struct kit *k, unsigned i, const char *failpoints);
 /* Waits until it has ended by itself; its exit code (128 + signal). */
 int kit_wait_end(struct kit *k, unsigned i);
-/* The signal, and waits for the end. SIGTERM: must exit with 0. A frozen one goes on first. */
+/* Has the failpoint that it is armed with as `stand` stopped it since? True once each time. */
+bool kit_stands(struct kit *k, unsigned i);
+void kit_wait_standing(struct kit *k, unsigned i); /* until it has */
+/* The signal, and waits for the end. All but SIGKILL: must exit with 0. A frozen one goes on first, and one that was
+ * started a moment ago hears it when it can. */
 void kit_stop(struct kit *k, unsigned i, int sig);
 /* SIGSTOP and SIGCONT to a master that runs. A test that freezes one has a tear-down of its own that calls
  * kit_thaw_all: if the test fails, the next one does not meet a frozen master. */
@@ -105,6 +110,8 @@ const char *kit_program(void);
 unsigned kit_free_port(void);
 /* Everything a running or ended master wrote to stderr (malloc). */
 char *kit_log(struct kit *k, unsigned i);
+/* What it wrote since its last start, the last KIT_TOLD_BYTES of it, to stderr: the text of a failure is cut. */
+void kit_tell_log(struct kit *k, unsigned i);
 /* Resident memory of master i, and the processor time it has used. */
 size_t kit_memory_kb(struct kit *k, unsigned i);
 int64_t kit_cpu_ms(struct kit *k, unsigned i);

@@ -20,7 +20,7 @@ void start_all(struct kit *k, unsigned masters);
 void stop_all(struct kit *k, int sig);
 /* Those that have died of a failpoint are started anew, and not armed; how many they were. */
 unsigned start_the_dead(struct kit *k);
-/* One that has just been started must not be told to end before it can hear it. */
+/* Until it answers. */
 void wait_for_service(struct kit *k, unsigned i);
 
 /* ---- A replacement ---- */
