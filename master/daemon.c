@@ -200,6 +200,7 @@ static void on_chores(uv_timer_t *timer)
     known_note(m);
     members_leave_low_disk(m);
     list_pages_expire(m->pages, env_now_ms(m->env));
+    turns_tick(m->turns, env_now_ms(m->env));
     backups_expire(m, env_now_ms(m->env));
     sessions_tick(m);
     rest_tick(m);

@@ -146,19 +146,26 @@ static void fail_late(struct errand *e)
 
 /* ---- Its turn ---- */
 
-struct lane *errand_lane(struct errand *e)
+struct subject *errand_subject(struct errand *e)
 {
     if (e->front->gone(e)) {
         return NULL;
     }
     if (!e->forwarded) {
-        return &e->front->session(e)->lane;
+        return e->front->session(e)->lane.subject;
     }
     if (e->subject == NULL) {
         const struct pki_identity *who = &principal_asker(e->who)->identity;
         e->subject = subject_get(e->api.m->turns, who, NULL);
     }
-    return &e->subject->forwarded;
+    return e->subject;
+}
+
+/* Room and sort of its work are known. */
+static struct lane *lane_of(struct errand *e)
+{
+    struct subject *s = errand_subject(e);
+    return s == NULL ? NULL : e->forwarded ? subject_lane(s, &e->work) : &e->front->session(e)->lane;
 }
 
 void errand_find_again(struct errand *e)
@@ -174,6 +181,17 @@ static void drop(struct work *w)
     struct error gone = {0};
     error_set(&gone, ERR_CLOSED, "the connection was closed");
     errand_fail_now(e, &gone); /* into the void */
+}
+
+static void late(struct work *w)
+{
+    struct errand *e = CONTAINER_OF(w, struct errand, work);
+    if (e->front->gone(e)) {
+        drop(w);
+    } else {
+        errand_find_again(e);
+        fail_late(e);
+    }
 }
 
 static void handle(struct errand *e);
@@ -200,7 +218,7 @@ static void run(struct work *w)
     }
     errand_find_again(e);
     if (e->begun == NULL) {
-        e->begun = turns_begin(e->api.m->turns, errand_lane(e), e->work.sort);
+        e->begun = turns_begin(e->api.m->turns, errand_subject(e), e->work.sort);
         e->work.begins = false;
         e->work.begun = true;
     }
@@ -245,13 +263,15 @@ static enum turn_sort sort_of(const struct errand *e)
 
 void errand_take_turn(struct errand *e)
 {
-    struct lane *lane = errand_lane(e);
     e->work.run = run;
     e->work.drop = drop;
+    e->work.late = late;
+    e->work.late_ms = e->timed ? e->deadline_ms : 0;
     e->work.room = room_of(e);
     e->work.begins = e->begun == NULL;
     e->work.begun = e->begun != NULL;
     e->work.sort = e->begun == NULL ? sort_of(e) : e->work.sort;
+    struct lane *lane = lane_of(e);
     if (lane == NULL) {
         drop(&e->work);
     } else if (!turns_do(e->api.m->turns, lane, &e->work)) {
@@ -426,7 +446,7 @@ void errand_api_fail(struct api_call *c, const struct error *err)
 void errand_api_go_on(struct api_call *c)
 {
     struct errand *e = errand_of_api(c);
-    struct lane *lane = errand_lane(e);
+    struct lane *lane = lane_of(e);
     assert(lane != NULL); /* nothing closes connections in a turn */
     turns_go_on(c->m->turns, lane, &e->work);
 }

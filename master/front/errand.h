@@ -151,9 +151,9 @@ void errand_start(struct errand *e, int64_t wait_ms);
 void errand_take_turn(struct errand *e);
 /* Once more from the start, for what was parked. */
 void errand_again(struct errand *e);
-/* Where its work waits: its connection's lane, or that of whom another master speaks for. NULL: nobody waits for the
- * answer any more. */
-struct lane *errand_lane(struct errand *e);
+/* On whose account it is: its connection's, or whom another master speaks for. NULL: nobody waits for the answer any
+ * more. Borrowed. */
+struct subject *errand_subject(struct errand *e);
 /* Does it here: a front's `handle`, of requests that are typed. */
 void errand_do(struct errand *e);
 /* Linearizable unless e->stale: runs `then` when committed may be read, and it is its turn. */

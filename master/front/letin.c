@@ -149,7 +149,7 @@ bool errand_count(struct errand *e, size_t n)
     struct master *m = e->api.m;
     struct session *s = e->front->session(e);
     size_t *account = s != NULL ? &s->request_bytes : NULL;
-    if (e->forwarded && errand_lane(e) != NULL) { /* not the other master's: whom it speaks for */
+    if (e->forwarded && errand_subject(e) != NULL) { /* not the other master's: whom it speaks for */
         account = &e->subject->forwarded_bytes;
     }
     size_t here = account == NULL ? 0 : *account;

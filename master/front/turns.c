@@ -10,12 +10,18 @@
 #include "master/auth/principal.h"
 #include "proto/net/net.h"
 
+#define FORWARDED_LANES (TURN_SORTS + 1u) /* one for each sort, and one for what needs room */
+#define LATE_BUCKETS    64u               /* of TURNS_LATE_MS each; who may wait longer is looked at once in a round */
+
 struct turns {
     bool (*has_room)(void *data, enum turn_room room);
     void *data;
     struct strmap subjects;
     struct list ready[TURN_CLASSES]; /* struct subject.link */
     struct list held;                /* struct subject.held_link */
+    struct list late[LATE_BUCKETS];  /* struct work.late_link, by late_ms */
+    struct list due;                 /* the same, of those whose time is over */
+    int64_t ticked_ms;
     enum turn_class next;
     unsigned waiting;           /* pieces of all, held ones too */
     uint64_t used_ns, lists_ns; /* of this turn of the loop; of that, by lists */
@@ -29,8 +35,12 @@ struct turns *turns_new(bool (*has_room)(void *data, enum turn_room room), void 
     t->data = data;
     strmap_init(&t->subjects);
     list_init(&t->held);
+    list_init(&t->due);
     for (unsigned i = 0; i < TURN_CLASSES; i++) {
         list_init(&t->ready[i]);
+    }
+    for (unsigned i = 0; i < LATE_BUCKETS; i++) {
+        list_init(&t->late[i]);
     }
     return t;
 }
@@ -45,8 +55,12 @@ void turns_free(struct turns *t)
         struct subject *s = turns_next(t, &cursor);
         assert(s != NULL);
         if (s->waiting > 0) {
-            lane_drop(t, &s->forwarded);
-            cursor = 0; /* the last one dropped takes its subject's row away */
+            s->refs++; /* the last one dropped takes its subject's row away */
+            for (unsigned i = 0; i < FORWARDED_LANES; i++) {
+                lane_drop(t, &s->forwarded[i]);
+            }
+            subject_unref(t, s);
+            cursor = 0;
         }
     }
     strmap_close(&t->subjects);
@@ -95,7 +109,6 @@ struct subject *subject_get(struct turns *t, const struct pki_identity *who, con
         for (unsigned i = 0; i < TURN_SORTS; i++) {
             list_init(&s->queued[i]);
         }
-        lane_init(&s->forwarded, s);
         strmap_set(&t->subjects, str_of(name), s);
     }
     s->refs++;
@@ -111,8 +124,20 @@ void subject_unref(struct turns *t, struct subject *s)
     assert(s->waiting == 0 && s->watches == 0 && list_empty(&s->link) && list_empty(&s->held_link));
     strmap_remove(&t->subjects, str_of(s->name));
     principal_unref(s->principal);
+    free(s->forwarded);
     free(s->name);
     free(s);
+}
+
+struct lane *subject_lane(struct subject *s, const struct work *w)
+{
+    if (s->forwarded == NULL) {
+        s->forwarded = xcalloc(FORWARDED_LANES, sizeof *s->forwarded);
+        for (unsigned i = 0; i < FORWARDED_LANES; i++) {
+            lane_init(&s->forwarded[i], s);
+        }
+    }
+    return &s->forwarded[w->room != TURN_ROOM_NONE ? TURN_SORTS : (unsigned)w->sort];
 }
 
 /* ---- In and out of the queues ---- */
@@ -164,6 +189,11 @@ static void look_again(struct turns *t, struct lane *lane)
     }
 }
 
+static struct list *bucket_of(struct turns *t, int64_t ms)
+{
+    return &t->late[(uint64_t)ms / TURNS_LATE_MS % LATE_BUCKETS];
+}
+
 /* What has begun is not behind what waits for its place. */
 static void enter(struct turns *t, struct lane *lane, struct work *w, bool front)
 {
@@ -174,6 +204,10 @@ static void enter(struct turns *t, struct lane *lane, struct work *w, bool front
     lane->subject->refs++;
     t->waiting++;
     t->stats.waiting_most = MAX(t->stats.waiting_most, lane->subject->waiting);
+    if (w->late_ms != 0) {
+        assert(w->late != NULL);
+        list_push_back(bucket_of(t, MAX(w->late_ms, t->ticked_ms)), &w->late_link);
+    }
     if (lane->aside && first_of(lane) == w) {
         look_again(t, lane);
     } else {
@@ -187,6 +221,9 @@ static struct subject *leave(struct turns *t, struct work *w)
     struct lane *lane = w->lane;
     struct subject *s = lane->subject;
     list_remove(&w->link);
+    if (w->late_ms != 0) {
+        list_remove(&w->late_link);
+    }
     w->lane = NULL;
     s->waiting--;
     t->waiting--;
@@ -245,9 +282,8 @@ static bool has_place(const struct subject *s, const struct work *w)
     return !w->begins || s->begun[w->sort] < turns_most(w->sort);
 }
 
-struct subject *turns_begin(struct turns *t, struct lane *lane, enum turn_sort sort)
+struct subject *turns_begin(struct turns *t, struct subject *s, enum turn_sort sort)
 {
-    struct subject *s = lane->subject;
     s->begun[sort]++;
     s->refs++;
     t->stats.begun[sort]++;
@@ -389,8 +425,35 @@ static struct subject *next_subject(struct turns *t)
     return NULL;
 }
 
+void turns_tick(struct turns *t, int64_t now_ms)
+{
+    int64_t from = t->ticked_ms / TURNS_LATE_MS, to = now_ms / TURNS_LATE_MS;
+    for (int64_t i = MAX(from, to - (int64_t)LATE_BUCKETS + 1); i <= to; i++) {
+        LIST_FOR_SAFE(it, bucket_of(t, i * TURNS_LATE_MS))
+        {
+            if (LIST_ENTRY(it, struct work, late_link)->late_ms < now_ms) {
+                list_remove(it);
+                list_push_back(&t->due, it);
+            }
+        }
+    }
+    t->ticked_ms = now_ms;
+}
+
+static void tell_late(struct turns *t, uint64_t start)
+{
+    while (!list_empty(&t->due) && uv_hrtime() - start < TURNS_BUDGET_US * 1000u) {
+        struct work *w = LIST_ENTRY(t->due.next, struct work, late_link);
+        subject_unref(t, leave(t, w));
+        w->late(w);
+    }
+}
+
 bool turns_could_go(const struct turns *t)
 {
+    if (!list_empty(&t->due)) {
+        return true;
+    }
     for (int i = 0; i < TURN_CLASSES; i++) {
         if (!list_empty(&t->ready[i])) {
             return true;
@@ -416,6 +479,7 @@ bool turns_waiting(const struct turns *t)
 bool turns_run(struct turns *t)
 {
     uint64_t start = uv_hrtime();
+    tell_late(t, start);
     release(t);
     struct subject *s = t->waiting == 0 ? NULL : next_subject(t);
     while (s != NULL) {

@@ -17,6 +17,10 @@
  *     the same is answered, and others of the subject go on: a connection waits alone, in the order of its requests.
  * While nobody waits and the turn has time left, work is done at once: then this costs two looks at a clock.
  *
+ * What other masters send on behalf of a subject has a lane for each thing that work may wait for (a place of its sort,
+ * room in the open batch): so it stands in the way of its like alone, whatever the connections there. Work that has a
+ * time (late_ms) is told when that is over while it still waits, within TURNS_LATE_MS.
+ *
  * A subject may have TURNS_WAITING_MAX pieces waiting, beside those of what has begun, and hold a share of the watches
  * (watch.c) and of the bytes (held.c). Its row lives as long as a connection of it, or work of it. Loop thread only. */
 #ifndef MASTER_FRONT_TURNS_H
@@ -36,6 +40,7 @@
 #define TURNS_PIECE_VISITS 512u
 #define TURNS_PIECE_BYTES  (128u << 10) /* and writes at most so many bytes, with the last object on top */
 #define TURNS_WAITING_MAX  16384u       /* of one subject: the next is refused */
+#define TURNS_LATE_MS      500
 
 /* X(NAME, FIELD, how many of one subject may have begun, word) */
 #define TURN_SORTS_LIST(X)                                                                                             \
@@ -73,7 +78,7 @@ struct subject {
     struct list lanes, held;        /* with work; with a write that waits for room */
     struct list queued[TURN_SORTS]; /* with work that waits until less of its sort has begun */
     unsigned begun[TURN_SORTS];
-    struct lane forwarded; /* what other masters send on its behalf */
+    struct lane *forwarded; /* what other masters send on its behalf (subject_lane); NULL: nothing yet */
     enum turn_class class;
     char *name; /* as it is told: node "a" */
     /* sessions.c: of its newest connection; others with the same certificate share it. A reference; NULL: none. */
@@ -93,8 +98,11 @@ struct work {
     enum turn_sort sort;          /* whose part of a turn it takes, and which place, if it begins */
     bool begins;                  /* it takes a place among what has begun (turns_begin) when it is run */
     bool begun;                   /* it has that place */
+    int64_t late_ms;              /* the clock of turns_tick: so long it waits for its turn; 0: for ever */
+    struct list late_link;        /* while it waits, if it does not for ever */
     void (*run)(struct work *w);  /* its turn; may free it, or call turns_go_on */
     void (*drop)(struct work *w); /* its connection is gone; frees it */
+    void (*late)(struct work *w); /* it has waited too long, and waits no more; may free it. NULL: late_ms is 0 */
 };
 
 /* has_room: may a write of this sort be evaluated now? */
@@ -104,6 +112,8 @@ void turns_free(struct turns *t); /* no connection is left: drops what other mas
 /* The row of an identity, made if it is new. addr: of a stranger, "HOST:PORT". A reference, for subject_unref. */
 struct subject *subject_get(struct turns *t, const struct pki_identity *who, const char *addr);
 void subject_unref(struct turns *t, struct subject *s);
+/* Of what another master sends on its behalf: where w (room and sort are set) waits. As long as the subject. */
+struct lane *subject_lane(struct subject *s, const struct work *w);
 void lane_init(struct lane *lane, struct subject *s); /* borrows the subject: its owner has a reference */
 bool lane_waits(const struct lane *lane);             /* has it work? */
 void lane_drop(struct turns *t, struct lane *lane);   /* the connection is gone: all its work is dropped */
@@ -114,7 +124,7 @@ bool turns_do(struct turns *t, struct lane *lane, struct work *w);
 /* From inside of w->run, at its end: there is more of it, before anything else of its lane. Never refused. */
 void turns_go_on(struct turns *t, struct lane *lane, struct work *w);
 /* A place among what has begun of the subject; a reference is held with it. From inside of w->run, if w->begins. */
-struct subject *turns_begin(struct turns *t, struct lane *lane, enum turn_sort sort);
+struct subject *turns_begin(struct turns *t, struct subject *s, enum turn_sort sort);
 void turns_end(struct turns *t, struct subject *s, enum turn_sort sort); /* it has its answer */
 void turns_forget(struct turns *t,
                   struct work *w);          /* it does not want its turn any more; harmless if it does not wait */
@@ -122,6 +132,8 @@ bool turns_waiting(const struct turns *t);  /* does anything wait for its turn? 
 bool turns_could_go(const struct turns *t); /* and could be done at once? */
 /* Once in a turn of the loop. True: there is work left that could be done at once. */
 bool turns_run(struct turns *t);
+/* Every TURNS_LATE_MS: who has waited too long is told in the next turns_run. */
+void turns_tick(struct turns *t, int64_t now_ms);
 
 struct turns_stats {
     uint64_t waited, refused, held, dropped;

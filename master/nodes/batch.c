@@ -462,7 +462,7 @@ static void step(struct work *work)
         pause = uv_hrtime() >= end || !replica_has_room_for(m->replica, REPLICA_ROOM_AGENTS);
     }
     if (in->next < in->count) {
-        turns_go_on(m->turns, &in->subject->forwarded, work);
+        turns_go_on(m->turns, subject_lane(in->subject, work), work);
     } else if (in->open == 0) {
         reply(in);
     }
@@ -506,7 +506,7 @@ void batch_tell(struct master *m, uint64_t peer_id, struct rpc_request *req)
     in->work = (struct work){.room = TURN_ROOM_NODE, .run = step, .drop = drop};
     m->stats.batches_taken++;
     m->stats.reports_taken += in->count;
-    if (!turns_do(m->turns, &in->subject->forwarded, &in->work)) {
+    if (!turns_do(m->turns, subject_lane(in->subject, &in->work), &in->work)) {
         error_set(&err, ERR_BUSY, "too many batches of reports wait for their turn; nothing was done");
         rpc_reply_error(req, &err);
         inbound_free(in);

@@ -32,7 +32,7 @@ struct job {
     unsigned pieces, aways; /* of its work; how often it goes away in between, as to have a read confirmed */
     enum job_state state;
     unsigned at; /* table->served when it was over */
-    bool dropped;
+    bool dropped, late;
 };
 
 static bool room_for(void *data, enum turn_room room)
@@ -58,7 +58,7 @@ static void run(struct work *w)
     }
     if (j->place == NULL) {
         assert_true(j->lane->subject->begun[w->sort] < turns_most(w->sort));
-        j->place = turns_begin(j->table->turns, j->lane, w->sort);
+        j->place = turns_begin(j->table->turns, j->lane->subject, w->sort);
         w->begins = false;
         w->begun = true;
     }
@@ -79,10 +79,22 @@ static void drop(struct work *w)
     job_over(j);
 }
 
+static void late(struct work *w)
+{
+    struct job *j = CONTAINER_OF(w, struct job, work);
+    assert_null(w->lane);
+    j->late = true;
+    job_over(j);
+}
+
 static void job_init(struct job *j, struct table *table, struct lane *lane, enum turn_sort sort)
 {
     *j = (struct job){
-        .work = {.sort = sort, .begins = true, .run = run, .drop = drop}, .table = table, .lane = lane, .pieces = 1};
+        .work = {.sort = sort, .begins = true, .run = run, .drop = drop, .late = late},
+        .table = table,
+        .lane = lane,
+        .pieces = 1,
+    };
 }
 
 static bool job_do(struct job *j)
@@ -283,7 +295,7 @@ static void what_is_put_first_in_a_lane_that_stands_aside_goes(void **state)
     turns_run(t.turns);
     assert_int_equal(all[most].state, JOB_WAITS);
     job_init(&watch, &t, &lane, TURN_STREAM);
-    watch.place = turns_begin(t.turns, &lane, TURN_STREAM);
+    watch.place = turns_begin(t.turns, s, TURN_STREAM);
     watch.work.begins = false;
     turns_go_on(t.turns, &lane, &watch.work);
     run_all(&watch, 1);
@@ -519,9 +531,10 @@ static void forwarded_work_that_waits_at_the_end_is_dropped(void **state)
     table_open(&t);
     t.room = false;
     struct subject *s = subject_of(&t, PKI_ROLE_USER, "ann");
-    struct job *all = jobs_new(&t, &s->forwarded, TURN_WRITE, 3);
+    struct job *all = jobs_new(&t, NULL, TURN_WRITE, 3);
     for (unsigned i = 0; i < 3; i++) {
         all[i].work.room = TURN_ROOM_USER;
+        all[i].lane = subject_lane(s, &all[i].work);
     }
     do_all(all, 3);
     subject_unref(t.turns, s);
@@ -530,6 +543,132 @@ static void forwarded_work_that_waits_at_the_end_is_dropped(void **state)
     assert_int_equal(count_over(all, 3), 3);
     assert_true(all[0].dropped && all[1].dropped && all[2].dropped);
     free(all);
+}
+
+/* Other masters send what many connections of an identity ask: lists that wait for a place, a write that waits for
+ * room. */
+static void forwarded_work_holds_up_its_like_alone(void **state)
+{
+    (void)state;
+    struct table t;
+    table_open(&t);
+    unsigned most = turns_most(TURN_LIST);
+    struct subject *s = subject_of(&t, PKI_ROLE_USER, "ann");
+    struct job *lists = jobs_new(&t, NULL, TURN_LIST, most + 20), write, deletion, read;
+    for (unsigned i = 0; i < most + 20; i++) {
+        lists[i].lane = subject_lane(s, &lists[i].work);
+        lists[i].aways = i < most;
+    }
+    do_all(lists, most + 20);
+    turns_run(t.turns);
+    assert_int_equal(lists[most].state, JOB_WAITS);
+    job_init(&write, &t, NULL, TURN_WRITE);
+    write.work.room = TURN_ROOM_USER;
+    write.lane = subject_lane(s, &write.work);
+    t.room = false;
+    do_all(&write, 1);
+    job_init(&deletion, &t, NULL, TURN_WRITE);
+    deletion.lane = subject_lane(s, &deletion.work);
+    do_all(&deletion, 1);
+    job_init(&read, &t, NULL, TURN_READ);
+    read.lane = subject_lane(s, &read.work);
+    do_all(&read, 1);
+    for (unsigned i = 0; i < 3; i++) {
+        turns_run(t.turns);
+    }
+    assert_int_equal(deletion.state, JOB_OVER);
+    assert_int_equal(read.state, JOB_OVER);
+    assert_int_equal(write.state, JOB_WAITS);
+    assert_int_equal(lists[most].state, JOB_WAITS);
+    t.room = true;
+    run_all(&write, 1);
+    run_all(lists, most + 20);
+    free(lists);
+    subject_unref(t.turns, s);
+    table_close(&t);
+}
+
+static unsigned count_late(const struct job *all, unsigned count)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < count; i++) {
+        n += all[i].late;
+    }
+    return n;
+}
+
+/* Each has its own time, some more than the wheel goes round. */
+static void who_waits_too_long_is_told_when_its_time_is_over(void **state)
+{
+    enum { COUNT = 2000, EVERY_MS = 100, FROM_MS = 1000000 };
+    (void)state;
+    struct table t;
+    struct lane lane;
+    struct blocker b;
+    table_open(&t);
+    struct subject *s = subject_of(&t, PKI_ROLE_USER, "ann");
+    lane_init(&lane, s);
+    block(&t, &b);
+    turns_tick(t.turns, FROM_MS);
+    struct job *all = jobs_new(&t, &lane, TURN_WRITE, COUNT);
+    for (unsigned i = 0; i < COUNT; i++) {
+        all[i].work.room = TURN_ROOM_USER;
+        all[i].work.late_ms = i % 10 == 9 ? 0 : FROM_MS + (int64_t)i * EVERY_MS; /* the first ones' is over already */
+    }
+    do_all(all, COUNT);
+    for (int64_t now = FROM_MS; now < FROM_MS + (COUNT / 2) * EVERY_MS; now += TURNS_LATE_MS) {
+        turns_tick(t.turns, now);
+        while (turns_run(t.turns)) {
+        }
+        for (unsigned i = 0; i < COUNT; i++) {
+            assert_int_equal(all[i].late, all[i].work.late_ms != 0 && all[i].work.late_ms < now);
+        }
+    }
+    assert_in_range(count_late(all, COUNT), 880, 900);
+    unblock(&t, &b);
+    run_all(all, COUNT);
+    turns_tick(t.turns, FROM_MS + 10 * COUNT * EVERY_MS);
+    turns_run(t.turns);
+    assert_in_range(count_late(all, COUNT), 880, 900); /* those that had their turn are not told */
+    assert_true(t.served > COUNT / 2);
+    free(all);
+    subject_unref(t.turns, s);
+    table_close(&t);
+}
+
+/* What was begun, and waits to go on, gives back its place. */
+static void who_is_late_gives_back_its_place(void **state)
+{
+    (void)state;
+    struct table t;
+    struct lane lane;
+    struct blocker b;
+    struct job list, next;
+    table_open(&t);
+    struct subject *s = subject_of(&t, PKI_ROLE_USER, "ann");
+    lane_init(&lane, s);
+    job_init(&list, &t, &lane, TURN_LIST);
+    list.aways = 1;
+    list.pieces = 2;
+    do_all(&list, 1);
+    assert_int_equal(s->begun[TURN_LIST], 1);
+    block(&t, &b);
+    list.work.late_ms = 5;
+    list.work.room = TURN_ROOM_USER; /* it does not come to its turn */
+    come_back(&list, 1);
+    job_init(&next, &t, &lane, TURN_READ);
+    do_all(&next, 1);
+    turns_run(t.turns);
+    assert_int_equal(next.state, JOB_WAITS); /* behind it */
+    turns_tick(t.turns, 6);
+    assert_true(turns_could_go(t.turns)); /* the loop does not sleep over it */
+    turns_run(t.turns);
+    assert_true(list.late);
+    assert_int_equal(s->begun[TURN_LIST], 0);
+    run_all(&next, 1);
+    unblock(&t, &b);
+    subject_unref(t.turns, s);
+    table_close(&t);
 }
 
 int main(void)
@@ -544,6 +683,9 @@ int main(void)
         cmocka_unit_test(a_turn_does_lists_for_a_part_of_its_time),
         cmocka_unit_test(nothing_stands_still_and_each_place_is_given_back),
         cmocka_unit_test(forwarded_work_that_waits_at_the_end_is_dropped),
+        cmocka_unit_test(forwarded_work_holds_up_its_like_alone),
+        cmocka_unit_test(who_waits_too_long_is_told_when_its_time_is_over),
+        cmocka_unit_test(who_is_late_gives_back_its_place),
     };
     cmocka_set_test_filter(getenv("TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);
