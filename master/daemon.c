@@ -32,6 +32,7 @@
 #include "master/auth/rotate.h"
 #include "master/auth/secret_tokens.h"
 #include "master/daemon.h"
+#include "master/discards.h"
 #include "master/front/ask.h"
 #include "master/front/audit.h"
 #include "master/front/held.h"
@@ -363,15 +364,9 @@ static void run_async(void *data, void (*work)(void *arg), void (*done)(void *ar
     }
 }
 
-/* A version of the state that has been kept for minutes holds all that has changed since. */
-static void free_version(void *arg)
+static void drop_version(void *version)
 {
-    view_unref(arg);
-}
-
-static void version_freed(void *arg)
-{
-    (void)arg;
+    view_unref(version);
 }
 
 static void let_go(void *data, struct view *v)
@@ -381,7 +376,7 @@ static void let_go(void *data, struct view *v)
     if (m->stopping || now - view_revision(v) < LET_GO_CHANGES) {
         view_unref(v);
     } else {
-        run_async(m, free_version, version_freed, v);
+        discards_give(m->discards, v);
     }
 }
 
@@ -681,6 +676,7 @@ static void free_master(struct master *m)
     batches_free(m->batches);
     lease_free(m->lease);
     list_pages_free(m->pages);
+    discards_free(m->discards);
     free(m->wrong_tokens);
     free(m->node_kib);
     free(m->node_rate);
@@ -739,6 +735,7 @@ int master_run(const struct master_config *config, const struct stop *stop, enum
     m->feeds = node_feeds_new(m);
     m->pages = list_pages_new(let_go, m);
     m->kept = rest_kept_new(REST_KEPT_BYTES);
+    m->discards = discards_new(&(struct discards_config){run_async, m, drop_version});
     m->wrong_tokens = allowance_new(m->env, JOIN_WRONG_BURST, JOIN_WRONG_US);
     m->node_kib = allowance_new(m->env, RESTRICT_BURST_KIB, RESTRICT_KIB_US);
     m->replica_events = allowance_new(m->env, RESTRICT_EVENT_BURST, RESTRICT_EVENT_US);

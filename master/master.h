@@ -73,6 +73,7 @@ struct node_feeds;
 struct lease;
 struct batches;
 struct list_pages;
+struct discards;
 struct sched_explain;
 struct allowance;
 struct listing;
@@ -140,6 +141,7 @@ struct master {
     struct lease *lease;
     struct batches *batches;
     struct list_pages *pages;
+    struct discards *discards;                   /* versions of the state that are freed beside the loop */
     struct allowance *wrong_tokens;              /* by network */
     struct allowance *renewals;                  /* by identity: its certificate */
     struct allowance *node_rate, *user_rate;     /* by identity: its requests; NULL: any number (rate.h) */
