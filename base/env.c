@@ -26,6 +26,12 @@ static int64_t real_wall_ms(void *data)
     return clock_ms(CLOCK_REALTIME);
 }
 
+static int64_t real_boot_ms(void *data)
+{
+    (void)data;
+    return clock_ms(CLOCK_BOOTTIME);
+}
+
 static void real_random(void *data, void *bytes, size_t n)
 {
     (void)data;
@@ -46,7 +52,7 @@ static void real_random(void *data, void *bytes, size_t n)
 
 const struct env *env_real(void)
 {
-    static const struct env real = {NULL, real_now_ms, real_wall_ms, real_random};
+    static const struct env real = {NULL, real_now_ms, real_wall_ms, real_random, real_boot_ms};
     return &real;
 }
 

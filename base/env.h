@@ -1,7 +1,8 @@
 /* The outside world, as far as a pure core may know it: clocks and randomness. A simulator hands in its own.
  *
- * Two clocks: now_ms is monotonic (durations, deadlines, leases), wall_ms is the calendar (timestamps in objects).
- * Never compare one with the other. */
+ * Three clocks: now_ms is monotonic (durations, deadlines), wall_ms is the calendar (timestamps in objects), and boot_ms
+ * is monotonic too, but goes on while the machine is suspended: for what is true for a time alone, whether we run in it
+ * or not. Never compare one with another. */
 #ifndef BASE_ENV_H
 #define BASE_ENV_H
 
@@ -13,11 +14,16 @@ struct env {
     int64_t (*now_ms)(void *data);
     int64_t (*wall_ms)(void *data);
     void (*random)(void *data, void *bytes, size_t n);
+    int64_t (*boot_ms)(void *data); /* NULL: as now_ms, since nothing is suspended there */
 };
 
 static inline int64_t env_now_ms(const struct env *e)
 {
     return e->now_ms(e->data);
+}
+static inline int64_t env_boot_ms(const struct env *e)
+{
+    return e->boot_ms != NULL ? e->boot_ms(e->data) : e->now_ms(e->data);
 }
 static inline int64_t env_wall_ms(const struct env *e)
 {
@@ -27,7 +33,7 @@ static inline void env_random(const struct env *e, void *bytes, size_t n)
 {
     e->random(e->data, bytes, n);
 }
-/* The real one: CLOCK_MONOTONIC, CLOCK_REALTIME, getrandom(2). Static, never freed. */
+/* The real one: CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_BOOTTIME, getrandom(2). Static, never freed. */
 const struct env *env_real(void);
 
 /* A version 4 UUID as text, 36 characters and NUL. */

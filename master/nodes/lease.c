@@ -17,8 +17,9 @@ struct lease {
     unsigned in_a_row;
     bool asking;
     int64_t told_ms;  /* heartbeats before were told, and the leader has answered */
-    int64_t as_of_ms; /* our state has all that was committed then; 0: not known */
+    int64_t as_of_ms; /* env boot_ms: our state has all that was committed then; 0: not known */
     /* While leading: */
+    bool led;        /* it did at the last tick */
     bool confirming; /* that it leads */
     struct asker {
         uint64_t id, tick; /* of its last question, or of our first look */
@@ -31,7 +32,7 @@ struct lease {
 struct question {
     struct master *m;
     uint64_t tick;
-    int64_t asked_ms;
+    int64_t asked_ms, asked_boot_ms; /* env now_ms, boot_ms */
 };
 
 struct lease *lease_new(void)
@@ -52,7 +53,7 @@ bool lease_held(const struct master *m)
 bool lease_is_recent(const struct master *m, int64_t most_ms)
 {
     const struct lease *l = m->lease;
-    return l == NULL || (l->as_of_ms != 0 && env_now_ms(m->env) - l->as_of_ms <= most_ms);
+    return l == NULL || (l->as_of_ms != 0 && env_boot_ms(m->env) - l->as_of_ms <= most_ms);
 }
 
 static void lose(struct master *m, const char *why)
@@ -60,10 +61,10 @@ static void lose(struct master *m, const char *why)
     struct lease *l = m->lease;
     struct error err = {0};
     l->in_a_row = 0;
-    if (!l->held) {
+    if (!l->held && !l->led) {
         return;
     }
-    l->held = false;
+    l->held = l->led = false;
     m->stats.leases_lost++;
     log_warn(&m->log, "nodes", "agents are served by other masters from now on: %s", why);
     error_set(&err, ERR_NOT_LEADER, "this master does not keep up with the leader: %s", why);
@@ -79,7 +80,7 @@ static void caught_up(const struct error *error, void *data)
     struct lease *l = q->m->lease;
     if (error == NULL && !q->m->stopping) {
         l->counted = MAX(l->counted, q->tick);
-        l->as_of_ms = MAX(l->as_of_ms, q->asked_ms);
+        l->as_of_ms = MAX(l->as_of_ms, q->asked_boot_ms);
         l->in_a_row++;
         if (!l->held && l->in_a_row >= LEASE_BACK) {
             l->held = true;
@@ -129,7 +130,7 @@ static void ask(struct master *m, uint64_t leader)
     CLEANUP_BUF struct buf b = BUF_INIT;
     uint32_t count = 0;
     int64_t now_ms = env_now_ms(m->env);
-    *q = (struct question){.m = m, .tick = l->tick, .asked_ms = now_ms};
+    *q = (struct question){.m = m, .tick = l->tick, .asked_ms = now_ms, .asked_boot_ms = env_boot_ms(m->env)};
     LIST_FOR(it, &m->sessions)
     {
         const struct session *s = LIST_ENTRY(it, struct session, link);
@@ -209,7 +210,11 @@ static void confirmed(const struct error *error, void *data)
     struct lease *l = q->m->lease;
     if (!q->m->stopping) {
         l->confirming = false;
-        l->as_of_ms = error == NULL ? MAX(l->as_of_ms, q->asked_ms) : l->as_of_ms;
+        if (error == NULL) {
+            l->as_of_ms = MAX(l->as_of_ms, q->asked_boot_ms);
+            l->counted = MAX(l->counted, q->tick);
+            l->held = true;
+        }
     }
     free(q);
 }
@@ -219,7 +224,7 @@ static void confirm(struct master *m)
 {
     if (!m->lease->confirming) {
         struct question *q = xcalloc(1, sizeof *q);
-        *q = (struct question){.m = m, .asked_ms = env_now_ms(m->env)};
+        *q = (struct question){.m = m, .tick = m->lease->tick, .asked_boot_ms = env_boot_ms(m->env)};
         m->lease->confirming = true;
         replica_read(m->replica, confirmed, q);
     }
@@ -232,13 +237,16 @@ void lease_tick(struct master *m)
     uint64_t leader = replica_leader(m->replica, &address);
     l->tick++;
     if (replica_leading(m->replica)) {
-        l->held = true;
-        l->counted = l->tick;
+        l->led = true;
         confirm(m);
         look_after_askers(m);
         return;
     }
     l->askers_count = 0;
+    if (l->led && !l->held) {
+        lose(m, "it has ceased to lead before a majority had confirmed that it did");
+    }
+    l->led = false;
     if (l->held && l->tick - l->counted > LEASE_TICKS) {
         lose(m, "it has not been heard, or what it has committed is not applied here, for some seconds");
     }

@@ -18,6 +18,9 @@
  *   HELD --none has counted for LEASE_TICKS half seconds, or the leader is of
  *          a release that knows no such question-->                               OUT: all feeds of agents end
  *
+ * The leader serves while it leads. It has itself confirmed by a majority every half second, and each time counts as a
+ * question: what it has of a lease when it ceases to lead is as old as the last of them.
+ *
  * The leader takes note of who asks. When a member has not for LEASE_TICKS half seconds and LEASE_DOUBT more, it has
  * let go of its agents, or stands still and cannot: the leader tells those that it has links to ("node.unserved"
  * {master}), and they choose another.
@@ -45,8 +48,8 @@ void lease_free(struct lease *l);
 void lease_tick(struct master *m); /* from the timer of chores */
 /* May this master serve agents now? */
 bool lease_held(const struct master *m);
-/* Has the state of this master all that was committed most_ms ago? By the clock, so that a process which stood still
- * does not say so. A leader says what a majority has confirmed, which it asks every half second: one that was deposed
+/* Has the state of this master all that was committed most_ms ago? By the clock that goes on while the machine is
+ * suspended, so that a process which stood still does not say so. A leader says what a majority has confirmed, which it asks every half second: one that was deposed
  * while it stood still, and does not know, says no. One without a lease (tests) always says yes. */
 bool lease_is_recent(const struct master *m, int64_t most_ms);
 /* Another master's question. Answered. */

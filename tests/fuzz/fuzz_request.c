@@ -111,7 +111,7 @@ static bool usage_of(void *data, const struct object *pod, struct usage_pod *out
 static void world_open(struct world *w, unsigned options)
 {
     *w = (struct world){.rng = {7}, .index = 1};
-    w->env = (struct env){w, world_now, world_wall, world_random};
+    w->env = (struct env){w, world_now, world_wall, world_random, NULL};
     const struct store_config config = {.env = &w->env,
                                         .seal_keys = (options & OPTION_SEALED) ? &fuzz_seal_keys : NULL,
                                         .history_bytes_max = 4096,

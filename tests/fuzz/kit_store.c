@@ -32,7 +32,7 @@ static void fixed_random(void *data, void *bytes, size_t n)
     (void)data;
     memset(bytes, 0x5a, n);
 }
-static const struct env fixed_env = {NULL, fixed_now, fixed_wall, fixed_random};
+static const struct env fixed_env = {NULL, fixed_now, fixed_wall, fixed_random, NULL};
 
 struct store *fuzz_store_empty(bool sealed)
 {

@@ -50,7 +50,7 @@ const struct zone *stage_zone(void *data, struct str name)
 void stage_open(struct stage *w, uint64_t seed)
 {
     memset(w, 0, sizeof *w);
-    w->env = (struct env){w, env_now, env_wall, env_bytes};
+    w->env = (struct env){w, env_now, env_wall, env_bytes, NULL};
     w->now_ms = 1000;
     w->rng.state = seed;
     w->world = world_new(NULL, &w->env, release.level);

@@ -253,7 +253,7 @@ static struct life *life_new(struct cluster *c, uint64_t id)
     life->release = upgrade_release(c, id);
     c->machines[id].knows = life->release != &release;
     life->number = ++c->lives_count;
-    life->env = (struct env){life, life_now, life_wall, life_random};
+    life->env = (struct env){life, life_now, life_wall, life_random, NULL};
     snprintf(life->name, sizeof life->name, "master-%llu", (unsigned long long)id);
     life->log = (struct log){.name = life->name,
                              .level = c->tracing ? LOG_LEVEL_INFO : LOG_LEVEL_OFF,

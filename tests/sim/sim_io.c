@@ -29,7 +29,7 @@ void sim_init(struct sim *s, uint64_t seed)
 {
     memset(s, 0, sizeof *s);
     s->rng.state = seed;
-    s->env = (struct env){s, sim_now, sim_wall, sim_random};
+    s->env = (struct env){s, sim_now, sim_wall, sim_random, NULL};
     s->now_ms = 1000;
     s->net_min_ms = 1;
     s->net_max_ms = 3;

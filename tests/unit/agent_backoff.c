@@ -54,7 +54,7 @@ static void jitter_stays_between_half_and_the_whole(void **state)
     (void)state;
     struct backoff b;
     int byte = 0;
-    struct env env = {&byte, NULL, NULL, random_byte};
+    struct env env = {&byte, NULL, NULL, random_byte, NULL};
     backoff_init(&b, 100, 5000);
     backoff_grow(&b, 0);
     for (; byte < 256; byte++) {

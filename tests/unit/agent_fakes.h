@@ -217,7 +217,7 @@ static inline struct podspec *spec_of(const char *spec)
 static inline void world_init(struct world *w)
 {
     *w = (struct world){.now_ms = 1000000, .wall_ms = 1767323045000};
-    w->env = (struct env){w, fake_now, fake_wall, fake_random};
+    w->env = (struct env){w, fake_now, fake_wall, fake_random, NULL};
     w->refs = refs_new();
     w->node = (struct pod_node){
         .ops = &fake_ops,

@@ -21,7 +21,7 @@ static int64_t wall(void *data)
     (void)data;
     return 1767323045678;
 }
-static const struct env env = {NULL, NULL, wall, NULL};
+static const struct env env = {NULL, NULL, wall, NULL, NULL};
 
 static int setup(void **state)
 {

@@ -70,7 +70,7 @@ static int setup(void **state)
     assert_int_equal(pki_make_ca("test", &f->ca, &f->ca_key, &err), 0);
     master_open(&f->master, &f->loop, f->ca, f->ca_key);
     f->master.heartbeat_ms = 100;
-    f->env = (struct env){f, now_ms, wall_ms, random_bytes};
+    f->env = (struct env){f, now_ms, wall_ms, random_bytes, NULL};
     f->logger = (struct log){.name = "test", .level = LOG_LEVEL_INFO, .sink = log_sink, .sink_data = f};
     *state = f;
     return 0;

@@ -159,6 +159,80 @@ static void test_a_leader_that_stood_still_answers_no_stale_reads(void **state)
     old->m.lease = NULL;
 }
 
+static const struct env *running; /* the clock that stops while a machine is suspended */
+static int64_t suspended_ms;
+
+static int64_t boot_ms(void *data)
+{
+    (void)data;
+    return env_now_ms(running) + suspended_ms;
+}
+
+/* Its own clock says that nothing has happened. */
+static void test_a_leader_whose_machine_was_suspended_answers_no_stale_reads(void **state)
+{
+    struct town *t = *state;
+    struct place *old = leading(t);
+    struct env env = *old->m.env;
+    running = old->m.env;
+    suspended_ms = 0;
+    env.boot_ms = boot_ms;
+    old->m.env = &env;
+    old->m.lease = lease_new();
+    lease_tick(&old->m);
+    town_run(t, 1000);
+    assert_true(lease_is_recent(&old->m, ERRAND_STALE_MS));
+    sim_isolate(&t->c.sim, old->id, true);
+    suspended_ms = 60000;
+    assert_true(replica_leading(old->m.replica)); /* it thinks so */
+    assert_false(lease_is_recent(&old->m, ERRAND_STALE_MS));
+    assert_failed(ask_as(old, PKI_ROLE_USER, "get a stale within=3000"), ERR_NO_QUORUM, "too old for a stale read");
+    sim_whole(&t->c.sim);
+    town_run(t, 5000);
+    lease_free(old->m.lease);
+    old->m.lease = NULL;
+    old->m.env = running;
+}
+
+/* What a leader has of a lease when it ceases to be one is what a majority has said. */
+static void test_a_leader_that_nobody_confirmed_keeps_no_lease(void **state)
+{
+    struct town *t = *state;
+    struct place *old = leading(t);
+    old->m.lease = lease_new();
+    lease_tick(&old->m);
+    town_run(t, 1000);
+    lease_tick(&old->m);
+    sim_isolate(&t->c.sim, old->id, true);
+    town_run(t, 10000);
+    assert_false(replica_leading(old->m.replica));
+    assert_true(lease_held(&old->m)); /* it was confirmed; by ticks, this is a moment ago */
+    for (unsigned i = 0; i <= LEASE_TICKS; i++) {
+        lease_tick(&old->m);
+    }
+    assert_false(lease_held(&old->m));
+    assert_int_equal(old->m.stats.leases_lost, 1);
+    lease_free(old->m.lease);
+    old->m.lease = NULL;
+    sim_whole(&t->c.sim);
+    town_run(t, 5000);
+    old = leading(t);
+    old->m.lease = lease_new();
+    sim_isolate(&t->c.sim, old->id, true);
+    lease_tick(&old->m);
+    assert_true(lease_held(&old->m)); /* as long as it leads */
+    town_run(t, 10000);
+    assert_false(replica_leading(old->m.replica));
+    assert_false(lease_held(&old->m));
+    uint64_t lost = old->m.stats.leases_lost;
+    lease_tick(&old->m);
+    assert_int_equal(old->m.stats.leases_lost, lost + 1); /* its agents are sent away */
+    lease_free(old->m.lease);
+    old->m.lease = NULL;
+    sim_whole(&t->c.sim);
+    town_run(t, 5000);
+}
+
 /* ---- Parked ---- */
 
 /* Nobody leads: each is alone. */
@@ -200,6 +274,26 @@ static void test_requests_wait_no_longer_than_they_say(void **state)
     assert_in_range(t->c.sim.now_ms - before, 2000, 2500);
     sim_whole(&t->c.sim);
     assert_failed(ask(p, "get a"), ERR_NOT_FOUND, "not found");
+}
+
+/* Behind others of its identity, which hold all places. */
+static void test_a_request_waits_for_its_place_no_longer_than_it_says(void **state)
+{
+    struct town *t = *state;
+    struct place *p = following(t);
+    struct asked *lists[64];
+    assert_int_equal(turns_most(TURN_LIST), ARRAY_SIZE(lists));
+    part(t);
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+        lists[i] = ask(p, "list within=60000");
+    }
+    int64_t before = t->c.sim.now_ms;
+    assert_failed(ask(p, "list within=2000"), ERR_BUSY, "its turn did not come in the time it gave");
+    assert_in_range(t->c.sim.now_ms - before, 2000, 2500);
+    sim_whole(&t->c.sim);
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+        assert_told(lists[i], "");
+    }
 }
 
 static void test_a_request_that_waits_goes_with_its_connection(void **state)
@@ -316,8 +410,11 @@ int main(void)
         TEST(test_a_watch_of_a_follower_begins_with_what_is_confirmed),
         TEST(test_a_watch_begins_where_the_newest_roles_are_known),
         TEST(test_a_leader_that_stood_still_answers_no_stale_reads),
+        TEST(test_a_leader_whose_machine_was_suspended_answers_no_stale_reads),
+        TEST(test_a_leader_that_nobody_confirmed_keeps_no_lease),
         TEST(test_requests_wait_while_nobody_leads),
         TEST(test_requests_wait_no_longer_than_they_say),
+        TEST(test_a_request_waits_for_its_place_no_longer_than_it_says),
         TEST(test_a_request_that_waits_goes_with_its_connection),
         TEST(test_what_is_recorded_holds_nothing_that_is_read_again),
         TEST(test_a_write_with_an_id_is_repeated_at_the_next_leader_and_done_once),

@@ -500,6 +500,7 @@ static void look(struct place *p)
     watch_table_advance(m->watches, false);
     while (watch_table_turn(m->watches)) {
     }
+    turns_tick(m->turns, env_now_ms(m->env));
     while (turns_run(m->turns)) {
     }
     parked_look(m);

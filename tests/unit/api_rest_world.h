@@ -336,7 +336,7 @@ static inline void world_open(struct world *w, unsigned masters)
     struct master *m = w->m = xcalloc(1, sizeof *m);
     cluster_start(&w->c, masters, 7);
     m->replica = await_leader(&w->c)->replica;
-    w->env = (struct env){w, clock_now, clock_wall, clock_random};
+    w->env = (struct env){w, clock_now, clock_wall, clock_random, NULL};
     m->env = &w->env;
     m->rotate = rotate_new();
     m->ca_pem = xstrdup("the CA");

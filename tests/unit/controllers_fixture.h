@@ -58,7 +58,7 @@ static inline void open_fixture(struct fixture *f, struct env *env)
     memset(f, 0, sizeof *f);
     f->led = true;
     stage_open(&f->cluster.stage, 1);
-    *env = (struct env){f, stepping_now, wall, NULL};
+    *env = (struct env){f, stepping_now, wall, NULL, NULL};
     const struct controllers_config config = {.env = env, .seed = 1, .submit = submit, .tip = tip, .data = f};
     f->cluster.controllers = controllers_new(&config);
     f->cluster.stage.hooks = (struct stage_hooks){&f->cluster, cluster_observe, NULL, NULL};

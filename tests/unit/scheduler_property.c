@@ -477,7 +477,7 @@ static void a_run_ends_with_its_budget(void **state)
     (void)state;
     struct trial t;
     struct scheduler_stats stats;
-    struct env env = {NULL, running_clock, NULL, NULL};
+    struct env env = {NULL, running_clock, NULL, NULL, NULL};
     const struct scheduler_config config = {.env = &env, .seed = 1, .budget_ms = 2};
     open_crowd(&t, &config, 500);
     unsigned runs = 0;
