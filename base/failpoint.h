@@ -93,6 +93,7 @@
     X(setup_before_state)                                                                                              \
     X(snapshot_before_put)                                                                                             \
     X(sub_path_before_mount)                                                                                           \
+    X(uid_of_former)                                                                                                   \
     X(volume_before_mode)                                                                                              \
     X(volume_before_rename)
 

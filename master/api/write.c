@@ -13,6 +13,7 @@
 #include "master/master.h"
 #include "master/members/members.h"
 #include "master/warn.h"
+#include "proto/schema/release.h"
 
 struct write *write_new(struct api_call *c, enum api_verb verb)
 {
@@ -196,11 +197,15 @@ void write_decided(const struct change *changes, unsigned count, void *data)
 }
 
 /* Is what has the name now the object that the first time was about? Another one may have been made since. Of what was
- * changed nobody remembers which one it was. */
-static bool is_the_same(const struct write *w, const struct object *now, enum txn_done done, const uint8_t *id)
+ * changed nobody remembers which one it was. What was created tells it by its uid, unless that was given by whoever
+ * asked, or made by a program of before (txn_mark_uid): then it is the same if nobody has written it since, and as long
+ * as such programs may lead its name has to do. */
+static bool is_the_same(const struct write *w, const struct object *now, const struct txn_past *past,
+                        enum txn_done done, const uint8_t *id)
 {
     if (w->verb == API_CREATE || done == TXN_DONE_CREATED) {
-        return txn_made_uid(id, now->uid);
+        return txn_made_uid(id, now->uid) || now->revision <= past->revision ||
+               store_level(replica_store(w->call->m->replica)) < release.level;
     }
     if (done == TXN_DONE_DELETED) {
         return false;
@@ -218,7 +223,7 @@ static void fill_repeated(struct write *w, struct txn_past *past, const uint8_t 
         struct write_item *item = &w->items[i];
         const struct object *then, *now = view_get(tip, item->kind, item->ns, item->name);
         enum txn_done done = store_past_did(past, item->kind, item->ns, item->name, &then);
-        if (then == NULL && now != NULL && !is_the_same(w, now, done, id)) {
+        if (then == NULL && now != NULL && !is_the_same(w, now, past, done, id)) {
             now = NULL;
         }
         bool older = now != NULL && now->revision + TXN_OPS_MAX <= past->revision; /* than any object of it can be */

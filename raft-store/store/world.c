@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "base/timefmt.h"
 #include "proto/facts/precondition.h"
@@ -170,7 +171,7 @@ static int make_created(struct eval *e, const struct txn_op *op, struct object *
     edits_init(&edits, e->w);
     if (str_empty(o->uid)) {
         env_uuid(e->w->env, uuid);
-        if (e->id != NULL) {
+        if (e->id != NULL && !failpoint(FAILPOINT_uid_of_former)) {
             txn_mark_uid(e->id, uuid);
         }
         edit_str(&edits, "uid", str_of(uuid));
