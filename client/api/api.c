@@ -94,7 +94,7 @@ static void link_closed(struct rpc_session *s, const struct error *why, void *da
     if (a->session == s) {
         a->session = NULL;
     }
-    a->slow |= why != NULL && (why->code == ERR_TIMEOUT || (why->code == ERR_CLOSED && !rpc_session_refused(s)));
+    a->slow |= why != NULL && (why->code == ERR_TIMEOUT || why->code == ERR_CLOSED) && rpc_session_accepted(s);
     if (why != NULL && a->notes) {
         fprintf(stderr, "note: %s\n", why->message);
     }

@@ -24,7 +24,7 @@
 #define API_CONNECT_ROUNDS 2u    /* up to so many times */
 #define API_PROBE_MS       1000  /* while a request has no answer, its master is asked this often how it is */
 #define API_SILENT_MS      2500  /* without an answer to that the next master is tried; longer in later rounds */
-#define API_REFUSED_MS     1500  /* give up when nobody listens at any master's address for this long */
+#define API_REFUSED_MS     1500  /* give up when nobody takes a connection at any master's address for this long */
 #define API_DEAD_MS        3000  /* give up when for this long all have refused, or said that they are no majority */
 #define API_DEAD_PROBES    2u    /* so many times a master must say that */
 #define API_BUSY_MS        15000 /* a stream that is refused because something is not ready: give up after so long */

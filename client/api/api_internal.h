@@ -20,7 +20,7 @@ struct api {
     int64_t connect_ms; /* how long a connection and its handshake may take, in the first round */
     unsigned round;     /* of the present call: the time is doubled with each */
     bool notes, refused, connected_before;
-    bool slow; /* in the present call a connection did not come about that was not refused: somebody may be there */
+    bool slow; /* in the present call a connection was accepted and then nothing came of it: somebody may be there */
     bool no_timeout_param; /* a master that knows no timeoutMs has been met */
     struct buf as;         /* as whom requests are made, a map; empty: as oneself */
     FILE *tell;            /* what is waited for; NULL = nobody asks */

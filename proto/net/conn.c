@@ -766,6 +766,7 @@ void net_conn_start_tls(struct net_conn *c)
         setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
     }
     c->state = NET_HANDSHAKE;
+    c->accepted = true;
     c->ssl = net_tls_ssl(c->tls, c, c->server);
     if (!c->server) {
         net_tls_offer(c->ssl, c->alpn);

@@ -107,6 +107,9 @@ const char *net_conn_peer_addr(const struct net_conn *c);
 /* In on_close: the host we dialled said that nobody listens there. (Silence, a cut or a full queue are no such
  * word.) */
 bool net_conn_refused(const struct net_conn *c);
+/* In on_close: somebody listens there, whatever came of the handshake (the kernel may have said so for a program that
+ * does nothing). */
+bool net_conn_accepted(const struct net_conn *c);
 
 struct net_listener;
 struct net_listener_config {

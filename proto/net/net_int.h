@@ -108,6 +108,7 @@ struct net_conn {
     size_t in_size;
     struct buf stash;  /* ciphertext kept while paused */
     bool refused;      /* by the host: nobody listens at any of its addresses */
+    bool accepted;     /* TCP had connected */
     bool failed;       /* ended by why, not by net_conn_close */
     struct error *why; /* may be set before: what certificate checking found */
     struct net_conn_events events;

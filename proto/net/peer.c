@@ -46,3 +46,8 @@ bool net_conn_refused(const struct net_conn *c)
 {
     return c->refused;
 }
+
+bool net_conn_accepted(const struct net_conn *c)
+{
+    return c->accepted;
+}

@@ -84,7 +84,8 @@ bool rpc_session_is_open(const struct rpc_session *s); /* connected and not clos
 const struct pki_identity *rpc_session_peer(const struct rpc_session *s);
 const struct pki_facts *rpc_session_peer_facts(const struct rpc_session *s); /* open: of its certificate; else empty */
 const char *rpc_session_peer_addr(const struct rpc_session *s);
-bool rpc_session_refused(const struct rpc_session *s); /* in on_close: as net_conn_refused */
+bool rpc_session_refused(const struct rpc_session *s);  /* in on_close: as net_conn_refused */
+bool rpc_session_accepted(const struct rpc_session *s); /* in on_close: as net_conn_accepted */
 size_t rpc_session_pending(const struct rpc_session *s);
 size_t rpc_session_held(const struct rpc_session *s); /* that, and what has come in of a message that is not whole */
 /* Ends it because it holds too much memory: what waits to be sent is dropped. Logged as other endings for the peer's

@@ -62,7 +62,7 @@ struct rpc_session {
     struct error *why;             /* set: ended by an error of this layer, or by the connection */
     struct pki_identity *peer_was; /* kept for callbacks when the connection is gone */
     char *addr_was;
-    bool refused;
+    bool refused, reached;
 };
 
 int64_t rpc_now(const struct rpc_session *s);

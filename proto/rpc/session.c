@@ -111,6 +111,7 @@ static void on_conn_close(struct net_conn *conn, const struct error *why, void *
     }
     s->addr_was = xstrdup(net_conn_peer_addr(conn));
     s->refused = net_conn_refused(conn);
+    s->reached = net_conn_accepted(conn);
     s->peer_was = xmemdup(net_conn_peer(conn), sizeof *s->peer_was);
     s->state = RPC_ENDED;
     s->conn = NULL;
@@ -350,6 +351,11 @@ const char *rpc_session_peer_addr(const struct rpc_session *s)
 bool rpc_session_refused(const struct rpc_session *s)
 {
     return s->refused;
+}
+
+bool rpc_session_accepted(const struct rpc_session *s)
+{
+    return s->reached;
 }
 
 size_t rpc_session_pending(const struct rpc_session *s)

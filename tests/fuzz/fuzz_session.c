@@ -62,6 +62,11 @@ bool net_conn_refused(const struct net_conn *c)
     (void)c;
     return false;
 }
+bool net_conn_accepted(const struct net_conn *c)
+{
+    (void)c;
+    return true;
+}
 const char *net_conn_peer_addr(const struct net_conn *c)
 {
     (void)c;

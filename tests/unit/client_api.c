@@ -484,34 +484,6 @@ static void masters_that_are_slow_to_answer_are_not_given_up(void **state)
     assert_int_equal(f->at, 1);
 }
 
-static void when_nobody_listens_it_says_so_soon(void **state)
-{
-    (void)state;
-    struct error err = {0};
-    char *ca, *ca_key, *cert, *key;
-    struct pki_identity admin = {PKI_ROLE_ADMIN, "admin"};
-    assert_int_equal(pki_make_ca("test", &ca, &ca_key, &err), 0);
-    assert_int_equal(pki_issue(ca, ca_key, &admin, NULL, 3600, &cert, &key, &err), 0);
-    struct config_target t = {.context = "t",
-                              .cluster = "test",
-                              .servers = {"127.0.0.1:1", "127.0.0.1:2"},
-                              .servers_count = 2,
-                              .ca_pem = ca,
-                              .cert_pem = cert,
-                              .key_pem = key};
-    struct api *api;
-    assert_int_equal(api_new(&t, 15000, false, &api, &err), 0);
-    assert_int_not_equal(write_once(api, &err), 0);
-    assert_int_not_equal(err.code, ERR_UNKNOWN_OUTCOME);
-    assert_non_null(strstr(err.message, "no master of cluster \"test\" answers (127.0.0.1:1, 127.0.0.1:2)"));
-    assert_non_null(strstr(err.message, "connection refused"));
-    api_free(api);
-    free(ca);
-    free(cert);
-    pki_free_key(ca_key);
-    pki_free_key(key);
-}
-
 /* ---- Watches ---- */
 
 #define CM(name, uid, revision)                                                                                        \
@@ -767,7 +739,6 @@ int main(void)
         TEST(a_master_that_answers_nothing_is_left_for_the_next),
         TEST(a_majority_that_is_known_to_be_dead_is_an_error_before_the_deadline),
         TEST(masters_that_are_slow_to_answer_are_not_given_up),
-        cmocka_unit_test(when_nobody_listens_it_says_so_soon),
         TEST(a_watch_is_resumed_behind_the_last_revision),
         TEST(a_watch_that_fell_behind_tells_only_differences),
         TEST(a_listing_cut_off_is_begun_again),
