@@ -6,7 +6,6 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,6 +32,7 @@
 #include "agent/util/fsutil.h"
 #include "agent/util/instance.h"
 #include "agent/util/userns.h"
+#include "base/file_lock.h"
 
 #define MASTERS_BYTES_MAX (16u << 10)
 
@@ -265,7 +265,7 @@ static int lock_dir(struct agent *a, struct error *err)
     if (a->lock_fd < 0) {
         return error_set_errno(err, errno, "cannot write to the agent's directory %s", a->dir);
     }
-    if (flock(a->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+    if (!file_lock(a->lock_fd)) {
         return error_set(err, ERR_BUSY, "another agent runs with the directory %s", a->dir);
     }
     return 0;

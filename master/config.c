@@ -8,11 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/env.h"
+#include "base/file_lock.h"
 #include "base/machine.h"
 #include "base/mem.h"
 #include "controllers/usage.h"
@@ -295,27 +293,16 @@ int master_config_save_seal_keys(const struct master_config *c, const struct pki
     return pki_write_file(path, text.data, text.size, 0600, err);
 }
 
-/* The kernel gives a killed process's locks back when it has taken its memory apart, which takes seconds for gigabytes. */
-#define LOCK_WAIT_MS 5000
-#define LOCK_LOOK_MS 50
-
 int master_config_lock(const char *dir, int *fd, struct error *err)
 {
     *fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (*fd < 0) {
         return error_set_errno(err, errno, "open directory %s", dir);
     }
-    const struct timespec look = {.tv_nsec = LOCK_LOOK_MS * 1000000L};
-    for (int64_t until = env_now_ms(env_real()) + LOCK_WAIT_MS; flock(*fd, LOCK_EX | LOCK_NB) != 0;) {
-        if (errno != EWOULDBLOCK) {
-            break; /* some filesystems have no locks: then none is held */
-        }
-        if (env_now_ms(env_real()) >= until) {
-            close(*fd);
-            *fd = -1;
-            return error_set(err, ERR_BUSY, "%s is in use by another reeve-master; stop that one first", dir);
-        }
-        nanosleep(&look, NULL);
+    if (!file_lock(*fd)) {
+        close(*fd);
+        *fd = -1;
+        return error_set(err, ERR_BUSY, "%s is in use by another reeve-master; stop that one first", dir);
     }
     return 0;
 }
