@@ -240,7 +240,7 @@ static int make_files(const struct crun_container *c, uint32_t first, struct err
 {
     static const char *const parts[] = {"rootfs", "upper", "work", "persist"};
     char path[FS_PATH_MAX];
-    int rc = fs_remove_tree(c->dir, err);
+    int rc = fs_remove_mounted(c->dir, NULL, 0, err); /* of a start that was broken off, with what it had mounted */
     rc = rc != 0 ? rc : fs_make_private_dir(c->dir, err);
     for (unsigned i = 0; rc == 0 && i < ARRAY_SIZE(parts); i++) {
         fs_path(path, sizeof path, "%s/%s", c->dir, parts[i]);

@@ -543,18 +543,16 @@ int fs_unmount_below(const char *path, struct error *err)
 
 int fs_remove_mounted(const char *path, const char *const *names, unsigned count, struct error *err)
 {
-    struct error busy;
     for (unsigned i = 0; i <= count; i++) {
         CLEANUP_FREE char *point = i < count ? xasprintf("%s/%s", path, names[i]) : xstrdup(path);
         while (umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
         }
     }
-    int rc = fs_remove_tree(path, &busy);
-    if (rc == ERR_BUSY) { /* something else is mounted in it */
-        rc = fs_unmount_below(path, err);
-        return rc != 0 ? rc : fs_remove_tree(path, err);
+    if (fs_remove_tree(path, NULL) == 0) {
+        return 0;
     }
-    return rc == 0 ? 0 : error_set(err, rc, "%s", busy.message);
+    int rc = fs_unmount_below(path, err); /* mostly it is that something else is mounted in it */
+    return rc != 0 ? rc : fs_remove_tree(path, err);
 }
 
 struct type_of {

@@ -40,7 +40,7 @@ int fs_make_ram_dir(const char *path, uint64_t size_bytes, struct error *err);
 int fs_make_parent(const char *path, mode_t mode, struct error *err);
 
 /* Deletes a tree, however deep. Never follows symbolic links and never goes into a mount: a mounted directory stays and
- * makes it fail with ERR_BUSY. Nothing there is fine. Holds at most some 40 descriptors. */
+ * makes it fail (EBUSY, ERR_SYSTEM). Nothing there is fine. Holds at most some 40 descriptors. */
 int fs_remove_tree(const char *path, struct error *err);
 
 /* Opens path with every symbolic link and ".." resolved inside root_fd (openat2 RESOLVE_IN_ROOT, no magic links). -1
@@ -58,8 +58,8 @@ int fs_mount(const char *source, const char *target, const char *type, unsigned 
 /* Lazily unmounts everything mounted at path or below it, the newest first. */
 int fs_unmount_below(const char *path, struct error *err);
 /* Deletes a tree (fs_remove_tree) after lazily unmounting what is mounted at path itself and at these names in it, with
- * all below. Only if something is mounted elsewhere in it, the mount table is read, which is as long as the node has
- * pods: then that goes, too. */
+ * all below. Only if that fails, the mount table is read, which is as long as the node has pods: what is mounted
+ * elsewhere in it is unmounted, too, and the deletion is tried once more. */
 int fs_remove_mounted(const char *path, const char *const *names, unsigned count, struct error *err);
 
 /* All that was mounted at path and below it when it was read, for whoever has more than one thing to do with it. The

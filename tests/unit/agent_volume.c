@@ -450,6 +450,30 @@ static void removal_does_not_follow_mounts_and_links(void **state)
     assert_false(fs_exists(f->path));
 }
 
+/* As an agent leaves a container that it was starting when it was killed: more is mounted there than is known by name,
+ * a layer of an image on a directory and a file on a file. */
+static void a_tree_goes_with_whatever_is_mounted_in_it(void **state)
+{
+    static const char *const names[] = {"known"};
+    struct fixture *f = *state;
+    NEED_MOUNTS();
+    CLEANUP_FREE char *layer = xasprintf("%s/layer", f->dir), *content = xasprintf("%s/layer/keep", f->dir);
+    CLEANUP_FREE char *tree = xasprintf("%s/tree", f->dir), *known = xasprintf("%s/known", tree);
+    CLEANUP_FREE char *lower = xasprintf("%s/lower/0", tree), *file = xasprintf("%s/lower/file", tree);
+    assert_int_equal(fs_make_dirs(layer, 0755, NULL), 0);
+    assert_int_equal(fs_write_file(content, STR("x"), 0644, false, NULL), 0);
+    assert_int_equal(fs_make_dirs(known, 0755, NULL), 0);
+    assert_int_equal(fs_make_dirs(lower, 0755, NULL), 0);
+    assert_int_equal(fs_write_file(file, STR(""), 0644, false, NULL), 0);
+    assert_int_equal(mount(layer, known, NULL, MS_BIND, NULL), 0);
+    assert_int_equal(mount(layer, lower, NULL, MS_BIND, NULL), 0);
+    assert_int_equal(mount(content, file, NULL, MS_BIND, NULL), 0);
+    assert_int_equal(fs_remove_mounted(tree, names, 1, NULL), 0);
+    assert_false(fs_exists(tree));
+    assert_true(fs_exists(content));
+    assert_int_equal(fs_remove_mounted(tree, names, 1, NULL), 0); /* gone already */
+}
+
 int main(void)
 {
     privileged = geteuid() == 0 && unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
@@ -468,6 +492,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_swapped_between_look_and_mount_is_what_was_looked_at, setup, teardown),
         cmocka_unit_test_setup_teardown(an_empty_dir_that_was_half_made_is_made, setup, teardown),
         cmocka_unit_test_setup_teardown(removal_does_not_follow_mounts_and_links, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_tree_goes_with_whatever_is_mounted_in_it, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
