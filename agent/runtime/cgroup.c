@@ -30,6 +30,7 @@
 #define HIERARCHIES_MAX 16u
 #define REMOVE_FIRST_MS 5
 #define REMOVE_LAST_MS  200
+#define REMOVE_DEPTH    16u  /* of groups in groups */
 #define DISK_WEIGHT     "50" /* 100 is everybody's */
 
 struct cgroup {
@@ -594,38 +595,24 @@ static void kill_processes(const char *dir)
     }
 }
 
-void cgroup_kill(const char *path)
+/* Never the root, nor anything beside it. */
+static bool is_group(const char *path)
 {
-    static const char *const roots[] = {"",     "/pids",    "/memory",
-                                        "/cpu", "/freezer", "/systemd"}; /* one of them has it */
-    for (unsigned i = 0; i < ARRAY_SIZE(roots); i++) {
-        char dir[FS_PATH_MAX];
-        fs_path(dir, sizeof dir, "/sys/fs/cgroup%s%s", roots[i], path);
-        kill_processes(dir);
-    }
+    return path[0] == '/' && path[1] != '\0' && path[strlen(path) - 1] != '/' && strstr(path, "/.") == NULL &&
+           strstr(path, "//") == NULL;
 }
 
-void cgroup_remove_empty(const char *path)
+void cgroup_kill(const char *path)
 {
-    static const char top[] = "/sys/fs/cgroup";
-    unsigned left_ms = CGROUP_EMPTY_MS;
-    char dir[FS_PATH_MAX];
-    fs_path(dir, sizeof dir, "%s%s", top, path); /* version 2 */
-    for (; rmdir(dir) != 0 && errno == EBUSY && left_ms > 0; left_ms--) {
-        usleep(1000);
-    }
-    DIR *d = opendir(top);
-    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
-        if (e->d_type != DT_DIR || e->d_name[0] == '.') { /* links lead to where the others are */
-            continue;
+    static const char *const roots[] = {"",     "/unified", "/pids",   "/memory",
+                                        "/cpu", "/freezer", "/systemd"}; /* one of them has it */
+    for (unsigned i = 0; is_group(path) && i < ARRAY_SIZE(roots); i++) {
+        char dir[FS_PATH_MAX], file[FS_PATH_MAX];
+        fs_path(dir, sizeof dir, "/sys/fs/cgroup%s%s", roots[i], path);
+        fs_path(file, sizeof file, "%s/cgroup.kill", dir);
+        if (fs_write_value(file, "1", NULL) != 0) { /* version 1, or before Linux 5.14 */
+            kill_processes(dir);
         }
-        fs_path(dir, sizeof dir, "%s/%s%s", top, e->d_name, path);
-        for (; rmdir(dir) != 0 && errno == EBUSY && left_ms > 0; left_ms--) {
-            usleep(1000);
-        }
-    }
-    if (d != NULL) {
-        closedir(d);
     }
 }
 
@@ -652,6 +639,45 @@ static int remove_group(const char *dir, unsigned depth)
     return rc;
 }
 
+/* False: it has not gone in the time that is left. */
+static bool has_gone(const char *dir, unsigned *left_ms)
+{
+    if (rmdir(dir) == 0 || errno != EBUSY) {
+        return true;
+    }
+    for (unsigned wait_ms = 1; remove_group(dir, REMOVE_DEPTH) != 0; wait_ms = MIN(wait_ms * 2, 16u)) {
+        if (*left_ms < wait_ms) {
+            return false;
+        }
+        usleep(wait_ms * 1000);
+        *left_ms -= wait_ms;
+    }
+    return true;
+}
+
+bool cgroup_remove_ended(const char *path)
+{
+    static const char top[] = "/sys/fs/cgroup";
+    unsigned left_ms = CGROUP_ENDED_MS;
+    char dir[FS_PATH_MAX];
+    if (!is_group(path)) {
+        return false;
+    }
+    fs_path(dir, sizeof dir, "%s%s", top, path); /* version 2 */
+    bool gone = has_gone(dir, &left_ms);
+    DIR *d = opendir(top);
+    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
+        if (e->d_type == DT_DIR && e->d_name[0] != '.') { /* links lead to where the others are */
+            fs_path(dir, sizeof dir, "%s/%s%s", top, e->d_name, path);
+            gone = has_gone(dir, &left_ms) && gone;
+        }
+    }
+    if (d != NULL) {
+        closedir(d);
+    }
+    return gone;
+}
+
 static void removal_closed(uv_handle_t *h)
 {
     struct removal *r = h->data;
@@ -670,7 +696,7 @@ static void removal_try(uv_timer_t *t)
     for (unsigned i = 0; i < r->c->roots_count; i++) {
         char dir[FS_PATH_MAX];
         fs_path(dir, sizeof dir, "%s%s", r->c->roots[i], r->path);
-        int one = remove_group(dir, 16);
+        int one = remove_group(dir, REMOVE_DEPTH);
         rc = rc != 0 ? rc : one;
     }
     if (rc != 0 && uv_now(r->c->loop) - r->started_ms < CGROUP_REMOVE_MS) {

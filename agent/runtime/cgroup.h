@@ -59,12 +59,14 @@ int cgroup_charge_pod(const char *path, int pid, struct error *err);
 /* The file that lists the processes of the group at path (as given by cgroup_pod_make, or that + "/ID"); "" = there
  * is none. */
 void cgroup_procs_file(const struct cgroup *c, const char *path, char out[CGROUP_PATH_MAX * 2]);
-/* Kills what is in the group of a container (path: pod's + "/ID") that has ended and left processes behind. */
+/* Kills what is in the group of a container (path: pod's + "/ID") that has ended and left processes behind; with
+ * cgroup.kill (cgroup v2, Linux 5.14) also what is in the groups that it made below. */
 void cgroup_kill(const char *path);
-/* Removes the groups of such a container, which have no processes any more. Blocking: the kernel takes a moment to see
- * that they are gone. What does not go within CGROUP_EMPTY_MS stays for cgroup_pod_remove. */
-#define CGROUP_EMPTY_MS 100u
-void cgroup_remove_empty(const char *path);
+/* Removes the groups of such a container, and those that it made in them, with what still runs there. Blocking: the
+ * kernel takes a moment to see that processes are gone. False: some have not gone within CGROUP_ENDED_MS; they stay for
+ * cgroup_pod_remove. */
+#define CGROUP_ENDED_MS 2000u
+bool cgroup_remove_ended(const char *path);
 
 struct cgroup_usage {
     uint64_t memory_bytes;      /* in use */

@@ -52,7 +52,9 @@ static void remove_by_hand(const struct crun_container *c)
     if (fs_remove_tree(path, &err) != 0) {
         log_warn(c->rt->log, "runtime", "container %s: %s", c->id, err.message);
     }
-    cgroup_remove_empty(c->cgroup_path);
+    if (!cgroup_remove_ended(c->cgroup_path)) {
+        log_warn(c->rt->log, "runtime", "container %s: its control groups do not go yet", c->id);
+    }
 }
 
 static void removal_work(uv_work_t *w)
@@ -131,8 +133,8 @@ void crun_begin_removal(struct crun_container *c)
     (void)sealed_program(&rt->crun);
     if (c->state == RUNTIME_EXITED && c->cgroup_path != NULL && c->cgroup_path[0] == '/' &&
         sealed_is_binary(&rt->crun)) {
-        /* Of one that has ended crun has a directory and empty control groups left, no hooks, nothing mounted. It takes
-         * longer to begin than they take to go. */
+        /* Of one that has ended crun has a directory and control groups left, with what it began in them, no hooks, nothing
+         * mounted. It takes longer to begin than they take to go. */
         c->by_hand = true;
         start_removal_work(c);
         return;

@@ -303,6 +303,46 @@ static void removal_kills_what_is_left(struct fixture *f, const char *roots)
     assert_int_equal(f->error, 0);
 }
 
+/* A privileged container makes groups of its own below the one that it has, and what it began there outlives it. */
+static void ended_one_goes_with_its_groups(struct fixture *f, const char *root)
+{
+    char path[CGROUP_PATH_MAX], container[CGROUP_PATH_MAX + 8], deep[FS_PATH_MAX];
+    assert_int_equal(cgroup_pod_make(f->c, UID_1, NULL, path, NULL), 0);
+    snprintf(container, sizeof container, "%s/c", path);
+    snprintf(deep, sizeof deep, "%s%s/a/b", root, container);
+    assert_int_equal(fs_make_dirs(deep, 0755, NULL), 0);
+    signal(SIGCHLD, SIG_IGN); /* nobody needs to wait for them */
+    child_in(deep);
+    *strrchr(deep, '/') = '\0';
+    child_in(deep);
+    cgroup_kill(container);
+    bool gone = cgroup_remove_ended(container);
+    snprintf(deep, sizeof deep, "%s%s", root, container);
+    bool there = fs_exists(deep);
+    cgroup_pod_remove(f->c, UID_1, on_done, f); /* also ends what a failure would leave */
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    while (waitpid(-1, NULL, 0) > 0) {
+    }
+    signal(SIGCHLD, SIG_DFL);
+    assert_true(gone);
+    assert_false(there);
+    assert_true(cgroup_remove_ended(container)); /* gone already is fine */
+}
+
+static void an_ended_container_goes_with_the_groups_that_it_made(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CGROUPS(f);
+    ended_one_goes_with_its_groups(f, cgroup_version(f->c) == 1 ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup");
+}
+
+static void an_ended_container_goes_with_the_groups_of_version_two(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CGROUPS(f);
+    ended_one_goes_with_its_groups(f, "/sys/fs/cgroup/unified");
+}
+
 static void removing_a_pod_kills_what_is_left(void **state)
 {
     struct fixture *f = *state;
@@ -526,6 +566,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(usage_is_measured, setup, teardown),
         cmocka_unit_test_setup_teardown(removing_a_pod_kills_what_is_left, setup, teardown),
         cmocka_unit_test_setup_teardown(version_two_is_known_and_cleaned_as_well, setup_unified, teardown),
+        cmocka_unit_test_setup_teardown(an_ended_container_goes_with_the_groups_that_it_made, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_ended_container_goes_with_the_groups_of_version_two, setup_unified,
+                                        teardown),
         cmocka_unit_test_setup_teardown(version_two_is_asked_for_its_controllers, setup_look_alike,
                                         teardown_look_alike),
         cmocka_unit_test_setup_teardown(limits_are_written_as_version_two_has_them, setup_look_alike,
