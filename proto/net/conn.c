@@ -142,6 +142,15 @@ void net_conn_fail(struct net_conn *c)
     enter_closed(c);
 }
 
+/* What is there goes out at once: its time runs, so it does not wait for others. */
+static void begin_flush(struct net_conn *c)
+{
+    c->state = NET_FLUSHING;
+    list_remove(&c->write_link);
+    uv_timer_start(&c->timer, on_timer, NET_FLUSH_MS, 0);
+    kick(c);
+}
+
 /* OpenSSL has put an alert into `cipher` that tells the peer why: let it out first. */
 static void fail_with_alert(struct net_conn *c)
 {
@@ -151,9 +160,7 @@ static void fail_with_alert(struct net_conn *c)
     mark_failed(c);
     c->await_eof = c->server && c->state == NET_HANDSHAKE;
     c->notify_sent = true;
-    c->state = NET_FLUSHING;
-    uv_timer_start(&c->timer, on_timer, NET_FLUSH_MS, 0);
-    kick(c);
+    begin_flush(c);
 }
 
 void net_conn_close(struct net_conn *c)
@@ -165,9 +172,7 @@ void net_conn_close(struct net_conn *c)
         enter_closed(c);
         break;
     case NET_OPEN:
-        c->state = NET_FLUSHING;
-        uv_timer_start(&c->timer, on_timer, NET_FLUSH_MS, 0);
-        kick(c);
+        begin_flush(c);
         break;
     case NET_FLUSHING:
         c->patience_ms = 0;
@@ -283,19 +288,6 @@ static bool encrypt(struct net_conn *c)
     return true;
 }
 
-/* Much of what is sent is encrypted and copied for milliseconds: a list of thousands of objects for each of many
- * readers. So who has much to send waits when others have for long enough in this turn of the loop. */
-static bool has_much(const struct net_conn *c)
-{
-    return c->state == NET_OPEN && c->listener != NULL && c->listener->writes.share_ns > 0 &&
-           net_conn_pending(c) > NET_WRITE_LITTLE;
-}
-
-static bool writes_enough(const struct net_listener *l)
-{
-    return l->writes.share_ns > 0 && l->writes.used_ns >= l->writes.share_ns;
-}
-
 static void pump_out(struct net_conn *c);
 
 static void on_written(uv_write_t *req, int status)
@@ -317,7 +309,7 @@ static void on_written(uv_write_t *req, int status)
     if (c->state == NET_FLUSHING) {
         uv_timer_start(&c->timer, on_timer, NET_FLUSH_MS, 0); /* the peer takes it, so it may go on */
     }
-    if (has_much(c)) {
+    if (net_writer_has_much(c)) {
         kick(c); /* when it is its turn */
     } else {
         pump_out(c);
@@ -373,7 +365,7 @@ static void flushed(struct net_conn *c)
 
 static void pump_counted(struct net_conn *c)
 {
-    if (!has_much(c)) {
+    if (!net_writer_has_much(c)) {
         pump_out(c);
         return;
     }
@@ -718,12 +710,10 @@ static void do_kicked(struct net_conn *c);
 /* c waits to send, likewise. */
 static void serve_writer(struct net_conn *c)
 {
-    if (writes_enough(c->listener)) {
-        return;
+    struct net_conn *first = net_writer_next(c->listener);
+    if (first != NULL) {
+        do_kicked(first);
     }
-    struct net_conn *first = LIST_ENTRY(c->listener->writes.waiting.next, struct net_conn, write_link);
-    list_remove(&first->write_link);
-    do_kicked(first);
 }
 
 static void on_kick(uv_idle_t *h)
@@ -733,9 +723,7 @@ static void on_kick(uv_idle_t *h)
         serve_waiting(c);
     } else if (!list_empty(&c->write_link)) {
         serve_writer(c);
-    } else if (has_much(c) && (writes_enough(c->listener) || !list_empty(&c->listener->writes.waiting))) {
-        list_push_back(&c->listener->writes.waiting, &c->write_link);
-    } else {
+    } else if (!net_writer_waits(c)) {
         do_kicked(c);
     }
 }

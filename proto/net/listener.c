@@ -360,7 +360,8 @@ int net_listen(const struct net_listener_config *config, struct net_listener **o
     l->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
     list_init(&l->conns);
     list_init(&l->reads.waiting);
-    list_init(&l->writes.waiting);
+    list_init(&l->writes.nodes);
+    list_init(&l->writes.users);
     uv_timer_init(config->loop, &l->pause);
     l->handles = 2;
     l->poll.data = l->pause.data = l;

@@ -143,7 +143,8 @@ void net_listener_set_tls(struct net_listener *l, struct net_tls *tls);
  * Of those who have waited, 128 read in each turn in any case. Without a call nothing is bounded. */
 void net_listener_turn(struct net_listener *l, uint64_t share_ns);
 /* From now on those of l's open connections that have more than 32 KiB to send, encrypt and write for about share_ns
- * between two calls of net_listener_turn, and what the last of them has; the others wait, in the order of coming. */
+ * between two calls of net_listener_turn, and what the last of them has; the others wait, in the order of coming. Nodes
+ * have a queue of their own, which takes turns with that of all others. Masters do not wait, nor what was closed. */
 void net_listener_bound_writes(struct net_listener *l, uint64_t share_ns);
 int net_listener_port(const struct net_listener *l);
 const struct net_stats *net_listener_stats(const struct net_listener *l);

@@ -130,7 +130,7 @@ struct net_conn {
     struct list step_link;
     struct list read_link;  /* in listener->reads.waiting */
     bool read_granted;      /* it has waited: its next read does not ask for the share */
-    struct list write_link; /* in listener->writes.waiting */
+    struct list write_link; /* in listener->writes.nodes or .users */
     struct net_place place;
 };
 
@@ -149,6 +149,14 @@ void net_conn_fail(struct net_conn *c);
 bool net_conn_read_again(struct net_conn *c);
 /* uv_close callback of any handle of c. */
 void net_conn_on_handle_closed(uv_handle_t *h);
+
+/* ---- Writers (net/writers.c) ---- */
+/* c counts as one who has much to send: net_listener_bound_writes is about it. */
+bool net_writer_has_much(const struct net_conn *c);
+/* True: c, which is in no queue, has much to send and not now: it is in its queue from now on (c->write_link). */
+bool net_writer_waits(struct net_conn *c);
+/* Whose turn it is, taken from its queue; NULL: nobody's in this turn of the loop. */
+struct net_conn *net_writer_next(struct net_listener *l);
 
 /* ---- Listener (net/listener.c) ---- */
 struct net_listener {
@@ -176,7 +184,8 @@ struct net_listener {
     } reads;
     struct {
         uint64_t share_ns, used_ns; /* of this turn; no share: nothing is bounded */
-        struct list waiting;        /* struct net_conn.write_link: with much to send */
+        struct list nodes, users;   /* struct net_conn.write_link: with much to send; users: all but nodes */
+        bool users_next;            /* where both wait: a node went last */
     } writes;
     void (*on_closed)(void *data);
     void *on_closed_data;

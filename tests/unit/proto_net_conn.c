@@ -190,7 +190,11 @@ static void reads_that_wait_go_on_when_the_listener_closes(void **state)
 static unsigned writers_waiting(const struct world *w)
 {
     unsigned n = 0;
-    LIST_FOR(it, &w->listener->writes.waiting)
+    LIST_FOR(it, &w->listener->writes.users)
+    {
+        n++;
+    }
+    LIST_FOR(it, &w->listener->writes.nodes)
     {
         n++;
     }
@@ -228,7 +232,7 @@ static void writes_beyond_the_share_of_a_turn_wait_for_a_later_one(void **state)
     assert_int_equal(writers_waiting(w), FOUR - 1);
     net_conn_send(w->accepted[first].c, bytes, MUCH);
     KIT_UNTIL(&w->loop, writers_waiting(w) == FOUR);
-    struct net_conn *next = LIST_ENTRY(w->listener->writes.waiting.next, struct net_conn, write_link);
+    struct net_conn *next = LIST_ENTRY(w->listener->writes.users.next, struct net_conn, write_link);
     net_listener_turn(w->listener, 1000000000);
     unsigned second = 0;
     while (w->accepted[second].c != next) {
@@ -260,6 +264,121 @@ static void writes_beyond_the_share_of_a_turn_wait_for_a_later_one(void **state)
     }
     free(bytes);
     world_free(w);
+}
+
+/* Many to whom much is sent, of different roles; a turn has time for one. */
+enum { CROWD = 6, CROWD_MUCH = 100000 };
+struct crowd {
+    struct world *w;
+    struct end clients[CROWD];
+    char bytes[CROWD_MUCH];
+};
+
+static void crowd_join(struct crowd *cr, unsigned i, enum pki_role role, const char *name, const char *alpn)
+{
+    struct net_tls *tls = kit_tls(&cr->w->ca, role, name);
+    struct end *e = &cr->clients[i];
+    e->c = net_connect(&cr->w->loop, tls, cr->w->addr, alpn, 5000, &end_events, e);
+    net_tls_unref(tls);
+    KIT_UNTIL(&cr->w->loop, cr->w->accepted_count == i + 1);
+}
+
+static struct crowd *crowd_new(void)
+{
+    struct crowd *cr = xcalloc(1, sizeof *cr);
+    cr->w = world_new();
+    return cr;
+}
+
+/* From now on one of them sends; the one before has been served. */
+static void crowd_bound(struct crowd *cr)
+{
+    net_listener_turn(cr->w->listener, 1000000000);
+    net_listener_bound_writes(cr->w->listener, 1);
+}
+
+/* The i-th is the one to be served in this turn, or needs none. */
+static void crowd_got(struct crowd *cr, unsigned i)
+{
+    KIT_UNTIL(&cr->w->loop, cr->clients[i].got.size == CROWD_MUCH);
+}
+
+/* The i-th is sent much, and waits as one of so many. */
+static void crowd_waits(struct crowd *cr, unsigned i, unsigned waiting)
+{
+    net_conn_send(cr->w->accepted[i].c, cr->bytes, CROWD_MUCH);
+    KIT_UNTIL(&cr->w->loop, writers_waiting(cr->w) == waiting);
+    assert_false(list_empty(&cr->w->accepted[i].c->write_link));
+}
+
+static void crowd_free(struct crowd *cr)
+{
+    for (unsigned i = 0; i < cr->w->accepted_count; i++) {
+        if (cr->clients[i].c != NULL) {
+            net_conn_close(cr->clients[i].c);
+        }
+        KIT_UNTIL(&cr->w->loop, cr->clients[i].closes == 1);
+        buf_close(&cr->clients[i].got);
+    }
+    world_free(cr->w);
+    free(cr);
+}
+
+static void masters_do_not_wait_to_send_and_nodes_not_behind_all_users(void **state)
+{
+    (void)state;
+    struct crowd *cr = crowd_new();
+    for (unsigned i = 0; i < 3; i++) {
+        crowd_join(cr, i, PKI_ROLE_ADMIN, "kate", ALPN_RPC);
+    }
+    crowd_join(cr, 3, PKI_ROLE_NODE, "n1", ALPN_RPC);
+    crowd_join(cr, 4, PKI_ROLE_NODE, "n2", ALPN_RPC);
+    crowd_join(cr, 5, PKI_ROLE_MASTER, "2", ALPN_RAFT);
+    crowd_bound(cr);
+    net_conn_send(cr->w->accepted[0].c, cr->bytes, CROWD_MUCH);
+    crowd_got(cr, 0);
+    for (unsigned i = 1; i < 5; i++) {
+        crowd_waits(cr, i, i);
+    }
+    net_conn_send(cr->w->accepted[5].c, cr->bytes, CROWD_MUCH);
+    crowd_got(cr, 5);
+    assert_int_equal(writers_waiting(cr->w), 4);
+
+    static const unsigned order[] = {3, 1, 4, 2}; /* the users have come first, and neither waits for all others */
+    for (unsigned i = 0; i < ARRAY_SIZE(order); i++) {
+        net_listener_turn(cr->w->listener, 1000000000);
+        crowd_got(cr, order[i]);
+        assert_int_equal(writers_waiting(cr->w), 3 - i);
+    }
+    crowd_free(cr);
+}
+
+/* Its time to flush runs; turns of others may last longer. */
+static void who_waits_to_send_and_is_closed_sends_at_once(void **state)
+{
+    (void)state;
+    struct crowd *cr = crowd_new();
+    for (unsigned i = 0; i < 4; i++) {
+        crowd_join(cr, i, PKI_ROLE_ADMIN, "kate", ALPN_RPC);
+    }
+    crowd_bound(cr);
+    net_conn_send(cr->w->accepted[0].c, cr->bytes, CROWD_MUCH);
+    crowd_got(cr, 0);
+    for (unsigned i = 1; i < 4; i++) {
+        crowd_waits(cr, i, i);
+    }
+    net_conn_close(cr->w->accepted[1].c);
+    KIT_UNTIL(&cr->w->loop, cr->clients[1].closes == 1);
+    assert_int_equal(cr->clients[1].got.size, CROWD_MUCH);
+
+    /* Who sends what is no TLS is told so. */
+    static char garbage[] = "\x17\x03\x03\x00\x20 0123456789 0123456789 0123456789";
+    uv_buf_t b = uv_buf_init(garbage, 5 + 32);
+    assert_int_equal(uv_try_write((uv_stream_t *)&cr->clients[2].c->tcp, &b, 1), 5 + 32);
+    KIT_UNTIL(&cr->w->loop, cr->clients[2].closes == 1);
+    assert_non_null(strstr(cr->clients[2].why.message, "alert"));
+    assert_int_equal(writers_waiting(cr->w), 1);
+    crowd_free(cr);
 }
 
 /* A peer whose machine is gone says nothing: the kernel has to find out. */
@@ -385,6 +504,8 @@ int main(void)
         cmocka_unit_test(reads_beyond_the_share_of_a_turn_wait_for_a_later_one),
         cmocka_unit_test(reads_that_wait_go_on_when_the_listener_closes),
         cmocka_unit_test(writes_beyond_the_share_of_a_turn_wait_for_a_later_one),
+        cmocka_unit_test(masters_do_not_wait_to_send_and_nodes_not_behind_all_users),
+        cmocka_unit_test(who_waits_to_send_and_is_closed_sends_at_once),
         cmocka_unit_test(sockets_are_told_to_find_dead_peers),
         cmocka_unit_test(close_does_not_wait_for_a_peer_that_takes_nothing),
         cmocka_unit_test(a_slow_close_waits_for_a_peer_that_reads_late),
