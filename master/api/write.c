@@ -199,13 +199,13 @@ void write_decided(const struct change *changes, unsigned count, void *data)
 /* Is what has the name now the object that the first time was about? Another one may have been made since. Of what was
  * changed nobody remembers which one it was. What was created tells it by its uid, unless that was given by whoever
  * asked, or made by a program of before (txn_mark_uid): then it is the same if nobody has written it since, and as long
- * as such programs may lead its name has to do. */
+ * as such programs may lead its name has to do; not for what is secret, which might be another's. */
 static bool is_the_same(const struct write *w, const struct object *now, const struct txn_past *past,
                         enum txn_done done, const uint8_t *id)
 {
     if (w->verb == API_CREATE || done == TXN_DONE_CREATED) {
         return txn_made_uid(id, now->uid) || now->revision <= past->revision ||
-               store_level(replica_store(w->call->m->replica)) < release.level;
+               (!now->kind->secret && store_level(replica_store(w->call->m->replica)) < release.level);
     }
     if (done == TXN_DONE_DELETED) {
         return false;

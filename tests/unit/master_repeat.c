@@ -193,9 +193,13 @@ static void repeat_what_a_former_program_did(const char *level, bool changed_is_
         k, kit_doc(k, "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: kept}, data: {v: '1'}}}"), 30);
     struct value *changed = with_id(
         k, kit_doc(k, "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: changed}, data: {v: '1'}}}"), 31);
+    struct value *secret = with_id(
+        k, kit_doc(k, "{object: {apiVersion: v1, kind: Secret, metadata: {name: secret}, data: {v: MQ==}}}"), 32);
     must_value(c, "create", kept);
     must_value(c, "create", changed);
+    must_value(c, "create", secret);
     make(c, "changed", "2");
+    must(c, "apply", "{objects: [{apiVersion: v1, kind: Secret, metadata: {name: secret}, data: {v: Mg==}}]}");
     for (int i = 0; i < 120; i++) { /* the objects are not remembered then */
         make(c, "other", i % 2 == 0 ? "a" : "b");
     }
@@ -209,6 +213,9 @@ static void repeat_what_a_former_program_did(const char *level, bool changed_is_
     must_value(c, "create", changed);
     assert_int_equal(value_path_bool(c->result, "gone", false), !changed_is_known);
     assert_string_equal(text_at(c, "object.data.v"), changed_is_known ? "2" : "");
+    must_value(c, "create", secret); /* whoever may create it perhaps may not read it, and this may be another's */
+    assert_true(value_path_bool(c->result, "gone", false));
+    assert_string_equal(text_at(c, "object.data.v"), "");
     client_close(c);
     kit_free(k);
 }
