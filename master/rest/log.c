@@ -175,17 +175,33 @@ void rest_log_here(struct rest_call *c)
     }
 }
 
-bool rest_log_near(struct rest_call *c)
+static bool open_near(struct rest_call *c)
 {
-    if (!is_clear(c)) {
-        return true;
-    }
     struct rpc_session *agent = stream_node_link(c->e.api.m, c->path.ns, c->path.name, NULL);
     if (agent == NULL) {
         return false;
     }
     open_at(c, agent)->doubtful = true;
     return true;
+}
+
+/* All that the leader knows is here now. */
+static void look_again(struct errand *e)
+{
+    struct rest_call *c = rest_call_of(e);
+    if (is_clear(c) && !open_near(c)) {
+        errand_to_leader(e);
+    }
+}
+
+bool rest_log_near(struct rest_call *c)
+{
+    struct error err = {0};
+    if (stream_check_container(c->e.api.m, c->path.ns, c->path.name, c->o.container, &err) != 0) {
+        errand_read(&c->e, look_again); /* this master may be behind */
+        return true;
+    }
+    return open_near(c);
 }
 
 void rest_log_relay(struct rest_call *c, uint64_t leader, struct str params)

@@ -239,17 +239,32 @@ static void here(struct rest_stream *s)
     }
 }
 
-bool rest_stream_near(struct rest_call *c)
+static bool go_near(struct rest_call *c)
 {
-    struct rest_stream *s = c->upgrade;
-    if (!is_clear(s)) {
-        return true;
-    }
     struct rpc_session *agent = stream_node_link(c->e.api.m, c->path.ns, c->path.name, NULL);
     if (agent != NULL) {
-        open_near(s, agent);
+        open_near(c->upgrade, agent);
     }
     return agent != NULL;
+}
+
+/* All that the leader knows is here now. */
+static void look_again(struct errand *e)
+{
+    struct rest_call *c = rest_call_of(e);
+    if (is_clear(c->upgrade) && !go_near(c)) {
+        errand_to_leader(e);
+    }
+}
+
+bool rest_stream_near(struct rest_call *c)
+{
+    struct error err = {0};
+    if (stream_check_container(c->e.api.m, c->path.ns, c->path.name, c->upgrade->container, &err) != 0) {
+        errand_read(&c->e, look_again); /* this master may be behind */
+        return true;
+    }
+    return go_near(c);
 }
 
 void rest_stream_relay(struct rest_call *c, uint64_t leader, struct str params)

@@ -358,6 +358,55 @@ static void an_attach_to_what_has_just_begun_shows_all(void **state)
     }
 }
 
+/* A follower that is behind does not judge by what it knows: whose logs are asked for over it, or who attaches over it,
+ * of a container that was just added, as `kubectl debug` does, finds it. What there is not is refused alike by all. */
+static void a_container_that_was_just_added_is_found_over_a_follower(void **state)
+{
+    struct state *s = *state;
+    pid_t follower = s->kit->masters[master_of(s, 1)].pid;
+    for (unsigned i = 0; i < 2; i++) {
+        struct peer *x = peer_as(s, master_of(s, 1), PKI_ROLE_ADMIN, "tester");
+        struct peer *leader = peer_as(s, s->leader, PKI_ROLE_ADMIN, "tester");
+        CLEANUP_FREE char *body =
+            xasprintf("{\"spec\":{\"ephemeralContainers\":[{\"name\":\"debug-%u\",\"image\":\"i\"}]}}", i);
+        CLEANUP_FREE char *text =
+            xasprintf("PATCH /api/v1/namespaces/default/pods/p/ephemeralcontainers HTTP/1.1\r\nHost: x\r\n"
+                      "Content-Type: application/strategic-merge-patch+json\r\nContent-Length: %zu\r\n\r\n%s",
+                      strlen(body), body);
+        assert_int_equal(kill(follower, SIGSTOP), 0);
+        got_asked = false;
+        if (i == 0) {
+            send_text(x, "GET /api/v1/namespaces/default/pods/p/log?container=debug-0 HTTP/1.1\r\nHost: x\r\n\r\n");
+        } else {
+            ask_spdy(x, "POST", "p/attach?stdout=true&container=debug-1");
+        }
+        kit_turn(s->kit, 50); /* it stands before what the leader sends */
+        send_text(leader, text);
+        UNTIL(leader, leader->has_head);
+        assert_non_null(strstr(buf_cstr(&leader->head), "HTTP/1.1 200 OK\r\n"));
+        assert_int_equal(kill(follower, SIGCONT), 0);
+        struct stream *a = take_asked(s);
+        assert_string_equal(asked_method, i == 0 ? "pod.logs" : "pod.attach");
+        assert_string_equal(value_text(s->kit, asked_params, "container"), i == 0 ? "debug-0" : "debug-1");
+        peer_free(x);
+        peer_free(leader);
+        stream_close(a);
+    }
+    static const char *const targets[] = {"POST /api/v1/namespaces/default/pods/p/attach?stdout=true&container=none",
+                                          "GET /api/v1/namespaces/default/pods/p/log?container=none"};
+    for (size_t i = 0; i < 2 * ARRAY_SIZE(targets); i++) {
+        CLEANUP_FREE char *ask = xasprintf("%s HTTP/1.1\r\nHost: x\r\n%s\r\n", targets[i / 2],
+                                           i / 2 > 0 ? ""
+                                                     : "Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\n"
+                                                       "X-Stream-Protocol-Version: v4.channel.k8s.io\r\n");
+        struct peer *refused = peer_as(s, master_of(s, i % 2), PKI_ROLE_ADMIN, "tester");
+        send_text(refused, ask);
+        UNTIL(refused, strstr(buf_cstr(&refused->head), "container none is not valid for pod p") != NULL);
+        assert_non_null(strstr(buf_cstr(&refused->head), "HTTP/1.1 400 "));
+        peer_free(refused);
+    }
+}
+
 static void who_hangs_up_ends_the_command(void **state)
 {
     struct state *s = *state;
@@ -711,6 +760,7 @@ int main(void)
         cmocka_unit_test(streams_that_are_not_wanted_are_refused),
         cmocka_unit_test(terminals_have_sizes),
         cmocka_unit_test(an_attach_to_what_has_just_begun_shows_all),
+        cmocka_unit_test(a_container_that_was_just_added_is_found_over_a_follower),
         cmocka_unit_test(who_hangs_up_ends_the_command),
         cmocka_unit_test(the_agents_refusal_is_a_status),
         cmocka_unit_test(connections_are_forwarded_side_by_side),
