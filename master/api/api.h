@@ -64,7 +64,7 @@ struct api_list {
     struct api_selection of;
     int64_t limit;    /* objects of a page, 1 to API_LIST_LIMIT_MAX; otherwise ERR_USAGE */
     struct str token; /* that the page before ended with (api_listed); empty: the first page */
-    uint64_t at;      /* of this version, which this master keeps for pages (list_keeps); 0: of the newest */
+    uint64_t at;      /* of this version, which this master keeps for pages, else ERR_EXPIRED; 0: of the newest */
 };
 struct api_watch {
     struct api_selection of;

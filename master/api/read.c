@@ -31,10 +31,12 @@ void verb_get(struct api_call *c, const struct api_target *of)
 
 /* ---- Pinned versions for paging: few, the oldest goes first ---- */
 
-#define PAGES_MAX    32u
-#define PAGES_AGE_MS 300000 /* since its last page */
+#define PAGES_MAX     32u
+#define PAGES_AGE_MS  300000 /* since its last page */
+#define PAGES_MOST_MS 900000 /* since a list of the newest version was begun, however often it is read */
 struct list_pages {
     struct view *views[PAGES_MAX];
+    int64_t since_ms[PAGES_MAX]; /* when it was the newest, and a list was begun in it */
     int64_t used_at_ms[PAGES_MAX];
     unsigned next;
     void (*let_go)(void *data, struct view *v); /* NULL: view_unref */
@@ -73,32 +75,39 @@ void list_pages_free(struct list_pages *p)
 void list_pages_expire(struct list_pages *p, int64_t now_ms)
 {
     for (unsigned i = 0; i < PAGES_MAX; i++) {
-        if (p->views[i] != NULL && now_ms - p->used_at_ms[i] > PAGES_AGE_MS) {
+        bool old = now_ms - p->used_at_ms[i] > PAGES_AGE_MS || now_ms - p->since_ms[i] > PAGES_MOST_MS;
+        if (p->views[i] != NULL && old) {
             pages_unpin(p, i);
         }
     }
 }
 
-static const struct view *pages_find(struct list_pages *p, uint64_t revision, int64_t now_ms)
+/* PAGES_MAX: it is not kept. A look alone does not keep it any longer. */
+static unsigned pages_find(const struct list_pages *p, uint64_t revision)
 {
-    for (unsigned i = 0; i < PAGES_MAX; i++) {
-        if (p->views[i] != NULL && view_revision(p->views[i]) == revision) {
-            p->used_at_ms[i] = now_ms;
-            return p->views[i];
-        }
+    unsigned i = 0;
+    while (i < PAGES_MAX && (p->views[i] == NULL || view_revision(p->views[i]) != revision)) {
+        i++;
     }
-    return NULL;
+    return i;
 }
 
-static void pages_pin(struct list_pages *p, const struct view *v, int64_t now_ms)
+/* since_ms: when it was the newest; who goes on in it keeps it, but not for ever. */
+static void pages_pin(struct list_pages *p, const struct view *v, int64_t since_ms, int64_t now_ms)
 {
-    if (pages_find(p, view_revision(v), now_ms) != NULL) {
-        return;
+    unsigned i = pages_find(p, view_revision(v));
+    if (now_ms - since_ms > PAGES_MOST_MS) {
+        return; /* whoever goes on is told that it is gone */
     }
-    pages_unpin(p, p->next);
-    p->views[p->next] = view_ref(v);
-    p->used_at_ms[p->next] = now_ms;
-    p->next = (p->next + 1) % PAGES_MAX;
+    if (i == PAGES_MAX) {
+        i = p->next;
+        pages_unpin(p, i);
+        p->views[i] = view_ref(v);
+        p->since_ms[i] = since_ms;
+        p->next = (p->next + 1) % PAGES_MAX;
+    }
+    p->since_ms[i] = MAX(p->since_ms[i], since_ms);
+    p->used_at_ms[i] = now_ms;
 }
 
 /* Token: base64 of msgpack [master id, revision, namespace, name, objects of the pages so far]. */
@@ -140,14 +149,10 @@ bool list_token_anew(struct api_call *c, struct str token, struct buf *out)
     if (!token_read(c->arena, token, &t)) {
         return false;
     }
-    pages_pin(c->m->pages, v, env_now_ms(c->m->env));
+    int64_t now_ms = env_now_ms(c->m->env);
+    pages_pin(c->m->pages, v, now_ms, now_ms);
     token_write(out, c->m->config.id, view_revision(v), t.ns, t.name, t.told);
     return true;
-}
-
-bool list_keeps(struct api_call *c, uint64_t revision)
-{
-    return pages_find(c->m->pages, revision, env_now_ms(c->m->env)) != NULL;
 }
 
 /* ---- list ---- */
@@ -164,6 +169,7 @@ int api_selectors(struct arena *a, const struct api_selection *of, struct select
  * is held. */
 struct listing {
     struct view *view;
+    int64_t since_ms;           /* when that was the newest */
     struct view_iter it, start; /* start: it, as it began */
     struct selector *labels, *fields;
     bool cleared; /* what a deletion of many objects takes away, of what there was before it */
@@ -206,7 +212,7 @@ static void list_answer(struct api_call *c)
     struct api_listed listed = {
         .revision = view_revision(l->view), .more = l->more, .remaining = l->more ? remaining(l) : 0};
     if (l->more) {
-        pages_pin(m->pages, l->view, env_now_ms(m->env));
+        pages_pin(m->pages, l->view, l->since_ms, env_now_ms(m->env));
         token_write(&token, m->config.id, listed.revision, l->last->ns, l->last->name, l->told + l->count);
         listed.token = buf_str(&token);
     }
@@ -276,10 +282,14 @@ void verb_list(struct api_call *c, const struct api_list *q)
     const struct view *v = store_committed(replica_store(c->m->replica));
     struct list_token t = {0};
     bool first = q->token.n == 0;
+    struct list_pages *p = c->m->pages;
+    int64_t now_ms = env_now_ms(c->m->env), since_ms = now_ms;
+    unsigned kept = PAGES_MAX;
     if (first && q->at != 0) {
-        v = pages_find(c->m->pages, q->at, env_now_ms(c->m->env));
-        if (v == NULL) {
-            api_fail(c, ERR_EXPIRED, "list: the version that was asked for is not kept any more");
+        kept = pages_find(p, q->at);
+        if (kept == PAGES_MAX) {
+            api_fail(c, ERR_EXPIRED, "The provided resource version is too old: %llu is not kept any more",
+                     (unsigned long long)q->at);
             return;
         }
     }
@@ -288,14 +298,20 @@ void verb_list(struct api_call *c, const struct api_list *q)
             api_fail(c, ERR_USAGE, "list: malformed continue token");
             return;
         }
-        v = t.master == c->m->config.id ? pages_find(c->m->pages, t.revision, env_now_ms(c->m->env)) : NULL;
-        if (v == NULL) {
+        kept = t.master == c->m->config.id ? pages_find(p, t.revision) : PAGES_MAX;
+        if (kept == PAGES_MAX) {
             api_fail(c, ERR_EXPIRED, "list: the version this list was begun on is gone; begin it anew");
             return;
         }
+        p->used_at_ms[kept] = now_ms;
+    }
+    if (kept != PAGES_MAX) {
+        v = p->views[kept];
+        since_ms = p->since_ms[kept];
     }
     struct listing *l = arena_alloc(c->arena, sizeof *l);
-    *l = (struct listing){.view = view_ref(v), .labels = labels, .fields = fields, .limit = q->limit};
+    *l = (struct listing){
+        .view = view_ref(v), .since_ms = since_ms, .labels = labels, .fields = fields, .limit = q->limit};
     struct str ns = q->of.ns;
     l->all = labels == NULL && fields == NULL ? count_all(v, k, ns) : -1;
     l->told = t.told > UINT32_MAX ? UINT32_MAX : t.told; /* the token went through other hands */
@@ -320,7 +336,7 @@ void api_list_cleared(struct api_call *c, const struct view *before, const struc
 {
     struct error err = {0};
     struct listing *l = arena_alloc(c->arena, sizeof *l);
-    *l = (struct listing){.limit = INT64_MAX, .all = -1, .cleared = true};
+    *l = (struct listing){.since_ms = env_now_ms(c->m->env), .limit = INT64_MAX, .all = -1, .cleared = true};
     if (api_selectors(c->arena, of, &l->labels, &l->fields, &err) != 0) { /* the deletion has read them */
         c->front->fail(c, &err);
         return;

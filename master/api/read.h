@@ -15,11 +15,9 @@ void list_let_go(struct api_call *c); /* it goes no further; harmless if there i
 /* Of a token whose version is gone: one that goes on behind the same object in the newest version, which the pages
  * after it are read from; those before it are of another. False: it is no token. */
 bool list_token_anew(struct api_call *c, struct str token, struct buf *out);
-/* Does this master keep the version, for whoever has begun a list in it? */
-bool list_keeps(struct api_call *c, uint64_t revision);
 /* let_go: what lets go of a version of the state, by which much may be freed; NULL: view_unref. */
 struct list_pages *list_pages_new(void (*let_go)(void *data, struct view *v), void *data);
 void list_pages_free(struct list_pages *p);
-void list_pages_expire(struct list_pages *p, int64_t now_ms); /* versions that nobody has read on for long are let go */
+void list_pages_expire(struct list_pages *p, int64_t now_ms); /* lets go of versions nobody reads on, and of old ones */
 
 #endif

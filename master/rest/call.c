@@ -16,7 +16,8 @@
 #include "proto/protobuf/protobuf.h"
 #include "proto/text/text.h"
 
-#define CALL_BYTES 2048u /* what a request without a body holds while it waits */
+#define CALL_BYTES     2048u        /* what a request without a body holds while it waits */
+#define YAML_BYTES_MAX (256u << 10) /* of JSON: what is larger would hold up all others while it is made YAML */
 
 static const struct errand_front rest_front;
 
@@ -121,11 +122,12 @@ const char *rest_type_of(const struct rest_call *c)
                                                   : NULL;
 }
 
-/* A document of JSON in the form that was asked for; its type. What cannot be said in it stays JSON. */
+/* A document of JSON in the form that was asked for; its type. What cannot be said in it, or is too large for
+ * that, stays JSON. */
 static const char *recode(const struct rest_call *c, struct str json, struct buf *out)
 {
-    bool yaml = c->view.form.coding == REST_YAML;
-    if (c->view.form.coding != REST_JSON && (yaml ? rest_to_yaml(out, json) : rest_to_protobuf(out, json))) {
+    bool yaml = c->view.form.coding == REST_YAML, large = yaml && json.n > YAML_BYTES_MAX;
+    if (c->view.form.coding != REST_JSON && !large && (yaml ? rest_to_yaml(out, json) : rest_to_protobuf(out, json))) {
         return rest_type_of(c);
     }
     if (c->is_pretty) {
@@ -381,14 +383,7 @@ static bool is_new_enough(struct rest_call *c)
         errand_fail_now(&c->e, &err);
         return false;
     }
-    bool exact = c->what == REST_DO_LIST && c->o.match == REST_MATCH_EXACT;
-    if (exact && c->o.version != newest && !list_keeps(&c->e.api, c->o.version)) {
-        error_set(&err, ERR_EXPIRED, "The provided resource version is too old: %llu is not kept any more",
-                  (unsigned long long)c->o.version);
-        errand_fail_now(&c->e, &err);
-        return false;
-    }
-    return true;
+    return true; /* whether an older one is kept is for who may list (verb_list) */
 }
 
 /* The first time: if it is begun anew, what was deleted before counts as well. */

@@ -717,6 +717,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCRIPT(objects),
         SCRIPT(lists),
+        SCRIPT(kept_versions),
+        SCRIPT(large_yaml),
         SCRIPT(watches),
         SCRIPT(errors),
         SCRIPT(forms),
