@@ -95,7 +95,7 @@ void master_counters(struct master *m, const struct replica_stats *s, struct cou
     counters_add_level(out, "eventsBytes", "bytes of all events", view_events_bytes(store_committed(store)));
     counters_add(out, "eventsFallenOff", "events dropped because there were too many of their namespace, or in all",
                  store_events_dropped(store));
-    struct sum nodes = view_sum(store_committed(store), VIEW_SUM_NODES, STR_NONE, NULL);
+    struct sum nodes = view_sum(store_committed(store), VIEW_SUM_NODES_ALL, STR_NONE, NULL);
     counters_add_level(out, "nodesNotReady", "nodes that are not ready",
                        (uint64_t)(nodes.count - nodes.fields[NODES_READY]));
     counters_add_level(out, "nodesEvicted",

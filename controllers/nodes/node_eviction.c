@@ -29,6 +29,7 @@ struct kept {
     int64_t last_ms; /* when a node was given up */
     uint32_t given;  /* in this walk */
     uint8_t known;   /* last_ms is as the taints say */
+    uint8_t walk;    /* which walk it is that was left half through */
     uint8_t told;    /* what was told last: 1 + the state, more by ZONE_STATES while no node is ready; 0: nothing */
 };
 
@@ -47,7 +48,7 @@ static void zone_read(struct zone *z)
 {
     struct sum s;
     struct sum_iter it;
-    struct sum all = view_sum(z->in->view, VIEW_SUM_NODES, STR_NONE, NULL);
+    struct sum all = view_sum(z->in->view, VIEW_SUM_NODES_ALL, STR_NONE, NULL);
     const struct eviction_rates rates = cluster_config_of(z->in->view).evictions;
     z->all_lost = all.fields[NODES_READY] == 0;
     view_sum_iter_owner(&it, z->in->view, VIEW_SUM_NODES, STR_NONE, z->name);
@@ -147,7 +148,13 @@ static int64_t period_ms(const struct zone *z)
     return z->rate_milli >= 1000 ? 1000 : 1000000 / z->rate_milli;
 }
 
-enum walk { WALK_RECALL, WALK_KEEP, WALK_GIVE_UP };
+enum walk { WALK_NONE, WALK_RECALL, WALK_KEEP, WALK_GIVE_UP };
+
+/* What was left half through is this walk, not another one. */
+static bool walk_goes_on(const struct zone *z, enum walk walk)
+{
+    return z->in->from != NULL && z->in->from->kind == kind_of(KIND_NODE) && z->kept.walk == walk;
+}
 
 /* One step over the nodes; left where it is to go on. */
 static int zone_walk(struct zone *z, enum walk walk, struct error *err)
@@ -156,10 +163,11 @@ static int zone_walk(struct zone *z, enum walk walk, struct error *err)
     unsigned visits = 0;
     int rv = 0;
     uint32_t most = (uint32_t)MIN(MAX(z->rate_milli / 1000, 1), (int64_t)CONTROLLER_BATCH_MAX);
-    if (z->in->from != NULL && z->in->from->kind == kind_of(KIND_NODE)) {
+    if (walk_goes_on(z, walk)) {
         view_iter_after(&it, z->in->view, kind_of(KIND_NODE), STR_NONE, STR_NONE, z->in->from->name);
     } else {
         z->kept.given = 0;
+        z->kept.walk = (uint8_t)walk;
         view_iter(&it, z->in->view, kind_of(KIND_NODE), STR_NONE);
     }
     VIEW_FOR(node, &it)
@@ -184,7 +192,7 @@ static int zone_walk(struct zone *z, enum walk walk, struct error *err)
             return 0;
         }
     }
-    z->kept.known = 1;
+    z->kept.known |= walk == WALK_RECALL;
     return 0;
 }
 
@@ -203,7 +211,7 @@ static int zone_work(struct zone *z, struct error *err)
     }
     /* A calendar that was set back: from now on. */
     z->kept.last_ms = MIN(z->kept.last_ms, z->in->wall_ms);
-    int64_t wait_ms = z->in->from != NULL ? 0 : z->kept.last_ms + period_ms(z) - z->in->wall_ms;
+    int64_t wait_ms = walk_goes_on(z, WALK_GIVE_UP) ? 0 : z->kept.last_ms + period_ms(z) - z->in->wall_ms;
     if (wait_ms > 0) {
         requeue_in(z->out, wait_ms);
         return 0;

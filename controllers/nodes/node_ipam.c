@@ -31,7 +31,7 @@ static bool is_full(const struct object *node)
 /* From one look to the next. */
 struct kept {
     uint64_t next;  /* nothing below is free */
-    int64_t ranged; /* so many nodes have a range then */
+    int64_t ranges; /* the marks of all ranges then, added up: a range for another is no less a change */
     struct cidr pods;
     unsigned mask;
 };
@@ -173,12 +173,12 @@ static void ranges_begin(struct ranges *r, const struct reconcile_in *in)
     r->config = cluster_config_of(in->view);
     memset(&r->kept, 0, sizeof r->kept); /* its bytes are handed on */
     r->kept.next = r->config.pods.first;
-    r->kept.ranged = view_sum(in->view, VIEW_SUM_NODES, STR_NONE, NULL).fields[NODES_RANGED];
+    r->kept.ranges = view_sum(in->view, VIEW_SUM_NODES_ALL, STR_NONE, NULL).fields[NODES_RANGES];
     r->kept.pods = r->config.pods;
     r->kept.mask = r->config.node_mask;
     if (in->memory.n == sizeof kept) {
         memcpy(&kept, in->memory.p, sizeof kept);
-        bool same = kept.ranged == r->kept.ranged && kept.mask == r->kept.mask &&
+        bool same = kept.ranges == r->kept.ranges && kept.mask == r->kept.mask &&
                     kept.pods.first == r->kept.pods.first && kept.pods.bits == r->kept.pods.bits;
         r->kept.next = same ? kept.next : r->kept.next;
     }
@@ -206,7 +206,7 @@ static int ipam_reconcile(const struct reconcile_in *in, struct reconcile_out *o
         }
         if (found == RANGE_FREE) {
             rv = range_give(in, out, node, range, err);
-            r.kept.ranged++;
+            r.kept.ranges += cidr_mark(range);
         } else {
             denied++;
             rv = range_deny(in, out, node, &r.config, err);

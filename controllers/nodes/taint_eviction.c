@@ -22,7 +22,7 @@ static bool no_execute(struct mp taint)
 
 static bool any_node_ready(const struct view *v)
 {
-    return view_sum(v, VIEW_SUM_NODES, STR_NONE, NULL).fields[NODES_READY] > 0;
+    return view_sum(v, VIEW_SUM_NODES_ALL, STR_NONE, NULL).fields[NODES_READY] > 0;
 }
 
 /* Since when it has its node; 0: not known, or dated ahead. */

@@ -4,7 +4,8 @@
  *
  * One key for all Services: one pass reads what is taken and serves whoever has none. An address that has left the pool
  * is taken back, and so is that of a Service which is no LoadBalancer any more. Whoever waits for an address is told
- * why once, and again when that event is forgotten: passes are made for others, too. */
+ * why once, and again when that event is forgotten: passes are made for others, too. A pass looks for the events of
+ * RECONCILE_VISITS_MAX of them; the next one goes on behind. */
 #include "base/strmap.h"
 #include "controllers/registry.h"
 #include "controllers/util.h"
@@ -82,14 +83,28 @@ static int write_address(struct reconcile_out *out, const struct object *service
 struct serving {
     struct str pool;
     struct strmap taken;
-    unsigned told;
+    bool full; /* no address is left for those that ask for none of their own */
+    unsigned told, looked;
 };
+
+/* The pass before has looked at it. */
+static bool is_passed(const struct reconcile_place *from, const struct object *service)
+{
+    if (from == NULL) {
+        return false;
+    }
+    int c = str_cmp(service->ns, from->ns);
+    return c < 0 || (c == 0 && str_cmp(service->name, from->name) <= 0);
+}
 
 static void tell_why(const struct reconcile_in *in, struct reconcile_out *out, const struct object *service,
                      struct serving *s)
 {
     const char *why = "all addresses of loadBalancerPool are taken";
     unsigned before = out->txn->count;
+    if (s->looked == RECONCILE_VISITS_MAX || is_passed(in->from, service)) {
+        return;
+    }
     if (s->told == TOLD_MAX) {
         requeue_in(out, TOLD_MS);
         return;
@@ -102,6 +117,9 @@ static void tell_why(const struct reconcile_in *in, struct reconcile_out *out, c
     }
     controller_event_once(out, in, service, "Warning", "AllocationFailed", COMPONENT, "%s", why);
     s->told += out->txn->count > before;
+    if (++s->looked == RECONCILE_VISITS_MAX) {
+        out->left_at = service;
+    }
 }
 
 static int serve(const struct reconcile_in *in, struct reconcile_out *out, const struct object *service,
@@ -112,7 +130,8 @@ static int serve(const struct reconcile_in *in, struct reconcile_out *out, const
     const char *ip = NULL;
     uint32_t n;
     if (str_empty(wish)) {
-        ip = choose(a, s->pool, &s->taken);
+        ip = s->full ? NULL : choose(a, s->pool, &s->taken);
+        s->full = ip == NULL;
     } else if (cidr_parse_address(wish, &n) && in_pool(s->pool, n) && strmap_get(&s->taken, wish) == NULL) {
         ip = text_of(a, n);
     }

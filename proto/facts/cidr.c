@@ -55,3 +55,12 @@ void cidr_text(struct cidr c, char out[CIDR_TEXT_SIZE])
     snprintf(out, CIDR_TEXT_SIZE, "%u.%u.%u.%u/%u", c.first >> 24, c.first >> 16 & 255, c.first >> 8 & 255,
              c.first & 255, c.bits);
 }
+
+int64_t cidr_mark(struct cidr c)
+{
+    /* Source: finalizer of splitmix64. */
+    uint64_t x = ((uint64_t)c.first << 6 | c.bits) + UINT64_C(0x9e3779b97f4a7c15);
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return (int64_t)((x ^ x >> 31) >> 24);
+}

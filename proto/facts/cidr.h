@@ -17,6 +17,8 @@ struct cidr {
 bool cidr_parse(struct str s, struct cidr *out);
 bool cidr_parse_address(struct str s, uint32_t *out); /* "10.244.0.1": decimal, no leading zeros */
 void cidr_text(struct cidr c, char out[CIDR_TEXT_SIZE]);
+/* 40 bits by which sets of ranges can be told apart: the marks of different sets hardly ever add up to the same. */
+int64_t cidr_mark(struct cidr c);
 static inline uint64_t cidr_size(struct cidr c)
 {
     return 1ull << (32 - c.bits);

@@ -50,8 +50,15 @@ static bool sum_nodes(const struct object *node, struct sum *out)
     out->fields[NODES_READY] = l.ready;
     out->fields[NODES_EVICTED] = l.evicted;
     out->fields[NODES_WAITING] = l.waits;
-    out->fields[NODES_RANGED] = node_range(node, &range);
+    out->fields[NODES_RANGES] = node_range(node, &range) ? cidr_mark(range) : 0;
     return true;
+}
+
+static bool sum_nodes_all(const struct object *node, struct sum *out)
+{
+    bool counts = sum_nodes(node, out);
+    out->group = (struct sum_group){0};
+    return counts;
 }
 
 static bool sum_ranges(const struct object *node, struct sum *out)

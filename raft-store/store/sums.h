@@ -11,11 +11,12 @@
 
 /* NAME, the kind that is counted (0: every kind), its function. */
 #define VIEW_SUMS(X)                                                                                                   \
-    X(PODS_OF, KIND_POD, sum_pods_of) /* of a namespace, by controlling owner (or none) and labels */                  \
-    X(PODS, KIND_POD, sum_pods)       /* all */                                                                        \
-    X(NODES, KIND_NODE, sum_nodes)    /* all, by zone (owner) and region (labels) */                                   \
-    X(RANGES, KIND_NODE, sum_ranges)  /* SUM_RANGES_TAKEN, SUM_RANGES_NONE */                                          \
-    X(CONTENTS, 0, sum_contents)      /* of a namespace, by kind */                                                    \
+    X(PODS_OF, KIND_POD, sum_pods_of)      /* of a namespace, by controlling owner (or none) and labels */             \
+    X(PODS, KIND_POD, sum_pods)            /* all */                                                                   \
+    X(NODES, KIND_NODE, sum_nodes)         /* all, by zone (owner) and region (labels) */                              \
+    X(NODES_ALL, KIND_NODE, sum_nodes_all) /* all, in one group: there may be as many zones as nodes */                \
+    X(RANGES, KIND_NODE, sum_ranges)       /* SUM_RANGES_TAKEN, SUM_RANGES_NONE */                                     \
+    X(CONTENTS, 0, sum_contents)           /* of a namespace, by kind */                                               \
     X(LOCAL_VOLUMES, KIND_PERSISTENTVOLUME, sum_local_volumes) /* of a node: those of the local provisioner */
 
 #define VIEW_SUM_ENUM(name, kind, tell) VIEW_SUM_##name,
@@ -25,7 +26,7 @@ enum view_sum { VIEW_SUMS(VIEW_SUM_ENUM) VIEW_SUM_COUNT };
 #define SUM_FIELDS 4u
 enum { OWNED_ACTIVE, OWNED_READY /* active and ready */, OWNED_UNPLACED /* active */, OWNED_UNFINISHED };
 enum { PODS_FINISHED /* and not being deleted */ };
-enum { NODES_READY, NODES_EVICTED, NODES_WAITING /* proto/facts/node_loss.h */, NODES_RANGED /* have a podCIDR */ };
+enum { NODES_READY, NODES_EVICTED, NODES_WAITING /* proto/facts/node_loss.h */, NODES_RANGES /* marks of podCIDRs */ };
 enum { CONTENTS_DELETING };
 enum { LOCAL_VOLUMES_KIB /* each rounded up */ };
 
