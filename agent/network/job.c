@@ -156,6 +156,20 @@ static void link_deleted(struct job *j)
     j->step = STEP_END;
 }
 
+/* What an attempt left that was cut off. While its link is there, the address is nobody else's: it stays taken, and the
+ * next attempt comes by here again. */
+static void stale_deleted(struct job *j)
+{
+    if (j->link_rc == 0) {
+        leases_give(j->n->owners.leases, j->uid, 0);
+        j->step = STEP_ADD;
+        return;
+    }
+    j->rc = j->link_rc;
+    j->error = j->link_error;
+    j->step = STEP_END;
+}
+
 static void link_done(struct aside_work *w, bool ran)
 {
     struct job *j = CONTAINER_OF(w, struct job, work);
@@ -163,9 +177,8 @@ static void link_done(struct aside_work *w, bool ran)
         j->link_rc = error_set(&j->link_error, ERR_CANCELED, "the agent is stopping, or cannot start a thread");
     }
     switch (j->step) {
-    case STEP_STALE_DEL: /* if it is still in the way, adding says so */
-        leases_give(j->n->owners.leases, j->uid, 0);
-        j->step = STEP_ADD;
+    case STEP_STALE_DEL:
+        stale_deleted(j);
         break;
     case STEP_ADD:
         j->rc = j->link_rc;

@@ -46,8 +46,9 @@ static int take_one(const char *dir, uint32_t ip, const char *uid)
     if (fd < 0) {
         return -errno;
     }
-    if (write(fd, text, (size_t)n) != n) {
-        int rc = errno != 0 ? -errno : -EIO;
+    ssize_t written = write(fd, text, (size_t)n);
+    if (written != n) {
+        int rc = written < 0 ? -errno : -ENOSPC;
         unlink(path);
         return rc;
     }

@@ -22,6 +22,7 @@
 
 #define POD_DEVICE "eth0"
 #define MAC_BYTES  6u
+#define LIST_TRIES 5u
 
 void podlink_name(const char *uid, char name[IFNAMSIZ])
 {
@@ -118,11 +119,13 @@ static int make_bridge(struct netlink *n, const struct podlink *l)
 
 struct addresses {
     unsigned link;
-    uint32_t keep;
+    uint32_t wanted;
+    unsigned char bits;
+    bool has_wanted;
     struct {
         uint32_t ip;
         uint8_t bits;
-    } list[16];
+    } others[16];
     unsigned count;
 };
 
@@ -131,45 +134,68 @@ static void read_address(const struct nlmsghdr *h, void *data)
     struct addresses *a = data;
     const struct ifaddrmsg *m = NLMSG_DATA(h);
     uint32_t ip = 0;
-    if (h->nlmsg_type == RTM_NEWADDR && h->nlmsg_len >= NLMSG_LENGTH(sizeof *m) && m->ifa_index == a->link &&
-        m->ifa_family == AF_INET && netlink_copy(&ip, netlink_find_behind(h, sizeof *m, IFA_LOCAL), sizeof ip) &&
-        ntohl(ip) != a->keep && a->count < ARRAY_SIZE(a->list)) {
-        a->list[a->count].ip = ip;
-        a->list[a->count++].bits = m->ifa_prefixlen;
+    if (h->nlmsg_type != RTM_NEWADDR || h->nlmsg_len < NLMSG_LENGTH(sizeof *m) || m->ifa_index != a->link ||
+        m->ifa_family != AF_INET || !netlink_copy(&ip, netlink_find_behind(h, sizeof *m, IFA_LOCAL), sizeof ip)) {
+        return;
+    }
+    if (ntohl(ip) == a->wanted && m->ifa_prefixlen == a->bits) {
+        a->has_wanted = true;
+    } else if (a->count < ARRAY_SIZE(a->others)) {
+        a->others[a->count].ip = ip;
+        a->others[a->count++].bits = m->ifa_prefixlen;
     }
 }
 
-/* Those of a range that the node had before would keep its pods from reaching the node that has it now. */
-static void drop_former(struct netlink *n, unsigned index, uint32_t keep)
+static int list_addresses(struct netlink *n, unsigned index, const struct podlink *l, struct addresses *a)
 {
     struct netlink_request r;
-    struct addresses a = {.link = index, .keep = keep};
-    netlink_begin(&r, RTM_GETADDR, NLM_F_DUMP, &(struct ifaddrmsg){.ifa_family = AF_INET}, sizeof(struct ifaddrmsg));
-    netlink_list(n, &r, read_address, &a);
-    for (unsigned i = 0; i < a.count; i++) {
-        struct ifaddrmsg head = {.ifa_family = AF_INET, .ifa_prefixlen = a.list[i].bits, .ifa_index = index};
-        netlink_begin(&r, RTM_DELADDR, 0, &head, sizeof head);
-        netlink_put(&r, IFA_LOCAL, &a.list[i].ip, sizeof a.list[i].ip);
-        netlink_ask(n, &r);
+    int rc = -EAGAIN;
+    for (unsigned tries = 0; rc == -EAGAIN && tries < LIST_TRIES; tries++) {
+        *a = (struct addresses){.link = index, .wanted = gateway_of(l), .bits = (unsigned char)l->range.bits};
+        netlink_begin(&r, RTM_GETADDR, NLM_F_DUMP, &(struct ifaddrmsg){.ifa_family = AF_INET},
+                      sizeof(struct ifaddrmsg));
+        rc = netlink_list(n, &r, read_address, a);
     }
+    return rc == -EAGAIN ? 0 : rc; /* it changes all the time: what was seen */
 }
 
+/* Those of a range that the node had before would keep its pods from reaching the node that has it now. They go first:
+ * where the wanted one is, none is left. */
+static int renew_address(struct netlink *n, unsigned index, const struct podlink *l, const struct addresses *a)
+{
+    struct netlink_request r;
+    for (unsigned i = 0; i < a->count; i++) {
+        struct ifaddrmsg head = {.ifa_family = AF_INET, .ifa_prefixlen = a->others[i].bits, .ifa_index = index};
+        netlink_begin(&r, RTM_DELADDR, 0, &head, sizeof head);
+        netlink_put(&r, IFA_LOCAL, &a->others[i].ip, sizeof a->others[i].ip);
+        int rc = netlink_ask(n, &r);
+        if (rc != 0 && rc != -EADDRNOTAVAIL) { /* another thread of ours may be faster */
+            return rc;
+        }
+    }
+    int rc = add_address(n, index, gateway_of(l), l->range);
+    return rc == -EEXIST ? 0 : rc;
+}
+
+/* Each step is looked at each time: an agent may have ended between two of them. */
 static int ensure_bridge(struct netlink *n, const struct podlink *l, unsigned *index, struct error *err)
 {
     struct netlink_request r;
+    struct addresses a;
     int rc = 0;
     *index = if_nametoindex(l->bridge);
     if (*index == 0) {
         rc = make_bridge(n, l);
         *index = if_nametoindex(l->bridge);
+        rc = rc == 0 && *index == 0 ? -errno : rc;
     }
-    rc = rc != 0 ? rc : add_address(n, *index, gateway_of(l), l->range);
-    if (rc == 0) { /* it is new, or the range is */
-        drop_former(n, *index, gateway_of(l));
+    rc = rc != 0 ? rc : list_addresses(n, *index, l, &a);
+    if (rc == 0) {
         begin_link(&r, RTM_NEWLINK, 0, *index, true);
         rc = netlink_ask(n, &r);
     }
-    return rc == 0 || rc == -EEXIST ? 0 : error_set_errno(err, -rc, "cannot make the bridge %s", l->bridge);
+    rc = rc != 0 || a.has_wanted ? rc : renew_address(n, *index, l, &a);
+    return rc == 0 ? 0 : error_set_errno(err, -rc, "cannot make the bridge %s", l->bridge);
 }
 
 /* ---- The pair ---- */

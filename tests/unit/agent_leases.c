@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -5,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -118,11 +120,30 @@ static void files_of_former_agents_count(void **state)
     leases_give("/no/such/directory", "old", 0);
 }
 
+static void a_lease_that_cannot_be_written_is_an_error_and_no_lease(void **state)
+{
+    struct fixture *f = *state;
+    struct rlimit before, narrow;
+    struct error err;
+    uint32_t ip;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    narrow = before;
+    narrow.rlim_cur = 5;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &narrow), 0);
+    errno = EEXIST; /* of whatever was before */
+    int rc = leases_take(f->dir, range_of("10.1.2.0/24"), "pod-1", 0, &ip, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_not_equal(rc, 0);
+    assert_non_null(strstr(err.message, strerror(ENOSPC)));
+    assert_int_equal(take(f, "10.1.2.0/24", "pod-1"), ip_of("10.1.2.2"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(addresses_come_in_turn_and_the_first_and_last_are_nobodys, setup, teardown),
         cmocka_unit_test_setup_teardown(a_wish_is_fulfilled_if_nobody_else_has_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_lease_that_cannot_be_written_is_an_error_and_no_lease, setup, teardown),
         cmocka_unit_test_setup_teardown(files_of_former_agents_count, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* Sandboxes, pods that reach each other and whom they do not reach, routes to other nodes. */
 #include "tests/unit/agent_network.h"
+#include "agent/network/podlink.h"
 
 #include "agent/network/guard.h"
 
@@ -213,6 +214,48 @@ static void a_pods_link_is_ready_and_gives_itself_no_other_address(void **state)
     assert_int_equal(system("ip -4 -o addr show reeve-t | grep -q '10.97.7.1/25' && "
                             "[ $(ip -4 -o addr show reeve-t | wc -l) = 1 ]"),
                      0);
+    del_pod(f, 0);
+    /* as of an agent that ended between two steps: an address and no carrier, then a former address and none else */
+    assert_int_equal(system("ip link set reeve-t down"), 0);
+    add_pod(f, 0, NULL, 0);
+    assert_int_equal(system("ip -o link show up | grep -q reeve-t:"), 0);
+    del_pod(f, 0);
+    assert_int_equal(system("ip addr flush dev reeve-t && ip addr add 10.97.7.1/24 dev reeve-t"), 0);
+    add_pod(f, 0, NULL, 0);
+    assert_int_equal(system("ip -4 -o addr show reeve-t | grep -q '10.97.7.1/25' && "
+                            "[ $(ip -4 -o addr show reeve-t | wc -l) = 1 ]"),
+                     0);
+    del_pod(f, 0);
+    close_network(f);
+}
+
+/* The link that an attempt left cannot be deleted (in its place stands one that the kernel keeps). */
+static void an_address_is_taken_as_long_as_a_link_has_it(void **state)
+{
+    struct fixture *f = *state;
+    NEED_ISOLATION(f);
+    NEED_NFT();
+    char link[IFNAMSIZ];
+    make_sandboxes(f);
+    open_network(f, "10.98.7.0/24");
+    add_pod(f, 0, NULL, 0);
+    podlink_name(POD_1, link);
+    CLEANUP_FREE char *stuck = xasprintf("ip link del %s && ip link set lo down && ip link set lo name %s", link, link);
+    CLEANUP_FREE char *free_again = xasprintf("ip link set %s name lo && ip link set lo up", link);
+    CLEANUP_FREE char *lease = xasprintf("%s/net/leases/reeve/%s", f->dir, f->ip);
+    assert_true(fs_exists(lease));
+    assert_int_equal(system(stuck), 0);
+    unsigned adds = f->adds;
+    struct network_pod pod = {.uid = POD_1, .name = "pod", .ns = "default", .netns = f->sb[0].net};
+    network_add(f->n, &pod, on_add, f);
+    wait_for(f, &f->adds, adds + 1);
+    assert_int_equal(system(free_again), 0);
+    assert_non_null(strstr(f->message, "cannot delete the pod's link"));
+    assert_true(fs_exists(lease));
+    network_add(f->n, &pod, on_add, f);
+    wait_for(f, &f->adds, adds + 2);
+    assert_string_equal(f->message, "");
+    assert_false(fs_exists(lease)); /* the next one in turn */
     del_pod(f, 0);
     close_network(f);
 }
@@ -451,6 +494,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(settings_and_the_full_name_are_of_the_pod_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(pods_reach_each_other, setup, teardown),
         cmocka_unit_test_setup_teardown(a_pods_link_is_ready_and_gives_itself_no_other_address, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_address_is_taken_as_long_as_a_link_has_it, setup, teardown),
         cmocka_unit_test_setup_teardown(pods_are_kept_from_the_masters_and_from_nothing_else, setup, teardown),
         cmocka_unit_test_setup_teardown(a_pod_gets_the_address_that_it_had_if_nobody_has_it, setup, teardown),
         cmocka_unit_test_setup_teardown(connecting_gives_up_in_time, setup, teardown),
