@@ -278,7 +278,8 @@ static int watch_end(struct process *p, uv_loop_t *loop)
     return rc;
 }
 
-static int spawn(struct process *p, uv_loop_t *loop, const struct process_spec *spec)
+/* The child is given its ends; ours are closed. */
+static int begin(struct process *p, const struct process_spec *spec)
 {
     CLEANUP_CLOSE int in = -1;
     CLEANUP_CLOSE int out = -1;
@@ -299,6 +300,12 @@ static int spawn(struct process *p, uv_loop_t *loop, const struct process_spec *
             close(moved[i]);
         }
     }
+    return rc;
+}
+
+static int spawn(struct process *p, uv_loop_t *loop, const struct process_spec *spec)
+{
+    int rc = begin(p, spec); /* what has been closed makes room for one descriptor more */
     return rc != 0 ? rc : watch_end(p, loop);
 }
 

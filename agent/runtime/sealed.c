@@ -64,24 +64,30 @@ static bool copy_all(int to, int from, off_t size)
     return true;
 }
 
-/* The copy, to be read and run alone; -1: there can be none. */
-static int make_copy(const char *path, const struct stat *st)
+/* The copy, to be read and run alone; -1: there is none. *lasting: nor will there be one of this file. */
+static int make_copy(const char *path, const struct stat *st, bool *lasting)
 {
     char own[64];
     CLEANUP_CLOSE int from = open(path, O_RDONLY | O_CLOEXEC);
-    if (from < 0 || !is_binary(from)) {
+    *lasting = from >= 0 && !is_binary(from);
+    if (from < 0 || *lasting) {
         return -1;
     }
     int fd = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
     if (fd < 0 && errno == EINVAL) { /* before Linux 6.3 all of them could be run */
         fd = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     }
+    *lasting = fd < 0 && (errno == EINVAL || errno == ENOSYS || errno == EPERM || errno == EACCES);
     CLEANUP_CLOSE int to = fd;
     if (to < 0 || !copy_all(to, from, st->st_size) || fchmod(to, 0555) != 0 || fcntl(to, F_ADD_SEALS, ALL_SEALS) != 0) {
         return -1;
     }
     snprintf(own, sizeof own, "/proc/self/fd/%d", to);
-    return access(own, X_OK) == 0 ? open(own, O_RDONLY | O_CLOEXEC) : -1;
+    if (access(own, X_OK) != 0) {
+        *lasting = errno == EACCES;
+        return -1;
+    }
+    return open(own, O_RDONLY | O_CLOEXEC);
 }
 
 const char *sealed_program(struct sealed *s)
@@ -91,9 +97,16 @@ const char *sealed_program(struct sealed *s)
         return s->path; /* to fail by its own name */
     }
     if (!is_same(s, &st)) {
+        bool lasting;
+        int fd = make_copy(s->path, &st, &lasting);
+        if (fd < 0 && !lasting) {
+            s->inode = 0; /* of no file: the next call tries again, there may be descriptors or memory by then */
+            s->run[0] = '\0';
+            return s->path;
+        }
         drop(&s->former);
         s->former = s->fd; /* who was given it may be about to run it */
-        s->fd = make_copy(s->path, &st);
+        s->fd = fd;
         s->device = st.st_dev;
         s->inode = st.st_ino;
         s->size = st.st_size;

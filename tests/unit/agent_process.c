@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -197,6 +198,37 @@ static void a_command_begins_with_signals_as_at_a_programs_start(void **state)
     sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
+/* At the limit of descriptors the ends of the child's pipes make room for what tells of its end. */
+static void a_command_runs_with_room_for_its_pipes_alone(void **state)
+{
+    (void)state;
+    uv_loop_t loop;
+    struct seen s = {0};
+    struct rlimit before, narrow;
+    int fds[6];
+    const char *argv[] = {"true", NULL};
+    assert_int_equal(uv_loop_init(&loop), 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    narrow = before;
+    for (unsigned i = 0; i < ARRAY_SIZE(fds); i++) {
+        fds[i] = dup(STDIN_FILENO);
+    }
+    narrow.rlim_cur = (rlim_t)fds[5]; /* libuv keeps one in reserve, two pipes have four */
+    for (unsigned i = 0; i < ARRAY_SIZE(fds); i++) {
+        close(fds[i]);
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &narrow), 0);
+    process_run(&loop, &(struct process_spec){.argv = argv}, on_exit_seen, &s);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(s.calls, 1);
+    assert_string_equal(s.message, "");
+    assert_int_equal(s.r.error, 0);
+    assert_int_equal(s.r.exit_code, 0);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    seen_free(&s);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -204,6 +236,7 @@ int main(void)
         cmocka_unit_test(output_and_exit_code_are_reported),
         cmocka_unit_test(input_and_environment_reach_the_child),
         cmocka_unit_test(a_missing_program_is_an_error_with_its_name),
+        cmocka_unit_test(a_command_runs_with_room_for_its_pipes_alone),
         cmocka_unit_test(output_beyond_the_limit_is_dropped),
         cmocka_unit_test(output_beyond_the_limit_is_read_at_a_pace),
         cmocka_unit_test(the_timeout_kills_the_whole_group),

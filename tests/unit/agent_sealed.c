@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -95,11 +96,51 @@ static void a_script_is_run_from_where_it_is(void **state)
     assert_string_equal(sealed_program(&f->s), f->program);
 }
 
+/* There is room for that many descriptors more, and for no other. */
+static struct rlimit leave_room_for(unsigned count)
+{
+    struct rlimit before, narrow;
+    int fds[8], last = -1;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    narrow = before;
+    for (unsigned i = 0; i <= count; i++) {
+        last = fds[i] = dup(STDIN_FILENO);
+    }
+    for (unsigned i = 0; i <= count; i++) {
+        close(fds[i]);
+    }
+    narrow.rlim_cur = (rlim_t)last;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &narrow), 0);
+    return before;
+}
+
+static void a_copy_that_could_not_be_made_just_then_is_made_later(void **state)
+{
+    struct fixture *f = *state;
+    char first[128];
+    copy_program(f, "/bin/true");
+    snprintf(first, sizeof first, "%s", sealed_program(&f->s));
+    for (unsigned room = 0; room < 3; room++) {
+        copy_program(f, "/bin/false");
+        struct rlimit before = leave_room_for(room);
+        const char *without = sealed_program(&f->s);
+        bool binary = sealed_is_binary(&f->s);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_string_equal(without, f->program);
+        assert_false(binary);
+        assert_int_equal(room > 0 ? 0 : run(first), 0); /* who was told before may be about to run it */
+        assert_string_not_equal(sealed_program(&f->s), f->program);
+        assert_true(sealed_is_binary(&f->s));
+        assert_int_not_equal(run(sealed_program(&f->s)), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_copy_runs_and_nobody_can_write_to_it, setup, teardown),
         cmocka_unit_test_setup_teardown(another_program_at_the_path_is_copied_anew, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_copy_that_could_not_be_made_just_then_is_made_later, setup, teardown),
         cmocka_unit_test_setup_teardown(a_script_is_run_from_where_it_is, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
