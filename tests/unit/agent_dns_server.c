@@ -402,7 +402,6 @@ static void a_guessed_answer_is_passed_over(void **state)
     assert_int_equal(f->up[0].asked, 1);
 }
 
-/* The node's resolv.conf names this server: the first question that comes back ends it. */
 /* RFC 5452: of 32 questions one or two have a port, or an id, within 1024 of the one before, and not most of them. */
 static void nobody_guesses_where_the_next_question_comes_from(void **state)
 {
@@ -423,6 +422,7 @@ static void nobody_guesses_where_the_next_question_comes_from(void **state)
     assert_in_range(near_ids, 0, 20);
 }
 
+/* The node's resolv.conf names this server: the first question that comes back ends it. */
 static void servers_that_lead_back_are_asked_no_more(void **state)
 {
     struct fixture *f = *state;

@@ -184,7 +184,6 @@ static uint64_t now_ms(void)
     return uv_hrtime() / 1000000;
 }
 
-/* One that goes on asking stays for longer than that; one that has been silent for so long is drawn anew. */
 /* As many ports that all stick: were it one choice for all, each would be the first one's; by chance once in 10^19. */
 static void a_client_chooses_anew_for_each_port(void **state)
 {
@@ -208,6 +207,7 @@ static void a_client_chooses_anew_for_each_port(void **state)
     assert_int_equal(ask(POD_1, VIP, 80).who, first);
 }
 
+/* One that goes on asking stays for longer than that; one that has been silent for so long is drawn anew. */
 static void a_client_is_forgotten_when_its_time_is_over(void **state)
 {
     struct world *w = *state;
