@@ -249,7 +249,8 @@ void rest_conn_tick(struct rest_conn *c, int64_t now_ms)
 {
     size_t pending = c->wire->pending(c->wire_data);
     uint64_t taken = c->sent_bytes - pending;
-    if (taken != c->taken_bytes || pending == 0) {
+    bool waits = c->wire->waits != NULL && c->wire->waits(c->wire_data);
+    if (taken != c->taken_bytes || pending == 0 || waits) {
         c->taken_bytes = taken;
         c->taken_ms = now_ms;
     } else if (now_ms - c->taken_ms >= (c->patient ? REST_PATIENT_MS : REST_STUCK_MS)) {

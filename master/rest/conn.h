@@ -28,6 +28,7 @@ struct rest_call;
 struct rest_wire {
     void (*send)(void *data, const void *p, size_t n); /* copies */
     size_t (*pending)(const void *data);
+    bool (*waits)(const void *data); /* for its turn to be sent: its peer can take nothing. NULL: it never does */
     void (*pause)(void *data, bool paused);
     size_t (*untaken)(const void *data); /* pending, and what the peer has not got of what has left */
     /* What was sent goes out, while the peer takes some of it every patience_ms; rest_conn_gone comes later. */

@@ -15,6 +15,11 @@ static size_t wire_pending(const void *data)
     return net_conn_pending(data);
 }
 
+static bool wire_waits(const void *data)
+{
+    return net_conn_waits(data);
+}
+
 static void wire_pause(void *data, bool paused)
 {
     net_conn_pause(data, paused);
@@ -47,6 +52,7 @@ static void wire_be_patient(void *data)
 
 static const struct rest_wire net_wire = {.send = wire_send,
                                           .pending = wire_pending,
+                                          .waits = wire_waits,
                                           .pause = wire_pause,
                                           .untaken = wire_untaken,
                                           .close = wire_close,

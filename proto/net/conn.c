@@ -219,6 +219,11 @@ void net_conn_start_timer(struct net_conn *c)
 
 /* ---- Out ---- */
 
+bool net_conn_waits(const struct net_conn *c)
+{
+    return !list_empty(&c->write_link) && c->flying == 0;
+}
+
 size_t net_conn_pending(const struct net_conn *c)
 {
     return c->plain.size - c->plain_at + c->cipher.size + c->flying;

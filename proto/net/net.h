@@ -75,7 +75,9 @@ struct net_conn *net_connect(uv_loop_t *loop, struct net_tls *tls, const char *a
                              int64_t timeout_ms, const struct net_conn_events *events, void *data);
 /* Copies the bytes. No error: failures come through on_close. Ignored when closing. Before on_open they wait for it. */
 void net_conn_send(struct net_conn *c, const void *p, size_t n);
-size_t net_conn_pending(const struct net_conn *c);    /* bytes accepted and not yet given to the kernel */
+size_t net_conn_pending(const struct net_conn *c); /* bytes accepted and not yet given to the kernel */
+/* Has much to send and waits for its share of a turn: that its peer takes nothing is this process's doing. */
+bool net_conn_waits(const struct net_conn *c);
 size_t net_conn_untaken(const struct net_conn *c);    /* these, and what the kernel has that the peer's has not */
 void net_conn_pause(struct net_conn *c, bool paused); /* stop or go on reading */
 /* From now on a peer that is there may take nothing for as long as it likes: somebody reads what it shows him. */

@@ -32,6 +32,7 @@
  *   held NAME     what waits for a deaf peer, in steps of 256 KiB
  *   advance S     time passes
  *   deaf NAME, hear NAME   the peer takes nothing, takes all again
+ *   waits NAME    the peer takes nothing, since this process does not send
  *   cut           this master, which leads, hears of the two others no more (they are in leaderless.txt alone)
  *   close NAME    the peer hangs up */
 #include "tests/unit/api_rest_world.h"
@@ -365,11 +366,17 @@ static void do_deaf(struct world *w, const struct script_step *s, struct buf *ou
     wire_named(w, s->words[0], NULL)->deaf = true;
 }
 
+static void do_waits(struct world *w, const struct script_step *s, struct buf *out)
+{
+    do_deaf(w, s, out);
+    wire_named(w, s->words[0], NULL)->waits = true;
+}
+
 static void do_hear(struct world *w, const struct script_step *s, struct buf *out)
 {
     (void)out;
     struct wire *wire = wire_named(w, s->words[0], NULL);
-    wire->deaf = false;
+    wire->deaf = wire->waits = false;
     buf_append(&wire->out, wire->held.data, wire->held.size);
     buf_close(&wire->held);
     rest_conn_drained(wire->conn);
@@ -663,6 +670,7 @@ static void run_step(void *data, const struct script_step *s, struct buf *out)
                     {"events", do_events},
                     {"apply", do_apply},
                     {"deaf", do_deaf},
+                    {"waits", do_waits},
                     {"hear", do_hear},
                     {"close", do_close},
                     {"advance", do_advance},

@@ -39,6 +39,7 @@ struct wire {
     struct buf out, held;   /* held: what a deaf peer has not taken */
     size_t shown;
     bool deaf, closed;
+    bool waits;     /* deaf, since this process does not send */
     bool unwelcome; /* there is no place for who has proven who he is */
 };
 struct world {
@@ -65,6 +66,10 @@ static inline size_t wire_pending(const void *data)
 {
     return ((const struct wire *)data)->held.size;
 }
+static inline bool wire_waits(const void *data)
+{
+    return ((const struct wire *)data)->waits;
+}
 static inline void wire_pause(void *data, bool paused)
 {
     (void)data;
@@ -86,6 +91,7 @@ static inline bool wire_proven(void *data, const struct pki_identity *who)
 }
 static const struct rest_wire test_wire = {.send = wire_send,
                                            .pending = wire_pending,
+                                           .waits = wire_waits,
                                            .pause = wire_pause,
                                            .untaken = wire_pending,
                                            .close = wire_close,
@@ -175,7 +181,7 @@ static inline void wire_hang_up(struct wire *w)
     buf_close(&w->held);
     w->shown = 0;
     w->name[0] = '\0';
-    w->deaf = w->closed = w->unwelcome = false;
+    w->deaf = w->waits = w->closed = w->unwelcome = false;
 }
 
 /* name NULL: one that nobody has. */
