@@ -1,8 +1,8 @@
 /* The outside world, as far as a pure core may know it: clocks and randomness. A simulator hands in its own.
  *
- * Three clocks: now_ms is monotonic (durations, deadlines), wall_ms is the calendar (timestamps in objects), and boot_ms
- * is monotonic too, but goes on while the machine is suspended: for what is true for a time alone, whether we run in it
- * or not. Never compare one with another. */
+ * Three clocks: now_ms is monotonic (durations, deadlines), wall_ms is the calendar (timestamps in objects), and
+ * boot_ms is monotonic too, but goes on while the machine is suspended: for what is true for a time alone, whether we
+ * run in it or not. Never compare one with another. */
 #ifndef BASE_ENV_H
 #define BASE_ENV_H
 

@@ -15,7 +15,8 @@
  * at: the end of the window on the agent's calendar, in ms; window: its length in ms; cpu in billionths of a core, mean
  * over the window; memory in bytes, without what the kernel can drop at once ("working set"). Pods come in the order of
  * their uids, each once. services: the revision of the state of Services from which the node answers names and leads
- * connections; 0, or left out: it does not say. Source: Kubernetes metrics.k8s.io/v1beta1 NodeMetrics, PodMetrics. Loop thread only. */
+ * connections; 0, or left out: it does not say. Source: Kubernetes metrics.k8s.io/v1beta1 NodeMetrics, PodMetrics.
+ * Loop thread only. */
 #ifndef CONTROLLERS_USAGE_H
 #define CONTROLLERS_USAGE_H
 

@@ -108,8 +108,8 @@ void master_config_state(const struct master_config *c, uint64_t *bytes, uint64_
 uint64_t master_config_events(const struct master_config *c);
 /* Path of a file in the data directory. */
 void master_config_path(const struct master_config *c, const char *file, char *out, size_t size);
-/* One process at a time works on a data directory: held until *fd is closed. Waits 5 s for one that may be about to end.
- * ERR_BUSY: another one does. */
+/* One process at a time works on a data directory: held until *fd is closed. Waits 5 s for one that may be about to
+ * end. ERR_BUSY: another one does. */
 int master_config_lock(const char *dir, int *fd, struct error *err);
 /* The keys in seal.key; the caller wipes them. ERR_CORRUPT: they are no such keys. */
 int master_config_seal_keys(const struct master_config *c, struct pki_ring *out, struct error *err);

@@ -1,7 +1,8 @@
 /* What takes long to free (a version of the state that has been kept for minutes holds all that has changed since) is
  * freed beside the loop: by one thread at a time, however much is let go at once, in the order in which it came.
  *
- * So that what waits is bounded, what comes when DISCARDS_MAX wait already is freed by who brings it. Loop thread only. */
+ * So that what waits is bounded, what comes when DISCARDS_MAX wait already is freed by who brings it. Loop thread
+ * only. */
 #ifndef MASTER_DISCARDS_H
 #define MASTER_DISCARDS_H
 

@@ -1,9 +1,9 @@
 /* What tells `reeve-master run` to end: SIGTERM and SIGINT.
  *
- * Both are blocked in the whole process from stop_watch on, and nobody ever takes them: one that was sent stays pending,
- * so whoever looks later sees it, whatever the process did in between (signalfd(2)). Handlers would leave gaps: the
- * process serves several times in its life (master/rescue/repair.h), with a loop of its own each time, and works and
- * waits between without one. */
+ * Both are blocked in the whole process from stop_watch on, and nobody ever takes them: one that was sent stays
+ * pending, so whoever looks later sees it, whatever the process did in between (signalfd(2)). Handlers would leave
+ * gaps: the process serves several times in its life (master/rescue/repair.h), with a loop of its own each time, and
+ * works and waits between without one. */
 #ifndef MASTER_STOP_H
 #define MASTER_STOP_H
 

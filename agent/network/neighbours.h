@@ -1,5 +1,6 @@
 /* The nodes' networks as the leader tells them: all at once ({routes: [{name, podCIDR, internalIP, zone}]}; of
- * a node without a zone that is left out), then what changes ({changed: [the same], gone: [name]}). Pure; the routes themselves are network_set_routes. */
+ * a node without a zone that is left out), then what changes ({changed: [the same], gone: [name]}). Pure; the routes
+ * themselves are network_set_routes. */
 #ifndef AGENT_NETWORK_NEIGHBOURS_H
 #define AGENT_NETWORK_NEIGHBOURS_H
 

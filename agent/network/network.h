@@ -2,9 +2,9 @@
  * the cluster, routes to the other nodes' pods, connections into pods.
  *
  * Addresses are leases in a directory (leases.h), links are made by netlink (podlink.h). The rules are one nftables
- * table, always written as a whole, and mended when others break it. Guarantee: who holds an address or a port is noted before
- * anything is made and until the last of it is gone; network_next tells all of them after a restart, however the former
- * agent ended. Loop thread only; callbacks never run inside the call that registered them. */
+ * table, always written as a whole, and mended when others break it. Guarantee: who holds an address or a port is
+ * noted before anything is made and until the last of it is gone; network_next tells all of them after a restart,
+ * however the former agent ended. Loop thread only; callbacks never run inside the call that registered them. */
 #ifndef AGENT_NETWORK_NETWORK_H
 #define AGENT_NETWORK_NETWORK_H
 

@@ -133,8 +133,8 @@ void crun_begin_removal(struct crun_container *c)
     (void)sealed_program(&rt->crun);
     if (c->state == RUNTIME_EXITED && c->cgroup_path != NULL && c->cgroup_path[0] == '/' &&
         sealed_is_binary(&rt->crun)) {
-        /* Of one that has ended crun has a directory and control groups left, with what it began in them, no hooks, nothing
-         * mounted. It takes longer to begin than they take to go. */
+        /* Of one that has ended crun has a directory and control groups left, with what it began in them, no hooks,
+         * nothing mounted. It takes longer to begin than they take to go. */
         c->by_hand = true;
         start_removal_work(c);
         return;

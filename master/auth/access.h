@@ -23,9 +23,9 @@ struct access_who {
 void access_who(const struct principal *p, struct access_who *out);
 
 bool access_is_master(const struct principal *p); /* is never refused */
-/* rbac_decide, also by what is given under the name of another group that the kind is served in: the objects are the same
- * ones (events are of the first group and of events.k8s.io). For requests and reviews alike. answer: of the rule that
- * allows it, or why not. */
+/* rbac_decide, also by what is given under the name of another group that the kind is served in: the objects are the
+ * same ones (events are of the first group and of events.k8s.io). For requests and reviews alike. answer: of the rule
+ * that allows it, or why not. */
 bool access_decide(const struct view *v, const struct rbac_subject *who, const struct access *a,
                    struct rbac_answer *answer);
 /* 0, or ERR_FORBIDDEN with the words of rbac_refuse. */

@@ -49,8 +49,9 @@ void lease_tick(struct master *m); /* from the timer of chores */
 /* May this master serve agents now? */
 bool lease_held(const struct master *m);
 /* Has the state of this master all that was committed most_ms ago? By the clock that goes on while the machine is
- * suspended, so that a process which stood still does not say so. A leader says what a majority has confirmed, which it asks every half second: one that was deposed
- * while it stood still, and does not know, says no. One without a lease (tests) always says yes. */
+ * suspended, so that a process which stood still does not say so. A leader says what a majority has confirmed, which
+ * it asks every half second: one that was deposed while it stood still, and does not know, says no. One without a
+ * lease (tests) always says yes. */
 bool lease_is_recent(const struct master *m, int64_t most_ms);
 /* Another master's question. Answered. */
 void lease_tell(struct master *m, uint64_t peer_id, struct rpc_request *req, struct mp params);

@@ -22,8 +22,8 @@ void nodes_on_node_changed(struct master *m, const struct object *former, const 
 /* The state is another one, or so much of it is new that single changes are not known: the same for all agents. */
 void nodes_on_restored(struct master *m);
 uint64_t nodes_served_by(const struct object *node); /* the master's id; 0: the leader, whoever it is */
-/* Leading: all agents are called to register here, NODES_CALLED_MAX of them in each nodes_turn. Not leading: their orders
- * end; their links stay. */
+/* Leading: all agents are called to register here, NODES_CALLED_MAX of them in each nodes_turn. Not leading: their
+ * orders end; their links stay. */
 #define NODES_CALLED_MAX 256u
 void nodes_on_leading(struct master *m, bool leading);
 bool nodes_turn(struct master *m); /* true: there is more to do at once */

@@ -1,5 +1,5 @@
-/* The routes between nodes: for each node the network of its pods, the address behind which it is, and the zone that its
- * label names. One table, which all agents' feeds share.
+/* The routes between nodes: for each node the network of its pods, the address behind which it is, and the zone that
+ * its label names. One table, which all agents' feeds share.
  *
  * Each change of a route has a number. Whoever was told everything up to a number is told what has changed since; what
  * is written for one is kept for the others that stand where it stood. Nodes that are gone stay known as gone,

@@ -42,8 +42,8 @@ struct rest_view {
 void rest_write_single(struct buf *out, const struct rest_view *v, const struct object *o, uint64_t revision,
                        bool columns);
 
-/* A list: what stands in front of the objects, each of them, and its metadata behind them. In protobuf the beginning has
- * the metadata and how many bytes the items have, so it is written by rest_write_list_sized. */
+/* A list: what stands in front of the objects, each of them, and its metadata behind them. In protobuf the beginning
+ * has the metadata and how many bytes the items have, so it is written by rest_write_list_sized. */
 struct rest_list_end {
     uint64_t revision;
     struct str token; /* empty: no more pages */

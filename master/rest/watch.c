@@ -1,5 +1,5 @@
-/* Watches over HTTP: lines of JSON, each {"type","object"}, or frames of protobuf, in chunks. A batch of the verb's (one transaction) is one
- * chunk.
+/* Watches over HTTP: lines of JSON, each {"type","object"}, or frames of protobuf, in chunks. A batch of the verb's
+ * (one transaction) is one chunk.
  *
  * A watch from nothing is told what is there as ADDED; the mark behind that is sent to those who asked for it
  * (sendInitialEvents), with an annotation. Bookmarks that a watch with allowWatchBookmarks is sent every BOOKMARK_MS

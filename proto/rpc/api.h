@@ -172,7 +172,8 @@
  * node.routes    {name} -> stream: {routes: [{name, podCIDR, internalIP, ?zone}]} whole list at every
  *                change
  * node.services  {name} -> stream: {whole, changed: [Service and EndpointSlice objects], gone: [{kind, namespace,
- *                name}], complete, ?revision} of the whole cluster (master/nodes/serving.h); there is one if `services` of
+ *                name}], complete, ?revision} of the whole cluster (master/nodes/serving.h); there is one if
+ * `services` of
  *                node.register's answer is true
  * node.policies  {name} -> stream: the network policies that select the node's pods, and who their peers are
  *                (master/nodes/policing.h); there is one if `policies` of node.register's answer is true

@@ -17,7 +17,8 @@
  *   rollout N         apply a Deployment of N replicas: until all pods are bound, until all are Running
  *   feeds N           N nodes with 30 pods each: what their reports cost the leader (--leader PID, --ca DIR), and all
  *                     masters (--peer PID, of each of the others); --spread: over all masters
- *   rest N            the Kubernetes API with N clients at the leader (--leader PID); --crowd CONFIG, of each user whose
+ *   rest N            the Kubernetes API with N clients at the leader (--leader PID); --crowd CONFIG, of each user
+ * whose
  *                     500 watches are among those that one change is told to
  *   fair N            behind it: what others' requests take beside a greedy user (--greedy CONFIG); N is not used
  *   greedy-lists N, greedy-connections N   what that one does

@@ -1,6 +1,6 @@
-/* Nodes that are lost: no transaction gives one up while none is ready, or while most of a small zone are lost, and none
- * gives up more than one of a zone. What is counted is counted anew here, node by node: nothing is asked of the sums of
- * the state, and nothing of proto/facts/node_loss.h. */
+/* Nodes that are lost: no transaction gives one up while none is ready, or while most of a small zone are lost, and
+ * none gives up more than one of a zone. What is counted is counted anew here, node by node: nothing is asked of the
+ * sums of the state, and nothing of proto/facts/node_loss.h. */
 #include "controllers/util.h"
 #include "tests/sim/cluster.h"
 

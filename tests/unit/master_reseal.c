@@ -94,7 +94,8 @@ static void a_master_without_the_new_key_does_not_lead(void **state)
     kit_start(k, 2);
     wait_for_service(k, 2);
     for (int64_t until = kit_now() + KIT_WAIT_MS; keys_of(k, 2).count < 2; kit_turn(k, 20)) {
-        assert_true(kit_now() < until); /* without it, it would end once more if it were elected while all are stopped */
+        /* Without it, it would end once more if it were elected while all are stopped. */
+        assert_true(kit_now() < until);
     }
     read_back(&writer);
 }
