@@ -43,26 +43,29 @@ static void put(struct reconcile_out *out, const struct reconcile_in *in, struct
     event_put(out->txn, out->arena, in->view, doc, in->wall_ms, 0, NULL);
 }
 
-void controller_event(struct reconcile_out *out, const struct reconcile_in *in, const struct object *about,
-                      const char *type, const char *reason, const char *component, const char *fmt, ...)
+static void tell(struct reconcile_out *out, const struct reconcile_in *in, const struct object *about, const char *type,
+                 const char *reason, const char *component, bool once, const char *fmt, va_list ap)
 {
     assert(about != NULL && reason != NULL);
     struct event_words w = event_about(about);
+    w.message = str_of(arena_vprintf(out->arena, fmt, ap));
+    put(out, in, &w, type, reason, component, once);
+}
+
+void controller_event(struct reconcile_out *out, const struct reconcile_in *in, const struct object *about,
+                      const char *type, const char *reason, const char *component, const char *fmt, ...)
+{
     va_list ap;
     va_start(ap, fmt);
-    w.message = str_of(arena_vprintf(out->arena, fmt, ap));
+    tell(out, in, about, type, reason, component, false, fmt, ap);
     va_end(ap);
-    put(out, in, &w, type, reason, component, false);
 }
 
 void controller_event_once(struct reconcile_out *out, const struct reconcile_in *in, const struct object *about,
                            const char *type, const char *reason, const char *component, const char *fmt, ...)
 {
-    assert(about != NULL && reason != NULL);
-    struct event_words w = event_about(about);
     va_list ap;
     va_start(ap, fmt);
-    w.message = str_of(arena_vprintf(out->arena, fmt, ap));
+    tell(out, in, about, type, reason, component, true, fmt, ap);
     va_end(ap);
-    put(out, in, &w, type, reason, component, true);
 }
