@@ -58,7 +58,6 @@
 #include "proto/net/loop.h"
 #include "proto/openapi/openapi.h"
 
-#define WRITES_NS        1000000u /* of writes of who has much to send, likewise */
 #define READS_NS         6000000u /* of reads in a turn of the loop, for each listener: turns stay below 20 ms */
 #define CHORES_MS        500
 #define HASTE_MS         20   /* doubles until it is as slow as the chores */
@@ -168,10 +167,13 @@ static void on_prepare(uv_prepare_t *prepare)
         lap(m, LAP_TIMERS);
         turn(m);
     }
+    laps_end(&m->laps, thread_cpu_us(), master_clock_us());
+    unsigned share_us = turns_share_us(laps_last_us(&m->laps)); /* of lists, and of writes of who has much to send */
+    turns_set_share(m->turns, share_us);
     for (unsigned i = 0; i < m->listeners_count && !m->stopping; i++) {
+        net_listener_bound_writes(m->listeners[i], share_us * (uint64_t)1000);
         net_listener_turn(m->listeners[i], READS_NS);
     }
-    laps_end(&m->laps, thread_cpu_us(), master_clock_us());
 }
 
 void master_wake(struct master *m)
@@ -403,7 +405,7 @@ static int listen_on(struct master *m, const char *addr, int fd, struct error *e
         },
         &m->listeners[m->listeners_count], err);
     if (rv == 0) {
-        net_listener_bound_writes(m->listeners[m->listeners_count++], WRITES_NS);
+        net_listener_bound_writes(m->listeners[m->listeners_count++], TURNS_SHARE_LEAST_US * (uint64_t)1000);
     }
     return rv;
 }

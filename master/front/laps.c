@@ -73,6 +73,7 @@ void laps_end(struct laps *l, int64_t cpu_us, int64_t wall_us)
         l->since_us += ended * WINDOW_US;
     }
     int64_t turn_us = l->cpu_us == 0 ? 0 : cpu_us - l->cpu_us; /* the first one is only a beginning */
+    l->last_us = turn_us;
     took(&l->turn, turn_us);
     parts_took(l, turn_us);
     memset(l->took_us, 0, sizeof l->took_us);
@@ -84,6 +85,11 @@ static int64_t of_late(const struct laps *l, const struct lap_most *m, int64_t w
 {
     int64_t ended = windows_ended(l, wall_us);
     return ended == 0 ? MAX(m->now_us, m->was_us) : ended == 1 ? m->now_us : 0;
+}
+
+int64_t laps_last_us(const struct laps *l)
+{
+    return l->last_us;
 }
 
 int64_t laps_longest_us(const struct laps *l, int64_t wall_us)

@@ -41,6 +41,7 @@ struct laps {
     int64_t short_us;           /* on the wall: of the parts since then */
     int64_t took_us[LAP_COUNT]; /* of the turn that runs */
     int64_t since_us;           /* when the present window began */
+    int64_t last_us;
     struct lap_most turn, parts[LAP_COUNT];
 };
 /* Has the part that ends now been long? Then the thread's clock is to be asked for it. */
@@ -51,6 +52,7 @@ bool laps_is_long(const struct laps *l, int64_t wall_us);
 void laps_part(struct laps *l, enum lap part, int64_t wall_us, int64_t cpu_us);
 /* A turn has ended. What no part was told of it since the last one is LAP_TIMERS. */
 void laps_end(struct laps *l, int64_t cpu_us, int64_t wall_us);
+int64_t laps_last_us(const struct laps *l);                     /* the turn that ended last; 0: none has */
 int64_t laps_longest_us(const struct laps *l, int64_t wall_us); /* of late */
 int64_t laps_longest_part_us(const struct laps *l, enum lap part, int64_t wall_us);
 

@@ -25,6 +25,7 @@ struct turns {
     enum turn_class next;
     unsigned waiting;           /* pieces of all, held ones too */
     uint64_t used_ns, lists_ns; /* of this turn of the loop; of that, by lists */
+    unsigned share_us;          /* of lists in a turn */
     struct turns_stats stats;
 };
 
@@ -33,6 +34,7 @@ struct turns *turns_new(bool (*has_room)(void *data, enum turn_room room), void 
     struct turns *t = xcalloc(1, sizeof *t);
     t->has_room = has_room;
     t->data = data;
+    t->share_us = TURNS_SHARE_LEAST_US;
     strmap_init(&t->subjects);
     list_init(&t->held);
     list_init(&t->due);
@@ -313,7 +315,7 @@ static int64_t do_work(struct turns *t, struct work *w)
 
 static bool has_time(const struct turns *t, uint64_t used_ns)
 {
-    return used_ns < TURNS_BUDGET_US * 1000u && t->lists_ns < TURNS_LISTS_US * 1000u;
+    return used_ns < TURNS_BUDGET_US * 1000u && t->lists_ns < t->share_us * 1000u;
 }
 
 bool turns_do(struct turns *t, struct lane *lane, struct work *w)
@@ -474,6 +476,17 @@ bool turns_could_go(const struct turns *t)
 bool turns_waiting(const struct turns *t)
 {
     return t->waiting > 0;
+}
+
+unsigned turns_share_us(int64_t turn_us)
+{
+    return (unsigned)MIN(MAX(turn_us / 4, TURNS_SHARE_LEAST_US), TURNS_SHARE_MOST_US);
+}
+
+void turns_set_share(struct turns *t, unsigned share_us)
+{
+    assert(share_us > 0);
+    t->share_us = share_us;
 }
 
 bool turns_run(struct turns *t)

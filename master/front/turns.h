@@ -4,8 +4,10 @@
  * One loop does everything, so what a peer asks for is paid by all others. Four rules keep that fair:
  *  1. A turn of the loop works for others for TURNS_BUDGET_US at most, plus the piece that was begun. What is long
  *     (lists, watches that begin or are far behind) is cut into pieces by whoever does it: a piece visits at most
- *     TURNS_PIECE_VISITS objects, whether they match or not. Of those a turn does TURNS_LISTS_US at most: what is short
- *     waits for a turn or two (a read for the leader's confirmation), and they would make each as long as it may be.
+ *     TURNS_PIECE_VISITS objects, whether they match or not. Of those a turn does a quarter of what the former turn
+ *     took, within TURNS_SHARE_LEAST_US and TURNS_SHARE_MOST_US: what is short waits for a turn or two (a read for the
+ *     leader's confirmation), and they would make each as long as it may be. In a long turn they get more, so that they
+ *     come to their end on a busy master too.
  *  2. Whoever has work waiting gets the same time: first each class of peers (masters, nodes, administrators, users,
  *     strangers), so that however many users there are, administrators and nodes are next after one of them; then
  *     each subject (an identity, whatever the number of its connections; of strangers the network) in its class,
@@ -34,13 +36,14 @@
 #include "base/strmap.h"
 #include "proto/pki/pki.h"
 
-#define TURNS_BUDGET_US    5000
-#define TURNS_LISTS_US     1000
-#define TURNS_QUANTUM_US   500
-#define TURNS_PIECE_VISITS 512u
-#define TURNS_PIECE_BYTES  (128u << 10) /* and writes at most so many bytes, with the last object on top */
-#define TURNS_WAITING_MAX  16384u       /* of one subject: the next is refused */
-#define TURNS_LATE_MS      500
+#define TURNS_BUDGET_US      5000
+#define TURNS_SHARE_LEAST_US 250
+#define TURNS_SHARE_MOST_US  1000
+#define TURNS_QUANTUM_US     250
+#define TURNS_PIECE_VISITS   128u
+#define TURNS_PIECE_BYTES    (32u << 10) /* and writes at most so many bytes, with the last object on top */
+#define TURNS_WAITING_MAX    16384u      /* of one subject: the next is refused */
+#define TURNS_LATE_MS        500
 
 /* X(NAME, FIELD, how many of one subject may have begun, word) */
 #define TURN_SORTS_LIST(X)                                                                                             \
@@ -130,6 +133,10 @@ void turns_forget(struct turns *t,
                   struct work *w);          /* it does not want its turn any more; harmless if it does not wait */
 bool turns_waiting(const struct turns *t);  /* does anything wait for its turn? */
 bool turns_could_go(const struct turns *t); /* and could be done at once? */
+/* What is long may have so much of a turn, if the former one took turn_us: a quarter, within the bounds above. */
+unsigned turns_share_us(int64_t turn_us);
+/* That share from now on, for lists; TURNS_SHARE_LEAST_US before the first call. */
+void turns_set_share(struct turns *t, unsigned share_us);
 /* Once in a turn of the loop. True: there is work left that could be done at once. */
 bool turns_run(struct turns *t);
 /* Every TURNS_LATE_MS: who has waited too long is told in the next turns_run. */

@@ -29,6 +29,7 @@ static void a_long_turn_is_told_for_a_window_or_two_and_then_forgotten(void **st
     laps_end(&l, 9001, 10000);
     laps_end(&l, 9101, WINDOW_US);
     assert_int_equal(laps_longest_us(&l, WINDOW_US), 9000);
+    assert_int_equal(laps_last_us(&l), 100);
     assert_int_equal(laps_longest_us(&l, 2 * WINDOW_US), 100); /* nothing has ended since */
     assert_int_equal(laps_longest_us(&l, 3 * WINDOW_US), 0);
     laps_end(&l, 9151, 3 * WINDOW_US);

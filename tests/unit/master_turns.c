@@ -434,8 +434,12 @@ static void agents_and_administrators_stand_behind_one_user(void **state)
 /* So that the next turn, which reads what has come meanwhile, is not far. */
 static void a_turn_does_lists_for_a_part_of_its_time(void **state)
 {
-    enum { PIECES = 200, PIECE_US = TURNS_LISTS_US / 4 };
+    /* A subject has its whole time. */
+    enum { PIECES = 200, PIECE_US = TURNS_SHARE_LEAST_US / 4 };
     (void)state;
+    assert_int_equal(turns_share_us(0), TURNS_SHARE_LEAST_US);
+    assert_int_equal(turns_share_us(3000), 750);
+    assert_int_equal(turns_share_us(40000), TURNS_SHARE_MOST_US);
     struct table t;
     struct lane lane;
     struct job list;
@@ -445,11 +449,14 @@ static void a_turn_does_lists_for_a_part_of_its_time(void **state)
     job_init(&list, &t, &lane, TURN_LIST);
     list.pieces = PIECES;
     list.burns_us = PIECE_US;
+    unsigned share_us = TURNS_SHARE_LEAST_US;
     do_all(&list, 1);
     while (list.state != JOB_OVER) {
         unsigned before = t.served;
         turns_run(t.turns);
-        assert_in_range(t.served - before, 1, TURNS_LISTS_US / PIECE_US + 1);
+        assert_in_range(t.served - before, 1, (share_us + TURNS_QUANTUM_US) / PIECE_US + 1);
+        share_us = share_us == TURNS_SHARE_LEAST_US ? TURNS_SHARE_MOST_US : TURNS_SHARE_LEAST_US;
+        turns_set_share(t.turns, share_us);
     }
     subject_unref(t.turns, s);
     table_close(&t);
