@@ -420,6 +420,17 @@ static inline int world_teardown(void **state)
     return 0;
 }
 
+/* Who answers how many of so many askings, one after the other. */
+static inline void count(enum place from, const char *ip, uint16_t port, unsigned askings, unsigned by_place[PLACES])
+{
+    memset(by_place, 0, PLACES * sizeof *by_place);
+    for (unsigned i = 0; i < askings; i++) {
+        struct told t = ask(from, ip, port);
+        assert_answered(t);
+        by_place[t.who]++;
+    }
+}
+
 #define NEED_WORLD(w)                                                                                                  \
     if ((w) == NULL)                                                                                                   \
     skip()
