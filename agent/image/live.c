@@ -297,7 +297,7 @@ static void each_file(const char *dir, void (*fn)(struct image_store *s, const c
         return;
     }
     for (struct dirent *e; (e = readdir(d)) != NULL;) {
-        if (e->d_name[0] != '.' && strstr(e->d_name, ".tmp.") == NULL) {
+        if (e->d_name[0] != '.' && !fs_is_leftover(e->d_name)) {
             fn(s, e->d_name);
         }
     }

@@ -168,8 +168,12 @@ static void each_file(struct network_owners *o, const char *dir,
     struct dirent **names;
     int count = scandir(dir, &names, NULL, alphasort);
     for (int i = 0; i < count; i++) {
-        if (names[i]->d_name[0] != '.' && strlen(names[i]->d_name) < sizeof((struct network_owner *)0)->uid) {
-            read_one(o, names[i]->d_name);
+        const char *name = names[i]->d_name;
+        if (fs_is_leftover(name)) {
+            CLEANUP_FREE char *path = xasprintf("%s/%s", dir, name);
+            unlink(path);
+        } else if (name[0] != '.' && strlen(name) < sizeof((struct network_owner *)0)->uid) {
+            read_one(o, name);
         }
         free(names[i]);
     }

@@ -110,12 +110,53 @@ bool fs_read_line(const char *path, char *out, size_t size)
     return true;
 }
 
+bool fs_is_leftover(const char *name)
+{
+    return strstr(name, ".tmp.") != NULL;
+}
+
+/* A file without a name, in the directory of path. Where the file system has none (-EOPNOTSUPP, -EISDIR): one with the
+ * name tmp. */
+static int open_new(const char *path, const char *tmp, mode_t mode, bool *named)
+{
+    CLEANUP_FREE char *dir = xstrdup(path);
+    char *slash = strrchr(dir, '/');
+    if (slash != NULL) {
+        slash[slash == dir ? 1 : 0] = '\0';
+    }
+    int fd = open(slash == NULL ? "." : dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
+    *named = fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR);
+    return *named ? open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode) : fd;
+}
+
+/* What is whole gets its name. Where another file has it, tmp is in between: for a moment, since a process that is
+ * killed there leaves it behind. */
+static int name_it(int fd, const char *path, const char *tmp, bool named)
+{
+    char self[32];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    if (!named) {
+        if (linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0) {
+            return 0;
+        }
+        if (errno != EEXIST) {
+            return -errno;
+        }
+        unlink(tmp);
+        if (linkat(AT_FDCWD, self, AT_FDCWD, tmp, AT_SYMLINK_FOLLOW) != 0) {
+            return -errno;
+        }
+    }
+    return rename(tmp, path) == 0 ? 0 : -errno;
+}
+
 int fs_write_file(const char *path, struct str content, mode_t mode, bool sync, struct error *err)
 {
     CLEANUP_FREE char *tmp = xasprintf("%s.tmp.%d", path, (int)gettid());
-    CLEANUP_CLOSE int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+    bool named;
+    CLEANUP_CLOSE int fd = open_new(path, tmp, mode, &named);
     if (fd < 0) {
-        return error_set_errno(err, errno, "cannot create %s", tmp);
+        return error_set_errno(err, errno, "cannot create %s", path);
     }
     int rc = write_all(fd, content.p, content.n);
     if (rc == 0 && fchmod(fd, mode) != 0) {
@@ -124,8 +165,8 @@ int fs_write_file(const char *path, struct str content, mode_t mode, bool sync, 
     if (rc == 0 && sync && fsync(fd) != 0) {
         rc = -errno;
     }
-    if (rc == 0 && rename(tmp, path) != 0) {
-        rc = -errno;
+    if (rc == 0) {
+        rc = name_it(fd, path, tmp, named);
     }
     if (rc != 0) {
         unlink(tmp);

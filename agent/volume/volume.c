@@ -383,7 +383,7 @@ bool volume_next_note(struct volume_store *s, const char *uid, unsigned *cursor,
     fs_path(path, sizeof path, "%s/%s/notes", s->dir, uid);
     DIR *d = opendir(path);
     for (struct dirent *e; d != NULL && !found && (e = readdir(d)) != NULL;) {
-        if (volume_name_is_safe(e->d_name) && strstr(e->d_name, ".tmp.") == NULL && at++ == *cursor) {
+        if (volume_name_is_safe(e->d_name) && !fs_is_leftover(e->d_name) && at++ == *cursor) {
             snprintf(name, 256, "%s", e->d_name);
             fs_path(path, sizeof path, "%s/%s/notes/%s", s->dir, uid, name);
             buf_reset(out);
