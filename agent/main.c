@@ -470,6 +470,13 @@ static int run(const struct options *o)
         fprintf(stderr, "reeve-agent: %s\n", err.message);
         return 1;
     }
+    /* First of all: whoever ends the agent while it begins is heard when the loop runs. */
+    uv_signal_init(&d.loop, &d.term);
+    uv_signal_init(&d.loop, &d.interrupt);
+    uv_timer_init(&d.loop, &d.patience);
+    d.term.data = d.interrupt.data = &d;
+    uv_signal_start(&d.term, on_signal, SIGTERM);
+    uv_signal_start(&d.interrupt, on_signal, SIGINT);
     d.agents = xcalloc((size_t)count, sizeof *d.agents);
     d.logs = xcalloc((size_t)count, sizeof *d.logs);
     d.rates = log_rates_new();
@@ -480,12 +487,6 @@ static int run(const struct options *o)
             return 1;
         }
     }
-    uv_signal_init(&d.loop, &d.term);
-    uv_signal_init(&d.loop, &d.interrupt);
-    uv_timer_init(&d.loop, &d.patience);
-    d.term.data = d.interrupt.data = &d;
-    uv_signal_start(&d.term, on_signal, SIGTERM);
-    uv_signal_start(&d.interrupt, on_signal, SIGINT);
     uv_run(&d.loop, UV_RUN_DEFAULT);
     uv_loop_close(&d.loop);
     for (long i = 0; i < count; i++) {
