@@ -27,6 +27,16 @@ void timefmt_civil(int64_t z, int64_t *y, unsigned *m, unsigned *d)
     *y = (int64_t)yoe + era * 400 + (*m <= 2);
 }
 
+/* Every object has several times, so they are written digit by digit. Returns behind `end`. */
+static char *put_digits(char *p, unsigned v, unsigned digits, char end)
+{
+    for (unsigned i = digits; i-- > 0; v /= 10) {
+        p[i] = (char)('0' + v % 10);
+    }
+    p[digits] = end;
+    return p + digits + 1;
+}
+
 static void format(int64_t wall_ms, bool with_ms, char out[TIMEFMT_SIZE])
 {
     int64_t secs = wall_ms >= 0 ? wall_ms / 1000 : -((-wall_ms + 999) / 1000);
@@ -36,13 +46,19 @@ static void format(int64_t wall_ms, bool with_ms, char out[TIMEFMT_SIZE])
     int64_t y;
     unsigned m, d;
     timefmt_civil(days, &y, &m, &d);
-    if (with_ms) {
-        snprintf(out, TIMEFMT_SIZE, "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", (int)y, m, d, rest / 3600, rest / 60 % 60,
-                 rest % 60, ms);
-    } else {
-        snprintf(out, TIMEFMT_SIZE, "%04d-%02u-%02uT%02d:%02d:%02dZ", (int)y, m, d, rest / 3600, rest / 60 % 60,
-                 rest % 60);
+    if (y < 0 || y > 9999) { /* no time that a clock tells */
+        snprintf(out, TIMEFMT_SIZE, with_ms ? "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ" : "%04d-%02u-%02uT%02d:%02d:%02dZ",
+                 (int)y, m, d, rest / 3600, rest / 60 % 60, rest % 60, ms);
+        return;
     }
+    char *p = put_digits(out, (unsigned)y, 4, '-');
+    p = put_digits(p, m, 2, '-');
+    p = put_digits(p, d, 2, 'T');
+    p = put_digits(p, (unsigned)rest / 3600, 2, ':');
+    p = put_digits(p, (unsigned)rest / 60 % 60, 2, ':');
+    p = put_digits(p, (unsigned)rest % 60, 2, with_ms ? '.' : 'Z');
+    p = with_ms ? put_digits(p, (unsigned)ms, 3, 'Z') : p;
+    *p = '\0';
 }
 
 void timefmt_rfc3339(int64_t wall_ms, char out[TIMEFMT_SIZE])
