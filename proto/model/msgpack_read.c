@@ -213,24 +213,42 @@ static bool is_small_container(uint8_t first)
     return first >= 0x80 && first < 0xa0;
 }
 
+/* What the first byte alone tells of an item: the bytes of its head, with those of a small string or of a number, and
+ * how many items it holds. 0 bytes: it has to be looked at. */
+#define FOUR(n)    (n), (n) + 1, (n) + 2, (n) + 3
+#define SIXTEEN(n) FOUR(n), FOUR((n) + 4), FOUR((n) + 8), FOUR((n) + 12)
+static const uint8_t first_bytes[256] = {
+    [0x00 ... 0x9f] = 1, /* numbers, maps, arrays */
+    [0xa0] = SIXTEEN(1), [0xb0] = SIXTEEN(17), [0xc0] = 1, [0xc2] = 1,          [0xc3] = 1, [0xca] = 5,
+    [0xcb] = 9,          [0xcc] = 2,           [0xcd] = 3, [0xce] = 5,          [0xcf] = 9, [0xd0] = 2,
+    [0xd1] = 3,          [0xd2] = 5,           [0xd3] = 9, [0xe0 ... 0xff] = 1,
+};
+
+static unsigned small_elements(uint8_t first)
+{
+    return !is_small_container(first) ? 0 : first < 0x90 ? 2u * (first & 0x0f) : first & 0x0fu;
+}
+
 bool mp_skip(struct mp *m)
 {
     /* At most one head a byte, so the loop ends; the sum cannot overflow since each count is at most the bytes left, or
      * 30. */
     struct mp at = *m;
     for (uint64_t left = 1; left > 0; left--) {
+        if (at.p >= at.end) {
+            return false;
+        }
+        size_t size = first_bytes[*at.p], there = (size_t)(at.end - at.p);
         struct head h;
-        if (at.p < at.end && is_small_str(*at.p)) {
-            size_t size = 1u + (*at.p & 0x1f);
-            if (size > (size_t)(at.end - at.p)) {
-                return false;
-            }
+        if ((*at.p == 0xd9 || *at.p == 0xc4) && there >= 2) { /* of 255 bytes at most: a uid, an image, a text */
+            size = 2u + at.p[1];
+        }
+        if (size > there) {
+            return false;
+        }
+        if (size > 0) {
+            left += small_elements(*at.p);
             at.p += size;
-        } else if (at.p < at.end && is_small_scalar(*at.p)) {
-            at.p++;
-        } else if (at.p < at.end && is_small_container(*at.p)) {
-            left += *at.p < 0x90 ? 2u * (*at.p & 0x0f) : *at.p & 0x0f;
-            at.p++;
         } else if (read_head(at, &h)) {
             at.p = after_head(&h);
             left += elements(&h);
@@ -361,9 +379,22 @@ static bool read_typed(struct mp *m, enum mp_type type, struct head *h)
     return true;
 }
 
+/* One whose head is a single byte. kind: the head of an empty one. */
+static bool read_small_container(struct mp *m, uint8_t kind, uint32_t *count)
+{
+    if (m->p >= m->end || (*m->p & 0xf0) != kind || small_elements(*m->p) >= (size_t)(m->end - m->p)) {
+        return false;
+    }
+    *count = *m->p++ & 0x0fu;
+    return true;
+}
+
 bool mp_read_array(struct mp *m, uint32_t *count)
 {
     struct head h;
+    if (read_small_container(m, 0x90, count)) {
+        return true;
+    }
     if (!read_typed(m, MP_ARRAY, &h)) {
         return false;
     }
@@ -374,6 +405,9 @@ bool mp_read_array(struct mp *m, uint32_t *count)
 bool mp_read_map(struct mp *m, uint32_t *count)
 {
     struct head h;
+    if (read_small_container(m, 0x80, count)) {
+        return true;
+    }
     if (!read_typed(m, MP_MAP, &h)) {
         return false;
     }
