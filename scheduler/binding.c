@@ -35,8 +35,13 @@ static struct mp written(const struct buf *b, size_t from)
     return mp_of(b->data + from, b->size - from);
 }
 
+/* What the condition PodScheduled says. reason and message: NULL, or there are both. */
+struct told {
+    const char *status, *reason, *message;
+};
+
 /* The condition PodScheduled behind the others, which have none. */
-static void conditions_write(struct buf *out, struct mp conditions, int64_t wall_ms)
+static void conditions_write(struct buf *out, struct mp conditions, const struct told *told, int64_t wall_ms)
 {
     char since[TIMEFMT_SIZE];
     timefmt_rfc3339(wall_ms, since);
@@ -44,17 +49,28 @@ static void conditions_write(struct buf *out, struct mp conditions, int64_t wall
     for (struct mp_iter it = mp_iter(conditions); mp_next(&it);) {
         buf_append(out, it.value.p, size_of(it.value));
     }
-    mp_write_map(out, 3);
+    mp_write_map(out, told->reason == NULL ? 3 : 5);
     mp_write_key_str(out, "type", STR("PodScheduled"));
-    mp_write_key_str(out, "status", STR("True"));
+    mp_write_key_str(out, "status", str_of(told->status));
     mp_write_key_str(out, "lastTransitionTime", str_of(since));
+    if (told->reason != NULL) {
+        mp_write_key_str(out, "reason", str_of(told->reason));
+        mp_write_key_str(out, "message", str_of(told->message));
+    }
 }
 
-#define BINDING_BYTES_MAX 512u /* what it adds: a node's name, a condition, heads */
+static size_t text_size(const char *text)
+{
+    return text == NULL ? 0 : strlen(text);
+}
 
-/* The pod with its node, without decoding it: nearly all that are bound have never been told that they must wait. NULL:
- * this one has, or is not in the order of our tables. */
-static struct object *bound_in_place(const struct object *pod, const char *node, int64_t wall_ms)
+#define PLACING_BYTES_MAX 512u /* what it adds besides texts: a condition, heads */
+
+/* The pod with its node (NULL: it has none yet), and what is told of it, without decoding it: nearly all have never been
+ * told anything. nominated: the node that room is made on, NULL: none. NULL: this one has been told, or is not in the
+ * order of our tables. */
+static struct object *placed_in_place(const struct object *pod, const char *node, const struct told *told,
+                                      const char *nominated, int64_t wall_ms)
 {
     const struct schema *s = pod->kind->schema;
     struct mp conditions = mp_get(object_status(pod), "conditions");
@@ -64,21 +80,32 @@ static struct object *bound_in_place(const struct object *pod, const char *node,
     /* Parts are read while others are written behind them: there is room for all. */
     CLEANUP_BUF struct buf b = BUF_INIT;
     struct object *o = NULL;
-    buf_reserve(&b, 3 * (size_t)pod->body_size + BINDING_BYTES_MAX + 3 * strlen(node));
+    size_t texts = text_size(node) + text_size(told->reason) + text_size(told->message) + text_size(nominated);
+    buf_reserve(&b, 3 * (size_t)pod->body_size + PLACING_BYTES_MAX + 3 * texts);
     const uint8_t *place = b.data;
-    mp_write_cstr(&b, node);
+    struct schema_edit whole[2], status[2] = {{"conditions", mp_of(NULL, 0)}, {"nominatedNodeName", mp_of(NULL, 0)}};
+    unsigned count = 0;
+    bool ok = true;
+    if (node != NULL) {
+        mp_write_cstr(&b, node);
+        const struct schema_edit named = {"nodeName", written(&b, 0)};
+        size_t from = b.size;
+        ok = schema_edit(&b, schema_field(s, STR("spec"))->sub, object_spec(pod), &named, 1);
+        whole[count++] = (struct schema_edit){"spec", written(&b, from)};
+    }
     size_t from = b.size;
-    const struct schema_edit named = {"nodeName", written(&b, 0)};
-    bool ok = schema_edit(&b, schema_field(s, STR("spec"))->sub, object_spec(pod), &named, 1);
-    struct mp spec = written(&b, from);
+    conditions_write(&b, conditions, told, wall_ms);
+    status[0].value = written(&b, from);
+    if (nominated != NULL) {
+        from = b.size;
+        mp_write_cstr(&b, nominated);
+        status[1].value = written(&b, from);
+    }
     from = b.size;
-    conditions_write(&b, conditions, wall_ms);
-    const struct schema_edit told[] = {{"conditions", written(&b, from)}, {"nominatedNodeName", mp_of(NULL, 0)}};
+    ok = ok && schema_edit(&b, schema_field(s, STR("status"))->sub, object_status(pod), status, ARRAY_SIZE(status));
+    whole[count++] = (struct schema_edit){"status", written(&b, from)};
     from = b.size;
-    ok = ok && schema_edit(&b, schema_field(s, STR("status"))->sub, object_status(pod), told, ARRAY_SIZE(told));
-    const struct schema_edit whole[] = {{"spec", spec}, {"status", written(&b, from)}};
-    from = b.size;
-    ok = ok && schema_edit(&b, s, object_mp(pod), whole, ARRAY_SIZE(whole));
+    ok = ok && schema_edit(&b, s, object_mp(pod), whole, count);
     assert(b.data == place);
     ok = ok && object_from_body(pod->kind, b.data + from, b.size - from, 0, &o, NULL) == 0;
     return ok ? o : NULL;
@@ -97,7 +124,7 @@ static int bound_by_document(struct txn *t, struct arena *a, const struct object
 int binding_write(struct txn *t, struct arena *a, const struct view *tip, const struct object *pod, const char *node,
                   bool event, int64_t wall_ms, struct error *err)
 {
-    struct object *bound = bound_in_place(pod, node, wall_ms);
+    struct object *bound = placed_in_place(pod, node, &(struct told){.status = "True"}, NULL, wall_ms);
     int rv = 0;
     if (bound != NULL) {
         txn_update(t, bound, TXN_PART_ALL, pod->revision);
@@ -121,12 +148,9 @@ static bool is_told(const struct object *pod, const char *message, const char *n
            str_is(mp_str(mp_get(c, "reason")), "Unschedulable") && str_is(mp_str(mp_get(c, "message")), message);
 }
 
-bool unschedulable_write(struct txn *t, struct arena *a, const struct view *tip, const struct object *pod,
-                         const char *message, const char *nominated, bool event, int64_t wall_ms)
+static int wait_by_document(struct txn *t, struct arena *a, const struct object *pod, const char *message,
+                            const char *nominated, int64_t wall_ms)
 {
-    if (is_told(pod, message, nominated)) {
-        return false;
-    }
     struct value *doc = object_to_value(a, pod), *status = value_ensure_map(a, doc, "status");
     condition_set(a, status, "PodScheduled", "False", "Unschedulable", message, wall_ms, false);
     if (nominated != NULL) {
@@ -134,7 +158,20 @@ bool unschedulable_write(struct txn *t, struct arena *a, const struct view *tip,
     } else {
         value_remove(status, "nominatedNodeName");
     }
-    if (txn_update_value(t, pod->kind, doc, TXN_PART_STATUS, pod->revision, NULL) != 0) {
+    return txn_update_value(t, pod->kind, doc, TXN_PART_STATUS, pod->revision, NULL);
+}
+
+bool unschedulable_write(struct txn *t, struct arena *a, const struct view *tip, const struct object *pod,
+                         const char *message, const char *nominated, bool event, int64_t wall_ms)
+{
+    if (is_told(pod, message, nominated)) {
+        return false;
+    }
+    const struct told told = {"False", "Unschedulable", message};
+    struct object *waiting = message[0] == '\0' ? NULL : placed_in_place(pod, NULL, &told, nominated, wall_ms);
+    if (waiting != NULL) {
+        txn_update(t, waiting, TXN_PART_ALL, pod->revision);
+    } else if (wait_by_document(t, a, pod, message, nominated, wall_ms) != 0) {
         return false;
     }
     if (event) {
