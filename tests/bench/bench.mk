@@ -1,6 +1,6 @@
 # Benchmarks. Included by tests/tests.mk.
 
-BENCH_CLUSTER := $(addprefix $(BUILD)/tests/bench/,bench_cluster.o bench_load.o bench_state.o bench_pods.o bench_feeds.o bench_nodes.o bench_rest.o bench_fair.o bench_web.o bench_kit.o)
+BENCH_CLUSTER := $(addprefix $(BUILD)/tests/bench/,bench_cluster.o bench_load.o bench_state.o bench_pods.o bench_feeds.o bench_nodes.o bench_rest.o bench_creates.o bench_fair.o bench_web.o bench_kit.o)
 BENCH_PROGRAMS := $(addprefix $(BUILD)/tests/bench/,bench_cluster bench_events bench_memory bench_scale bench_scheduler bench_services disk_probe)
 
 $(BUILD)/tests/bench/bench_cluster: $(BENCH_CLUSTER) $(call libs_of,client)

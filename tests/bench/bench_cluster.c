@@ -17,9 +17,9 @@
  *   rollout N         apply a Deployment of N replicas: until all pods are bound, until all are Running
  *   feeds N           N nodes with 30 pods each: what their reports cost the leader (--leader PID, --ca DIR), and all
  *                     masters (--peer PID, of each of the others); --spread: over all masters
- *   rest N            the Kubernetes API with N clients at the leader (--leader PID); --crowd CONFIG, of each user
- * whose
- *                     500 watches are among those that one change is told to
+ *   rest N            the Kubernetes API with N clients at the leader (--leader PID, --peer PID of the others); --crowd
+ *                     CONFIG, of each user whose 500 watches are among those that one change is told to
+ *   creates N         pods created and patched by N clients, likewise; --crowd CONFIG, of each user whose they are
  *   fair N            behind it: what others' requests take beside a greedy user (--greedy CONFIG); N is not used
  *   greedy-lists N, greedy-connections N   what that one does
  *   restart N         N pods, one after the other, on nodes of this machine: until Running, and from the kill of the
@@ -30,6 +30,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/bench/bench_creates.h"
 #include "tests/bench/bench_fair.h"
 #include "tests/bench/bench_feeds.h"
 #include "tests/bench/bench_load.h"
@@ -72,7 +73,8 @@ static int usage(void)
             "patches N | gets N | "
             "gets-follower N | gets-stale N | "
             "watch N | range N | fill N | stall N | catch-up PORT | failover PID | rollout N | feeds N | "
-            "[--crowd FILE]... rest N | --greedy FILE fair N | greedy-lists N | greedy-connections N | restart N\n");
+            "[--crowd FILE]... rest N | [--crowd FILE]... creates N | --greedy FILE fair N | greedy-lists N | "
+            "greedy-connections N | restart N\n");
     return 2;
 }
 
@@ -90,9 +92,9 @@ struct options {
 static int run(struct kit *k, const char *what, unsigned n, const struct options *o)
 {
     const struct load_kind *kind = load_find(what);
+    pid_t masters[FEEDS_PEERS + 2] = {o->leader};
+    memcpy(masters + 1, o->peers, sizeof o->peers);
     if (kind != NULL) {
-        pid_t masters[FEEDS_PEERS + 2] = {o->leader};
-        memcpy(masters + 1, o->peers, sizeof o->peers);
         load_bench(k, kind, n, o->value_bytes, o->seconds, masters);
         return 0;
     }
@@ -124,7 +126,9 @@ static int run(struct kit *k, const char *what, unsigned n, const struct options
         memcpy(c.peers, o->peers, sizeof c.peers);
         bench_feeds(k, &c);
     } else if (strcmp(what, "rest") == 0 && o->leader > 0) {
-        bench_rest(k, n, o->seconds, o->leader, o->crowd, o->crowd_count);
+        bench_rest(k, n, o->seconds, masters, o->crowd, o->crowd_count);
+    } else if (strcmp(what, "creates") == 0 && o->leader > 0) {
+        bench_creates(k, n, masters, o->crowd, o->crowd_count);
     } else if (strcmp(what, "fair") == 0 && o->greedy != NULL) {
         bench_fair(k, o->seconds, o->greedy);
     } else if (strcmp(what, "greedy-lists") == 0) {
