@@ -27,7 +27,8 @@ fault-short: $(FAULT_PROGRAM)
 
 # Judges of its own, tried with what they must find.
 FAULT_UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/fault_*.c))
-$(FAULT_UNITS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/fault/rollout.o $(BUILD)/tests/fault/kit.o $(call libs_of,client)
+$(FAULT_UNITS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/fault/rollout.o $(BUILD)/tests/fault/copy.o $(BUILD)/tests/fault/kit.o \
+		$(BUILD)/tests/libcheck.a $(call libs_of,client)
 	@mkdir -p $(@D)
 	@echo "  LINK  $(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(CMOCKA) $(LDLIBS_ALL)

@@ -16,15 +16,16 @@ struct watcher {
     const char *label; /* what it watches: ConfigMaps with set=label */
     const char *last;  /* the object after which it has been told everything */
     const struct config_target *target;
+    uint64_t seed;              /* of its own choices, over REST */
     bool rest;                  /* over REST, as clients of Kubernetes do (informer.h) */
     bool stop;                  /* gives up, told or not; atomic */
     struct hist hist;           /* resume, list, event */
     unsigned resumed, relisted; /* broken streams gone on behind the last revision; lists after Expired */
     bool synced;                /* has been told what was there at its start; atomic */
     bool complete;              /* has been told of `last`; atomic */
-    /* Over REST: how often it began anew as if it had been killed, what it holds at its end (of struct watched), and
-     * what it was told that nobody may tell ("": nothing). */
-    unsigned killed;
+    /* Over REST: how often it began anew as if it had been killed, and was told a version by a mark alone; what it holds
+     * at its end (of struct watched), and what it was told that nobody may tell ("": nothing). */
+    unsigned killed, marked;
     struct buf held;
     char wrong[200];
 };
