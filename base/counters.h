@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define COUNTERS_MAX 128u
+#define COUNTERS_MAX 192u
 
 struct counter {
     const char *name; /* "requestsWaiting" */

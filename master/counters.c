@@ -115,6 +115,13 @@ void master_counters(struct master *m, const struct replica_stats *s, struct cou
                  gate->no_descriptor);
     counters_add(out, "handshakesCut", "handshakes ended to make room for others", gate->cut);
     counters_add(out, "handshakesFailed", "handshakes that failed", net.handshake_failed);
+    if (m->handshakes != NULL) {
+        const struct net_worker_stats *steps = net_worker_stats(m->handshakes);
+        counters_add(out, "handshakeSteps", "steps of handshakes, of which each has two", steps->steps);
+        counters_add_level(out, "handshakesWaiting", "handshakes that wait for the thread that does them",
+                           steps->waiting);
+        counters_add_level(out, "handshakesWaitingMost", "the most that ever waited", steps->waiting_most);
+    }
     struct rest_kept_stats kept;
     rest_kept_stats(m->kept, &kept);
     counters_add_level(out, "jsonKeptBytes", "bytes of JSON of objects that are kept", kept.bytes);

@@ -398,6 +398,7 @@ static int listen_on(struct master *m, const char *addr, int fd, struct error *e
             .fd = fd,
             .alpns = alpns,
             .gate = m->gate,
+            .worker = m->handshakes,
             .log = &m->log,
             .on_conn = sessions_on_conn,
             .on_refused = sessions_on_refused,
@@ -581,6 +582,7 @@ static void close_handles(struct master *m)
     for (size_t i = 0; i < ARRAY_SIZE(handles); i++) {
         uv_close(handles[i], NULL);
     }
+    net_worker_unref(TAKE_PTR(m->handshakes));
 }
 
 static void transport_closed(void *data)
@@ -756,6 +758,9 @@ int master_run(const struct master_config *config, const struct stop *stop, enum
     init_handles(m, stop);
     m->batches = batches_new(m);
     rv = make_gate(m, err);
+    if (rv == 0) {
+        rv = net_worker_new(&m->loop, &m->handshakes, err);
+    }
     if (rv == 0) {
         rv = identity_load(m, err);
     }

@@ -103,7 +103,8 @@ struct master {
     struct net_listener *listeners[4];
     unsigned listeners_count;
     struct rpc_stats rpc_stats;
-    struct net_gate *gate; /* places for connections, of all listeners */
+    struct net_gate *gate;         /* places for connections, of all listeners */
+    struct net_worker *handshakes; /* does those of all listeners; NULL at the end */
     struct turns *turns;
     struct list sessions;    /* struct session.link */
     struct list strangers;   /* struct session.stranger_link */

@@ -5,8 +5,8 @@
  * Encryption runs at most NET_CIPHER_HIGH ahead of the kernel, so what waits for a slow peer waits once, in `plain`.
  * An idle connection holds no buffers.
  *
- * Invariants: OpenSSL is entered from the loop only, never from inside a callback of ours; nothing is called after
- * CLOSED but on_close, once; c is freed there. */
+ * Invariants: OpenSSL is entered from the loop, or from the thread while c is away (net/worker.h), never from inside a
+ * callback of ours; nothing is called after CLOSED but on_close, once; c is freed there. */
 #include "proto/net/net_int.h"
 
 #include <assert.h>
@@ -65,9 +65,8 @@ bool net_conn_prove(struct net_conn *c, const struct pki_identity *who)
 
 /* ---- The end ---- */
 
-void net_conn_on_handle_closed(uv_handle_t *h)
+static void release(struct net_conn *c)
 {
-    struct net_conn *c = h->data;
     assert(c->state == NET_CLOSED && c->handles > 0);
     if (--c->handles > 0) {
         return;
@@ -85,13 +84,20 @@ void net_conn_on_handle_closed(uv_handle_t *h)
     buf_close(&c->plain);
     buf_close(&c->cipher);
     buf_close(&c->stash);
+    buf_close(&c->step_bytes);
     free(c->peer);
     free(c->peer_facts);
     free(c->peer_groups);
     free(c->alpn);
     free(c->addr);
     free(c->why);
+    free(c->found);
     free(c);
+}
+
+void net_conn_on_handle_closed(uv_handle_t *h)
+{
+    release(h->data);
 }
 
 static void close_handle(uv_handle_t *h)
@@ -107,7 +113,9 @@ static void enter_closed(struct net_conn *c)
         return;
     }
     c->state = NET_CLOSED;
-    list_remove(&c->step_link);
+    if (c->listener != NULL && c->listener->config.worker != NULL && !c->away) {
+        net_worker_forget(c->listener->config.worker, c);
+    }
     list_remove(&c->read_link);
     list_remove(&c->write_link);
     if (c->side->closes != NULL) {
@@ -157,6 +165,7 @@ static void fail_with_alert(struct net_conn *c)
     if (c->state >= NET_FLUSHING) {
         return;
     }
+    net_conn_blame_found(c);
     mark_failed(c);
     c->await_eof = c->server && c->state == NET_HANDSHAKE;
     c->notify_sent = true;
@@ -279,6 +288,7 @@ static bool encrypt(struct net_conn *c)
         int rv = SSL_write(c->ssl, c->plain.data + c->plain_at, (int)n);
         if (rv <= 0) {
             net_tls_explain(c);
+            net_conn_blame_found(c);
             return false;
         }
         c->plain_at += (size_t)rv;
@@ -316,7 +326,7 @@ static void on_written(uv_write_t *req, int status)
     }
     if (net_writer_has_much(c)) {
         kick(c); /* when it is its turn */
-    } else {
+    } else if (!c->away) {
         pump_out(c);
     }
 }
@@ -412,95 +422,20 @@ static void pump_out(struct net_conn *c)
 
 /* ---- In ---- */
 
-/* The certificate fits its role and the protocol is agreed on. */
-static bool check_peer(struct net_conn *c)
+static void take_step(struct net_conn *c, enum net_step step)
 {
-    X509 *cert = SSL_get0_peer_certificate(c->ssl);
-    if (cert != NULL) {
-        c->peer = xcalloc(1, sizeof *c->peer);
-        pki_x509_identity(cert, c->peer);
-        c->peer_facts = xcalloc(1, sizeof *c->peer_facts);
-        pki_x509_facts(cert, c->peer_facts);
-        if (c->peer->role == PKI_ROLE_USER) {
-            c->peer_groups = xcalloc(1, PKI_GROUPS_SIZE);
-            pki_x509_groups(cert, c->peer_groups);
-        }
-        net_tls_note_ca(c);
-    }
-    if (!c->server && net_conn_peer(c)->role != PKI_ROLE_MASTER) {
-        net_conn_blame(c, ERR_UNAUTHORIZED, "the server has a certificate of %s %s, not of a master",
-                       pki_role_word(net_conn_peer(c)->role), net_conn_peer(c)->name);
-        return false;
-    }
-    if (c->server && cert != NULL && c->peer->role == PKI_ROLE_NONE) {
-        net_conn_blame(c, ERR_UNAUTHORIZED, "the client's certificate names no role of this cluster");
-        return false;
-    }
-    const uint8_t *alpn = NULL;
-    unsigned n = 0;
-    SSL_get0_alpn_selected(c->ssl, &alpn, &n);
-    if (c->server) {
-        /* Clients of plain HTTP may offer nothing at all (RFC 7301 is optional for them). */
-        bool http = false;
-        for (const char *const *ours = c->listener->config.alpns; n == 0 && *ours != NULL; ours++) {
-            http = http || strcmp(*ours, ALPN_HTTP) == 0;
-        }
-        c->alpn = n > 0 ? xstrndup((const char *)alpn, n) : http ? xstrdup(ALPN_HTTP) : NULL;
-        if (c->alpn == NULL) {
-            net_conn_blame(c, ERR_UNSUPPORTED, "the peer offers no protocol that is spoken here");
-            return false;
-        }
-    } else if (n != strlen(c->alpn) || memcmp(alpn, c->alpn, n) != 0) {
-        net_conn_blame(c, ERR_UNSUPPORTED, "the peer does not speak %s", c->alpn);
-        return false;
-    }
-    return true;
-}
-
-static void handshake(struct net_conn *c)
-{
-    ERR_clear_error();
-    int rv = SSL_do_handshake(c->ssl);
-    if (rv != 1) {
-        if (SSL_get_error(c->ssl, rv) != SSL_ERROR_WANT_READ) {
-            net_tls_explain(c);
-            fail_with_alert(c);
-        }
-        return;
-    }
-    if (!check_peer(c)) {
+    switch (step) {
+    case NET_STEP_MORE:
+        break;
+    case NET_STEP_FAILED:
         fail_with_alert(c);
-        return;
+        break;
+    case NET_STEP_DONE:
+        uv_timer_stop(&c->timer);
+        c->state = NET_OPEN;
+        c->side->opened(c);
+        break;
     }
-    uv_timer_stop(&c->timer);
-    c->state = NET_OPEN;
-    c->side->opened(c);
-}
-
-/* A step of a handshake takes a millisecond: two signatures. When thousands of peers come at once, some are served and
- * the others wait in their order for the next turn of the loop, so that it gets to its other work in between. libuv's
- * time is another one in each turn that has done any work to speak of. */
-static bool had_its_share(const struct net_conn *c)
-{
-    struct net_tls *t = c->tls;
-    if (t->steps.turn_ms != uv_now(c->tcp.loop)) {
-        t->steps.turn_ms = uv_now(c->tcp.loop);
-        t->steps.used_ns = 0;
-    }
-    return t->steps.used_ns >= NET_HANDSHAKES_NS;
-}
-
-/* Must what has come of its handshake wait? */
-static bool must_wait(const struct net_conn *c)
-{
-    return c->server && c->state == NET_HANDSHAKE && (!list_empty(&c->tls->steps.waiting) || had_its_share(c));
-}
-
-static void handshake_step(struct net_conn *c)
-{
-    uint64_t start = uv_hrtime();
-    handshake(c);
-    c->tls->steps.used_ns += uv_hrtime() - start;
 }
 
 /* OpenSSL takes a buffer of 17 KB for each record that it is asked for, and wipes it (pki_wipe_what_is_freed). So it is
@@ -545,16 +480,9 @@ static void read_stop(struct net_conn *c)
     }
 }
 
-/* Ciphertext p goes through OpenSSL, as far as it may now. */
-static void process(struct net_conn *c, const uint8_t *p, size_t n)
+/* Behind the handshake, or its step. */
+static void process_rest(struct net_conn *c)
 {
-    assert(!c->in_process && c->in_size == 0);
-    c->in_process = true;
-    c->in = p;
-    c->in_size = n;
-    if (c->state == NET_HANDSHAKE) {
-        handshake_step(c);
-    }
     if (c->state == NET_OPEN) {
         decrypt(c);
     }
@@ -568,6 +496,19 @@ static void process(struct net_conn *c, const uint8_t *p, size_t n)
     if (c->cipher.size > 0 || c->plain.size > 0) {
         kick(c);
     }
+}
+
+/* Ciphertext p goes through OpenSSL, as far as it may now. */
+static void process(struct net_conn *c, const uint8_t *p, size_t n)
+{
+    assert(!c->in_process && !c->away && c->in_size == 0);
+    c->in_process = true;
+    c->in = p;
+    c->in_size = n;
+    if (c->state == NET_HANDSHAKE) {
+        take_step(c, net_conn_step(c));
+    }
+    process_rest(c);
 }
 
 /* When thousands of peers speak at once, libuv reads from all of them in one turn of the loop. So that the loop gets to
@@ -628,11 +569,10 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
         if (c->listener != NULL) {
             c->listener->stats.bytes_in += (uint64_t)n;
         }
-        if (must_wait(c)) {
+        if (c->state == NET_HANDSHAKE && c->listener != NULL && c->listener->config.worker != NULL) {
             read_stop(c);
             buf_append(&c->stash, b->base, (size_t)n);
-            list_push_back(&c->tls->steps.waiting, &c->step_link);
-            kick(c);
+            net_worker_take(c->listener->config.worker, c);
         } else {
             process(c, (const uint8_t *)b->base, (size_t)n);
         }
@@ -684,7 +624,6 @@ void net_conn_pause(struct net_conn *c, bool paused)
     }
 }
 
-/* End of the turn: what was kept back while paused, then what is to be sent. */
 /* With what has been kept, and then with what comes. */
 static void go_on(struct net_conn *c)
 {
@@ -697,22 +636,43 @@ static void go_on(struct net_conn *c)
     }
 }
 
-/* c waits with its handshake, and so the loop does not sleep: it is the turn of the one that has waited longest. */
-static void serve_waiting(struct net_conn *c)
+/* ---- While a step is with the thread ---- */
+
+void net_conn_step_begins(struct net_conn *c)
 {
-    if (had_its_share(c)) {
+    assert(c->state == NET_HANDSHAKE && !c->away && !c->reading && c->in_size == 0 && c->stash.size > 0);
+    c->step_bytes = c->stash;
+    c->stash = BUF_INIT;
+    c->in = c->step_bytes.data;
+    c->in_size = c->step_bytes.size;
+    c->away = true;
+    c->handles++;
+}
+
+void net_conn_step_ended(struct net_conn *c)
+{
+    assert(c->away && !c->in_process);
+    c->away = false;
+    if (c->state == NET_CLOSED) {
+        release(c);
         return;
     }
-    struct net_conn *first = LIST_ENTRY(c->tls->steps.waiting.next, struct net_conn, step_link);
-    assert(first->state == NET_HANDSHAKE && first->stash.size > 0);
-    list_remove(&first->step_link);
-    uv_idle_stop(&first->kick);
-    go_on(first);
+    assert(c->state == NET_HANDSHAKE);
+    c->handles--;
+    c->in_process = true;
+    take_step(c, c->stepped);
+    process_rest(c);
+    buf_close(&c->step_bytes);
+    if (c->state == NET_HANDSHAKE || (c->state == NET_OPEN && !c->paused)) {
+        read_go_on(c);
+    }
 }
+
+/* ---- The end of the turn: what was kept back while paused, then what is to be sent ---- */
 
 static void do_kicked(struct net_conn *c);
 
-/* c waits to send, likewise. */
+/* c waits to send, and so the loop does not sleep: it is the turn of the one that has waited longest. */
 static void serve_writer(struct net_conn *c)
 {
     struct net_conn *first = net_writer_next(c->listener);
@@ -724,9 +684,7 @@ static void serve_writer(struct net_conn *c)
 static void on_kick(uv_idle_t *h)
 {
     struct net_conn *c = h->data;
-    if (!list_empty(&c->step_link)) {
-        serve_waiting(c);
-    } else if (!list_empty(&c->write_link)) {
+    if (!list_empty(&c->write_link)) {
         serve_writer(c);
     } else if (!net_writer_waits(c)) {
         do_kicked(c);
@@ -737,6 +695,9 @@ static void do_kicked(struct net_conn *c)
 {
     uv_idle_t *h = &c->kick;
     uv_idle_stop(h);
+    if (c->away) {
+        return; /* it is kicked again when it is back */
+    }
     if (c->state == NET_OPEN && !c->paused && !c->reading) {
         go_on(c);
     }
@@ -760,15 +721,13 @@ void net_conn_start_tls(struct net_conn *c)
     }
     c->state = NET_HANDSHAKE;
     c->accepted = true;
-    c->ssl = net_tls_ssl(c->tls, c, c->server);
-    if (!c->server) {
-        net_tls_offer(c->ssl, c->alpn);
-    } else {
+    read_go_on(c);
+    if (c->server) {
         c->timeout_ms = c->listener->config.handshake_ms;
         net_conn_start_timer(c);
+    } else {
+        process(c, NULL, 0); /* it speaks first */
     }
-    read_go_on(c);
-    process(c, NULL, 0); /* a client speaks first */
 }
 
 /* ---- Small things ---- */

@@ -29,6 +29,7 @@ static void listener_unref(struct net_listener *l)
     if (--l->refs == 0) {
         net_tls_unref(l->tls);
         net_gate_unref(l->gate);
+        net_worker_unref(l->config.worker);
         free((void *)l->config.addr);
         free(l);
     }
@@ -353,6 +354,7 @@ int net_listen(const struct net_listener_config *config, struct net_listener **o
     l->tls = net_tls_ref(config->tls);
     struct net_gate_config plain;
     net_gate_plain(config->conns_max, &plain);
+    l->config.worker = config->worker != NULL ? net_worker_ref(config->worker) : NULL;
     l->gate = config->gate != NULL ? net_gate_ref(config->gate) : net_gate_new(&plain);
     l->refs = 1;
     l->fd = fd;

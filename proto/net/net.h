@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "proto/net/gate.h"
+#include "proto/net/worker.h"
 #include "proto/pki/pki.h"
 
 #define NET_HANDSHAKE_MS 10000
@@ -123,6 +124,8 @@ struct net_listener_config {
     struct net_gate *gate;    /* places for connections; the listener takes a reference. NULL: one of its own with... */
     unsigned conns_max;       /* ... so many places for any peer; further connections are closed at once and counted */
     int64_t handshake_ms;     /* 0 = NET_HANDSHAKE_MS */
+    struct net_worker
+        *worker; /* does the handshakes; the listener takes a reference. NULL: they are done on the loop */
     const struct log *log;
     /* A connection with a finished handshake. Set its events here and now, or net_conn_close it. The peer may be
      * without certificate (role NONE): the server asks for one but does not insist, since joiners have none. */

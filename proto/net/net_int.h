@@ -17,12 +17,8 @@ struct net_tls {
     X509 *cert;             /* our own, or NULL */
     char *refused;          /* servers; NULL: none */
     char *read_bytes;       /* NET_READ_BYTES for the next read of any connection; NULL: none is kept */
-    struct {
-        uint64_t turn_ms, used_ns; /* by servers' handshakes in this turn of the loop */
-        struct list waiting;       /* struct net_conn.step_link: with a step that they could do */
-    } steps;
-    int64_t grace_s;   /* net_tls_set_grace */
-    bool late_masters; /* net_tls_set_late_masters */
+    int64_t grace_s;        /* net_tls_set_grace */
+    bool late_masters;      /* net_tls_set_late_masters */
     bool has_pin;
     uint8_t pin[PKI_FINGERPRINT_SIZE];
 };
@@ -33,7 +29,8 @@ SSL *net_tls_ssl(struct net_tls *t, struct net_conn *c, bool server);
 void net_tls_offer(SSL *ssl, const char *alpn);
 /* peer_facts->ca: the root of the chain that was verified. */
 void net_tls_note_ca(struct net_conn *c);
-/* Why the TLS layer gave up on c: reads and clears OpenSSL's error queue, sets c->why unless it is known already. */
+/* Why the TLS layer gave up on c: reads and clears OpenSSL's error queue of this thread, sets c->found unless it is
+ * known already. */
 void net_tls_explain(struct net_conn *c);
 /* "expired on ..." text for a certificate outside its time, ERR_UNAUTHORIZED; 0 if its time is right. */
 int net_tls_check_time(const X509 *cert, struct error *err);
@@ -42,6 +39,23 @@ int net_tls_check_time(const X509 *cert, struct error *err);
 struct net_conn;
 /* The first reason counts. The text gets the peer's address in front. */
 void net_conn_blame(struct net_conn *c, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The same by TLS, which may be with the thread: into c->found. */
+void net_conn_found(struct net_conn *c, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* What TLS has found is the reason, if none was known before. */
+void net_conn_blame_found(struct net_conn *c);
+
+/* ---- Handshakes (net/handshake.c, net/worker.c) ---- */
+enum net_step { NET_STEP_MORE, NET_STEP_DONE, NET_STEP_FAILED };
+/* With c->in, on any thread: more must come, the peer is known, or c->found says why not and an alert is in c->cipher.
+ * OpenSSL may take as much of c->in as it wants. */
+enum net_step net_conn_step(struct net_conn *c);
+/* c, whose step reads what is in its stash, does not read until net_conn_step_ended, which comes later. */
+void net_worker_take(struct net_worker *w, struct net_conn *c);
+/* c is closed: harmless if it is not there, or no more. Not while it is away. */
+void net_worker_forget(struct net_worker *w, struct net_conn *c);
+/* By the worker, on the loop: c is away from now on; its step has been done. The second may free c. */
+void net_conn_step_begins(struct net_conn *c);
+void net_conn_step_ended(struct net_conn *c);
 
 /* ---- Connections (net/conn.c) ----
  *
@@ -59,7 +73,6 @@ void net_conn_blame(struct net_conn *c, int code, const char *fmt, ...) __attrib
 enum net_state { NET_RESOLVING, NET_CONNECTING, NET_HANDSHAKE, NET_OPEN, NET_FLUSHING, NET_CLOSED };
 
 #define NET_FLUSH_MS      1000
-#define NET_HANDSHAKES_NS 3000000u /* of a server's handshakes in a turn of the loop, plus the step that was begun */
 #define NET_READ_BYTES    (64u << 10)
 #define NET_WRITE_LITTLE  (32u << 10) /* what waits to be sent of who is never made to wait for his turn to send */
 #define NET_READS_GRANTED 128u /* connections that had to wait and read in one turn of the loop, whatever its share */
@@ -85,7 +98,7 @@ struct net_conn {
     uv_tcp_t tcp;
     uv_timer_t timer; /* handshake, then flush */
     uv_idle_t kick;   /* active while there is something to do at the end of this turn */
-    unsigned handles; /* not yet closed */
+    unsigned handles; /* not yet closed; and one while it is away */
     enum net_state state;
     bool server;
     bool paused, reading;
@@ -97,37 +110,42 @@ struct net_conn {
     size_t untaken;      /* then, when last looked at... */
     int64_t taken_ms;    /* ...and when it was another */
     bool in_process;     /* inside process(): OpenSSL is not entered again */
+    bool away;           /* with the thread, which alone touches what is the step's */
     struct net_tls *tls;
-    SSL *ssl;
     struct buf plain; /* accepted, not yet encrypted; from plain_at */
     size_t plain_at;
-    struct buf cipher; /* encrypted, not yet given to libuv */
     size_t flying;     /* bytes in the uv_write under way */
     bool keeps_buffer; /* OpenSSL does, of the record that it wrote last: more follow at once */
-    const uint8_t *in; /* ciphertext the TLS layer may take now */
-    size_t in_size;
-    struct buf stash;  /* ciphertext kept while paused */
+    struct buf stash;  /* ciphertext kept while paused, or until its step begins */
     bool refused;      /* by the host: nobody listens at any of its addresses */
     bool accepted;     /* TCP had connected */
     bool failed;       /* ended by why, not by net_conn_close */
-    struct error *why; /* may be set before: what certificate checking found */
+    struct error *why;
     struct net_conn_events events;
     void *data;
+    char *addr; /* the peer's: as asked for (client), numeric (server) */
+    int64_t timeout_ms;
+    /* The step's: the loop's, or, while it is away, the thread's. */
+    SSL *ssl;
+    struct buf cipher; /* encrypted, not yet given to libuv */
+    const uint8_t *in; /* ciphertext the TLS layer may take now */
+    size_t in_size;
+    struct buf step_bytes; /* where it lies while it is away */
+    enum net_step stepped; /* what came of it */
+    struct error *found;   /* by TLS: why it cannot go on */
     struct pki_identity *peer;
     struct pki_facts *peer_facts; /* of its certificate */
     char *peer_groups;            /* of a user's (pki.h); NULL: none */
     bool peer_expired;
     char *alpn; /* wanted (client), agreed (open) */
-    char *addr; /* the peer's: as asked for (client), numeric (server) */
-    int64_t timeout_ms;
     /* Client side. */
     uv_connect_t connect;
     struct net_resolve *resolve;
     struct addrinfo *addrs, *addr_next;
     /* Server side. */
     struct net_listener *listener;
-    struct list link; /* in listener->conns */
-    struct list step_link;
+    struct list link;       /* in listener->conns */
+    struct list step_link;  /* net/worker.c */
     struct list read_link;  /* in listener->reads.waiting */
     bool read_granted;      /* it has waited: its next read does not ask for the share */
     struct list write_link; /* in listener->writes.nodes or .users */

@@ -163,7 +163,7 @@ static void blame_certificate(struct net_conn *c, const X509 *cert, int reason)
     }
     if ((reason == X509_V_ERR_CERT_HAS_EXPIRED || reason == X509_V_ERR_CERT_NOT_YET_VALID) && cert != NULL &&
         net_tls_check_time(cert, &err) != 0) {
-        net_conn_blame(c, err.code, "%s", err.message);
+        net_conn_found(c, err.code, "%s", err.message);
         return;
     }
     switch (reason) {
@@ -173,17 +173,17 @@ static void blame_certificate(struct net_conn *c, const X509 *cert, int reason)
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
     case X509_V_ERR_CERT_SIGNATURE_FAILURE:
-        net_conn_blame(c, ERR_UNAUTHORIZED,
+        net_conn_found(c, ERR_UNAUTHORIZED,
                        "certificate of %s is not signed by this cluster's CA; is it another cluster's, or of a CA that "
                        "was replaced?",
                        who);
         break;
     case X509_V_ERR_INVALID_PURPOSE:
-        net_conn_blame(c, ERR_UNAUTHORIZED, "certificate of %s may not be used %s", who,
+        net_conn_found(c, ERR_UNAUTHORIZED, "certificate of %s may not be used %s", who,
                        c->server ? "by a client" : "by a server: only masters serve");
         break;
     default:
-        net_conn_blame(c, ERR_UNAUTHORIZED, "certificate of %s refused: %s", who,
+        net_conn_found(c, ERR_UNAUTHORIZED, "certificate of %s refused: %s", who,
                        X509_verify_cert_error_string(reason));
     }
 }
@@ -248,7 +248,7 @@ static bool is_refused(struct net_conn *c, const X509 *cert)
     if (!pki_refused_has(str_of(c->tls->refused), &who, facts.serial)) {
         return false;
     }
-    net_conn_blame(c, ERR_UNAUTHORIZED,
+    net_conn_found(c, ERR_UNAUTHORIZED,
                    "master %s was removed from the cluster, or its certificate revoked; whoever answers there is not "
                    "one of its masters",
                    who.name);
@@ -264,7 +264,7 @@ static int verify_chain(X509_STORE_CTX *store, void *arg)
     if (t->has_pin) {
         X509 *ca = find_pinned(t, store);
         if (ca == NULL) {
-            net_conn_blame(c, ERR_UNAUTHORIZED,
+            net_conn_found(c, ERR_UNAUTHORIZED,
                            "the CA of the server does not have the fingerprint that the token names; wrong address, a "
                            "token from before "
                            "the CA was replaced, or somebody in between");
@@ -302,13 +302,13 @@ static void blame_own(struct net_conn *c, const char *what)
 {
     struct error err = {0};
     if (c->tls->cert == NULL) {
-        net_conn_blame(c, ERR_UNAUTHORIZED, "the peer insists on a certificate, and we have none");
+        net_conn_found(c, ERR_UNAUTHORIZED, "the peer insists on a certificate, and we have none");
     } else if (net_tls_check_time(c->tls->cert, &err) != 0) {
-        net_conn_blame(c, err.code, "the peer refused us: our %s", err.message);
+        net_conn_found(c, err.code, "the peer refused us: our %s", err.message);
     } else {
         char who[PKI_WHO_SIZE];
         pki_x509_describe(c->tls->cert, who);
-        net_conn_blame(c, ERR_UNAUTHORIZED, "the peer refused our certificate (%s): %s", who, what);
+        net_conn_found(c, ERR_UNAUTHORIZED, "the peer refused our certificate (%s): %s", who, what);
     }
 }
 
@@ -332,14 +332,14 @@ void net_tls_explain(struct net_conn *c)
         blame_own(c, "not accepted for this use");
         break;
     case SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL:
-        net_conn_blame(c, ERR_UNSUPPORTED, "the peer does not speak %s", c->alpn == NULL ? "our protocol" : c->alpn);
+        net_conn_found(c, ERR_UNSUPPORTED, "the peer does not speak %s", c->alpn == NULL ? "our protocol" : c->alpn);
         break;
     case SSL_R_NO_APPLICATION_PROTOCOL:
-        net_conn_blame(c, ERR_UNSUPPORTED, "the peer offers no protocol that is spoken here");
+        net_conn_found(c, ERR_UNSUPPORTED, "the peer offers no protocol that is spoken here");
         break;
     case SSL_R_UNSUPPORTED_PROTOCOL:
     case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
-        net_conn_blame(c, ERR_UNSUPPORTED, "the peer does not speak TLS 1.3");
+        net_conn_found(c, ERR_UNSUPPORTED, "the peer does not speak TLS 1.3");
         break;
     case SSL_R_WRONG_VERSION_NUMBER:
     case SSL_R_HTTP_REQUEST:
@@ -349,12 +349,12 @@ void net_tls_explain(struct net_conn *c)
     case SSL_R_BAD_RECORD_TYPE:
     case SSL_R_RECORD_LENGTH_MISMATCH:
         if (!SSL_is_init_finished(c->ssl)) {
-            net_conn_blame(c, ERR_PROTOCOL, "the peer does not speak TLS");
+            net_conn_found(c, ERR_PROTOCOL, "the peer does not speak TLS");
             break;
         }
         /* fall through */
     default:
-        net_conn_blame(c, ERR_PROTOCOL, "TLS: %s", pki_openssl_text(text));
+        net_conn_found(c, ERR_PROTOCOL, "TLS: %s", pki_openssl_text(text));
     }
     ERR_clear_error();
 }
@@ -489,7 +489,6 @@ static int make(const char *ca_pem, const char *cert_pem, const char *key_pem, c
     }
     struct net_tls *t = xcalloc(1, sizeof *t);
     t->refs = 1;
-    list_init(&t->steps.waiting);
     int rv = 0;
     ERR_clear_error();
     if (pin_fingerprint != NULL) {

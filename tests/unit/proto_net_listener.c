@@ -154,42 +154,6 @@ static void listener_closed_during_handshakes_cuts_them(void **state)
     close(fd);
 }
 
-/* More than there is time for in a turn of the loop: some wait, and some of these leave while they do. */
-static void many_handshakes_at_once_take_turns(void **state)
-{
-    (void)state;
-    struct world *w = world_new();
-    struct end ends[WORLD_CONNS_MAX - 2] = {{0}};
-    unsigned waited = 0, open = 0;
-    for (unsigned i = 0; i < ARRAY_SIZE(ends); i++) {
-        end_connect(w, &ends[i]);
-    }
-    for (unsigned turns = 0; turns < 3000 && open < ARRAY_SIZE(ends) - 1 - (waited > 0); turns++) {
-        w->server_tls->steps.turn_ms = uv_now(&w->loop);
-        w->server_tls->steps.used_ns = NET_HANDSHAKES_NS - (turns % 2); /* one step in every other turn */
-        uv_run(&w->loop, UV_RUN_NOWAIT);
-        open = w->accepted_count;
-        waited += !list_empty(&w->server_tls->steps.waiting);
-        if (waited == 1 && ends[0].c != NULL && ends[0].opens == 0) {
-            net_conn_abort(ends[0].c); /* one leaves by itself */
-        }
-    }
-    KIT_UNTIL(&w->loop, w->accepted_count >= ARRAY_SIZE(ends) - 1);
-    assert_true(list_empty(&w->server_tls->steps.waiting));
-    for (unsigned i = 1; i < ARRAY_SIZE(ends); i++) {
-        KIT_UNTIL(&w->loop, ends[i].opens == 1);
-        assert_int_equal(ends[i].closes, 0);
-        net_conn_close(ends[i].c);
-    }
-    if (ends[0].c != NULL) {
-        net_conn_close(ends[0].c);
-    }
-    for (unsigned i = 0; i < ARRAY_SIZE(ends); i++) {
-        KIT_UNTIL(&w->loop, ends[i].closes == 1);
-    }
-    world_free(w);
-}
-
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -198,7 +162,6 @@ int main(void)
         cmocka_unit_test(reset_in_the_middle_of_a_handshake_hurts_nobody),
         cmocka_unit_test(half_a_handshake_is_cut_after_its_time),
         cmocka_unit_test(connections_above_the_limit_are_closed_and_counted),
-        cmocka_unit_test(many_handshakes_at_once_take_turns),
         cmocka_unit_test(port_in_use_is_said),
         cmocka_unit_test(listener_takes_over_a_listening_socket),
         cmocka_unit_test(listener_closed_during_handshakes_cuts_them),
