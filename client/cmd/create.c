@@ -58,8 +58,8 @@ struct value *create_document(struct rctl *r, const char *api_version, const cha
 }
 
 #define KNOWN                                                                                                          \
-    "configmap, secret, namespace, deployment, job, cronjob, quota, service, poddisruptionbudget, priorityclass, "     \
-    "serviceaccount, token, role, clusterrole, rolebinding and clusterrolebinding"
+    "configmap, secret, namespace, deployment, job, cronjob, quota, service, ingress, poddisruptionbudget, "           \
+    "priorityclass, serviceaccount, token, role, clusterrole, rolebinding and clusterrolebinding"
 
 /* ---- create -f ---- */
 
@@ -299,36 +299,6 @@ static const struct command create_deployment = {
     .run = run_deployment,
 };
 
-/* ---- What Kubernetes makes and Reeve has not yet ---- */
-
-#define LATER "ingress,ing"
-
-static int run_later(struct rctl *r)
-{
-    const char *name = "this";
-    for (int i = 1; i < r->argc; i++) { /* the word behind create */
-        const char *later = kind_not_yet(str_of(r->argv[i]));
-        if (later != NULL && strcmp(r->argv[i - 1], "-n") != 0) {
-            name = later;
-            break;
-        }
-    }
-    struct error err = {0};
-    error_set(&err, ERR_UNSUPPORTED,
-              "%s is not there yet; create makes " KNOWN ", and everything else from manifests: -f FILE", name);
-    return rctl_fail_here(r, &err);
-}
-
-static const struct command create_later = {
-    .name = "later",
-    .alias = LATER,
-    .usage = "...",
-    .summary = "ingress: not there yet",
-    .examples = "  rctl create ingress web\n",
-    .run = run_later,
-    .raw = true,
-};
-
 static const struct option_row create_options[] = {
     OPTION_ROWS_FILES,
     OPTION_ROW_SELECTOR,
@@ -341,12 +311,12 @@ static const struct command *const create_subs[] = {
     &create_cronjob,       &create_budget,      &create_quota,
     &create_priorityclass, &create_account,     &create_role,
     &create_clusterrole,   &create_rolebinding, &create_clusterrolebinding,
-    &create_token,         &create_later,       NULL};
+    &create_token,         &create_ingress,     NULL};
 const struct command command_create = {
     .name = "create",
     .usage =
         "-f FILE... | configmap NAME ... | secret generic|tls|docker-registry NAME ... | namespace NAME | "
-        "deployment NAME ... | job NAME ... | cronjob NAME ... | service TYPE NAME ... | "
+        "deployment NAME ... | job NAME ... | cronjob NAME ... | service TYPE NAME ... | ingress NAME ... | "
         "poddisruptionbudget NAME ... | priorityclass NAME ... | quota NAME ... | serviceaccount NAME | "
         "token ACCOUNT ... | role NAME ... | clusterrole NAME ... | rolebinding NAME ... | clusterrolebinding NAME ...",
     .summary = "Create objects from manifests or from the command line",

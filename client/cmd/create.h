@@ -19,8 +19,8 @@ int create_made_as(struct rctl *r, struct value *doc, const char *verb);
 /* Containers of the images of --image; the words behind -- are the command of the first. port 0: none. */
 void create_containers(struct rctl *r, struct value *pod_spec, int64_t port);
 
-extern const struct command create_configmap, create_secret, create_job, create_cronjob, create_budget, create_quota,
-    create_priorityclass, create_account, create_token, create_role, create_clusterrole, create_rolebinding,
-    create_clusterrolebinding;
+extern const struct command create_configmap, create_secret, create_job, create_cronjob, create_ingress, create_budget,
+    create_quota, create_priorityclass, create_account, create_token, create_role, create_clusterrole,
+    create_rolebinding, create_clusterrolebinding;
 
 #endif

@@ -9,6 +9,7 @@
     X(priority)                                                                                                        \
     X(default_toleration_seconds)                                                                                      \
     X(default_storage_class)                                                                                           \
+    X(default_ingress_class)                                                                                           \
     X(in_use_protection)                                                                                               \
     X(service_addresses)                                                                                               \
     X(master_records)                                                                                                  \

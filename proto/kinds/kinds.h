@@ -18,6 +18,7 @@
 extern const struct schema schema_label_selector;      /* meta.c */
 extern const struct schema schema_local_reference;     /* meta.c */
 extern const struct schema schema_object_reference;    /* meta.c */
+extern const struct schema schema_typed_reference;     /* meta.c */
 extern const struct schema schema_volume;              /* volume.c */
 extern const struct schema schema_container;           /* container.c */
 extern const struct schema schema_ephemeral_container; /* container.c */

@@ -39,6 +39,8 @@
     X(clusterrole, CLUSTERROLE, 36)                                                                                    \
     X(rolebinding, ROLEBINDING, 37)                                                                                    \
     X(clusterrolebinding, CLUSTERROLEBINDING, 38)                                                                      \
-    X(podtemplate, PODTEMPLATE, 39)
+    X(podtemplate, PODTEMPLATE, 39)                                                                                    \
+    X(ingress, INGRESS, 40)                                                                                            \
+    X(ingressclass, INGRESSCLASS, 41)
 
 #endif

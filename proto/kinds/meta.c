@@ -51,6 +51,11 @@ SCHEMA(schema_label_selector, "LabelSelector",
 SCHEMA(schema_local_reference, "LocalObjectReference", "Names an object of the same namespace.",
     STRING("name", "Name of the object.", KEY));
 
+SCHEMA(schema_typed_reference, "TypedLocalObjectReference", "An object of any kind in the same namespace.",
+    STRING("apiGroup", "Group of the kind; none for the core group."),
+    STRING("kind", "Kind of the object.", REQUIRED),
+    STRING("name", "Name of the object.", REQUIRED));
+
 SCHEMA(schema_object_reference, "ObjectReference", "Names an object anywhere, or a part of it.",
     STRING("kind", "Kind of the object."),
     STRING("namespace", "Its namespace.", KEY),

@@ -22,8 +22,6 @@ static const struct {
     {"Gateway", "gateways,gateway,gtw"},
     {"GatewayClass", "gatewayclasses,gatewayclass,gc"},
     {"HTTPRoute", "httproutes,httproute"},
-    {"Ingress", "ingresses,ingress,ing"},
-    {"IngressClass", "ingressclasses,ingressclass"},
     {"LocalSubjectAccessReview", "localsubjectaccessreviews,localsubjectaccessreview"},
     {"MutatingWebhookConfiguration", "mutatingwebhookconfigurations,mutatingwebhookconfiguration"},
     {"NodeMetrics", "nodemetrics"},

@@ -15,11 +15,6 @@ SCHEMA_STATIC(claim_resources, "VolumeResourceRequirements", "Size of a volume."
     QUANTITY_MAP("limits", "The most it may have."),
     QUANTITY_MAP("requests", "The least it must have: storage."));
 
-SCHEMA_STATIC(typed_reference, "TypedLocalObjectReference", "An object of any kind in the same namespace.",
-    STRING("apiGroup", "Group of the kind; none for the core group."),
-    STRING("kind", "Kind of the object.", REQUIRED),
-    STRING("name", "Name of the object.", REQUIRED));
-
 SCHEMA_STATIC(typed_reference_ns, "TypedObjectReference", "An object of any kind.",
     STRING("apiGroup", "Group of the kind; none for the core group."),
     STRING("kind", "Kind of the object.", REQUIRED),
@@ -36,7 +31,7 @@ SCHEMA(schema_claim_spec, "PersistentVolumeClaimSpec", "What a claim asks for.",
            .flags = FIELD_EMPTY, NUMBER(5)),
     STRING("volumeMode", "A file system, or a raw block device.", DEFAULT("Filesystem"), ONE_OF("Filesystem|Block"),
            REFUSED(BLOCK_WHY), QUIET("Filesystem")),
-    OBJECT("dataSource", typed_reference, "What to fill it with.", REFUSED(FILLED_WHY)),
+    OBJECT("dataSource", schema_typed_reference, "What to fill it with.", REFUSED(FILLED_WHY)),
     OBJECT("dataSourceRef", typed_reference_ns, "What to fill it with, of any kind.", REFUSED(FILLED_WHY)),
     STRING("volumeAttributesClassName", "Class of attributes that may change later.",
            WARNED("volumes have no attributes that change")));

@@ -162,6 +162,16 @@ static const struct {
      {"{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: n}, spec: {podSelector: {matchLabels: "
       "{app: x}}, ingress: [{from: [{podSelector: {}}, {ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16]}}], ports: "
       "[{port: 80}, {port: http}]}], egress: [{to: [{namespaceSelector: {}}]}]}}"}},
+    {KIND_INGRESS,
+     {"{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: i}, spec: {ingressClassName: c, "
+      "defaultBackend: {resource: {kind: ConfigMap, name: c}}, tls: [{hosts: [a.b, '*.b'], secretName: s}], rules: "
+      "[{host: '*.b', http: {paths: [{path: /a, pathType: Prefix, backend: {service: {name: h, port: {name: http}}}}, "
+      "{pathType: ImplementationSpecific, backend: {service: {name: h, port: {number: 80}}}}]}}, {host: a.b}]}, "
+      "status: {loadBalancer: {ingress: [{ip: 10.0.0.1}, {hostname: b.c, ports: [{port: 80, protocol: TCP}]}]}}}"}},
+    {KIND_INGRESSCLASS,
+     {"{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: c, annotations: "
+      "{ingressclass.kubernetes.io/is-default-class: 'true'}}, spec: {controller: a.b/c, parameters: {kind: "
+      "ConfigMap, name: c, scope: Namespace, namespace: default}}}"}},
 };
 
 static struct value *written(struct arena *a, const struct kind *k, unsigned choice)

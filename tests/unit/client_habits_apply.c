@@ -78,7 +78,36 @@ static void creating(void **state)
          "--dry-run=server -f -",
          NULL, 0, NULL,
          "Warning: spec.updateStrategy.rollingUpdate.maxSurge: an update gets stuck: a new pod waits for the hostPort"},
-        {"rctl create ingress i --rule=a/b=c:80", NULL, 1, "=", "Ingress is not there yet"},
+        {"rctl create ingress i --class=nginx --rule='a.b/*=c:80,tls=s' --rule=a.b/d=e:http,tls=s --rule=/=f:1 "
+         "--rule='*.b/=f:1,tls' --default-backend=g:2 --annotation=x.y/z=w=v --dry-run=client -o "
+         "'jsonpath={.spec}{.metadata.annotations}'",
+         NULL, 0,
+         "={\"defaultBackend\":{\"service\":{\"name\":\"g\",\"port\":{\"number\":2}}},\"ingre"
+         "ssClassName\":\"nginx\",\"rules\":[{\"host\":\"a.b\",\"http\":{\"paths\":[{\"backend"
+         "\":{\"service\":{\"name\":\"c\",\"port\":{\"number\":80}}},\"path\":\"/\",\"pathType\":"
+         "\"Prefix\"},{\"backend\":{\"service\":{\"name\":\"e\",\"port\":{\"name\":\"http\"}}},\""
+         "path\":\"/d\",\"pathType\":\"Exact\"}]}},{\"http\":{\"paths\":[{\"backend\":{\"servi"
+         "ce\":{\"name\":\"f\",\"port\":{\"number\":1}}},\"path\":\"/\",\"pathType\":\"Exact\"}]}"
+         "},{\"host\":\"*.b\",\"http\":{\"paths\":[{\"backend\":{\"service\":{\"name\":\"f\",\"po"
+         "rt\":{\"number\":1}}},\"path\":\"/\",\"pathType\":\"Exact\"}]}}],\"tls\":[{\"hosts\":"
+         "[\"a.b\"],\"secretName\":\"s\"},{\"hosts\":[\"*.b\"]}]}{\"x.y/z\":\"w=v\"}",
+         "="},
+        {"rctl create ing i --rule=a.b/c=d:80 && rctl get ing i --no-headers", NULL, 0,
+         "ingress.networking.k8s.io/i created\n<none>   a.b", "="},
+        {"rctl create ing j --rule='*.b/*=d:80' --rule=a.b/longer=e:http,tls=s --class=c && rctl describe ing j", NULL,
+         0,
+         "=ingress.networking.k8s.io/j created\nName:             j\nLabels:           <none>\nNamespace:        "
+         "default\nAddress:          \n"
+         "Ingress Class:    c\nDefault backend:  <default>\nTLS:\n  s terminates a.b\nRules:\n"
+         "  Host  Path  Backends\n  ----  ----  --------\n  *.b   \n        /   d:80\n  a.b   \n"
+         "        /longer   e:http\nAnnotations:  <none>\nEvents:  <none>\n",
+         "="},
+        {"rctl create ingress i", NULL, 2, "=", "what goes where?"},
+        {"rctl create ingress i --rule=a=b:80", NULL, 2, "=", "--rule is HOST/PATH=SERVICE:PORT"},
+        {"rctl create ingress i --rule=a/=b", NULL, 2, "=", "--rule is HOST/PATH=SERVICE:PORT"},
+        {"rctl create ingress i --rule=a/=b:1,ssl", NULL, 2, "=", "--rule is HOST/PATH=SERVICE:PORT"},
+        {"rctl create ingress i --default-backend=b", NULL, 2, "=", "--default-backend is SERVICE:PORT"},
+        {"rctl create ingress i --default-backend=b:1 --annotation=x", NULL, 2, "=", "--annotation is KEY=VALUE"},
         {"rctl create quota q --hard=pods=3,requests.cpu=2 --hard requests.memory=1Gi --scopes=NotBestEffort -n "
          "default",
          NULL, 0, "resourcequota/q created"},

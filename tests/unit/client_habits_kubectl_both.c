@@ -153,7 +153,7 @@ static void objects_are_changed(void **state)
         {K "delete deployment web --cascade=orphan", NULL, 0, "=deployment.apps \"web\" deleted\n", "="},
         {K "get rs -l app=web -o name", NULL, 0, "replicaset.apps/web-", "="},
         {K "delete rs -l app=web", NULL, 0, "deleted", "="},
-        {K "create ingress i --rule=a/b=c:80", NULL, 1, "=", "could not find the requested resource"},
+        {K "create ingress i --rule=a/b=c:80 --class=none", NULL, 0, "=ingress.networking.k8s.io/i created\n", "="},
         {K "create -f -", "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: t}\n", 1, "=",
          "no matches for kind \"Thing\" in version \"example.com/v1\""},
     };

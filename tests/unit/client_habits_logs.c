@@ -138,7 +138,7 @@ static void logs_of_what_was_asked(void **state)
         {"rctl logs deploy/d --all-pods", NULL, 0, "[pod/one/c] one/c first\n[pod/two/c] two/c first", "="},
         {"rctl logs deploy/d -c c", NULL, 0, "/c first", "Found 2 pods, using pod/"},
         {"rctl logs two --all-pods", NULL, 2, "=", "not for a pod"},
-        {"rctl logs ing/x", NULL, 2, "=", "Ingress is not there yet"},
+        {"rctl logs crd/x", NULL, 2, "=", "CustomResourceDefinition is not there yet"},
         {"rctl logs none", NULL, 5, "=", "pods \"none\" not found"},
         {"rctl get --raw '/api/v1/namespaces/default/pods/two/log?tailLines=4'", NULL, 0, "asked tailLines=4", "="},
     };

@@ -43,15 +43,15 @@ static void fields_that_cannot_be_selected_are_refused(void **state)
 static void what_kubernetes_has_and_reeve_has_not_yet_is_named(void **state)
 {
     static const struct habit rows[] = {
-        {"rctl get ing", NULL, 2, "=", "Ingress is not there yet\n!did you mean"},
-        {"rctl get ing,pods", NULL, 2, "=", "Ingress is not there yet"},
-        {"rctl describe ing/x", NULL, 2, "=", "Ingress is not there yet"},
-        {"rctl explain ingress.spec", NULL, 5, "=", "Ingress is not there yet"},
-        {"rctl get ingresses.networking.k8s.io", NULL, 2, "=", "Ingress is not there yet"},
+        {"rctl get csidriver", NULL, 2, "=", "CSIDriver is not there yet\n!did you mean"},
+        {"rctl get gtw,pods", NULL, 2, "=", "Gateway is not there yet"},
+        {"rctl describe gtw/x", NULL, 2, "=", "Gateway is not there yet"},
+        {"rctl explain gateway.spec", NULL, 5, "=", "Gateway is not there yet"},
+        {"rctl get gateways.gateway.networking.k8s.io", NULL, 2, "=", "Gateway is not there yet"},
         {"rctl get crd", NULL, 2, "=", "CustomResourceDefinition is not there yet"},
-        {"rctl get ingressclass", NULL, 2, "=", "IngressClass is not there yet"},
-        {"rctl apply -f -", "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: x}\n", 1, NULL,
-         "Ingress is not there yet"},
+        {"rctl get gatewayclass", NULL, 2, "=", "GatewayClass is not there yet"},
+        {"rctl apply -f -", "apiVersion: storage.k8s.io/v1\nkind: CSIDriver\nmetadata: {name: x}\n", 1, NULL,
+         "CSIDriver is not there yet"},
         {"rctl apply -f -", "apiVersion: node.k8s.io/v1\nkind: RuntimeClass\nmetadata: {name: x}\n", 1, NULL,
          "RuntimeClass is not there yet\n!Node"},
         {"rctl get xyz", NULL, 2, "=", "no resource type \"xyz\"\n!did you mean"},
@@ -78,7 +78,8 @@ static void types_and_versions(void **state)
          "pods\ncontrollerrevisions.apps\ndaemonsets.apps\ndeployments.apps\nreplicasets.apps\n", "="},
         {"rctl api-resources --namespaced=false -o name", NULL, 0,
          "=clusterconfigurations.reeve.io\nclusterrolebindings.rbac.authorization.k8s.io\nclusterroles.rbac."
-         "authorization.k8s.io\nnamespaces\nnodes\npersistentvolumes\npriorityclasses.scheduling.k8s.io\n"
+         "authorization.k8s.io\ningressclasses.networking.k8s."
+         "io\nnamespaces\nnodes\npersistentvolumes\npriorityclasses.scheduling.k8s.io\n"
          "storageclasses.storage.k8s.io\n",
          "="},
         {"rctl api-resources --namespaced --no-headers", NULL, 0, "configmaps \n!NAME\n!namespaces", "="},
@@ -131,7 +132,7 @@ static void about_the_cluster_and_oneself(void **state)
         {"rctl auth can-i create deployments.apps", NULL, 0, "=yes\n", "="},
         {"rctl auth can-i '*' '*' -A", NULL, 0, "=yes\n", "="},
         {"rctl auth can-i get pods --subresource=log -n default -q", NULL, 0, "=", "="},
-        {"rctl auth can-i create ingresses", NULL, 1, "=no\n", "Ingress is not there yet"},
+        {"rctl auth can-i create csidrivers", NULL, 1, "=no\n", "CSIDriver is not there yet"},
         {"rctl auth can-i fly pods", NULL, 0, "=yes\n", "verb \"fly\" is not known"},
         {"rctl auth can-i --list", NULL, 0, "*.*", "="},
         {"rctl auth can-i", NULL, 2, "=", "rctl auth can-i delete pods"},

@@ -275,6 +275,7 @@ static const struct {
     {"Endpoint", "hints", "kept and shown; nobody sets them here"},
     {"EndpointHints", NULL, "kept and shown; nobody sets them here"},
     {"StorageClass", "parameters", "the kind's own rules: the local provisioner has none, others read them"},
+    {"IngressClassSpec", "parameters", "kept and shown: for the controller of the class"},
     {"ConfigMap", "immutable", "kept by the kind's own rules"},
     {"Secret", "immutable", "kept by the kind's own rules"},
     {"Secret", "stringData", "the kind's own defaults put it into data"},
