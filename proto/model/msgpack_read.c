@@ -510,7 +510,7 @@ struct mp mp_get_str_key(struct mp map, struct str key)
         if (!mp_read_str(&map, &k)) {
             return nothing();
         }
-        if (str_eq(k, key)) {
+        if (k.n == key.n && (k.n == 0 || (k.p[0] == key.p[0] && memcmp(k.p, key.p, k.n) == 0))) {
             struct mp item;
             return mp_read_item(&map, &item) ? item : nothing();
         }

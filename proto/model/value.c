@@ -130,8 +130,10 @@ static struct value_member *find_member(const struct value *map, struct str key)
     if (map == NULL || map->type != VALUE_MAP) {
         return NULL;
     }
+    char first = key.n > 0 ? key.p[0] : '\0';
     for (unsigned i = 0; i < map->map.count; i++) {
-        if (str_eq(map->map.members[i].key, key)) {
+        struct str own = map->map.members[i].key;
+        if (own.n == key.n && (own.n == 0 || (own.p[0] == first && memcmp(own.p, key.p, own.n) == 0))) {
             return &map->map.members[i];
         }
     }
@@ -144,9 +146,25 @@ struct value *value_get_str_key(const struct value *map, struct str key)
     return m == NULL ? NULL : m->value;
 }
 
+/* Most members are others already by their first letter, and most lookups find nothing: how long the key is, is asked
+ * for when it may be there. */
 struct value *value_get(const struct value *map, const char *key)
 {
-    return value_get_str_key(map, str_of(key));
+    if (map == NULL || map->type != VALUE_MAP || key == NULL) {
+        return NULL;
+    }
+    size_t n = 0;
+    for (unsigned i = 0; i < map->map.count; i++) {
+        struct str own = map->map.members[i].key;
+        if (own.n == 0 ? key[0] != '\0' : own.p[0] != key[0]) {
+            continue;
+        }
+        n = n > 0 ? n : strlen(key);
+        if (own.n == n && memcmp(own.p, key, n) == 0) {
+            return map->map.members[i].value;
+        }
+    }
+    return NULL;
 }
 
 /* Arena memory cannot be given back, so arrays double: the waste is at most what they hold in the end. */
