@@ -172,7 +172,8 @@ void arena_close(struct arena *a)
     memset(a, 0, sizeof *a);
 }
 
-void *arena_alloc(struct arena *a, size_t size_bytes)
+/* Not cleared. */
+static void *take(struct arena *a, size_t size_bytes)
 {
     size_t need = size_bytes == 0 ? 16 : (size_bytes + 15) & ~(size_t)15;
     assert(need >= size_bytes);
@@ -190,13 +191,17 @@ void *arena_alloc(struct arena *a, size_t size_bytes)
     }
     void *p = a->blocks->data + a->used_bytes;
     a->used_bytes += need;
-    memset(p, 0, need);
     return p;
+}
+
+void *arena_alloc(struct arena *a, size_t size_bytes)
+{
+    return memset(take(a, size_bytes), 0, size_bytes == 0 ? 1 : size_bytes);
 }
 
 void *arena_memdup(struct arena *a, const void *p, size_t size_bytes)
 {
-    void *copy = arena_alloc(a, size_bytes);
+    void *copy = take(a, size_bytes);
     if (size_bytes > 0) {
         memcpy(copy, p, size_bytes);
     }
@@ -210,19 +215,21 @@ void *arena_grow(struct arena *a, void *items, unsigned count, unsigned *cap, si
         return items;
     }
     *cap = MAX(2 * *cap, first_cap);
-    void *larger = arena_alloc(a, *cap * item_bytes);
+    uint8_t *larger = take(a, *cap * item_bytes);
     if (count > 0) {
         memcpy(larger, items, count * item_bytes);
     }
+    memset(larger + count * item_bytes, 0, (*cap - count) * item_bytes);
     return larger;
 }
 
 char *arena_strndup(struct arena *a, const char *s, size_t n)
 {
-    char *copy = arena_alloc(a, n + 1);
+    char *copy = take(a, n + 1);
     if (n > 0) {
         memcpy(copy, s, n);
     }
+    copy[n] = '\0';
     return copy;
 }
 
