@@ -302,27 +302,20 @@ static void map_class(const struct view *tip, const struct object *old, const st
     }
 }
 
-struct to_claims {
-    controller_emit *emit;
-    void *data;
-};
-
-static void emit_named(void *data, const struct kind_reference *r)
-{
-    const struct to_claims *to = data;
-    if (r->kind->id == KIND_PERSISTENTVOLUMECLAIM) {
-        to->emit(to->data, r->kind, r->ns, r->name);
-    }
-}
-
 /* A pod that comes waits for its claims; one that goes holds them no longer. */
 static void map_pod(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
                     void *data)
 {
     (void)tip;
-    struct to_claims to = {emit, data};
-    if ((old == NULL) != (now == NULL)) {
-        kind_references(now != NULL ? now : old, emit_named, &to);
+    struct storage_pod_claim claim;
+    if ((old == NULL) == (now == NULL)) {
+        return;
+    }
+    const struct object *pod = now != NULL ? now : old;
+    for (struct mp_iter it = mp_iter(mp_get(object_spec(pod), "volumes")); mp_next(&it);) {
+        if (storage_claim_of(pod->name, it.value, &claim) && name_is_key(claim.name)) {
+            emit(data, kind_of(KIND_PERSISTENTVOLUMECLAIM), pod->ns, claim.name);
+        }
     }
 }
 
