@@ -35,10 +35,18 @@ static void put_number(struct buf *b, uint64_t n)
     buf_put_u8(b, (uint8_t)n);
 }
 
+/* First letters and sizes stand side by side: few words are looked at. */
+#define BRIEF(w) {(w)[0], sizeof(w) - 1},
+static const struct {
+    char first;
+    uint8_t size;
+} briefs[] = {MANAGED_WORDS(BRIEF)};
+#undef BRIEF
+
 static void put_text(struct buf *b, struct str s)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-        if (s.n == words[i].n && s.n > 0 && s.p[0] == words[i].p[0] && memcmp(s.p, words[i].p, s.n) == 0) {
+    for (size_t i = 0; s.n > 0 && i < ARRAY_SIZE(briefs); i++) {
+        if (briefs[i].first == s.p[0] && briefs[i].size == s.n && memcmp(s.p, words[i].p, s.n) == 0) {
             buf_put_u8(b, (uint8_t)(TEXT_WORDS + i));
             return;
         }
