@@ -194,22 +194,19 @@ static bool kind_there(const struct rest_call *c, unsigned flags, struct kind *o
 }
 
 /* What cannot be read: an error. What the document has and the kind has not, or has twice: an error, or warnings, and
- * the verb drops it then. */
-static int check_fields(struct rest_call *c, const struct value *doc, unsigned flags, struct error *err)
+ * it is dropped here: doc lives in a, and becomes what its fields are. */
+static int check_own_fields(struct rest_call *c, struct arena *a, struct value *doc, unsigned flags, struct error *err)
 {
     struct kind k;
     if (!value_is_map(doc) || !kind_there(c, flags, &k)) {
         return 0;
     }
-    CLEANUP_ARENA struct arena scratch; /* it is as large as the document */
-    arena_init(&scratch);
-    struct value *copy = value_copy(&scratch, doc);
-    struct errlist found = {.arena = &scratch};
-    if (!(flags & KIND_CHECK_PATCH) && kind_of_document(&scratch, copy, NULL) == NULL) {
+    struct errlist found = {.arena = a};
+    if (!(flags & KIND_CHECK_PATCH) && kind_of_document(a, doc, NULL) == NULL) {
         return 0; /* the verb says so better */
     }
     unsigned level = store_level(replica_store(c->e.api.m->replica));
-    kind_find_field_errors(&k, &scratch, copy, flags | KIND_CHECK_LEVEL(level), &found);
+    kind_find_field_errors(&k, a, doc, flags | KIND_CHECK_LEVEL(level), &found);
     CLEANUP_BUF struct buf text = BUF_INIT;
     for (unsigned i = 0; i < found.count; i++) {
         if (is_wrong_type(&found, i, flags)) {
@@ -221,6 +218,15 @@ static int check_fields(struct rest_call *c, const struct value *doc, unsigned f
     }
     object_to_twice(c, &text);
     return strict_error(c, &text, err);
+}
+
+/* The same of a copy: the verb compares the document as it came with what is stored, and drops what is not there
+ * either. */
+static int check_fields(struct rest_call *c, const struct value *doc, unsigned flags, struct error *err)
+{
+    CLEANUP_ARENA struct arena scratch; /* it is as large as the document */
+    arena_init(&scratch);
+    return check_own_fields(c, &scratch, value_copy(&scratch, doc), flags, err);
 }
 
 /* ---- Each of them ---- */
@@ -277,7 +283,7 @@ static int make_create(struct rest_call *c, struct arena *a, struct api_request 
     }
     q->verb = API_CREATE;
     q->create = (struct api_create){how_of(c), doc};
-    return rv != 0 ? rv : check_fields(c, doc, 0, err);
+    return rv != 0 ? rv : check_own_fields(c, a, doc, 0, err);
 }
 
 /* What stands in a Scale that is put, as an update of that part of the object. */
