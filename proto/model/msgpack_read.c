@@ -213,50 +213,105 @@ static bool is_small_container(uint8_t first)
     return first >= 0x80 && first < 0xa0;
 }
 
-/* What the first byte alone tells of an item: the bytes of its head, with those of a small string or of a number, and
- * how many items it holds. 0 bytes: it has to be looked at. */
+/* What the first byte alone tells of an item: the bytes of its head, with those of a small string or of a number, and,
+ * times 256, how many items it holds. 0: it has to be looked at. */
+#define HOLDS(n)   ((n) << 8 | 1)
 #define FOUR(n)    (n), (n) + 1, (n) + 2, (n) + 3
 #define SIXTEEN(n) FOUR(n), FOUR((n) + 4), FOUR((n) + 8), FOUR((n) + 12)
-static const uint8_t first_bytes[256] = {
-    [0x00 ... 0x9f] = 1, /* numbers, maps, arrays */
-    [0xa0] = SIXTEEN(1), [0xb0] = SIXTEEN(17), [0xc0] = 1, [0xc2] = 1,          [0xc3] = 1, [0xca] = 5,
-    [0xcb] = 9,          [0xcc] = 2,           [0xcd] = 3, [0xce] = 5,          [0xcf] = 9, [0xd0] = 2,
-    [0xd1] = 3,          [0xd2] = 5,           [0xd3] = 9, [0xe0 ... 0xff] = 1,
+static const uint16_t first_bytes[256] = {
+    [0x00 ... 0x7f] = 1, /* numbers */
+    [0x80] = HOLDS(0),
+    HOLDS(2),
+    HOLDS(4),
+    HOLDS(6),
+    HOLDS(8),
+    HOLDS(10),
+    HOLDS(12),
+    HOLDS(14),
+    HOLDS(16),
+    HOLDS(18),
+    HOLDS(20),
+    HOLDS(22),
+    HOLDS(24),
+    HOLDS(26),
+    HOLDS(28),
+    HOLDS(30),
+    [0x90] = HOLDS(0),
+    HOLDS(1),
+    HOLDS(2),
+    HOLDS(3),
+    HOLDS(4),
+    HOLDS(5),
+    HOLDS(6),
+    HOLDS(7),
+    HOLDS(8),
+    HOLDS(9),
+    HOLDS(10),
+    HOLDS(11),
+    HOLDS(12),
+    HOLDS(13),
+    HOLDS(14),
+    HOLDS(15),
+    [0xa0] = SIXTEEN(1),
+    [0xb0] = SIXTEEN(17),
+    [0xc0] = 1,
+    [0xc2] = 1,
+    [0xc3] = 1,
+    [0xca] = 5,
+    [0xcb] = 9,
+    [0xcc] = 2,
+    [0xcd] = 3,
+    [0xce] = 5,
+    [0xcf] = 9,
+    [0xd0] = 2,
+    [0xd1] = 3,
+    [0xd2] = 5,
+    [0xd3] = 9,
+    [0xe0 ... 0xff] = 1,
 };
 
 static unsigned small_elements(uint8_t first)
 {
-    return !is_small_container(first) ? 0 : first < 0x90 ? 2u * (first & 0x0f) : first & 0x0fu;
+    return first_bytes[first] >> 8;
+}
+
+/* Of an item whose first byte does not tell: behind its head and its text, and how many items it holds. False: it is
+ * none. */
+static bool skip_head(const uint8_t *p, size_t n, size_t *at, uint64_t *left)
+{
+    struct head h;
+    if (!read_head((struct mp){p + *at, p + n}, &h)) {
+        return false;
+    }
+    *at = (size_t)(after_head(&h) - p);
+    *left += elements(&h);
+    return true;
 }
 
 bool mp_skip(struct mp *m)
 {
     /* At most one head a byte, so the loop ends; the sum cannot overflow since each count is at most the bytes left, or
      * 30. */
-    struct mp at = *m;
+    const uint8_t *p = m->p;
+    size_t n = p < m->end ? (size_t)(m->end - p) : 0, at = 0;
     for (uint64_t left = 1; left > 0; left--) {
-        if (at.p >= at.end) {
+        if (at >= n) {
             return false;
         }
-        size_t size = first_bytes[*at.p], there = (size_t)(at.end - at.p);
-        struct head h;
-        if ((*at.p == 0xd9 || *at.p == 0xc4) && there >= 2) { /* of 255 bytes at most: a uid, an image, a text */
-            size = 2u + at.p[1];
-        }
-        if (size > there) {
-            return false;
-        }
-        if (size > 0) {
-            left += small_elements(*at.p);
-            at.p += size;
-        } else if (read_head(at, &h)) {
-            at.p = after_head(&h);
-            left += elements(&h);
-        } else {
+        unsigned first = first_bytes[p[at]];
+        if (first != 0) {
+            at += first & 0xff;
+            left += first >> 8;
+        } else if ((p[at] == 0xd9 || p[at] == 0xc4) && at + 1 < n) { /* a uid, an image, a text */
+            at += 2u + p[at + 1];
+        } else if (!skip_head(p, n, &at, &left)) {
             return false;
         }
     }
-    *m = at;
+    if (at > n) {
+        return false;
+    }
+    m->p = p + at;
     return true;
 }
 
@@ -290,6 +345,15 @@ static const uint8_t *behind_valid(struct mp m, unsigned depth_max)
         }
         if (m.p < m.end && !is_key && is_small_scalar(*m.p)) {
             m.p++;
+            continue;
+        }
+        if (m.p < m.end && !is_key && is_small_container(*m.p)) {
+            if (small_elements(*m.p) >= (size_t)(m.end - m.p) || depth == depth_max) {
+                return NULL;
+            }
+            depth++;
+            stack[depth].left = small_elements(*m.p);
+            stack[depth].is_map = *m.p++ < 0x90;
             continue;
         }
         if (!read_head(m, &h) || (is_key && h.type != MP_STR)) {
