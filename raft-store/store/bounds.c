@@ -41,6 +41,9 @@ static bool runs_the_same(const struct object *o, const struct object *old)
 {
     static const char *const lists[] = {"containers", "initContainers", "ephemeralContainers"};
     bool same = true;
+    if (object_same_spec(o, old)) {
+        return true;
+    }
     for (unsigned i = 0; i < ARRAY_SIZE(lists); i++) {
         same = same && mp_equal(mp_get(object_spec(o), lists[i]), mp_get(object_spec(old), lists[i]));
     }
