@@ -352,10 +352,16 @@ static enum pod_wish pod_wish(const struct object *pod)
     if (pod_state_of(pod).bound) {
         return WISH_BOUND;
     }
-    struct mp spec = object_spec(pod);
-    struct str scheduler = mp_str(mp_get(spec, "schedulerName"));
-    bool ours = str_empty(scheduler) || str_is(scheduler, SCHEDULER_NAME);
-    return ours && !pod->deleting && mp_count(mp_get(spec, "schedulingGates")) == 0 ? WISH_NODE : WISH_NOTHING;
+    bool ours = true, gated = false;
+    for (struct mp_iter it = mp_iter(object_spec(pod)); mp_next(&it);) { /* once through it: both come behind much */
+        if (str_is(it.key, "schedulerName")) {
+            struct str scheduler = mp_str(it.value);
+            ours = str_empty(scheduler) || str_is(scheduler, SCHEDULER_NAME);
+        } else if (str_is(it.key, "schedulingGates")) {
+            gated = mp_count(it.value) > 0;
+        }
+    }
+    return ours && !pod->deleting && !gated ? WISH_NODE : WISH_NOTHING;
 }
 
 static void pod_add(struct scheduler *s, const struct object *o, enum pod_wish wish)

@@ -132,7 +132,18 @@ void resources_add_mp(struct resources *to, struct mp quantities)
 void resources_of_pod(struct resources *to, struct mp spec)
 {
     struct resources sidecars = {0}, peak = {0};
-    for (struct mp_iter it = mp_iter(mp_get(spec, "initContainers")); mp_next(&it);) {
+    struct mp init = {0}, containers = {0}, own = {0}, overhead = {0};
+    for (struct mp_iter it = mp_iter(spec); mp_next(&it);) {
+        struct mp *part = str_is(it.key, "initContainers") ? &init
+                          : str_is(it.key, "containers")   ? &containers
+                          : str_is(it.key, "resources")    ? &own
+                          : str_is(it.key, "overhead")     ? &overhead
+                                                           : NULL;
+        if (part != NULL) {
+            *part = it.value;
+        }
+    }
+    for (struct mp_iter it = mp_iter(init); mp_next(&it);) {
         struct resources one = {0};
         resources_add_mp(&one, mp_path(it.value, "resources.requests"));
         if (str_is(mp_str(mp_get(it.value, "restartPolicy")), "Always")) {
@@ -144,17 +155,17 @@ void resources_of_pod(struct resources *to, struct mp spec)
         }
         resources_close(&one);
     }
-    for (struct mp_iter it = mp_iter(mp_get(spec, "containers")); mp_next(&it);) {
+    for (struct mp_iter it = mp_iter(containers); mp_next(&it);) {
         resources_add_mp(to, mp_path(it.value, "resources.requests"));
     }
     resources_add(to, &sidecars);
     resources_max(to, &peak);
-    struct mp whole = mp_path(spec, "resources.requests");
+    struct mp whole = mp_get(own, "requests");
     for (struct mp_iter it = mp_iter(whole); mp_next(&it);) {
         *amount_at(to, it.key) = 0;
     }
     resources_add_mp(to, whole);
-    resources_add_mp(to, mp_get(spec, "overhead"));
+    resources_add_mp(to, overhead);
     resources_close(&sidecars);
     resources_close(&peak);
 }

@@ -4,7 +4,7 @@
 
 struct str gang_of_pod(const struct object *pod)
 {
-    return mp_str(mp_path(object_mp(pod), "spec.schedulingGroup.podGroupName"));
+    return mp_str(mp_path(object_spec(pod), "schedulingGroup.podGroupName"));
 }
 
 int64_t gang_min_count(const struct object *group)

@@ -191,9 +191,19 @@ bool storage_node_offers(const struct object *node, struct str *root, int64_t *b
 
 bool storage_claim_of(struct str pod_name, struct mp volume, struct storage_pod_claim *out)
 {
-    struct str name = mp_str(mp_get(volume, "name"));
-    out->own = mp_type(mp_path(volume, "ephemeral.volumeClaimTemplate")) == MP_MAP;
-    out->name = out->own ? STR_NONE : mp_str(mp_path(volume, "persistentVolumeClaim.claimName"));
+    struct str name = STR_NONE;
+    out->own = false;
+    out->name = STR_NONE;
+    for (struct mp_iter it = mp_iter(volume); mp_next(&it);) {
+        if (str_is(it.key, "name")) {
+            name = mp_str(it.value);
+        } else if (str_is(it.key, "ephemeral")) {
+            out->own = mp_type(mp_get(it.value, "volumeClaimTemplate")) == MP_MAP;
+        } else if (str_is(it.key, "persistentVolumeClaim")) {
+            out->name = mp_str(mp_get(it.value, "claimName"));
+        }
+    }
+    out->name = out->own ? STR_NONE : out->name;
     if (out->own && !str_empty(pod_name) && pod_name.n < sizeof out->text && name.n < sizeof out->text - pod_name.n) {
         int n = snprintf(out->text, sizeof out->text, "%.*s-%.*s", STR_ARG(pod_name), STR_ARG(name));
         out->name = n < (int)sizeof out->text ? (struct str){out->text, (size_t)n} : STR_NONE;
