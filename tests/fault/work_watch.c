@@ -46,12 +46,15 @@ static enum hist_outcome put(struct client *c, struct arena *a, const char *meth
 }
 
 /* Of two objects in one transaction, which over REST are told one by one: the other's version is the one before. */
-static void record_first(struct client *c, const char *name, int64_t value, int64_t start_us,
+static void record_first(struct client *c, const char *name, int64_t value, int64_t start_us, enum hist_outcome outcome,
                          const struct api_reply *reply)
 {
+    const struct watching *all = c->trial->own;
     size_t op = hist_write(&c->hist, c->process + TWIN, name, value, start_us);
-    hist_set_revision(&c->hist, op, (uint64_t)mp_int(mp_get(reply->result, "revision"), 0) - 1);
-    hist_complete(&c->hist, op, HIST_OK, fault_now_us());
+    if (outcome == HIST_OK && all->rest) {
+        hist_set_revision(&c->hist, op, (uint64_t)mp_int(mp_get(reply->result, "revision"), 0) - 1);
+    }
+    hist_complete(&c->hist, op, outcome, fault_now_us());
 }
 
 static void put_two(struct client *c, struct arena *a, const char *one, const char *other)
@@ -65,10 +68,7 @@ static void put_two(struct client *c, struct arena *a, const char *one, const ch
     client_op(a, ops, "update", client_object(a, one, "watch", text, 0));
     client_op(a, ops, "update", client_object(a, other, "watch", text, 0));
     enum hist_outcome outcome = client_write(c, a, "txn", params, &reply, &code);
-    const struct watching *all = c->trial->own;
-    if (all->rest && outcome == HIST_OK) {
-        record_first(c, one, value, start_us, &reply);
-    }
+    record_first(c, one, value, start_us, outcome, &reply);
     /* The answer has the version of the last one. */
     record(c, hist_write(&c->hist, c->process, other, value, start_us), outcome, &reply);
 }
