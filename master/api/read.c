@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "master/admission/row.h"
+#include "master/api/list_token.h"
 #include "master/api/write.h"
 #include "master/master.h"
 #include "proto/rpc/api.h"
@@ -110,48 +111,18 @@ static void pages_pin(struct list_pages *p, const struct view *v, int64_t since_
     p->used_at_ms[i] = now_ms;
 }
 
-/* Token: base64 of msgpack [master id, revision, namespace, name, objects of the pages so far]. */
-static void token_write(struct buf *out, uint64_t master, uint64_t revision, struct str ns, struct str name,
-                        uint64_t told)
-{
-    CLEANUP_BUF struct buf b = BUF_INIT;
-    mp_write_array(&b, 5);
-    mp_write_uint(&b, master);
-    mp_write_uint(&b, revision);
-    mp_write_str(&b, ns);
-    mp_write_str(&b, name);
-    mp_write_uint(&b, told);
-    base64_write(out, b.data, b.size);
-}
-
-struct list_token {
-    uint64_t master, revision;
-    struct str ns, name;
-    uint64_t told;
-};
-
-static bool token_read(struct arena *a, struct str text, struct list_token *t)
-{
-    CLEANUP_BUF struct buf raw = BUF_INIT;
-    if (!base64_read(&raw, text)) {
-        return false;
-    }
-    struct mp m = mp_of(arena_memdup(a, raw.data, raw.size), raw.size);
-    uint32_t count;
-    return mp_read_array(&m, &count) && count == 5 && mp_read_uint(&m, &t->master) && mp_read_uint(&m, &t->revision) &&
-           mp_read_str(&m, &t->ns) && mp_read_str(&m, &t->name) && mp_read_uint(&m, &t->told);
-}
-
 bool list_token_anew(struct api_call *c, struct str token, struct buf *out)
 {
     struct list_token t;
     const struct view *v = store_committed(replica_store(c->m->replica));
-    if (!token_read(c->arena, token, &t)) {
+    if (!list_token_read(c->arena, token, &t)) {
         return false;
     }
     int64_t now_ms = env_now_ms(c->m->env);
     pages_pin(c->m->pages, v, now_ms, now_ms);
-    token_write(out, c->m->config.id, view_revision(v), t.ns, t.name, t.told);
+    t.master = c->m->config.id;
+    t.revision = view_revision(v);
+    list_token_write(out, &t);
     return true;
 }
 
@@ -213,7 +184,8 @@ static void list_answer(struct api_call *c)
         .revision = view_revision(l->view), .more = l->more, .remaining = l->more ? remaining(l) : 0};
     if (l->more) {
         pages_pin(m->pages, l->view, l->since_ms, env_now_ms(m->env));
-        token_write(&token, m->config.id, listed.revision, l->last->ns, l->last->name, l->told + l->count);
+        const struct list_token t = {m->config.id, listed.revision, l->last->ns, l->last->name, l->told + l->count};
+        list_token_write(&token, &t);
         listed.token = buf_str(&token);
     }
     if (c->front->again != NULL && c->front->again(c, &listed)) {
@@ -294,7 +266,7 @@ void verb_list(struct api_call *c, const struct api_list *q)
         }
     }
     if (!first) {
-        if (!token_read(c->arena, q->token, &t)) {
+        if (!list_token_read(c->arena, q->token, &t)) {
             api_fail(c, ERR_USAGE, "list: malformed continue token");
             return;
         }

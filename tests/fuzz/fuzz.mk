@@ -20,6 +20,10 @@ $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/r
 	@echo "  LINK  tests/fuzz/$(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
 
+# Its master stands in a simulated cluster.
+$(BUILD)/tests/fuzz/fuzz_rest $(BUILD)/tests/fuzz/replay_rest: $(BUILD)/tests/sim/sim_disk.o $(BUILD)/tests/sim/sim_io.o
+$(BUILD)/tests/fuzz/fuzz_rest $(BUILD)/tests/fuzz/replay_rest: LDLIBS_ALL += -lcmocka
+
 $(BUILD)/tests/fuzz/seeds: $(BUILD)/tests/fuzz/seeds.o $(FUZZ_KIT) $(FUZZ_LIBS)
 	@echo "  LINK  tests/fuzz/$(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)

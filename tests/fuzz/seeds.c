@@ -3,6 +3,7 @@
  * usage: fuzz_seeds DIRECTORY      writes DIRECTORY/TARGET/NAME */
 #include <sys/stat.h>
 
+#include "master/api/list_token.h"
 #include "proto/backup/backup.h"
 #include "proto/backup/file.h"
 #include "proto/pki/pki.h"
@@ -322,6 +323,50 @@ static void put_pki(void)
     pki_free_key(request_key);
 }
 
+/* ---- Lists, probes, configurations ---- */
+
+static void put_pages(void)
+{
+    static const struct list_token rows[] = {
+        {1, 6, STR("default"), STR("c"), 1}, {1, 6, STR(""), STR("n1"), 1}, {3, UINT64_MAX, STR("e"), STR(""), 0}};
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        CLEANUP_BUF struct buf text = BUF_INIT;
+        CLEANUP_FREE char *name = xasprintf("token-%u", i);
+        list_token_write(&text, &rows[i]);
+        put("page", name, 2 * i, buf_str(&text));
+    }
+}
+
+#define GRPC(name, head, text) put("grpc", name, head, (struct str){text, sizeof text - 1})
+
+static void put_probes(void)
+{
+    GRPC("serving", 2,
+         "\0\0\0\4\0\0\0\0\0"
+         "\0\0\3\1\4\0\0\0\1\x88\x5f\0"
+         "\0\0\7\0\0\0\0\0\1\0\0\0\0\2\x08\1"
+         "\0\0\1\1\5\0\0\0\1\x88");
+    GRPC("padded-ping", 30,
+         "\0\0\0\4\0\0\0\0\0"
+         "\0\0\x08\6\0\0\0\0\0"
+         "12345678"
+         "\0\0\x0b\0\x09\0\0\0\1\3\0\0\0\0\2\x08\2\0\0\0");
+    GRPC("goaway", 0, "\0\0\0\4\0\0\0\0\0\0\0\x08\7\0\0\0\0\0\0\0\0\0\0\0\0\0");
+    GRPC("service", 0x80, "db");
+}
+
+static void put_config(void)
+{
+    put("config", "two-contexts", NO_HEAD,
+        STR("apiVersion: v1\nkind: Config\ncurrent-context: a\n"
+            "clusters:\n- name: c\n  cluster: {servers: [127.0.0.1:7400, 127.0.0.1:7401], refused-masters: '', "
+            "certificate-authority-data: Q0E=}\n"
+            "- name: d\n  cluster: {server: \"https://127.0.0.1:7400\", certificate-authority-data: Q0E=}\n"
+            "users:\n- name: u\n  user: {client-certificate-data: Q0VSVA==, client-key-data: S0VZ}\n"
+            "contexts:\n- name: a\n  context: {cluster: c, user: u, namespace: n}\n"
+            "- name: b\n  context: {cluster: d, user: u}\n"));
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -337,5 +382,8 @@ int main(int argc, char **argv)
     put_rpc();
     put_backup();
     put_pki();
+    put_pages();
+    put_probes();
+    put_config();
     return 0;
 }
