@@ -36,7 +36,8 @@ static struct net_conn *pop(struct list *queue)
 static void on_thread(void *arg)
 {
     struct net_worker *w = arg;
-    setpriority(PRIO_PROCESS, (id_t)gettid(), NET_WORKER_NICE); /* this thread alone; if it fails, no harm */
+    id_t self = (id_t)gettid(); /* this thread alone; if it fails, no harm */
+    setpriority(PRIO_PROCESS, self, getpriority(PRIO_PROCESS, self) + NET_WORKER_NICE);
     uv_mutex_lock(&w->lock);
     while (!w->stop) {
         if (list_empty(&w->todo)) {
