@@ -65,6 +65,11 @@ size_t usage_bytes(const struct usage *u)
     return u->bytes;
 }
 
+size_t usage_count(const struct usage *u)
+{
+    return u->nodes.count;
+}
+
 /* ---- Taking a report ---- */
 
 /* What a report needs room for; and that it is one. */

@@ -64,5 +64,6 @@ bool usage_of_pod(const struct usage *u, const struct object *pod, int64_t now_m
 /* Nodes with a report, in no order. *cursor begins with 0. False: no more. */
 bool usage_next(const struct usage *u, size_t *cursor, struct str *node);
 size_t usage_bytes(const struct usage *u);
+size_t usage_count(const struct usage *u); /* nodes with a report, however old */
 
 #endif

@@ -1,8 +1,6 @@
 /* All that a master counts, as rows: its own from their list, and what its parts have counted. */
 #include "master/counters.h"
 
-#include "base/mem.h"
-#include "controllers/usage.h"
 #include "master/api/watch.h"
 #include "master/auth/revoked.h"
 #include "master/core.h"
@@ -13,25 +11,17 @@
 #include "raft-store/raft/transport.h"
 
 /* What nodes that told this leader answer names from (coredns#3860: old answers that nobody notices). */
-static void add_names(const struct master *m, struct counters *out)
+static void add_names(struct master *m, struct counters *out)
 {
-    int64_t now_ms = env_now_ms(m->env), behind_ms = 0;
-    uint64_t nodes = 0, lowest = 0;
-    const struct usage *u = core_usage(m->core);
-    struct usage_node n;
-    struct str name;
-    for (size_t cursor = 0; usage_next(u, &cursor, &name);) {
-        if (usage_of_node(u, name, now_ms, &n) && n.services_revision > 0) {
-            lowest = nodes++ == 0 ? n.services_revision : MIN(lowest, n.services_revision);
-            behind_ms = MAX(behind_ms, node_feeds_services_behind_ms(m, n.services_revision, n.heard_ms));
-        }
-    }
-    counters_add_level(out, "namesNodes", "nodes that have told this leader from which state they answer names", nodes);
-    counters_add_level(out, "namesRevisionLowest", "the lowest revision of such a state", lowest);
+    struct names_found f =
+        names_look(&m->names, core_usage(m->core), node_feeds_services_changes(m), env_now_ms(m->env));
+    counters_add_level(out, "namesNodes", "nodes that have told this leader from which state they answer names",
+                       f.nodes);
+    counters_add_level(out, "namesRevisionLowest", "the lowest revision of such a state", f.lowest);
     counters_add_level(
         out, "namesBehindMs",
         "milliseconds for which one of these nodes has lacked a change of Services or endpoints, at most",
-        (uint64_t)behind_ms);
+        (uint64_t)f.behind_ms);
 }
 
 void master_counters(struct master *m, const struct replica_stats *s, struct counters *out)

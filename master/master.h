@@ -18,6 +18,7 @@
 #include "master/daemon.h"
 #include "master/front/laps.h"
 #include "master/front/turns.h"
+#include "master/nodes/names.h"
 #include "proto/net/net.h"
 #include "proto/rpc/api.h"
 #include "proto/rpc/rpc.h"
@@ -139,6 +140,7 @@ struct master {
     bool audits;         /* there is a policy that records something (front/audit.c) */
     struct watch_table *watches;
     struct node_feeds *feeds;
+    struct names_walk names;
     struct lease *lease;
     struct batches *batches;
     struct list_pages *pages;

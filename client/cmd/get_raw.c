@@ -149,6 +149,23 @@ static int raw_health(struct raw *w)
     return EXIT_DONE;
 }
 
+/* Of the master that was asked, whoever leads. */
+static int raw_metrics(struct raw *w)
+{
+    struct rctl *r = w->r;
+    struct error err = {0};
+    CLEANUP_REPLY struct api_reply reply = {0};
+    if (w->count > 1) {
+        return not_found(w);
+    }
+    if (api_read(r->api, "metrics.text", value_map(&r->arena), &reply, &err) != 0) {
+        return rctl_fail(r, &err);
+    }
+    struct str text = mp_str(mp_get(reply.result, "text"));
+    fwrite(text.p, 1, text.n, r->out);
+    return EXIT_DONE;
+}
+
 static int raw_later(struct raw *w)
 {
     struct error err = {0};
@@ -478,7 +495,7 @@ int get_raw(struct rctl *r, const char *path)
     } rows[] = {
         {"version", raw_version}, {"healthz", raw_health}, {"livez", raw_health},
         {"readyz", raw_health},   {"api", raw_api},        {"apis", raw_apis},
-        {"metrics", raw_later},   {"openapi", raw_later},  {"logs", raw_later},
+        {"metrics", raw_metrics}, {"openapi", raw_later},  {"logs", raw_later},
     };
     struct raw w = {.r = r, .path = path};
     struct error err = {0};

@@ -167,6 +167,14 @@ static int apply_one(struct applying *ap, struct value *doc, struct error *err)
     if (old == NULL && in_part) {
         return error_not_found(err, k, name);
     }
+    struct str uid = value_path_str(doc, "metadata.uid");
+    if (old == NULL && server_side && uid.n > 0) {
+        error_set(err, ERR_CONFLICT,
+                  "uid mismatch: the provided object specified uid %.*s, and no existing object was found",
+                  STR_ARG(uid));
+        kind_error_about(err, k, name);
+        return ERR_CONFLICT;
+    }
     rv = server_side ? apply_server_side(ap, ad, k, doc, current, &next, err)
                      : apply_three_way(ap, k, doc, old, current, &next, err);
     if (rv != 0) {

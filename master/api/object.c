@@ -167,16 +167,24 @@ static struct value *update_document(struct api_call *c, const struct api_update
     return doc;
 }
 
-/* What is not there is made, unless whoever writes it has seen it: then it is gone. */
+/* What is not there is made, of some kinds. A resourceVersion in the document counts for nothing then, as in
+ * Kubernetes. */
 static bool is_made(const struct api_update *q, const struct kind *k)
 {
-    return q->makes && k->put_makes && q->part == &PARTS[0] && value_path_str(q->object, "metadata.uid").n == 0 &&
-           value_path_str(q->object, "metadata.resourceVersion").n == 0;
+    return q->makes && k->put_makes && q->part == &PARTS[0];
 }
 
+/* A uid is that of an object that there was. */
 static int make(const struct admission *ad, struct txn *t, const struct kind *k, struct value *doc, struct error *err)
 {
     struct object *o = NULL;
+    struct str uid = value_path_str(doc, "metadata.uid"), name = value_path_str(doc, "metadata.name");
+    if (uid.n > 0) {
+        return error_set(err, ERR_CONFLICT,
+                         "%s \"%.*s\" is not there any more, and the document has the uid %.*s of a former one; leave "
+                         "it out to make a new one",
+                         k->singular, STR_ARG(name), STR_ARG(uid));
+    }
     int rv = admit_create(ad, k, doc, &o, err);
     if (rv == 0) {
         txn_create(t, o);

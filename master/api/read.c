@@ -260,7 +260,7 @@ void verb_list(struct api_call *c, const struct api_list *q)
     if (first && q->at != 0) {
         kept = pages_find(p, q->at);
         if (kept == PAGES_MAX) {
-            api_fail(c, ERR_EXPIRED, "The provided resource version is too old: %llu is not kept any more",
+            api_fail(c, ERR_EXPIRED, "The resourceVersion for the provided list is too old: %llu is not kept any more",
                      (unsigned long long)q->at);
             return;
         }
@@ -272,7 +272,9 @@ void verb_list(struct api_call *c, const struct api_list *q)
         }
         kept = t.master == c->m->config.id ? pages_find(p, t.revision) : PAGES_MAX;
         if (kept == PAGES_MAX) {
-            api_fail(c, ERR_EXPIRED, "list: the version this list was begun on is gone; begin it anew");
+            api_fail(c, ERR_EXPIRED,
+                     "The provided continue parameter is too old to display a consistent list result: the version that "
+                     "the list was begun on is gone; begin it anew");
             return;
         }
         p->used_at_ms[kept] = now_ms;

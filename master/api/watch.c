@@ -349,7 +349,7 @@ static bool pump_behind(struct watch *w)
     const struct history_txn *tx;
     if (store_history_next(store, w->sent, &tx) != 0) {
         struct error err = {0};
-        error_set(&err, ERR_EXPIRED, "revision %llu is too old to watch from (oldest: %llu); list again",
+        error_set(&err, ERR_EXPIRED, "too old resource version: %llu (%llu is the oldest to watch from); list again",
                   (unsigned long long)w->sent, (unsigned long long)store_history_oldest(store));
         watch_finish(w, &err);
         return false;

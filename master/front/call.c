@@ -246,7 +246,8 @@ static void relay(struct errand *e, uint64_t leader, struct str params)
     }
 }
 
-/* Requests that are about parts of pods. All others that are not typed have paths of their own. */
+/* Requests that are about parts of pods, or what HTTP has a path for. All others that are not typed have paths of their
+ * own. */
 static const char *access_of(struct errand *e, struct str *ns, struct str *name)
 {
     static const struct {
@@ -255,7 +256,8 @@ static const char *access_of(struct errand *e, struct str *ns, struct str *name)
     } rows[] = {{&request_logs, "get pods/log"},
                 {&request_exec, "create pods/exec"},
                 {&request_attach, "create pods/attach"},
-                {&request_portforward, "create pods/portforward"}};
+                {&request_portforward, "create pods/portforward"},
+                {&request_metrics_text, "get /metrics"}};
     struct call *c = call_of(e);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         if (c->row == rows[i].row) {

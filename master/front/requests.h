@@ -5,7 +5,7 @@
  * token, account.token, token.review; their rows stand in verbs.c. The others read parameters in their own functions,
  * each row beside its function:
  *  - hello, join, rejoin, cert.renew, cert.admin and node.*: agents', masters' and newcomers' own protocol
- *  - the other cert.* and master.*, admission: what rctl alone asks for
+ *  - the other cert.* and master.*, admission, metrics.text: what rctl alone asks for
  *  - logs, exec, attach, portforward, imageload, imagepull, images, imageremove, backup: streams of this protocol, tied
  *    to those of agents (relay.h); another front has to bring the client's end of a stream */
 #ifndef MASTER_FRONT_REQUESTS_H
@@ -42,6 +42,7 @@ struct method {
     X(bind)                                                                                                            \
     X(txn)                                                                                                             \
     X(metrics)                                                                                                         \
+    X(metrics_text)                                                                                                    \
     X(logs)                                                                                                            \
     X(exec)                                                                                                            \
     X(attach)                                                                                                          \

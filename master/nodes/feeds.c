@@ -372,9 +372,9 @@ bool node_feeds_has(const struct master *m, struct str node)
     return strmap_get(&m->feeds->by_node, node) != NULL;
 }
 
-int64_t node_feeds_services_behind_ms(const struct master *m, uint64_t revision, int64_t then_ms)
+const struct moments *node_feeds_services_changes(const struct master *m)
 {
-    return moments_behind_ms(&m->feeds->moments, revision, then_ms);
+    return &m->feeds->moments;
 }
 
 unsigned node_feeds_nodes(const struct master *m)

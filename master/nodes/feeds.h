@@ -12,8 +12,8 @@ void node_feeds_end(struct master *m, const struct error *why);                 
 void node_feeds_end_of(struct master *m, struct str node, const struct error *why); /* it has some */
 bool node_feeds_has(const struct master *m, struct str node);                       /* does it follow anything here? */
 unsigned node_feeds_nodes(const struct master *m);                                  /* how many nodes do */
-/* How long a node had lacked something of Services at then_ms, if it knew them as of this revision (moments.h). */
-int64_t node_feeds_services_behind_ms(const struct master *m, uint64_t revision, int64_t then_ms);
+/* When Services and where they lead have changed: borrowed. */
+const struct moments *node_feeds_services_changes(const struct master *m);
 /* Note what a committed transaction concerns; look at everything again after a restored snapshot. */
 void node_feeds_advance(struct master *m, const struct history_txn *txn);
 void node_feeds_restored(struct master *m);

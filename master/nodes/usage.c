@@ -1,6 +1,7 @@
 /* node.usage: what a node and its pods use, for the leader's memory alone (controllers/usage.h). */
 #include "master/master.h"
 #include "master/nodes/batch.h"
+#include "master/nodes/feeds.h"
 #include "master/nodes/nodes.h"
 #include "master/nodes/told.h"
 
@@ -14,6 +15,7 @@ int told_usage(const struct told *t, struct mp params, struct error *err)
     }
     if (rv == 0) {
         m->stats.usage_reports++;
+        names_step(&m->names, core_usage(m->core), node_feeds_services_changes(m), env_now_ms(m->env));
     }
     return rv;
 }

@@ -140,7 +140,8 @@ static const char *recode(const struct rest_call *c, struct str json, struct buf
 
 void rest_answer(struct rest_call *c, unsigned status, const char *type, const struct buf *body)
 {
-    CLEANUP_BUF struct buf head = BUF_INIT, packed = BUF_INIT, other = BUF_INIT;
+    CLEANUP_BUF struct buf head = BUF_INIT, packed = BUF_INIT;
+    CLEANUP_BUF_WIPE struct buf other = BUF_INIT; /* a token may be in it */
     if (type == NULL && (c->view.form.coding != REST_JSON || c->is_pretty)) {
         type = recode(c, buf_str(body), &other);
         body = &other;
@@ -482,6 +483,7 @@ static void forget(struct errand *e)
 {
     struct rest_call *c = rest_call_of(e);
     c->warnings = c->spec = c->twice = NULL;
+    c->judged = false;
 }
 
 static const struct errand_front rest_front = {

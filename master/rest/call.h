@@ -84,6 +84,7 @@ struct rest_call {
     uint64_t told;      /* the version that was told last */
     struct rest_ws *ws; /* of a watch over WebSocket; NULL: over HTTP */
     struct rest_log *log;
+    bool judged; /* LOG: over a follower, as new as the leader: he may, and it is clear which container */
     struct rest_stream *upgrade; /* STREAM */
     struct rest_proxy *proxy;    /* PROXY */
 };

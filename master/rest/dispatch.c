@@ -133,6 +133,8 @@ static unsigned forms_allowed(const struct rest_call *c)
     case REST_DO_FINALIZE:
     case REST_DO_WHOAMI:
     case REST_DO_REVIEW:
+    case REST_DO_ACCOUNT_TOKEN:
+    case REST_DO_TOKEN_REVIEW:
         return codings_allowed(c);
     case REST_DO_METRICS:
         return REST_MAY_YAML;
@@ -140,7 +142,7 @@ static unsigned forms_allowed(const struct rest_call *c)
         return REST_MAY_TEXT;
     case REST_DO_TELL:
         return forms_of_told(c);
-    default: /* tokens stay in one form, which is wiped */
+    default:
         return 0;
     }
 }
@@ -196,6 +198,13 @@ static bool read_patch_type(struct rest_call *c, const struct http_media *m)
     return false;
 }
 
+/* Objects of kinds for which there is no message come in no protobuf, as custom resources in Kubernetes. */
+static bool takes_protobuf(const struct rest_call *c)
+{
+    bool object = c->what == REST_DO_CREATE || (c->what == REST_DO_UPDATE && !str_is(c->path.part, "scale"));
+    return !object || (codings_allowed(c) & REST_MAY_PROTOBUF) != 0;
+}
+
 static bool read_coding(struct rest_call *c, const struct http_request *r)
 {
     struct str text = http_header(r, "Content-Type");
@@ -215,12 +224,13 @@ static bool read_coding(struct rest_call *c, const struct http_request *r)
         c->coding = REST_JSON;
     } else if (body_is(&m, "application/yaml") || body_is(&m, "application/x-yaml")) {
         c->coding = REST_YAML;
-    } else if (body_is(&m, "application/vnd.kubernetes.protobuf")) {
+    } else if (body_is(&m, PROTOBUF_MEDIA_TYPE) && takes_protobuf(c)) {
         c->coding = REST_PROTOBUF;
     } else if (r->body.n > 0) {
         rest_answer_failure(c, 415,
                             "the body of the request was in an unknown format - accepted media types include: "
-                            "application/json, application/yaml, application/vnd.kubernetes.protobuf");
+                            "application/json, application/yaml%s",
+                            takes_protobuf(c) ? ", " PROTOBUF_MEDIA_TYPE : "");
         return false;
     }
     return true;
@@ -332,7 +342,9 @@ static void refuse_nowhere(struct rest_call *c)
         what = str_is(c->path.group, rows[i].group) ? rows[i].what : what;
     }
     if (what == NULL && not_yet != NULL) {
-        what = arena_printf(&c->own, "%s is not there yet", not_yet);
+        const char *instead = kind_instead(c->path.plural);
+        what = instead == NULL ? arena_printf(&c->own, "%s is not there yet", not_yet)
+                               : arena_printf(&c->own, "%s is not there: %s", not_yet, instead);
     }
     rest_answer_failure(c, 404, "the server could not find the requested resource%s%s", what == NULL ? "" : ": ",
                         what == NULL ? "" : what);

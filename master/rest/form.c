@@ -332,7 +332,7 @@ void rest_write_list_sized(struct buf *out, const struct rest_view *v, const str
 
 bool rest_to_protobuf(struct buf *out, struct str json)
 {
-    CLEANUP_ARENA struct arena a;
+    CLEANUP_ARENA_WIPE struct arena a; /* a token may be in it */
     struct value *doc = NULL;
     arena_init(&a);
     return json_read(&a, json, &doc, NULL) == 0 && protobuf_write_document(out, doc);
@@ -342,7 +342,7 @@ bool rest_to_protobuf(struct buf *out, struct str json)
 
 bool rest_to_yaml(struct buf *out, struct str json)
 {
-    CLEANUP_ARENA struct arena a;
+    CLEANUP_ARENA_WIPE struct arena a;
     struct value *doc = NULL;
     arena_init(&a);
     if (json_read(&a, json, &doc, NULL) != 0) {

@@ -1,7 +1,7 @@
 /* A container's log over HTTP: a stream of the agent's (`pod.logs`, proto/rpc/api.h), as text.
  *
- * The master that was asked serves it over its own link to the node; what it does not know, or has no link for, goes
- * over the leader, as with logs of msgpack-RPC (front/relay.c). Credit is given back when the client has read, so a
+ * The master that was asked serves it over its own link to the node, once it is as new as the leader; what it has no
+ * link for goes over the leader, as with logs of msgpack-RPC (front/relay.c). Credit is given back when the client has read, so a
  * slow one holds a stream's window and REST_SEND_HIGH here, and no more. */
 #include <assert.h>
 #include <stdlib.h>
@@ -204,10 +204,26 @@ bool rest_log_near(struct rest_call *c)
     return open_near(c);
 }
 
+/* Who is no administrator is judged by the newest roles: all that the leader knows of them, and of pods, is here now.
+ * Names of containers are told to who may read logs alone. */
+static void judge(struct errand *e)
+{
+    struct rest_call *c = rest_call_of(e);
+    if (!errand_allowed(e, NULL) || !is_clear(c)) {
+        return;
+    }
+    c->judged = true;
+    if (!open_near(c)) {
+        errand_to_leader(e);
+    }
+}
+
 void rest_log_relay(struct rest_call *c, uint64_t leader, struct str params)
 {
     struct rpc_session *to = transport_session(c->e.api.m->transport, leader);
-    if (to == NULL) {
+    if (!c->judged) {
+        errand_read(&c->e, judge);
+    } else if (to == NULL) {
         errand_failf(&c->e, ERR_NO_QUORUM, "no connection to the leader; try again");
     } else {
         open_on(c, to, "forward", params);

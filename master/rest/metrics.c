@@ -9,6 +9,7 @@
 
 #include "base/usage.h"
 #include "master/rest/call.h"
+#include "master/rest/rest.h"
 
 #define PREFIX "reeve_"
 #define TYPE   "text/plain; version=0.0.4; charset=utf-8"
@@ -119,18 +120,22 @@ static void write_process(struct buf *out)
     buf_printf(out, "process_max_fds %u\n", u.descriptors_max);
 }
 
-void rest_tell_metrics(struct rest_call *c)
+void rest_write_metrics(struct master *m, struct buf *out)
 {
-    CLEANUP_BUF struct buf body = BUF_INIT;
-    struct master *m = c->e.api.m;
     struct replica_stats stats;
     struct counters rows = {0};
     replica_stats(m->replica, &stats);
     master_counters(m, &stats, &rows);
-    write_rows(&body, &rows);
-    write_raft(&body, m, &stats);
-    write_objects(&body, store_committed(replica_store(m->replica)));
-    write_known(&body, &rows);
-    write_process(&body);
+    write_rows(out, &rows);
+    write_raft(out, m, &stats);
+    write_objects(out, store_committed(replica_store(m->replica)));
+    write_known(out, &rows);
+    write_process(out);
+}
+
+void rest_tell_metrics(struct rest_call *c)
+{
+    CLEANUP_BUF struct buf body = BUF_INIT;
+    rest_write_metrics(c->e.api.m, &body);
     rest_answer(c, 200, TYPE, &body);
 }

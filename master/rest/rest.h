@@ -17,9 +17,12 @@
 struct master;
 struct session;
 struct net_conn;
+struct buf;
 
 /* The session's connection speaks HTTP: takes it over, until it closes (session_over). */
 void rest_open(struct session *s, struct net_conn *c);
+/* What /metrics answers, appended. */
+void rest_write_metrics(struct master *m, struct buf *out);
 /* Once in a turn of the loop: ends streams that are over. */
 void rest_turn(struct master *m);
 /* A few times a second: what waits for too long, watches whose time is over, bookmarks. */

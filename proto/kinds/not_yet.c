@@ -65,11 +65,21 @@ const char *kind_not_yet(struct str name)
     return NULL;
 }
 
+const char *kind_instead(struct str name)
+{
+    const char *kind = kind_not_yet(name);
+    return kind != NULL && strcmp(kind, "ComponentStatus") == 0
+               ? "Kubernetes has deprecated it; \"rctl cluster status\" and /readyz?verbose tell how the masters are"
+               : NULL;
+}
+
 void kind_explain_unknown(struct buf *out, struct str name)
 {
-    const char *not_yet = kind_not_yet(name);
+    const char *not_yet = kind_not_yet(name), *instead = kind_instead(name);
     const struct kind *near = not_yet == NULL ? kind_nearest(name) : NULL;
-    if (not_yet != NULL) {
+    if (instead != NULL) {
+        buf_printf(out, "%s is not there: %s", not_yet, instead);
+    } else if (not_yet != NULL) {
         buf_printf(out, "%s is not there yet; \"rctl api-resources\" lists the kinds that are", not_yet);
     } else if (near != NULL) {
         bool kind = name.p[0] >= 'A' && name.p[0] <= 'Z'; /* as manifests spell it, or as commands do */

@@ -75,5 +75,4 @@ const struct kind kind_podtemplate = {
     .fill = podtemplate_fill,
     .references = podtemplate_references,
     .pods = "template.spec",
-    .put_makes = true,
 };

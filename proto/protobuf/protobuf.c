@@ -459,6 +459,22 @@ static int read_envelope(const struct reader *r, struct str rest, struct envelop
     return more == 0 ? 0 : malformed(r, NULL, "the envelope is cut short, or no message");
 }
 
+/* wanted: the address's; empty: any kind will do. */
+static int unknown_kind(const struct envelope *e, struct str wanted, struct error *err)
+{
+    struct str kind = {e->kind.p, MIN(e->kind.n, (size_t)NAME_KEY_MAX)},
+               version = {e->api_version.p, MIN(e->api_version.n, (size_t)NAME_KEY_MAX)};
+    const char *slash = memrchr(version.p, '/', version.n);
+    size_t group = slash == NULL ? 0 : (size_t)(slash - version.p) + 1;
+    CLEANUP_BUF struct buf head = BUF_INIT;
+    if (wanted.n > 0) {
+        buf_printf(&head, "%.*s in version \"%.*s\" cannot be handled as a %.*s: ", STR_ARG(kind),
+                   (int)(version.n - group), version.p + group, STR_ARG(wanted));
+    }
+    return error_set(err, ERR_USAGE, "%sno kind \"%.*s\" is registered for version \"%.*s\" in protobuf",
+                     buf_cstr(&head), STR_ARG(kind), STR_ARG(version));
+}
+
 int protobuf_read(struct arena *a, const void *body, size_t n, struct str api_version, struct str kind,
                   struct value **doc, struct error *err)
 {
@@ -477,15 +493,13 @@ int protobuf_read(struct arena *a, const void *body, size_t n, struct str api_ve
         return rc;
     }
     if (e.encoding.n > 0 || (e.type.n > 0 && !str_is(e.type, PROTOBUF_MEDIA_TYPE))) {
-        return fail(&r, ERR_UNSUPPORTED, NULL, "the message in the envelope is encoded otherwise; send it plainly");
+        return malformed(&r, NULL, "the message in the envelope is encoded otherwise; send it plainly");
     }
     e.api_version = e.api_version.n == 0 ? api_version : e.api_version;
     e.kind = e.kind.n == 0 ? kind : e.kind;
     const struct schema *s = protobuf_schema(e.api_version, e.kind);
     if (s == NULL) {
-        return error_set(err, ERR_UNSUPPORTED,
-                         "no protobuf message is known for kind \"%.*s\" in apiVersion \"%.*s\"; send JSON",
-                         STR_ARG(e.kind), STR_ARG(e.api_version));
+        return unknown_kind(&e, kind, err);
     }
     struct value *v = value_map(a);
     value_set(a, v, "apiVersion", value_str(a, e.api_version));

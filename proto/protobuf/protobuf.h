@@ -28,8 +28,8 @@
 /* The body as a document in the arena, with apiVersion and kind, ready for kind_of_document and kind_check (or
  * kind_of_request and kind_check_fields). For a body whose envelope names no kind the caller's api_version and kind
  * count (those of the address); both may be empty. Strings are copied. Bytes are VALUE_BIN.
- * ERR_UNSUPPORTED: no message is known for the kind, or not in this version: send JSON (HTTP: 415).
- * ERR_PROTOCOL: malformed; the message names the field's path, err->field is the path (400).
+ * ERR_USAGE: no message is known for the kind that the envelope names, or not in this version (400, as Kubernetes).
+ * ERR_PROTOCOL: malformed, or encoded otherwise; the message names the field's path, err->field is the path (400).
  * ERR_INVALID: well-formed, and of a form that is not carried out (a source of volumes that only a cloud has).
  * ERR_TOO_LARGE: PROTOBUF_SIZE_MAX, PROTOBUF_NODES_MAX, or a list or map above the limits of documents. */
 int protobuf_read(struct arena *a, const void *body, size_t n, struct str api_version, struct str kind,

@@ -325,7 +325,7 @@ bool protobuf_write_document(struct buf *out, const struct value *doc)
     if (s == NULL) {
         return false;
     }
-    CLEANUP_BUF struct buf body = BUF_INIT;
+    CLEANUP_BUF_WIPE struct buf body = BUF_INIT; /* a token may be in it */
     msgpack_write_value(&body, doc);
     size_t at = protobuf_open(out, api_version, kind);
     protobuf_write_message(out, s, mp_of(body.data, body.size), &(struct protobuf_extra){0});

@@ -57,6 +57,7 @@
  *                missing, missingNames: [texts], periodMs}     what agents have measured last, as
  *                metrics.k8s.io/v1beta1 has it; missing: how many match, and no sample is known of them; the first of
  *                them by name
+ * metrics.text   {} -> {text}      what /metrics of this master says over HTTPS, with the same right
  * access         {verb, ?group, ?resource, ?subresource, ?namespace, ?name, ?path, ?user, ?groups, ?local, ?stale}
  *                -> {allowed, user, reason, ?binding: {kind, ?namespace, name}, ?role: the same, ?subject, ?rule}
  *                either resource or path; user and groups: of another one; local: who asks needs the right to review

@@ -277,6 +277,7 @@ const struct kind *kind_in_named_version(struct str name, const char **api_versi
 const struct kind *kind_nearest(struct str name); /* for "did you mean"; NULL if nothing is near */
 /* What Kubernetes has and Reeve has not yet ("Job"), by any of its names as above; NULL if it is none of these. */
 const char *kind_not_yet(struct str name);
+const char *kind_instead(struct str name); /* of such a kind, what there is in its place, for people; or NULL */
 /* What to say about a name that is no kind: `Job is not there yet`, `did you mean "pods"?`, or where the kinds are
  * listed. */
 void kind_explain_unknown(struct buf *out, struct str name);

@@ -743,6 +743,7 @@ int main(void)
         SCRIPT(impersonate),
         SCRIPT(apply),
         SCRIPT(token_ends),
+        SCRIPT(token_forms),
         SCRIPT(token_floods),
         SCRIPT(secret_tokens),
         SCRIPT(bootstrap),

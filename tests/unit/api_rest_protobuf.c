@@ -265,6 +265,62 @@ static void what_is_written_is_answered_in_it(void **state)
     assert_int_equal(value_to_int(value_get(doc, "code"), 0), 404);
 }
 
+/* Reviews, which are answered and never kept, and tokens. */
+static void reviews_and_tokens_are_answered_in_it(void **state)
+{
+#define RIGHTS "POST /apis/authorization.k8s.io/v1/"
+#define WHO    "POST /apis/authentication.k8s.io/v1/"
+    static const struct {
+        const char *what, *body, *kind;
+    } asked[] = {
+        {RIGHTS "selfsubjectaccessreviews",
+         "{\"spec\":{\"resourceAttributes\":{\"verb\":\"get\",\"resource\":\"pods\"}}}", "SelfSubjectAccessReview"},
+        {RIGHTS "subjectaccessreviews",
+         "{\"spec\":{\"user\":\"kate\",\"groups\":[\"system:masters\"],\"nonResourceAttributes\":{\"verb\":\"get\","
+         "\"path\":\"/x\"}}}",
+         "SubjectAccessReview"},
+        {RIGHTS "namespaces/default/localsubjectaccessreviews",
+         "{\"spec\":{\"user\":\"kate\",\"groups\":[\"system:masters\"],\"resourceAttributes\":{\"namespace\":"
+         "\"default\",\"verb\":\"get\",\"resource\":\"pods\"}}}",
+         "LocalSubjectAccessReview"},
+        {RIGHTS "selfsubjectrulesreviews", "{\"spec\":{\"namespace\":\"default\"}}", "SelfSubjectRulesReview"},
+        {WHO "selfsubjectreviews", "{}", "SelfSubjectReview"},
+        {WHO "tokenreviews", "{\"spec\":{\"token\":\"none\"}}", "TokenReview"},
+    };
+    struct test *t = *state;
+    for (unsigned i = 0; i < ARRAY_SIZE(asked); i++) {
+        struct value *like = NULL;
+        ask_with(t, asked[i].what, PROTOBUF ",application/json", asked[i].body);
+        is_protobuf(t, "201");
+        struct value *doc = read_envelope(t, buf_str(&t->body));
+        assert_string_equal(value_path_str(doc, "kind").p, asked[i].kind);
+        ask_with(t, asked[i].what, "application/json", asked[i].body);
+        assert_int_equal(json_read(&t->arena, buf_str(&t->body), &like, NULL), 0);
+        value_remove(value_get(like, "status"),
+                     "authenticated"); /* false, which a message does not tell from nothing */
+        same(doc, like);
+    }
+    world_make_keys(&t->w);
+    world_apply(&t->w, "{apiVersion: v1, kind: ServiceAccount, metadata: {name: web, namespace: default}}");
+    ask_with(t, "POST /api/v1/namespaces/default/serviceaccounts/web/token", PROTOBUF,
+             "{\"spec\":{\"expirationSeconds\":600}}");
+    is_protobuf(t, "201");
+    struct value *token = read_envelope(t, buf_str(&t->body));
+    assert_string_equal(value_path_str(token, "kind").p, "TokenRequest");
+    assert_int_equal(value_to_int(value_path(token, "spec.expirationSeconds"), 0), 600);
+    CLEANUP_FREE char *body = xasprintf("{\"spec\":{\"token\":\"%s\"}}", value_path_str(token, "status.token").p);
+    ask_with(t, WHO "tokenreviews", PROTOBUF, body);
+    is_protobuf(t, "201");
+    struct value *whose = read_envelope(t, buf_str(&t->body));
+    assert_string_equal(value_path_str(whose, "status.user.username").p, "system:serviceaccount:default:web");
+    const struct value *id =
+        value_get(value_path(whose, "status.user.extra"), "authentication.kubernetes.io/credential-id");
+    assert_int_equal(value_count(id), 1);
+    ask_with(t, "POST /api/v1/namespaces/default/serviceaccounts/web/token", "application/yaml", "{}");
+    assert_non_null(strstr(t->head, "Content-Type: application/yaml\r\n"));
+    assert_non_null(strstr(buf_cstr(&t->body), "\n  token: "));
+}
+
 static void metadata_alone(void **state)
 {
     struct test *t = *state;
@@ -411,6 +467,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_object_says_what_its_json_says),
         TEST(what_is_written_is_answered_in_it),
+        TEST(reviews_and_tokens_are_answered_in_it),
         TEST(metadata_alone),
         TEST(lists_small_and_large),
         TEST(pages_go_on_in_it),

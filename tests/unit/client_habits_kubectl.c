@@ -22,6 +22,8 @@ static void kubectl_finds_its_way(void **state)
         {K "get --raw /api/v1/nodes/hollow-0/proxy/healthz", NULL, 0, "=ok", "="},
         {K "get --raw /api/v1/nodes/hollow-0/proxy/pods", NULL, 0, "{\"kind\":\"PodList\"", "="},
         {K "get nodes --no-headers", NULL, 0, "hollow-0", "="},
+        {K "get cs", NULL, 1, "=", "=error: the server doesn't have a resource type \"cs\"\n"},
+        {K "get --raw /api/v1/componentstatuses", NULL, 1, "=", "Error from server (NotFound)"},
         {K "get ns default -o name", NULL, 0, "=namespace/default\n", "="},
         {K "get pods none", NULL, 1, "=", "=Error from server (NotFound): pods \"none\" not found\n"},
         {"rctl config kubeconfig | grep -c 'server: https://'", NULL, 0, "=1\n", "="},

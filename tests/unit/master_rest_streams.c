@@ -615,6 +615,53 @@ static void many_connections_leave_nothing_behind(void **state)
 
 /* ---- Rights ---- */
 
+/* Whoever may read logs is told by every master alike which container is meant, and nobody else is told names. */
+static void a_log_whose_container_is_not_clear_is_refused_by_each_master(void **state)
+{
+    struct state *s = *state;
+    static const char *const objects[] = {
+        "{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: logs}, rules: [{apiGroups: [''], "
+        "resources: [pods/log], verbs: [get]}]}",
+        "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: logs}, roleRef: {apiGroup: "
+        "rbac.authorization.k8s.io, kind: Role, name: logs}, subjects: [{apiGroup: rbac.authorization.k8s.io, kind: "
+        "User, name: reads}]}",
+        "{apiVersion: v1, kind: Pod, metadata: {name: two}, spec: {nodeName: n1, containers: [{name: a, image: i}, "
+        "{name: b, image: i}]}}"};
+    static const struct {
+        const char *user, *log, *status, *text;
+    } rows[] = {
+        {"reads", "two/log?container=none", " 400 ", "container none is not valid for pod two"},
+        {"reads", "two/log", " 400 ", "a container name must be specified for pod two, choose one of: [a b]"},
+        {"reads", "none/log?container=c", " 404 ", "pods \\\"none\\\" not found"},
+        {"nobody", "two/log?container=none", " 403 ", "forbidden"},
+        {"nobody", "two/log", " 403 ", "forbidden"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(objects); i++) {
+        must(s->admin, "create", "{object: %s}", objects[i]);
+    }
+    BOTH(by)
+    {
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+            CLEANUP_FREE char *ask =
+                xasprintf("GET /api/v1/namespaces/default/pods/%s HTTP/1.1\r\nHost: x\r\n\r\n", rows[i].log);
+            struct peer *x = peer_as(s, master_of(s, by), PKI_ROLE_USER, rows[i].user);
+            got_asked = false;
+            send_text(x, ask);
+            UNTIL(x, strstr(buf_cstr(&x->head), rows[i].text) != NULL);
+            assert_non_null(strstr(buf_cstr(&x->head), rows[i].status));
+            assert_false(got_asked);
+            peer_free(x);
+        }
+        struct peer *x = peer_as(s, master_of(s, by), PKI_ROLE_USER, "reads");
+        send_text(x, "GET /api/v1/namespaces/default/pods/two/log?container=b HTTP/1.1\r\nHost: x\r\n\r\n");
+        struct stream *a = take_asked(s);
+        assert_string_equal(asked_method, "pod.logs");
+        assert_string_equal(value_text(s->kit, asked_params, "container"), "b");
+        peer_free(x);
+        stream_close(a);
+    }
+}
+
 static void get_needs_two_rights_and_post_one(void **state)
 {
     struct state *s = *state;
@@ -767,6 +814,7 @@ int main(void)
         cmocka_unit_test(pairs_must_be_pairs),
         cmocka_unit_test(many_connections_leave_nothing_behind),
         cmocka_unit_test(get_needs_two_rights_and_post_one),
+        cmocka_unit_test(a_log_whose_container_is_not_clear_is_refused_by_each_master),
         cmocka_unit_test(a_right_that_is_taken_away_counts_at_once),
         cmocka_unit_test(an_agent_that_goes_away_is_told),
         cmocka_unit_test(a_follower_that_dies_takes_its_streams_along),

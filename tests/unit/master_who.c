@@ -405,6 +405,7 @@ static void test_without_a_role_nothing_may_be_asked(void **state)
         {"images", "{node: n1}"},
         {"imageremove", "{node: n1, name: x}"},
         {"admission", "{}"},
+        {"metrics.text", "{}"},
         {"cert.status", "{}"},
         {"cert.reseal", "{}"},
         {"cert.resealing", "{}"},

@@ -263,10 +263,10 @@ static void the_address_says_the_kind_if_the_envelope_does_not(void **state)
 
 static void kinds_without_a_message(void **state)
 {
-    refused(*state, "v1", "Gadget", "", ERR_UNSUPPORTED, "kind \"Gadget\" in apiVersion \"v1\"; send JSON");
-    refused(*state, "apps/v1", "Pod", "", ERR_UNSUPPORTED, "kind \"Pod\" in apiVersion \"apps/v1\"");
-    refused(*state, "extensions/v1beta1", "Deployment", "", ERR_UNSUPPORTED, "send JSON");
-    refused(*state, "reeve.io/v1", "ClusterConfiguration", "", ERR_UNSUPPORTED, "send JSON");
+    refused(*state, "v1", "Gadget", "", ERR_USAGE, "no kind \"Gadget\" is registered for version \"v1\"");
+    refused(*state, "apps/v1", "Pod", "", ERR_USAGE, "no kind \"Pod\" is registered for version \"apps/v1\"");
+    refused(*state, "extensions/v1beta1", "Deployment", "", ERR_USAGE, "no kind \"Deployment\"");
+    refused(*state, "reeve.io/v1", "ClusterConfiguration", "", ERR_USAGE, "no kind \"ClusterConfiguration\"");
 }
 
 static void what_is_wrong_is_told_with_its_place(void **state)
@@ -300,7 +300,7 @@ static void what_is_no_body(void **state)
     buf_reset(&b);
     buf_append(&b, "k8s", 4);
     pbkit_fields(&b, "1 {1 \"v1\" 2 \"Pod\"} 2 {} 3 \"gzip\"");
-    assert_int_equal(read_body(f, &b, &doc), ERR_UNSUPPORTED);
+    assert_int_equal(read_body(f, &b, &doc), ERR_PROTOCOL);
     assert_int_equal(protobuf_read(&f->arena, b.data, PROTOBUF_SIZE_MAX + 1, STR_NONE, STR_NONE, &doc, &f->err),
                      ERR_TOO_LARGE);
 }
