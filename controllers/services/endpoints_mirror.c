@@ -66,6 +66,7 @@ static int write_slice(struct mirror *m, struct value *list, struct mp ports, st
     value_remove(doc, "ports");
     if (mp_count(ports) > 0) {
         value_set(a, doc, "ports", msgpack_read_checked(a, ports));
+        places_name_ports(a, value_get(doc, "ports"));
     }
     m->made++;
     return old != NULL ? txn_update_value(m->out->txn, k, doc, TXN_PART_ALL, old->revision, err)

@@ -361,6 +361,7 @@ static int slice_write(struct slices *l, const struct slice *s, struct error *er
     value_set(a, doc, "endpoints", list);
     if (s->group < l->places.groups_count) {
         value_set(a, doc, "ports", l->places.groups[s->group].ports);
+        places_name_ports(a, value_get(doc, "ports"));
     } else if (s->count == 0) {
         value_remove(doc, "ports");
     }

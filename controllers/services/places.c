@@ -76,6 +76,17 @@ static struct value *ports_for(struct arena *a, const struct object *service, co
     return list;
 }
 
+void places_name_ports(struct arena *a, struct value *ports)
+{
+    VALUE_FOR(i, ports)
+    {
+        struct value *port = value_item(ports, i);
+        if (value_get(port, "name") == NULL) {
+            value_set(a, port, "name", value_cstr(a, ""));
+        }
+    }
+}
+
 static bool has_named_target(const struct object *service)
 {
     for (struct mp_iter it = mp_iter(mp_path(object_mp(service), "spec.ports")); mp_next(&it);) {

@@ -40,6 +40,9 @@ void places_find(struct arena *a, const struct view *v, const struct object *ser
                  unsigned visits, unsigned most, struct places *out);
 /* {kind: Pod, namespace, name, uid} */
 struct value *place_target(struct arena *a, const struct place *p);
+/* A port of an EndpointSlice always has a name, if an empty one: clients look at it without asking whether it is there.
+ * Source: Kubernetes' defaults of discovery.k8s.io/v1. */
+void places_name_ports(struct arena *a, struct value *ports);
 /* The Services that select the pod as it was or is become keys (a map function; a pod's change that none of them sees
  * makes none). */
 void map_pod_services(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,

@@ -13,14 +13,15 @@
 
 /* clang-format off */
 /* Two messages with the same fields. */
-#define PORT_ROWS(protocol_number, port_number)                                                                        \
-    STRING("name", "Name of the Service's port; unset if that has none."),                                             \
+#define PORT_ROWS(protocol_number, port_number, ...)                                                                   \
+    STRING("name", "Name of the Service's port; empty if that has none.", ##__VA_ARGS__),                              \
         STRING("protocol", "TCP, UDP or SCTP.", DEFAULT("TCP"), ONE_OF("TCP|UDP|SCTP"), NUMBER(protocol_number)),      \
         INT32("port", "Its number.", NUMBER(port_number)), STRING("appProtocol", "What is spoken on it.", NUMBER(4))
 SCHEMA_STATIC(subset_port, "EndpointPort", "A port that all the addresses have.",
     PORT_ROWS(3, 2));
+/* Of a slice it is always there: clients look at it without asking. */
 SCHEMA_STATIC(slice_port, "EndpointPort", "A port that all the addresses have.",
-    PORT_ROWS(2, 3));
+    PORT_ROWS(2, 3, DEFAULT(""), .flags = FIELD_EMPTY));
 
 SCHEMA_STATIC(endpoint_address, "EndpointAddress", "One address.",
     STRING("ip", "The address; never absent."),

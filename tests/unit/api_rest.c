@@ -725,6 +725,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCRIPT(objects),
         SCRIPT(lists),
+        SCRIPT(k9s),
         SCRIPT(kept_versions),
         SCRIPT(large_yaml),
         SCRIPT(watches),
