@@ -14,10 +14,9 @@
 #include "base/mem.h"
 #include "proto/pki/x509.h"
 
-#define CA_VALID_S   (INT64_C(20) * 365 * 24 * 3600)
-#define BACKDATE_S   300 /* clocks of a cluster's machines differ a little */
-#define SANS_MAX     64
-#define KEY_BITS_MIN 112 /* of security: RSA 2048, P-224 */
+#define CA_VALID_S (INT64_C(20) * 365 * 24 * 3600)
+#define BACKDATE_S 300 /* clocks of a cluster's machines differ a little */
+#define SANS_MAX   64
 
 static int openssl_error(struct error *err, const char *what)
 {
@@ -339,30 +338,6 @@ int pki_make_request(const struct pki_identity *who, char **csr_pem, char **key_
     return rv;
 }
 
-static X509_REQ *parse_request(const char *pem, struct error *err)
-{
-    size_t n = strnlen(pem, PKI_PEM_MAX + 1);
-    BIO *bio = n > PKI_PEM_MAX ? NULL : BIO_new_mem_buf(pem, (int)n);
-    X509_REQ *req = bio == NULL ? NULL : PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL);
-    BIO_free(bio);
-    if (req == NULL) {
-        ERR_clear_error();
-        error_set(err, ERR_INVALID, "not a certificate request in PEM form");
-        return NULL;
-    }
-    EVP_PKEY *key = X509_REQ_get0_pubkey(req);
-    if (key == NULL || X509_REQ_verify(req, key) != 1) {
-        error_set(err, ERR_INVALID, "the certificate request is not signed by its own key");
-    } else if (EVP_PKEY_get_security_bits(key) < KEY_BITS_MIN) {
-        error_set(err, ERR_INVALID, "the key in the certificate request is too weak; use ECDSA P-256");
-    } else {
-        return req;
-    }
-    ERR_clear_error();
-    X509_REQ_free(req);
-    return NULL;
-}
-
 static int sign_request(const char *ca_cert_pem, const char *ca_key_pem, const char *csr_pem,
                         const struct pki_identity *who, const char *groups, const char *sans, int64_t valid_s,
                         int64_t issued_ms, char **cert_pem, struct error *err)
@@ -373,7 +348,7 @@ static int sign_request(const char *ca_cert_pem, const char *ca_key_pem, const c
     if (rv != 0) {
         return rv;
     }
-    X509_REQ *req = parse_request(csr_pem, err);
+    X509_REQ *req = pki_request_parse(csr_pem, err);
     if (req == NULL) {
         return ERR_INVALID;
     }
@@ -446,37 +421,6 @@ int pki_cert_groups(const char *cert_pem, char out[PKI_GROUPS_SIZE], struct erro
     }
     X509_free(cert);
     return 0;
-}
-
-int pki_request_fingerprint(const char *csr_pem, char out[33], struct error *err)
-{
-    uint8_t digest[EVP_MAX_MD_SIZE];
-    unsigned char *der = NULL;
-    unsigned n = 0;
-    out[0] = '\0';
-    X509_REQ *req = parse_request(csr_pem, err);
-    if (req == NULL) {
-        return ERR_INVALID;
-    }
-    int size = i2d_PUBKEY(X509_REQ_get0_pubkey(req), &der);
-    bool ok = size > 0 && EVP_Digest(der, (size_t)size, digest, &n, EVP_sha256(), NULL) == 1;
-    if (ok) {
-        pki_fingerprint_text(digest, out);
-    }
-    OPENSSL_free(der);
-    X509_REQ_free(req);
-    return ok ? 0 : openssl_error(err, "the public key of a certificate request");
-}
-
-bool pki_request_fits(const char *csr_pem, const char *key_pem)
-{
-    X509_REQ *req = parse_request(csr_pem, NULL);
-    EVP_PKEY *key = req == NULL ? NULL : pki_key_parse(key_pem, NULL);
-    bool fits = key != NULL && X509_REQ_check_private_key(req, key) == 1;
-    ERR_clear_error();
-    EVP_PKEY_free(key);
-    X509_REQ_free(req);
-    return fits;
 }
 
 void pki_free_key(char *pem)

@@ -53,6 +53,29 @@ int pki_cert_groups(const char *cert_pem, char out[PKI_GROUPS_SIZE], struct erro
  * signed by its own key. */
 int pki_request_fingerprint(const char *csr_pem, char out[33], struct error *err);
 bool pki_request_fits(const char *csr_pem, const char *key_pem); /* the request is of this key */
+
+/* ---- Requests that strangers bring (pki/request.c) ----
+ *
+ * A request that counts is PEM with one block, signed by its own key: RSA with 2048 to 8192 bits, ECDSA on a named curve
+ * of 224 bits or more, Ed25519, Ed448. Others would be too weak, or too much work to check. */
+
+/* What a request says of its subject, for who decides whether it is signed. */
+struct pki_subject {
+    char name[PKI_NAME_MAX + 1];  /* its common name; "": it has none, or several, or one that is no plain text */
+    char groups[PKI_GROUPS_SIZE]; /* its organisations, as pki_sign_user takes them */
+    bool fits;    /* false: its organisations are too many, too long or no plain text; groups is empty */
+    bool own;     /* among its organisations, or as its name, stands one that is Reeve's own */
+    bool system;  /* ... one that begins with "system:" */
+    bool masters; /* ... the group system:masters */
+};
+/* text: any bytes, at most PKI_PEM_MAX of them. ERR_INVALID: it is no request that counts; err says what is wrong. out
+ * may be NULL. */
+int pki_request_check(struct str text, struct pki_subject *out, struct error *err);
+/* The other names that the request asks for, a line each: "DNS:example.com", "IP Address:10.0.0.1". Of a request that
+ * does not count: nothing. */
+void pki_request_names(struct str text, struct buf *out);
+/* PEM with certificates and nothing else: at least one. ERR_INVALID. */
+int pki_certs_check(struct str text, struct error *err);
 /* Once, in main, before anything else of OpenSSL's is used: from then on it overwrites all memory that it gives back.
  * False: too late, nothing was changed. */
 bool pki_wipe_what_is_freed(void);
@@ -120,6 +143,9 @@ int64_t pki_renew_at_s(int64_t not_before_s, int64_t not_after_s, uint32_t rando
 /* Milliseconds until the next attempt after that many failures in a row: from a second (or a thousandth of the life, at
  * most a minute) doubling up to an hour (or a thirtieth of the life). */
 int64_t pki_renew_pause_ms(int64_t not_before_s, int64_t not_after_s, unsigned failures);
+
+/* How long it was asked to be good for: its validity, less the time by which it was dated back. */
+int64_t pki_life_s(int64_t not_before_s, int64_t not_after_s);
 
 enum pki_state {
     PKI_STATE_OK,

@@ -36,7 +36,7 @@ static BIO *pem_bio(const char *pem, const char *what, struct error *err)
 }
 
 /* A key that asks for a pass phrase must not make a daemon wait at the terminal. */
-static int no_passphrase(char *buf, int size, int rwflag, void *u)
+int pki_no_passphrase(char *buf, int size, int rwflag, void *u)
 {
     (void)buf, (void)size, (void)rwflag, (void)u;
     return -1;
@@ -49,7 +49,7 @@ X509 *pki_x509_parse(const char *pem, struct error *err)
         return NULL;
     }
     ERR_clear_error();
-    X509 *cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
+    X509 *cert = PEM_read_bio_X509(bio, NULL, pki_no_passphrase, NULL);
     BIO_free(bio);
     if (cert == NULL) {
         char why[160];
@@ -65,7 +65,7 @@ EVP_PKEY *pki_key_parse(const char *pem, struct error *err)
         return NULL;
     }
     ERR_clear_error();
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, pki_no_passphrase, NULL);
     BIO_free(bio);
     if (key == NULL) {
         char why[160];
@@ -91,8 +91,7 @@ static bool entry_text(const X509_NAME *subject, int at, char *out, size_t size)
     return ok;
 }
 
-/* The one value of an attribute; false if there is none, or several. */
-static bool subject_text(const X509_NAME *subject, int nid, char *out, size_t size)
+bool pki_subject_text(const X509_NAME *subject, int nid, char *out, size_t size)
 {
     int at = X509_NAME_get_index_by_NID((X509_NAME *)subject, nid, -1);
     return at >= 0 && X509_NAME_get_index_by_NID((X509_NAME *)subject, nid, at) < 0 &&
@@ -129,9 +128,8 @@ const char *pki_role_word(enum pki_role role)
     return "nobody";
 }
 
-bool pki_x509_groups(const X509 *cert, char out[PKI_GROUPS_SIZE])
+bool pki_subject_groups(const X509_NAME *subject, char out[PKI_GROUPS_SIZE])
 {
-    const X509_NAME *subject = X509_get_subject_name(cert);
     size_t used = 0;
     unsigned count = 0;
     memset(out, 0, PKI_GROUPS_SIZE);
@@ -149,6 +147,11 @@ bool pki_x509_groups(const X509 *cert, char out[PKI_GROUPS_SIZE])
     }
 }
 
+bool pki_x509_groups(const X509 *cert, char out[PKI_GROUPS_SIZE])
+{
+    return pki_subject_groups(X509_get_subject_name(cert), out);
+}
+
 /* One organisation of Reeve's own says a role. Beside others, or unknown, it makes the certificate nobody's: no group
  * of a user can be taken for a role. */
 void pki_x509_identity(const X509 *cert, struct pki_identity *who)
@@ -156,10 +159,10 @@ void pki_x509_identity(const X509 *cert, struct pki_identity *who)
     memset(who, 0, sizeof *who);
     const X509_NAME *subject = X509_get_subject_name(cert);
     char organization[64], groups[PKI_GROUPS_SIZE];
-    if (!subject_text(subject, NID_commonName, who->name, sizeof who->name)) {
+    if (!pki_subject_text(subject, NID_commonName, who->name, sizeof who->name)) {
         return;
     }
-    if (subject_text(subject, NID_organizationName, organization, sizeof organization)) {
+    if (pki_subject_text(subject, NID_organizationName, organization, sizeof organization)) {
         for (size_t i = 0; i < ARRAY_SIZE(roles); i++) {
             if (roles[i].organization != NULL && strcmp(roles[i].organization, organization) == 0) {
                 who->role = roles[i].role;
@@ -189,6 +192,11 @@ void pki_x509_describe(const X509 *cert, char out[PKI_WHO_SIZE])
 static int64_t backdated_s(int64_t from_s, int64_t until_s)
 {
     return MIN(INT64_C(300), MAX(until_s - from_s, 0) / 11);
+}
+
+int64_t pki_life_s(int64_t not_before_s, int64_t not_after_s)
+{
+    return MAX(not_after_s - not_before_s, 0) - backdated_s(not_before_s, not_after_s);
 }
 
 void pki_x509_facts(const X509 *cert, struct pki_facts *out)

@@ -20,6 +20,11 @@
 /* Parse one PEM text; NULL with err filled (ERR_INVALID) if it is none. The caller frees. */
 X509 *pki_x509_parse(const char *pem, struct error *err);
 EVP_PKEY *pki_key_parse(const char *pem, struct error *err);
+/* A certificate request that is signed by its own key, of a sort and size that pki.h allows. Only PEM that says
+ * CERTIFICATE REQUEST, or NEW CERTIFICATE REQUEST. */
+X509_REQ *pki_request_parse(const char *pem, struct error *err);
+/* For PEM readers of OpenSSL: nobody is asked for a pass phrase. */
+int pki_no_passphrase(char *buf, int size, int rwflag, void *u);
 
 const char *pki_role_organization(enum pki_role role); /* "reeve:masters"; NULL for users, and for nobody */
 const char *pki_role_word(enum pki_role role);         /* "master" */
@@ -28,6 +33,10 @@ const char *pki_role_word(enum pki_role role);         /* "master" */
 void pki_x509_identity(const X509 *cert, struct pki_identity *who);
 /* The groups of a user (pki.h). False: they do not fit, or have control characters. */
 bool pki_x509_groups(const X509 *cert, char out[PKI_GROUPS_SIZE]);
+/* The same of the organisations of any subject; and the one value of an attribute, false if there is none, or several,
+ * or it is not plain text. */
+bool pki_subject_groups(const X509_NAME *subject, char out[PKI_GROUPS_SIZE]);
+bool pki_subject_text(const X509_NAME *subject, int nid, char *out, size_t size);
 /* "master 1", "node n1", "admin kate", "CA reeve" for messages. */
 void pki_x509_describe(const X509 *cert, char out[PKI_WHO_SIZE]);
 /* But for ca. */

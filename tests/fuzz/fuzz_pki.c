@@ -41,6 +41,27 @@ static void check_request(const char *pem)
     free(cert);
 }
 
+/* As spec.request of a CertificateSigningRequest: what counts there, counts for who signs. */
+static void check_strangers_request(const char *pem)
+{
+    struct pki_subject subject;
+    struct error err = {0};
+    struct buf names = BUF_INIT;
+    char *cert = NULL, print[33];
+    int rc = pki_request_check(str_of(pem), &subject, &err);
+    if (rc != 0) {
+        CHECK_FAILED(rc, err);
+    } else {
+        CHECK(pki_request_fingerprint(pem, print, NULL) == 0);
+        pki_request_names(str_of(pem), &names);
+        if (subject.name[0] != '\0' && !subject.own) {
+            CHECK(pki_sign_user(ca_cert, ca_key, pem, subject.name, subject.groups, 600, 0, &cert, &err) == 0);
+            free(cert);
+        }
+    }
+    buf_close(&names);
+}
+
 static void check_cert(const char *pem)
 {
     struct pki_identity who;
@@ -62,6 +83,8 @@ static void check_cert(const char *pem)
         X509_free(x);
     }
     EVP_PKEY_free(pki_key_parse(pem, NULL));
+    CHECK(pki_certs_check(str_of(pem), NULL) != 0 ||
+          pki_cert_info(strstr(pem, "-----BEGIN "), NULL, NULL, &until, NULL) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -78,6 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         head & 1 ? frame(rest, request ? "CERTIFICATE REQUEST" : "CERTIFICATE") : xstrndup(rest.p, rest.n);
     if (request) {
         check_request(pem);
+        check_strangers_request(pem);
     } else {
         check_cert(pem);
     }

@@ -4,6 +4,9 @@
 #include <setjmp.h>
 #include <cmocka.h>
 /* clang-format on */
+#include <openssl/ec.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +133,114 @@ static void request_is_signed_for_who_the_signer_says(void **state)
     pair_free(&ca);
 }
 
+static void certificate_says_for_how_long_it_was_asked(void **state)
+{
+    (void)state;
+    static const int64_t lives[] = {1, 60, 600, 3000, 3600, PKI_CERT_VALID_S};
+    const struct pki_identity who = {PKI_ROLE_USER, "kate"};
+    struct pair ca = make_ca(), p;
+    for (size_t i = 0; i < ARRAY_SIZE(lives); i++) {
+        int64_t from, until;
+        assert_int_equal(pki_issue(ca.cert, ca.key, &who, NULL, lives[i], &p.cert, &p.key, NULL), 0);
+        assert_int_equal(pki_cert_info(p.cert, NULL, &from, &until, NULL), 0);
+        assert_int_equal(pki_life_s(from, until), lives[i]);
+        pair_free(&p);
+    }
+    pair_free(&ca);
+}
+
+static void encrypted_request_asks_nobody_for_a_pass_phrase(void **state)
+{
+    (void)state;
+    const struct pki_identity who = {PKI_ROLE_NODE, "n7"};
+    char *csr, *key, fingerprint[33];
+    struct error err = {0};
+    assert_int_equal(pki_make_request(&who, &csr, &key, NULL), 0);
+    char *body = strchr(csr, '\n') + 1;
+    CLEANUP_FREE char *sealed = xasprintf("%.*sProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,%s\n\n%s",
+                                          (int)(body - csr), csr, "00112233445566778899AABBCCDDEEFF", body);
+    assert_int_equal(pki_request_fingerprint(sealed, fingerprint, &err), ERR_INVALID);
+    free(csr);
+    pki_free_key(key);
+}
+
+/* A request with this subject and key, signed by it. */
+static char *request_of(EVP_PKEY *key, const char *const *entries)
+{
+    X509_REQ *req = X509_REQ_new();
+    X509_NAME *name = X509_REQ_get_subject_name(req);
+    for (unsigned i = 0; entries[i] != NULL; i += 2) {
+        assert_int_equal(X509_NAME_add_entry_by_txt(name, entries[i], MBSTRING_UTF8,
+                                                    (const unsigned char *)entries[i + 1], -1, -1, 0),
+                         1);
+    }
+    assert_int_equal(X509_REQ_set_pubkey(req, key), 1);
+    assert_true(X509_REQ_sign(req, key, EVP_PKEY_is_a(key, "ED25519") ? NULL : EVP_sha256()) > 0);
+    BIO *bio = BIO_new(BIO_s_mem());
+    char *p = NULL;
+    assert_int_equal(PEM_write_bio_X509_REQ(bio, req), 1);
+    long n = BIO_get_mem_data(bio, &p);
+    char *text = xstrndup(p, (size_t)n);
+    BIO_free(bio);
+    X509_REQ_free(req);
+    return text;
+}
+
+static void subject_of_a_request_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *entries[8];
+        const char *name, *group;
+        bool own, system, masters, fits;
+    } rows[] = {
+        {{"O", "dev", "CN", "kate", NULL}, "kate", "dev", false, false, false, true},
+        {{"O", "dev", NULL}, "", "dev", false, false, false, true},
+        {{"CN", "kate", "CN", "boss", NULL}, "", "", false, false, false, true},
+        {{"CN", "system:admin", NULL}, "system:admin", "", false, true, false, true},
+        {{"O", "dev", "O", "system:masters", "CN", "kate", NULL}, "kate", "dev", false, true, true, true},
+        {{"O", "reeve:admins", "CN", "kate", NULL}, "kate", "reeve:admins", true, false, false, true},
+        {{"O", "a\nb", "CN", "kate", NULL}, "kate", "", false, false, false, false},
+        {{"CN", "a\nb", NULL}, "", "", false, false, false, true},
+    };
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        CLEANUP_FREE char *text = request_of(key, rows[i].entries);
+        struct pki_subject s;
+        struct error err = {0};
+        assert_int_equal(pki_request_check(str_of(text), &s, &err), 0);
+        assert_string_equal(s.name, rows[i].name);
+        assert_string_equal(s.groups, rows[i].group);
+        assert_true(s.own == rows[i].own && s.system == rows[i].system && s.masters == rows[i].masters &&
+                    s.fits == rows[i].fits);
+    }
+    EVP_PKEY_free(key);
+}
+
+static void requests_of_keys_that_are_weak_or_slow_to_check_are_refused(void **state)
+{
+    (void)state;
+    static const char *const subject[] = {"CN", "kate", NULL};
+    struct {
+        EVP_PKEY *key;
+        const char *wrong; /* NULL: it counts */
+    } rows[] = {
+        {EVP_RSA_gen(2048), NULL},
+        {EVP_RSA_gen(1024), "too weak"},
+        {EVP_EC_gen("P-384"), NULL},
+        {EVP_EC_gen("P-192"), "too weak"},
+        {EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), NULL},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct error err = {0};
+        assert_non_null(rows[i].key);
+        CLEANUP_FREE char *text = request_of(rows[i].key, subject);
+        assert_int_equal(pki_request_check(str_of(text), NULL, &err), rows[i].wrong == NULL ? 0 : ERR_INVALID);
+        assert_true(rows[i].wrong == NULL || strstr(err.message, rows[i].wrong) != NULL);
+        EVP_PKEY_free(rows[i].key);
+    }
+}
+
 static void request_that_was_changed_is_refused(void **state)
 {
     (void)state;
@@ -241,6 +352,10 @@ int main(void)
         cmocka_unit_test(issue_refuses_a_leaf_as_ca),
         cmocka_unit_test(request_is_signed_for_who_the_signer_says),
         cmocka_unit_test(request_that_was_changed_is_refused),
+        cmocka_unit_test(certificate_says_for_how_long_it_was_asked),
+        cmocka_unit_test(encrypted_request_asks_nobody_for_a_pass_phrase),
+        cmocka_unit_test(subject_of_a_request_is_told),
+        cmocka_unit_test(requests_of_keys_that_are_weak_or_slow_to_check_are_refused),
         cmocka_unit_test(fingerprint_is_stable_hex_and_differs_between_cas),
         cmocka_unit_test(sealed_text_opens_with_the_same_key_and_aad_only),
         cmocka_unit_test(empty_text_and_empty_aad_are_sealed),
