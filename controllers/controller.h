@@ -12,9 +12,10 @@
 #include "raft-store/store/txn.h"
 #include "raft-store/store/view.h"
 
-struct change;    /* raft-store/store/store.h: (old, new) */
-struct usage_pod; /* controllers/usage.h */
-struct zone;      /* proto/facts/zone.h */
+struct change;      /* raft-store/store/store.h: (old, new) */
+struct usage_pod;   /* controllers/usage.h */
+struct zone;        /* proto/facts/zone.h */
+struct pki_subject; /* proto/pki/pki.h */
 
 /* What is known but not in the log: the environment of a reconcile, as its view is. Where it is the same, so is what
  * is decided: scripts and simulators say what stands in it. */
@@ -30,6 +31,11 @@ struct controller_soft {
     /* A time zone by a name that zone_name_is, borrowed until the reconcile ends; NULL: there is none of that name on
      * this machine. The function NULL: there are none. */
     const struct zone *(*zone)(void *data, struct str name);
+    /* A certificate of the cluster's CA for a user (PEM, in the arena), of the key of the request csr_pem, with the name
+     * and groups of `who`; good for max_s seconds at most, 0: as long as such certificates are. asked_by: for the log.
+     * ERR_INVALID: the request is at fault; others: not now. NULL: nothing can be signed. */
+    int (*sign_user)(void *data, struct arena *a, const struct pki_subject *who, const char *csr_pem, int64_t max_s,
+                     struct str asked_by, struct str *cert_pem, struct error *err);
 };
 struct controller_key {
     const struct kind *kind; /* what the key names; may be an object that is gone */

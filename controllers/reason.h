@@ -66,7 +66,9 @@
     X(RUN_GOES_ON, "%s has not ended: no other is begun")                                                              \
     X(MAKES_ACCOUNT, "makes its default account")                                                                      \
     X(GIVES_CA, "gives it the cluster's CA")                                                                           \
-    X(GATHERS_RULES, "gathers %n rules")
+    X(GATHERS_RULES, "gathers %n rules")                                                                               \
+    X(SIGNED, "signs it")                                                                                              \
+    X(NOT_SIGNED, "cannot be signed: %s")
 
 enum reason {
 #define X(name, text) REASON_##name,

@@ -38,7 +38,9 @@
     X(tokens)                                                                                                          \
     X(accounts)                                                                                                        \
     X(roles)                                                                                                           \
-    X(root_ca)
+    X(root_ca)                                                                                                         \
+    X(certificates)                                                                                                    \
+    X(certificate_cleaner)
 
 #define CONTROLLER_DECLARE(name) extern const struct controller controller_##name;
 CONTROLLERS(CONTROLLER_DECLARE)

@@ -122,6 +122,13 @@ static const struct zone *zone_of(void *data, struct str name)
     return c->config.zone == NULL ? NULL : c->config.zone(c->config.data, name);
 }
 
+static int sign_user(void *data, struct arena *a, const struct pki_subject *who, const char *csr_pem, int64_t max_s,
+                     struct str asked_by, struct str *cert_pem, struct error *err)
+{
+    struct core *c = data;
+    return c->config.sign_user(c->config.data, a, who, csr_pem, max_s, asked_by, cert_pem, err);
+}
+
 void core_on_leading(struct core *c, bool leading, uint64_t term)
 {
     assert(c->replica != NULL);
@@ -150,7 +157,8 @@ void core_on_leading(struct core *c, bool leading, uint64_t term)
                  .node_grace_ms = c->config.node_grace_ms,
                  .usage = usage_of,
                  .usage_period_ms = usage_period_ms(c->usage),
-                 .zone = zone_of},
+                 .zone = zone_of,
+                 .sign_user = c->config.sign_user == NULL ? NULL : sign_user},
         .submit = submit,
         .tip = tip,
         .room = room,

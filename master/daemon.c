@@ -31,6 +31,7 @@
 #include "master/auth/root_ca.h"
 #include "master/auth/rotate.h"
 #include "master/auth/secret_tokens.h"
+#include "master/auth/user_call.h"
 #include "master/daemon.h"
 #include "master/discards.h"
 #include "master/front/ask.h"
@@ -478,6 +479,17 @@ static const struct zone *zone_of(void *data, struct str name)
     return zones_get(((struct master *)data)->zones, name, NULL);
 }
 
+static int sign_user(void *data, struct arena *a, const struct pki_subject *who, const char *csr_pem, int64_t max_s,
+                     struct str asked_by, struct str *cert_pem, struct error *err)
+{
+    char *cert = NULL;
+    int64_t until_s;
+    int rv = user_certify(data, who->name, who->groups, csr_pem, max_s, asked_by, &cert, &until_s, err);
+    *cert_pem = rv == 0 ? str_of(arena_strdup(a, cert)) : STR_NONE;
+    free(cert);
+    return rv;
+}
+
 static int make_node(struct master *m, struct error *err)
 {
     char raft_dir[600];
@@ -515,6 +527,7 @@ static int make_node(struct master *m, struct error *err)
                                              .usage_ms = m->config.agent_usage_ms,
                                              .ask_heard = nodes_ask_heard,
                                              .zone = zone_of,
+                                             .sign_user = sign_user,
                                              .data = m});
     uint64_t state_bytes, state_objects;
     master_config_state(&m->config, &state_bytes, &state_objects);

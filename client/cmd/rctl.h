@@ -134,6 +134,7 @@ void rctl_print_help(struct rctl *r);
     X(token)                                                                                                           \
     X(backup)                                                                                                          \
     X(cert)                                                                                                            \
+    X(certificate)                                                                                                     \
     X(up)                                                                                                              \
     X(down)                                                                                                            \
     /* rctl itself */                                                                                                  \

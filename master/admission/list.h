@@ -16,6 +16,9 @@
     X(claim_resize)                                                                                                    \
     X(time_zone)                                                                                                       \
     X(role_escalation)                                                                                                 \
+    X(certificate_request)                                                                                             \
+    X(certificate_approval)                                                                                            \
+    X(certificate_signing)                                                                                             \
     X(audit_policy)                                                                                                    \
     X(cluster_configuration)                                                                                           \
     X(overlapping_selectors)                                                                                           \

@@ -42,6 +42,7 @@ struct admission_row {
     const char *help;       /* one sentence */
     /* Of writes of the object or of a part of its spec, not of its status. */
     int (*give)(const struct admission *ad, struct admission_change *c, struct error *err);
+    int (*give_status)(const struct admission *ad, struct admission_change *c, struct error *err); /* of its status */
     int (*check)(const struct admission *ad, const struct admission_change *c, struct error *err);
     /* who: NULL: the system itself. err may be NULL. */
     int (*remove)(const struct view *tip, const struct principal *who, const struct object *o, struct error *err);

@@ -32,11 +32,12 @@ static enum admission_operations operation_of(const struct admission_change *c)
 int admission_give(const struct admission *ad, struct admission_change *c, struct error *err)
 {
     int rv = 0;
-    assert(c->part != TXN_PART_STATUS && c->now == NULL);
+    assert(c->now == NULL);
     for (unsigned i = 0; rv == 0 && admission_rows[i] != NULL; i++) {
         const struct admission_row *row = admission_rows[i];
-        if (row->give != NULL && concerns(row, c->kind->id, operation_of(c))) {
-            rv = row->give(ad, c, err);
+        bool status = c->part == TXN_PART_STATUS;
+        if ((status ? row->give_status : row->give) != NULL && concerns(row, c->kind->id, operation_of(c))) {
+            rv = status ? row->give_status(ad, c, err) : row->give(ad, c, err);
         }
     }
     return rv;

@@ -268,7 +268,7 @@ int admit_update(const struct admission *ad, struct value *doc, const struct obj
         admit_warnings(ad, k, doc);
     }
     struct admission_change c = {.kind = k, .part = part, .doc = doc, .before = before, .old = old};
-    rv = rv != 0 || part == TXN_PART_STATUS ? rv : admission_give(ad, &c, err);
+    rv = rv != 0 ? rv : admission_give(ad, &c, err);
     enum managed_part managed_part = part == TXN_PART_STATUS ? MANAGED_STATUS : MANAGED_SPEC;
     rv = rv != 0 ? rv : admit_managed_put(ad, k, doc, before, managed_part, &managed, err);
     return rv != 0 ? rv : admit_object(ad, &c, out, err);

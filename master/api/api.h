@@ -86,7 +86,8 @@ struct api_create {
     struct api_write how;
     struct value *object; /* the document; changed in place */
 };
-/* What can be written on its own: the object itself (""), "status", "scale", "ephemeralcontainers", "finalize". */
+/* What can be written on its own: the object itself (""), "status", "scale", "ephemeralcontainers", "finalize",
+ * "approval". */
 struct api_part;
 const struct api_part *api_part_named(struct str name); /* NULL: there is none */
 const char *api_part_name(const struct api_part *part);

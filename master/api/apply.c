@@ -95,12 +95,12 @@ static int apply_three_way(struct applying *ap, const struct kind *k, struct val
     return rv != 0 ? rv : fit_annotation(k, *next, err);
 }
 
-/* Who may apply a part may not apply the rest: of a document of a member of the spec that member alone counts. */
-static struct value *only_member(struct arena *a, const struct value *doc, const char *only)
+/* Who may apply a part may not apply the rest: of a document of one member, of spec or status, that alone counts. */
+static struct value *only_member(struct arena *a, const struct value *doc, const char *within, const char *only)
 {
-    struct value *out = value_map(a), *member = value_get(value_get(doc, "spec"), only);
+    struct value *out = value_map(a), *member = value_get(value_get(doc, within), only);
     if (member != NULL) {
-        value_set(a, value_ensure_map(a, out, "spec"), only, member);
+        value_set(a, value_ensure_map(a, out, within), only, member);
     }
     return out;
 }
@@ -115,7 +115,7 @@ static int apply_server_side(struct applying *ap, struct admission *ad, const st
         value_remove(doc, "status");
     }
     if (api_part_only(part) != NULL) {
-        doc = only_member(ad->arena, doc, api_part_only(part));
+        doc = only_member(ad->arena, doc, status ? "status" : "spec", api_part_only(part));
     }
     ad->subresource = str_of(api_part_name(part));
     return admit_managed_apply(ad, k, current, doc, status, ap->how->force, next, err);

@@ -57,7 +57,9 @@ void verb_create(struct api_call *c, const struct api_create *q)
 struct api_part {
     const char *name;
     enum txn_part part;
-    const char *only; /* the member of spec that a patch of the part may change; NULL: all of the part */
+    /* The member of spec that a patch of the part may change; of a part of the status the one of status that a write of
+     * it changes, whatever else it says. NULL: all of the part. */
+    const char *only;
 };
 static const struct api_part PARTS[] = {
     {"", TXN_PART_SPEC, NULL},
@@ -65,6 +67,7 @@ static const struct api_part PARTS[] = {
     {"scale", TXN_PART_SPEC, "replicas"},
     {"ephemeralcontainers", TXN_PART_SPEC, "ephemeralContainers"},
     {"finalize", TXN_PART_SPEC, "finalizers"}, /* of a namespace, whose deletion waits for them */
+    {"approval", TXN_PART_STATUS, "conditions"},
 };
 
 const struct api_part *api_part_named(struct str name)
@@ -94,7 +97,9 @@ enum txn_part api_part_of_txn(const struct api_part *part)
 
 bool api_has_part(const struct kind *k, const struct api_part *part, struct error *err)
 {
-    bool has = part->part == TXN_PART_STATUS              ? k->has_status
+    bool status = part->part == TXN_PART_STATUS;
+    bool has = status && part->only != NULL               ? k->has_approval
+               : status                                   ? k->has_status
                : part->only == NULL                       ? true
                : str_is(str_of(part->only), "replicas")   ? k->has_scale
                : str_is(str_of(part->only), "finalizers") ? k->id == KIND_NAMESPACE
@@ -147,12 +152,29 @@ int update_to(const struct admission *ad, struct txn *t, struct value *doc, cons
     return rv;
 }
 
+/* Of a write of one member of the status the rest of it stays as it is: the document is changed. */
+static void only_of_status(struct arena *a, const char *only, struct value *doc, const struct value *before)
+{
+    const struct value *was = value_get(before, "status");
+    struct value *asked = value_get(value_get(doc, "status"), only);
+    struct value *status = value_is_map(was) ? value_copy(a, was) : value_map(a);
+    value_remove(status, only);
+    if (asked != NULL) {
+        value_set(a, status, only, asked);
+    }
+    value_set(a, doc, "status", status);
+}
+
 /* The document of an update. Of a part that is one member of the spec, that member alone counts: who may write the part
  * may not write the rest. */
 static struct value *update_document(struct api_call *c, const struct api_update *q, const struct object *old)
 {
     const char *only = q->part->only;
     if (only == NULL) {
+        return q->object;
+    }
+    if (q->part->part == TXN_PART_STATUS) {
+        only_of_status(c->arena, only, q->object, object_to_value(c->arena, old));
         return q->object;
     }
     struct value *doc = object_to_value(c->arena, old), *spec = value_ensure_map(c->arena, doc, "spec");
@@ -295,7 +317,9 @@ static int patch_to(struct api_call *c, const struct api_patch *q, const struct 
                                "a patch can't change name or namespace of %s \"%.*s\"", k->singular,
                                STR_ARG(old->name));
     }
-    if (part->only != NULL && changes_more(c->arena, part->only, doc, current)) {
+    if (part->only != NULL && part->part == TXN_PART_STATUS) {
+        only_of_status(c->arena, part->only, doc, current);
+    } else if (part->only != NULL && changes_more(c->arena, part->only, doc, current)) {
         return error_set_field(err, ERR_INVALID, "spec",
                                "a patch of the part \"%s\" can change spec.%s alone; leave "
                                "the part out to change more of %s \"%.*s\"",

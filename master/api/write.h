@@ -65,7 +65,7 @@ bool api_repeats(const struct api_call *c, const struct txn *t);
 const struct view *api_tip(const struct api_call *c);
 struct admission api_admission(struct api_call *c, const struct api_write *how);
 
-const char *api_part_only(const struct api_part *part); /* the member of spec that the part is; NULL: it is none */
+const char *api_part_only(const struct api_part *part); /* the member of spec, or of the status, that it is; or NULL */
 
 /* The new version `doc` of `old` becomes the transaction's update. before: old as a document, which is changed; NULL:
  * it is made here. Both documents are borrowed until the transaction is evaluated. */

@@ -257,22 +257,22 @@ int authority_can_sign(struct master *m, enum pki_role role, struct error *err)
 int authority_sign(struct master *m, const struct pki_identity *who, const char *csr_pem, const char *sans,
                    char **cert_pem, struct error *err)
 {
-    return authority_sign_groups(m, who, "", csr_pem, sans, cert_pem, err);
+    return authority_sign_groups(m, who, "", 0, csr_pem, sans, cert_pem, err);
 }
 
-int authority_sign_groups(struct master *m, const struct pki_identity *who, const char *groups, const char *csr_pem,
-                          const char *sans, char **cert_pem, struct error *err)
+int authority_sign_groups(struct master *m, const struct pki_identity *who, const char *groups, int64_t max_s,
+                          const char *csr_pem, const char *sans, char **cert_pem, struct error *err)
 {
+    int64_t life_s = master_config_cert_life_s(&m->config, who->role);
     const char *ca, *key = signer(m, who->role, &ca);
     *cert_pem = NULL;
     if (key != NULL && who->role == PKI_ROLE_USER) {
-        return pki_sign_user(ca, key, csr_pem, who->name, groups, master_config_cert_life_s(&m->config, who->role),
+        return pki_sign_user(ca, key, csr_pem, who->name, groups, max_s > 0 ? MIN(life_s, max_s) : life_s,
                              revoked_stamp(m, who), cert_pem, err);
     }
     return key == NULL ? not_at_hand(m, err)
-                       : pki_sign_request(ca, key, csr_pem, who, sans == NULL || sans[0] == '\0' ? NULL : sans,
-                                          master_config_cert_life_s(&m->config, who->role), revoked_stamp(m, who),
-                                          cert_pem, err);
+                       : pki_sign_request(ca, key, csr_pem, who, sans == NULL || sans[0] == '\0' ? NULL : sans, life_s,
+                                          revoked_stamp(m, who), cert_pem, err);
 }
 
 int authority_copy_key(struct master *m, char **key_pem, struct error *err)

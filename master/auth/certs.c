@@ -43,6 +43,13 @@ void certs_note_renewed(struct session *s, const char *cert)
     }
 }
 
+/* What a user was given for a shorter time than users are (spec.expirationSeconds of a CertificateSigningRequest) does
+ * not grow by being renewed. A master of an older release that forwards does not tell how long that was. */
+static int64_t life_of(const struct principal *p)
+{
+    return p->role == PKI_ROLE_USER ? pki_life_s(p->facts.from_s, p->facts.until_s) : 0;
+}
+
 static void sign(struct call *c)
 {
     struct master *m = c->m;
@@ -57,7 +64,8 @@ static void sign(struct call *c)
     const struct pki_identity *who = &c->e.who->identity;
     char groups[PRINCIPAL_GROUPS_BYTES + 1];
     principal_own_groups(c->e.who, groups);
-    int rv = authority_sign_groups(m, who, groups, arena_strndup(&c->e.arena, csr.p, csr.n), NULL, &cert, &err);
+    int rv = authority_sign_groups(m, who, groups, life_of(c->e.who), arena_strndup(&c->e.arena, csr.p, csr.n), NULL,
+                                   &cert, &err);
     if (rv == 0) {
         rv = pki_cert_info(cert, NULL, NULL, &until_s, &err);
     }

@@ -4,10 +4,11 @@
 
 #include "base/mem.h"
 #include "proto/facts/access.h"
+#include "proto/facts/signing.h"
 
 /* Lists of words with blanks between; "." stands for the first group. */
 struct rule_row {
-    const char *groups, *resources, *verbs, *paths;
+    const char *groups, *resources, *verbs, *paths, *names;
 };
 struct role_row {
     const char *name;
@@ -20,66 +21,78 @@ struct role_row {
 #define READ  "get list watch"
 #define WRITE "create delete deletecollection patch update"
 
-static const struct rule_row all[] = {{"*", "*", "*", NULL}, {NULL, NULL, "*", "*"}};
+static const struct rule_row all[] = {{"*", "*", "*", NULL, NULL}, {NULL, NULL, "*", "*", NULL}};
 static const struct rule_row discovery[] = {
-    {NULL, NULL, "get", "/api /api/* /apis /apis/* /healthz /livez /openapi /openapi/* /readyz /version /version/"},
-    {NULL, NULL, "get", "/rpc/cluster"}}; /* rctl cluster: which masters there are */
-static const struct rule_row info[] = {{NULL, NULL, "get", "/healthz /livez /readyz /version /version/"}};
+    {NULL, NULL, "get", "/api /api/* /apis /apis/* /healthz /livez /openapi /openapi/* /readyz /version /version/",
+     NULL},
+    {NULL, NULL, "get", "/rpc/cluster", NULL}}; /* rctl cluster: which masters there are */
+static const struct rule_row info[] = {{NULL, NULL, "get", "/healthz /livez /readyz /version /version/", NULL}};
 static const struct rule_row monitoring[] = {
-    {NULL, NULL, "get", "/healthz /healthz/* /livez /livez/* /metrics /metrics/* /readyz /readyz/*"}};
+    {NULL, NULL, "get", "/healthz /healthz/* /livez /livez/* /metrics /metrics/* /readyz /readyz/*", NULL}};
 static const struct rule_row basic[] = {
-    {"authorization.k8s.io", "selfsubjectaccessreviews selfsubjectrulesreviews", "create", NULL},
-    {"authentication.k8s.io", "selfsubjectreviews", "create", NULL}};
-static const struct rule_row delegator[] = {{"authentication.k8s.io", "tokenreviews", "create", NULL},
-                                            {"authorization.k8s.io", "subjectaccessreviews", "create", NULL}};
+    {"authorization.k8s.io", "selfsubjectaccessreviews selfsubjectrulesreviews", "create", NULL, NULL},
+    {"authentication.k8s.io", "selfsubjectreviews", "create", NULL, NULL}};
+static const struct rule_row delegator[] = {{"authentication.k8s.io", "tokenreviews", "create", NULL, NULL},
+                                            {"authorization.k8s.io", "subjectaccessreviews", "create", NULL, NULL}};
 static const struct rule_row issuer[] = {
     {NULL, NULL, "get",
-     "/.well-known/openid-configuration /.well-known/openid-configuration/ /openid/v1/jwks /openid/v1/jwks/"}};
+     "/.well-known/openid-configuration /.well-known/openid-configuration/ /openid/v1/jwks /openid/v1/jwks/", NULL}};
 static const struct rule_row view[] = {
     {".",
      "configmaps endpoints persistentvolumeclaims persistentvolumeclaims/status pods replicationcontrollers "
      "replicationcontrollers/scale serviceaccounts services services/status",
-     READ, NULL},
+     READ, NULL, NULL},
     {".",
      "bindings events limitranges namespaces/status pods/log pods/status replicationcontrollers/status "
      "resourcequotas resourcequotas/status",
-     READ, NULL},
-    {".", "namespaces", READ, NULL},
-    {"discovery.k8s.io", "endpointslices", READ, NULL},
+     READ, NULL, NULL},
+    {".", "namespaces", READ, NULL, NULL},
+    {"discovery.k8s.io", "endpointslices", READ, NULL, NULL},
     {"apps",
      "controllerrevisions daemonsets daemonsets/status deployments deployments/scale deployments/status replicasets "
      "replicasets/scale replicasets/status statefulsets statefulsets/scale statefulsets/status",
-     READ, NULL},
-    {"autoscaling", "horizontalpodautoscalers horizontalpodautoscalers/status", READ, NULL},
-    {"batch", "cronjobs cronjobs/status jobs jobs/status", READ, NULL},
-    {"policy", "poddisruptionbudgets poddisruptionbudgets/status", READ, NULL},
-    {"networking.k8s.io", "ingresses ingresses/status networkpolicies", READ, NULL},
-    {"scheduling.k8s.io", "podgroups podgroups/status", READ, NULL},
-    {"metrics.k8s.io", "pods", "get list", NULL}};
+     READ, NULL, NULL},
+    {"autoscaling", "horizontalpodautoscalers horizontalpodautoscalers/status", READ, NULL, NULL},
+    {"batch", "cronjobs cronjobs/status jobs jobs/status", READ, NULL, NULL},
+    {"policy", "poddisruptionbudgets poddisruptionbudgets/status", READ, NULL, NULL},
+    {"networking.k8s.io", "ingresses ingresses/status networkpolicies", READ, NULL, NULL},
+    {"scheduling.k8s.io", "podgroups podgroups/status", READ, NULL, NULL},
+    {"metrics.k8s.io", "pods", "get list", NULL, NULL}};
 static const struct rule_row edit[] = {
-    {".", "pods/attach pods/exec pods/portforward pods/proxy secrets services/proxy", READ, NULL},
-    {".", "serviceaccounts", "impersonate", NULL},
-    {".", "pods pods/attach pods/exec pods/portforward pods/proxy", WRITE, NULL},
-    {".", "pods/eviction", "create", NULL},
+    {".", "pods/attach pods/exec pods/portforward pods/proxy secrets services/proxy", READ, NULL, NULL},
+    {".", "serviceaccounts", "impersonate", NULL, NULL},
+    {".", "pods pods/attach pods/exec pods/portforward pods/proxy", WRITE, NULL, NULL},
+    {".", "pods/eviction", "create", NULL, NULL},
     {".",
      "configmaps events persistentvolumeclaims replicationcontrollers replicationcontrollers/scale secrets "
      "serviceaccounts services services/proxy",
-     WRITE, NULL},
-    {".", "serviceaccounts/token", "create", NULL},
+     WRITE, NULL, NULL},
+    {".", "serviceaccounts/token", "create", NULL, NULL},
     {"apps",
      "daemonsets deployments deployments/rollback deployments/scale replicasets replicasets/scale statefulsets "
      "statefulsets/scale",
-     WRITE, NULL},
-    {"autoscaling", "horizontalpodautoscalers", WRITE, NULL},
-    {"batch", "cronjobs jobs", WRITE, NULL},
-    {"policy", "poddisruptionbudgets", WRITE, NULL},
-    {"networking.k8s.io", "ingresses networkpolicies", WRITE, NULL},
-    {"scheduling.k8s.io", "podgroups", WRITE, NULL},
-    {"coordination.k8s.io", "leases", WRITE " " READ, NULL}};
-static const struct rule_row admin[] = {{"authorization.k8s.io", "localsubjectaccessreviews", "create", NULL},
-                                        {ACCESS_GROUP, "roles rolebindings", WRITE " " READ, NULL}};
+     WRITE, NULL, NULL},
+    {"autoscaling", "horizontalpodautoscalers", WRITE, NULL, NULL},
+    {"batch", "cronjobs jobs", WRITE, NULL, NULL},
+    {"policy", "poddisruptionbudgets", WRITE, NULL, NULL},
+    {"networking.k8s.io", "ingresses networkpolicies", WRITE, NULL, NULL},
+    {"scheduling.k8s.io", "podgroups", WRITE, NULL, NULL},
+    {"coordination.k8s.io", "leases", WRITE " " READ, NULL, NULL}};
+static const struct rule_row admin[] = {{"authorization.k8s.io", "localsubjectaccessreviews", "create", NULL, NULL},
+                                        {ACCESS_GROUP, "roles rolebindings", WRITE " " READ, NULL, NULL}};
 
-#define RULES(list) list, ARRAY_SIZE(list)
+/* Who may decide on requests for certificates of one signer each; nobody is bound to them at first. */
+#define APPROVER(rows, signer)                                                                                         \
+    static const struct rule_row rows[] = {{SIGNING_GROUP, "signers", "approve", NULL, signer}}
+APPROVER(client_approver, SIGNER_CLIENT);
+APPROVER(node_client_approver, SIGNER_NODE_CLIENT);
+APPROVER(node_serving_approver, SIGNER_NODE_SERVING);
+APPROVER(legacy_approver, SIGNER_LEGACY);
+static const struct rule_row bootstrapper[] = {
+    {SIGNING_GROUP, "certificatesigningrequests", "create get list watch", NULL, NULL}};
+
+#define RULES(list)           list, ARRAY_SIZE(list)
+#define APPROVER_ROLE(signer) "system:certificates.k8s.io:" signer "-approver"
 static const struct role_row ROLES[] = {
     {"cluster-admin", NULL, NULL, RULES(all)},
     {"system:discovery", NULL, NULL, RULES(discovery)},
@@ -88,6 +101,11 @@ static const struct role_row ROLES[] = {
     {"system:basic-user", NULL, NULL, RULES(basic)},
     {"system:auth-delegator", NULL, NULL, RULES(delegator)},
     {"system:service-account-issuer-discovery", NULL, NULL, RULES(issuer)},
+    {"system:node-bootstrapper", NULL, NULL, RULES(bootstrapper)},
+    {APPROVER_ROLE("kube-apiserver-client"), NULL, NULL, RULES(client_approver)},
+    {APPROVER_ROLE("kube-apiserver-client-kubelet"), NULL, NULL, RULES(node_client_approver)},
+    {APPROVER_ROLE("kubelet-serving"), NULL, NULL, RULES(node_serving_approver)},
+    {APPROVER_ROLE("legacy-unknown"), NULL, NULL, RULES(legacy_approver)},
     {"system:aggregate-to-view", "view", NULL, RULES(view)},
     {"system:aggregate-to-edit", "edit", NULL, RULES(edit)},
     {"system:aggregate-to-admin", "admin", NULL, RULES(admin)},
@@ -139,6 +157,7 @@ static struct value *rule_value(struct arena *a, const struct rule_row *row)
     set_words(a, rule, "apiGroups", row->groups);
     set_words(a, rule, "resources", row->resources);
     set_words(a, rule, "nonResourceURLs", row->paths);
+    set_words(a, rule, "resourceNames", row->names);
     return rule;
 }
 

@@ -8,6 +8,7 @@
 #include "master/auth/access.h"
 #include "master/auth/authority.h"
 #include "master/auth/rotate.h"
+#include "master/auth/user_call.h"
 #include "master/auth/user_token.h"
 #include "master/front/call.h"
 
@@ -82,6 +83,25 @@ static bool read_user(struct call *c, struct user *u)
     return may_be(c, "users", u->who.name) && read_groups(c, u);
 }
 
+int user_certify(struct master *m, const char *name, const char *groups, const char *csr_pem, int64_t max_s,
+                 struct str asked_by, char **cert_pem, int64_t *until_s, struct error *err)
+{
+    struct pki_identity who = {.role = PKI_ROLE_USER};
+    char date[TIMEFMT_SIZE];
+    snprintf(who.name, sizeof who.name, "%s", name);
+    int rv = authority_sign_groups(m, &who, groups, max_s, csr_pem, NULL, cert_pem, err);
+    rv = rv != 0 ? rv : pki_cert_info(*cert_pem, NULL, NULL, until_s, err);
+    if (rv != 0) {
+        free(TAKE_PTR(*cert_pem));
+        return rv;
+    }
+    timefmt_rfc3339(*until_s * 1000, date);
+    log_info(&m->log, "certs", "a certificate for user \"%s\", asked for by user \"%.*s\", valid until %s", name,
+             STR_ARG(asked_by), date);
+    m->stats.certificates++;
+    return 0;
+}
+
 static void method_user(struct call *c)
 {
     struct master *m = c->m;
@@ -93,18 +113,13 @@ static void method_user(struct call *c)
     if (!call_str(c, "csr", &csr, true) || !read_user(c, &u)) {
         return;
     }
-    int rv = authority_sign_groups(m, &u.who, u.groups, arena_strndup(&c->e.arena, csr.p, csr.n), NULL, &cert, &err);
-    rv = rv != 0 ? rv : pki_cert_info(cert, NULL, NULL, &until_s, &err);
-    if (rv != 0) {
+    if (user_certify(m, u.who.name, u.groups, arena_strndup(&c->e.arena, csr.p, csr.n), 0, str_of(c->e.who->name),
+                     &cert, &until_s, &err) != 0) {
         call_fail(c, &err);
-        free(cert);
         return;
     }
     char date[TIMEFMT_SIZE];
     timefmt_rfc3339(until_s * 1000, date);
-    log_info(&m->log, "certs", "a certificate for user \"%s\", asked for by user \"%s\", valid until %s", u.who.name,
-             c->e.who->name, date);
-    m->stats.certificates++;
     struct buf b = BUF_INIT;
     mp_write_map(&b, 3);
     mp_write_key_str(&b, "certificate", str_of(cert));

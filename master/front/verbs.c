@@ -144,7 +144,7 @@ static int read_part(const struct reader *r, const struct api_part **part)
         rv = *part != NULL ? 0
                            : error_set(r->err, ERR_USAGE,
                                        "%s: unknown part \"%.*s\"; known are \"\", \"status\", \"scale\", "
-                                       "\"ephemeralcontainers\", \"finalize\"",
+                                       "\"ephemeralcontainers\", \"finalize\", \"approval\"",
                                        r->row->name, STR_ARG(name));
     }
     return rv;

@@ -16,6 +16,10 @@ static bool has_ephemeral(const struct kind *k)
 {
     return k->has_ephemeral;
 }
+static bool has_approval(const struct kind *k)
+{
+    return k->has_approval;
+}
 static bool is_pod(const struct kind *k)
 {
     return k->id == KIND_POD;
@@ -47,6 +51,7 @@ const struct rest_part rest_parts[] = {
     {"status", has_status, "GET PUT PATCH", "get patch update", NULL, NULL},
     {"scale", has_scale, "GET PUT PATCH", "get patch update", "autoscaling/v1", "Scale"},
     {"ephemeralcontainers", has_ephemeral, "GET PUT PATCH", "get patch update", NULL, NULL},
+    {"approval", has_approval, "GET PUT PATCH", "get patch update", NULL, NULL},
     {"log", is_pod, "GET", "get", NULL, NULL},
     {"exec", is_pod, "GET POST", "create get", "v1", "PodExecOptions"},
     {"attach", is_pod, "GET POST", "create get", "v1", "PodAttachOptions"},

@@ -41,6 +41,7 @@
     X(clusterrolebinding, CLUSTERROLEBINDING, 38)                                                                      \
     X(podtemplate, PODTEMPLATE, 39)                                                                                    \
     X(ingress, INGRESS, 40)                                                                                            \
-    X(ingressclass, INGRESSCLASS, 41)
+    X(ingressclass, INGRESSCLASS, 41)                                                                                  \
+    X(certificatesigningrequest, CERTIFICATESIGNINGREQUEST, 42)
 
 #endif

@@ -11,7 +11,6 @@ static const struct {
 } NOT_YET[] = {
     {"APIService", "apiservices,apiservice"},
     {"Binding", "bindings,binding"},
-    {"CertificateSigningRequest", "certificatesigningrequests,certificatesigningrequest,csr"},
     {"ComponentStatus", "componentstatuses,componentstatus,cs"},
     {"CSIDriver", "csidrivers,csidriver"},
     {"CSINode", "csinodes,csinode"},

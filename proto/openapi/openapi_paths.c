@@ -258,6 +258,10 @@ static void add_kind(struct openapi_maker *m, struct value *paths, const struct 
         s.suffix = "Status";
         add_part(m, paths, arena_printf(m->a, "%s/status", one), &s);
     }
+    if (k->has_approval) {
+        s.suffix = "Approval";
+        add_part(m, paths, arena_printf(m->a, "%s/approval", one), &s);
+    }
     if (k->has_ephemeral) {
         s.suffix = "Ephemeralcontainers";
         add_part(m, paths, arena_printf(m->a, "%s/ephemeralcontainers", one), &s);

@@ -219,6 +219,7 @@ struct kind {
     bool in_steps;                       /* deleted step by step (grace, contents), never by a transaction at once */
     bool is_content;                     /* agents get those that their pods name (REFERENCE_CONTENT) */
     bool has_ephemeral;                  /* the part "ephemeralcontainers" */
+    bool has_approval;                   /* the part "approval": of its status the conditions */
     bool put_makes;                      /* a PUT of what is not there makes it */
     bool tells_undone;                   /* what of its spec is not carried out stands in a condition */
     bool json_only;                      /* Kubernetes has no protobuf message for it: its rows have no numbers */

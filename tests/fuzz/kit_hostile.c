@@ -27,6 +27,15 @@ static struct value *from_yaml(struct arena *a, const char *yaml)
 #define TEMPLATE "selector: {matchLabels: {app: x}}, template: {metadata: {labels: {app: x}}, spec: " POD_SPEC "}"
 
 /* Documents that controllers and the scheduler have work with. A kind that is not here gets one from its table. */
+/* A request for a certificate, of CN=kate. */
+#define KATE                                                                                                           \
+    "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlIbk1JR05BZ0VBTUNzeEREQUtCZ05WQkFvTUEyUmxkakVNTUFv"             \
+    "R0ExVUVDZ3dEYjNCek1RMHdDd1lEVlFRRApEQVJyWVhSbE1Ga3dFd1lIS29aSXpqMENBUVlJS29aSXpqMERBUWNEUWdBRXI1M0F0"             \
+    "M253eDhLazVveG03dnlvCmFPdXdBdlRia3pyNmx1Wk5NcnZMSU9QWXU5cU5jeERSWjhMdGtxdHlpU04zTUsyNUxqVHdJUlR2QSsy"             \
+    "OU93bDMKZzZBQU1Bb0dDQ3FHU000OUJBTUNBMGtBTUVZQ0lRRHQ4cTZvNTBXM09KWUc5K3JxS2xjQ2tVWmRIMm9KZWhxRwp5MzZV"             \
+    "UTJmamNBSWhBTzhRaGJVQWtmLy83bXBXYURpWE15T3hwVnlrUjlNc0ZaYTBLK2I3R1pMTQotLS0tLUVORCBDRVJUSUZJQ0FURSBS"             \
+    "RVFVRVNULS0tLS0K"
+
 static const struct {
     enum kind_id kind;
     const char *yaml[3];
@@ -116,6 +125,15 @@ static const struct {
      {"{apiVersion: v1, kind: PodTemplate, metadata: {name: t}, template: {metadata: {labels: {a: b}}, spec: "
       "{containers: "
       "[{name: c, image: i}]}}}"}},
+    {KIND_CERTIFICATESIGNINGREQUEST,
+     {"{apiVersion: certificates.k8s.io/v1, kind: CertificateSigningRequest, metadata: {name: kate}, spec: "
+      "{signerName: "
+      "kubernetes.io/kube-apiserver-client, usages: [client auth], request: " KATE "}}",
+      "{apiVersion: certificates.k8s.io/v1, kind: CertificateSigningRequest, metadata: {name: kate}, spec: "
+      "{signerName: "
+      "example.com/x, usages: [any], expirationSeconds: 600, request: " KATE
+      "}, status: {conditions: [{type: Approved, "
+      "status: 'True'}], certificate: aGVsbG8=}}"}},
     {KIND_CONTROLLERREVISION,
      {"{apiVersion: apps/v1, kind: ControllerRevision, metadata: {name: st-1}, revision: 1, data: {spec: {template: "
       "{}}}}"}},

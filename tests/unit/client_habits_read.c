@@ -69,15 +69,16 @@ static void types_and_versions(void **state)
 {
     static const struct habit rows[] = {
         {"rctl api-resources", NULL, 0,
-         "NAME                       SHORTNAMES   APIVERSION                     NAMESPACED   KIND\n"
-         "pods                       po           v1                             true         Pod\n",
+         "NAME                         SHORTNAMES   APIVERSION                     NAMESPACED   KIND\n"
+         "pods                         po           v1                             true         Pod\n",
          "="},
         {"rctl api-resources -o wide", NULL, 0,
          "VERBS\nCATEGORIES\ncreate,delete,deletecollection,get,list,patch,update,watch   all\n", "="},
         {"rctl api-resources -o name", NULL, 0,
          "pods\ncontrollerrevisions.apps\ndaemonsets.apps\ndeployments.apps\nreplicasets.apps\n", "="},
         {"rctl api-resources --namespaced=false -o name", NULL, 0,
-         "=clusterconfigurations.reeve.io\nclusterrolebindings.rbac.authorization.k8s.io\nclusterroles.rbac."
+         "=certificatesigningrequests.certificates.k8s.io\nclusterconfigurations.reeve.io\nclusterrolebindings.rbac."
+         "authorization.k8s.io\nclusterroles.rbac."
          "authorization.k8s.io\ningressclasses.networking.k8s."
          "io\nnamespaces\nnodes\npersistentvolumes\npriorityclasses.scheduling.k8s.io\n"
          "storageclasses.storage.k8s.io\n",
@@ -89,11 +90,12 @@ static void types_and_versions(void **state)
         {"rctl api-resources --api-group= --categories=all -o name --cached", NULL, 0,
          "=pods\nreplicationcontrollers\nservices\n", "="},
         {"rctl api-resources --sort-by=kind -o name | head -2", NULL, 0,
-         "=clusterconfigurations.reeve.io\nclusterroles.rbac.authorization.k8s.io\n", "="},
+         "=certificatesigningrequests.certificates.k8s.io\nclusterconfigurations.reeve.io\n", "="},
         {"rctl api-resources --sort-by=age", NULL, 2, "=", "--sort-by is name or kind"},
         {"rctl api-resources -o xml", NULL, 2, "=", "--output is wide or name"},
         {"rctl api-versions", NULL, 0,
-         "=apps/v1\nautoscaling/v2\nbatch/v1\ncoordination.k8s.io/v1\ndiscovery.k8s.io/v1\nnetworking.k8s.io/v1\n"
+         "=apps/v1\nautoscaling/v2\nbatch/v1\ncertificates.k8s.io/v1\ncoordination.k8s.io/v1\ndiscovery.k8s.io/"
+         "v1\nnetworking.k8s.io/v1\n"
          "policy/v1\nrbac.authorization.k8s.io/v1\nreeve.io/v1\nscheduling.k8s.io/v1\nscheduling.k8s.io/v1alpha2\n"
          "storage.k8s.io/v1\nv1\n",
          "="},

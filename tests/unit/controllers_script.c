@@ -29,6 +29,7 @@
 
 #include "base/strmap.h"
 #include "proto/model/quantity.h"
+#include "proto/pki/pki.h"
 #include "tests/script/cluster.h"
 #include "tests/script/script.h"
 #include "tests/script/stage.h"
@@ -156,6 +157,22 @@ static void do_usage(struct cluster *c, const struct script_step *step, struct b
     }
 }
 
+/* In the place of a certificate: what was asked for. */
+static int sign_user(void *data, struct arena *a, const struct pki_subject *who, const char *csr_pem, int64_t max_s,
+                     struct str asked_by, struct str *cert_pem, struct error *err)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    (void)data, (void)err;
+    assert_int_equal(pki_request_check(str_of(csr_pem), NULL, NULL), 0);
+    buf_printf(&b, "user %s", who->name);
+    for (const char *g = who->groups; *g != '\0'; g += strlen(g) + 1) {
+        buf_printf(&b, " of %s", g);
+    }
+    buf_printf(&b, ", for %lld s, asked for by %.*s", (long long)max_s, STR_ARG(asked_by));
+    *cert_pem = str_of(arena_strdup(a, buf_cstr(&b)));
+    return 0;
+}
+
 static void do_reconcile(struct cluster *c, const struct script_step *step, struct buf *out)
 {
     const struct controller *controller = controller_by_name(step->words[0]);
@@ -167,7 +184,8 @@ static void do_reconcile(struct cluster *c, const struct script_step *step, stru
                                          .heartbeat_age_ms = stage_heartbeat_age_ms,
                                          .node_grace_ms = 40000,
                                          .usage = stage_usage_of,
-                                         .zone = stage_zone};
+                                         .zone = stage_zone,
+                                         .sign_user = sign_user};
     struct cluster_kept *kept = kept_of(c, step);
     arena_init(&a);
     txn_init(&t, "script");
