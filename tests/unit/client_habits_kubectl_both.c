@@ -199,7 +199,7 @@ static void the_rest_is_as_people_know_it(void **state)
         {"KUBECONFIG=kube ${KUBECTL:-kubectl} proxy --port=0 >proxy.out & "
          "until grep -q Starting proxy.out; do kill -0 $! || exit 9; done; "
          "curl -s http://$(sed -n 's/.*on //p' proxy.out)/api/v1/namespaces/default/configmaps/cm | "
-         "grep -c '\"kind\":\"ConfigMap\"'; kill $!",
+         "grep -c '\"kind\": *\"ConfigMap\"'; kill $!",
          NULL, HABIT_ANY, "=1\n", NULL},
         {K "auth reconcile -f -", ROLE("get"), 0, "role.rbac.authorization.k8s.io/rec reconciled", NULL},
         {K "auth reconcile -f -", ROLE("get, list"), 0, "role.rbac.authorization.k8s.io/rec reconciled", NULL},
