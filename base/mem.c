@@ -1,6 +1,7 @@
-#include "base/mem.h"
+#include "base/arena_small.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,6 +154,23 @@ static void give_block(struct arena_block *b)
     spare[row].count++;
 }
 
+/* The newest block from now on. */
+static void add_block(struct arena *a, size_t size_bytes)
+{
+    struct arena_block *b = take_block(size_bytes);
+    b->next = a->blocks;
+    a->blocks = b;
+    a->used_bytes = 0;
+    a->total_bytes += size_bytes;
+}
+
+void arena_init_small(struct arena *a, size_t first_bytes)
+{
+    assert(first_bytes > 0 && first_bytes < ARENA_BLOCK_MIN);
+    arena_init(a);
+    add_block(a, first_bytes);
+}
+
 void arena_wipe(struct arena *a)
 {
     for (struct arena_block *b = a->blocks; b != NULL; b = b->next) {
@@ -178,16 +196,12 @@ static void *take(struct arena *a, size_t size_bytes)
     size_t need = size_bytes == 0 ? 16 : (size_bytes + 15) & ~(size_t)15;
     assert(need >= size_bytes);
     if (a->blocks == NULL || a->blocks->size_bytes - a->used_bytes < need) {
-        size_t size = a->blocks == NULL ? ARENA_BLOCK_MIN : MIN(a->blocks->size_bytes * 2, (size_t)ARENA_BLOCK_MAX);
+        bool first = a->blocks == NULL || a->blocks->size_bytes < ARENA_BLOCK_MIN;
+        size_t size = first ? ARENA_BLOCK_MIN : MIN(a->blocks->size_bytes * 2, (size_t)ARENA_BLOCK_MAX);
         while (size < need && size < ARENA_BLOCK_MAX) {
             size *= 2;
         }
-        struct arena_block *b = take_block(MAX(size, need));
-        size = b->size_bytes;
-        b->next = a->blocks;
-        a->blocks = b;
-        a->used_bytes = 0;
-        a->total_bytes += size;
+        add_block(a, MAX(size, need));
     }
     void *p = a->blocks->data + a->used_bytes;
     a->used_bytes += need;

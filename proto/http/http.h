@@ -72,7 +72,9 @@ struct http_in {
 };
 void http_in_init(struct http_in *in, size_t body_max);
 void http_in_close(struct http_in *in);
-/* For the next request of the connection. Memory above some KiB is given back. */
+/* Nobody looks at the whole request any more: gives back its memory. */
+void http_in_let_go(struct http_in *in);
+/* For the next request of the connection. Between two of them it holds no memory: most connections are idle. */
 void http_in_next(struct http_in *in);
 /* Takes bytes, *used of them. HTTP_HEAD comes once for each request, before any byte of its body is taken. */
 enum http_step http_in_feed(struct http_in *in, const void *bytes, size_t n, size_t *used);

@@ -8,8 +8,6 @@
 
 #include "base/mem.h"
 
-#define KEEP_BYTES 512u /* between two requests: most connections are idle */
-
 void http_in_init(struct http_in *in, size_t body_max)
 {
     *in = (struct http_in){.body_max = body_max};
@@ -22,24 +20,18 @@ void http_in_close(struct http_in *in)
     buf_close(&in->headers);
 }
 
-static void empty(struct buf *b)
+void http_in_let_go(struct http_in *in)
 {
-    if (b->cap > KEEP_BYTES) {
-        buf_close(b);
-    } else {
-        buf_reset(b);
-    }
+    assert(in->state == HTTP_IN_WHOLE);
+    http_in_close(in);
+    in->request = (struct http_request){0};
 }
 
 void http_in_next(struct http_in *in)
 {
-    assert(in->state == HTTP_IN_WHOLE);
-    empty(&in->head);
-    empty(&in->body);
-    buf_close(&in->headers);
+    http_in_let_go(in);
     in->state = HTTP_IN_HEAD;
     in->left = in->trailer = in->line = 0;
-    in->request = (struct http_request){0};
 }
 
 bool http_in_begun(const struct http_in *in)

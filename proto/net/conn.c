@@ -80,14 +80,13 @@ static void release(struct net_conn *c)
         c->events.on_close(c, c->failed ? c->why : NULL, c->data);
     }
     SSL_free(c->ssl);
+    net_known_give(c->tls, c->shown);
+    net_known_give(c->tls, c->peer);
     net_tls_unref(c->tls);
     buf_close(&c->plain);
     buf_close(&c->cipher);
     buf_close(&c->stash);
     buf_close(&c->step_bytes);
-    free(c->peer);
-    free(c->peer_facts);
-    free(c->peer_groups);
     free(c->alpn);
     free(c->addr);
     free(c->why);
@@ -253,15 +252,6 @@ void net_conn_send(struct net_conn *c, const void *p, size_t n)
     }
 }
 
-static void give_back(struct buf *b)
-{
-    if (b->cap > NET_KEEP_BYTES) {
-        buf_close(b);
-    } else {
-        buf_reset(b);
-    }
-}
-
 /* OpenSSL has a buffer of 17 KB for a record, which an idle connection is not to have: it gives it back, and that is
  * wiped (pki_wipe_what_is_freed). Of many records in a row, behind the last one. */
 static void keep_buffer(struct net_conn *c, bool keep)
@@ -294,7 +284,7 @@ static bool encrypt(struct net_conn *c)
         c->plain_at += (size_t)rv;
     }
     if (c->plain_at == c->plain.size) {
-        give_back(&c->plain);
+        buf_close(&c->plain);
         c->plain_at = 0;
     } else if (c->plain_at > c->plain.size / 2) {
         buf_consume(&c->plain, c->plain_at); /* moves less than was sent since the last time */
@@ -345,7 +335,7 @@ static bool write_cipher(struct net_conn *c)
         c->listener->stats.bytes_out += c->cipher.size;
     }
     if (done == c->cipher.size) {
-        give_back(&c->cipher);
+        buf_close(&c->cipher);
         return true;
     }
     struct write_req *w = xcalloc(1, sizeof *w);

@@ -57,6 +57,7 @@ static void release(struct net_conn *c)
 static void on_connect(uv_connect_t *req, int status)
 {
     struct net_conn *c = req->data;
+    free(req);
     if (c->state == NET_CLOSED) {
         return;
     }
@@ -71,9 +72,11 @@ static void on_connect(uv_connect_t *req, int status)
 static void try_address(struct net_conn *c, const struct sockaddr *sa)
 {
     c->state = NET_CONNECTING;
-    c->connect.data = c;
-    int rv = uv_tcp_connect(&c->connect, &c->tcp, sa, on_connect);
+    uv_connect_t *req = xcalloc(1, sizeof *req);
+    req->data = c;
+    int rv = uv_tcp_connect(req, &c->tcp, sa, on_connect);
     if (rv != 0) {
+        free(req);
         attempt_failed(c, rv);
     }
 }

@@ -10,24 +10,13 @@
 /* The certificate fits its role and the protocol is agreed on. */
 static bool check_peer(struct net_conn *c)
 {
-    X509 *cert = SSL_get0_peer_certificate(c->ssl);
-    if (cert != NULL) {
-        c->peer = xcalloc(1, sizeof *c->peer);
-        pki_x509_identity(cert, c->peer);
-        c->peer_facts = xcalloc(1, sizeof *c->peer_facts);
-        pki_x509_facts(cert, c->peer_facts);
-        if (c->peer->role == PKI_ROLE_USER) {
-            c->peer_groups = xcalloc(1, PKI_GROUPS_SIZE);
-            pki_x509_groups(cert, c->peer_groups);
-        }
-        net_tls_note_ca(c);
-    }
+    c->peer = SSL_get0_peer_certificate(c->ssl) == NULL ? NULL : TAKE_PTR(c->shown);
     if (!c->server && net_conn_peer(c)->role != PKI_ROLE_MASTER) {
         net_conn_found(c, ERR_UNAUTHORIZED, "the server has a certificate of %s %s, not of a master",
                        pki_role_word(net_conn_peer(c)->role), net_conn_peer(c)->name);
         return false;
     }
-    if (c->server && cert != NULL && c->peer->role == PKI_ROLE_NONE) {
+    if (c->server && c->peer != NULL && c->peer->who.role == PKI_ROLE_NONE) {
         net_conn_found(c, ERR_UNAUTHORIZED, "the client's certificate names no role of this cluster");
         return false;
     }

@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 
 #include "base/list.h"
+#include "base/strmap.h"
 #include "proto/net/net.h"
 #include "proto/pki/x509.h"
 
@@ -17,8 +18,10 @@ struct net_tls {
     X509 *cert;             /* our own, or NULL */
     char *refused;          /* servers; NULL: none */
     char *read_bytes;       /* NET_READ_BYTES for the next read of any connection; NULL: none is kept */
-    int64_t grace_s;        /* net_tls_set_grace */
-    bool late_masters;      /* net_tls_set_late_masters */
+    uv_mutex_t known_lock;
+    struct strmap known; /* under it: -> struct net_known, by fingerprint */
+    int64_t grace_s;     /* net_tls_set_grace */
+    bool late_masters;   /* net_tls_set_late_masters */
     bool has_pin;
     uint8_t pin[PKI_FINGERPRINT_SIZE];
 };
@@ -27,13 +30,29 @@ struct net_tls {
 SSL *net_tls_ssl(struct net_tls *t, struct net_conn *c, bool server);
 /* Client: offer this one protocol. */
 void net_tls_offer(SSL *ssl, const char *alpn);
-/* peer_facts->ca: the root of the chain that was verified. */
-void net_tls_note_ca(struct net_conn *c);
 /* Why the TLS layer gave up on c: reads and clears OpenSSL's error queue of this thread, sets c->found unless it is
  * known already. */
 void net_tls_explain(struct net_conn *c);
 /* "expired on ..." text for a certificate outside its time, ERR_UNAUTHORIZED; 0 if its time is right. */
 int net_tls_check_time(const X509 *cert, struct error *err);
+
+/* ---- Certificates of peers (net/known.c) ---- */
+
+/* One that connections have now, and what it says. */
+struct net_known {
+    unsigned refs;
+    uint8_t print[PKI_FINGERPRINT_SIZE];
+    X509 *cert;
+    struct pki_identity who;
+    struct pki_facts facts; /* with the root of the chain that was verified */
+    char groups[];          /* of a user's (pki.h) */
+};
+/* The copy that other connections have of it, with a reference; NULL: there is none. Any thread. */
+X509 *net_known_cert(struct net_tls *t, const X509 *cert);
+/* The row of a certificate whose chain was verified, up to the CA with this fingerprint ("": not known). A reference,
+ * for net_known_give, which takes NULL as well. Any thread. */
+struct net_known *net_known_get(struct net_tls *t, X509 *cert, const char ca[33]);
+void net_known_give(struct net_tls *t, struct net_known *k);
 
 /* ---- Why a connection ends (net/blame.c) ---- */
 struct net_conn;
@@ -80,7 +99,6 @@ enum net_state { NET_RESOLVING, NET_CONNECTING, NET_HANDSHAKE, NET_OPEN, NET_FLU
 #define NET_RECORD_BYTES  (16u << 10)
 #define NET_RECORD_MORE   22u          /* that a record has besides: head, type and tag */
 #define NET_CIPHER_HIGH   (256u << 10) /* encrypted ahead of the kernel at most, per connection */
-#define NET_KEEP_BYTES    512u         /* buffers above this are given back when they run empty */
 
 struct net_resolve;
 
@@ -130,16 +148,14 @@ struct net_conn {
     struct buf cipher; /* encrypted, not yet given to libuv */
     const uint8_t *in; /* ciphertext the TLS layer may take now */
     size_t in_size;
-    struct buf step_bytes; /* where it lies while it is away */
-    enum net_step stepped; /* what came of it */
-    struct error *found;   /* by TLS: why it cannot go on */
-    struct pki_identity *peer;
-    struct pki_facts *peer_facts; /* of its certificate */
-    char *peer_groups;            /* of a user's (pki.h); NULL: none */
+    struct buf step_bytes;   /* where it lies while it is away */
+    enum net_step stepped;   /* what came of it */
+    struct error *found;     /* by TLS: why it cannot go on */
+    struct net_known *shown; /* the peer's certificate: its chain was verified, its handshake goes on. NULL: none */
+    struct net_known *peer;  /* the same, from the handshake's end on */
     bool peer_expired;
     char *alpn; /* wanted (client), agreed (open) */
     /* Client side. */
-    uv_connect_t connect;
     struct net_resolve *resolve;
     struct addrinfo *addrs, *addr_next;
     /* Server side. */

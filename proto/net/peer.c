@@ -5,7 +5,7 @@ static const struct pki_identity nobody;
 
 const struct pki_identity *net_conn_peer(const struct net_conn *c)
 {
-    return c->peer != NULL ? c->peer : &nobody;
+    return c->peer != NULL ? &c->peer->who : &nobody;
 }
 
 bool net_conn_peer_life(const struct net_conn *c, int64_t *not_before_s, int64_t *not_after_s)
@@ -18,13 +18,13 @@ bool net_conn_peer_life(const struct net_conn *c, int64_t *not_before_s, int64_t
 
 const char *net_conn_peer_groups(const struct net_conn *c)
 {
-    return c->peer_groups != NULL ? c->peer_groups : "";
+    return c->peer != NULL ? c->peer->groups : "";
 }
 
 const struct pki_facts *net_conn_peer_facts(const struct net_conn *c)
 {
     static const struct pki_facts none;
-    return c->peer_facts != NULL ? c->peer_facts : &none;
+    return c->peer != NULL ? &c->peer->facts : &none;
 }
 
 bool net_conn_peer_expired(const struct net_conn *c)

@@ -255,6 +255,33 @@ static bool is_refused(struct net_conn *c, const X509 *cert)
     return true;
 }
 
+/* If other connections have the same certificate: their copy of it, from here on. OpenSSL takes the peer's certificate
+ * out of the very list that it has verified here, behind this; the chain refers to it by itself. */
+static void take_known_copy(struct net_tls *t, X509_STORE_CTX *store)
+{
+    STACK_OF(X509) *sent = X509_STORE_CTX_get0_untrusted(store);
+    X509 *cert = X509_STORE_CTX_get0_cert(store);
+    X509 *same = sk_X509_num(sent) > 0 && sk_X509_value(sent, 0) == cert ? net_known_cert(t, cert) : NULL;
+    if (same != NULL) {
+        sk_X509_set(sent, 0, same);
+        X509_STORE_CTX_set_cert(store, same);
+        X509_free(cert);
+    }
+}
+
+static struct net_known *known_of(struct net_tls *t, X509_STORE_CTX *store)
+{
+    STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(store);
+    int n = sk_X509_num(chain);
+    char ca[33] = "";
+    if (n > 1) {
+        uint8_t print[PKI_FINGERPRINT_SIZE];
+        pki_x509_fingerprint(sk_X509_value(chain, n - 1), print);
+        pki_fingerprint_text(print, ca);
+    }
+    return net_known_get(t, X509_STORE_CTX_get0_cert(store), ca);
+}
+
 /* Called by OpenSSL for the peer's chain. With a pin, the CA it names becomes the one that is trusted. */
 static int verify_chain(X509_STORE_CTX *store, void *arg)
 {
@@ -276,24 +303,21 @@ static int verify_chain(X509_STORE_CTX *store, void *arg)
         X509_STORE_CTX_set0_trusted_stack(store, trusted);
     }
     X509_STORE_CTX_set_verify_cb(store, forgive_lateness);
+    if (c->server) {
+        take_known_copy(t, store);
+    }
     int ok = X509_verify_cert(store);
     if (ok != 1) {
         X509 *cert = X509_STORE_CTX_get_current_cert(store);
         blame_certificate(c, cert != NULL ? cert : X509_STORE_CTX_get0_cert(store), X509_STORE_CTX_get_error(store));
     }
     sk_X509_free(trusted);
-    return ok == 1 && !is_refused(c, X509_STORE_CTX_get0_cert(store));
-}
-
-void net_tls_note_ca(struct net_conn *c)
-{
-    STACK_OF(X509) *chain = SSL_get0_verified_chain(c->ssl);
-    int n = sk_X509_num(chain);
-    if (n > 1) {
-        uint8_t print[PKI_FINGERPRINT_SIZE];
-        pki_x509_fingerprint(sk_X509_value(chain, n - 1), print);
-        pki_fingerprint_text(print, c->peer_facts->ca);
+    if (ok != 1 || is_refused(c, X509_STORE_CTX_get0_cert(store))) {
+        return 0;
     }
+    net_known_give(t, c->shown);
+    c->shown = known_of(t, store);
+    return 1;
 }
 
 /* ---- What went wrong, in words ---- */
@@ -489,6 +513,8 @@ static int make(const char *ca_pem, const char *cert_pem, const char *key_pem, c
     }
     struct net_tls *t = xcalloc(1, sizeof *t);
     t->refs = 1;
+    strmap_init(&t->known);
+    uv_mutex_init(&t->known_lock);
     int rv = 0;
     ERR_clear_error();
     if (pin_fingerprint != NULL) {
@@ -563,6 +589,9 @@ void net_tls_unref(struct net_tls *t)
         X509_free(t->cert);
         free(t->refused);
         free(t->read_bytes);
+        assert(t->known.count == 0); /* whose connections have references on t */
+        strmap_close(&t->known);
+        uv_mutex_destroy(&t->known_lock);
         free(t);
     }
 }

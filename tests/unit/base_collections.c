@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/arena_small.h"
 #include "base/buf.h"
 #include "base/env.h"
 #include "base/err.h"
@@ -218,6 +219,25 @@ static void an_array_in_an_arena_doubles_and_keeps_its_items(void **state)
         assert_int_equal(items[i], i);
     }
     arena_close(&a);
+}
+
+static void a_small_arena_begins_with_what_was_asked_for_and_grows(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init_small(&a, 240);
+    assert_int_equal(a.total_bytes, 240);
+    for (unsigned i = 0; i < 15; i++) {
+        memset(arena_alloc(&a, 16), 1, 16);
+    }
+    assert_int_equal(a.total_bytes, 240);
+    const uint8_t *p = arena_alloc(&a, 16);
+    assert_int_equal(a.total_bytes, 240 + 1024);
+    assert_int_equal(p[0] + p[15], 0);
+    assert_non_null(arena_alloc(&a, 3000));
+    assert_int_equal(a.total_bytes, 240 + 1024 + 4096);
+    arena_close(&a);
+    assert_int_equal(a.total_bytes, 0);
 }
 
 static void arena_memory_is_zeroed_aligned_and_distinct(void **state)
@@ -455,6 +475,7 @@ int main(void)
         cmocka_unit_test(a_strmap_is_drained_in_steps_though_others_go_too),
         cmocka_unit_test(buf_grows_consumes_and_hands_over),
         cmocka_unit_test(an_array_in_an_arena_doubles_and_keeps_its_items),
+        cmocka_unit_test(a_small_arena_begins_with_what_was_asked_for_and_grows),
         cmocka_unit_test(arena_memory_is_zeroed_aligned_and_distinct),
         cmocka_unit_test(times_survive_text_and_back),
         cmocka_unit_test(ages_read_as_kubectl_prints_them),

@@ -38,6 +38,45 @@ static void both_sides_know_each_other(void **state)
     world_free(w);
 }
 
+/* Both sides take new keys while other connections of the same certificate go on (RFC 8446 4.6.3). */
+static void keys_are_changed_on_the_way(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    w->echo = true;
+    struct end other = {0};
+    end_connect(w, &other);
+    world_connect(w, w->client_tls);
+    KIT_UNTIL(&w->loop, w->client.opens == 1 && other.opens == 1 && w->accepted_count == 2);
+    for (unsigned i = 1; i <= 3; i++) {
+        assert_int_equal(SSL_key_update(w->client.c->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+        net_conn_send(w->client.c, "hello", 5);
+        net_conn_send(other.c, "there", 5);
+        KIT_UNTIL(&w->loop, w->client.got.size == 5 * i && other.got.size == 5 * i);
+        assert_int_equal(SSL_key_update(w->accepted[i % 2].c->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+    }
+    assert_memory_equal(w->client.got.data, "hellohellohello", 15);
+    net_conn_close(other.c);
+    KIT_UNTIL(&w->loop, other.closes == 1);
+    buf_close(&other.got);
+    world_free(w);
+}
+
+static void an_idle_connection_holds_no_buffers(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    w->echo = true;
+    world_connect(w, w->client_tls);
+    net_conn_send(w->client.c, "hello", 5);
+    KIT_UNTIL(&w->loop, w->client.got.size == 5);
+    for (unsigned i = 0; i < 2; i++) {
+        const struct net_conn *c = i == 0 ? w->client.c : w->accepted[0].c;
+        assert_int_equal(c->plain.cap + c->cipher.cap + c->stash.cap, 0);
+    }
+    world_free(w);
+}
+
 static void megabytes_arrive_whole_and_drain_is_told(void **state)
 {
     (void)state;
@@ -496,6 +535,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_travel_both_ways),
         cmocka_unit_test(both_sides_know_each_other),
+        cmocka_unit_test(keys_are_changed_on_the_way),
+        cmocka_unit_test(an_idle_connection_holds_no_buffers),
         cmocka_unit_test(megabytes_arrive_whole_and_drain_is_told),
         cmocka_unit_test(sends_of_one_turn_leave_together),
         cmocka_unit_test(bytes_sent_before_close_still_arrive),

@@ -182,6 +182,68 @@ static void unknown_protocol_is_refused(void **state)
     world_free(w);
 }
 
+static X509 *cert_of(const struct end *e)
+{
+    return SSL_get0_peer_certificate(e->c->ssl);
+}
+
+static void connections_with_one_certificate_have_one_copy_of_it(void **state)
+{
+    (void)state;
+    struct world *w = world_connected();
+    struct end more[2] = {{0}};
+    for (unsigned i = 0; i < 2; i++) {
+        end_connect(w, &more[i]);
+        KIT_UNTIL(&w->loop, w->accepted_count == 2 + i);
+        assert_ptr_equal(cert_of(&w->accepted[1 + i]), cert_of(&w->accepted[0]));
+        assert_ptr_equal(net_conn_peer(w->accepted[1 + i].c), net_conn_peer(w->accepted[0].c));
+        assert_string_equal(w->accepted[1 + i].peer.name, "kate");
+        assert_string_equal(net_conn_peer_facts(w->accepted[1 + i].c)->serial,
+                            net_conn_peer_facts(w->accepted[0].c)->serial);
+        assert_int_equal(strlen(net_conn_peer_facts(w->accepted[1 + i].c)->ca), 32);
+    }
+    assert_int_equal(w->server_tls->known.count, 1);
+    /* Of the same name, and another one. */
+    struct end other = {0};
+    struct net_tls *tls = kit_tls(&w->ca, PKI_ROLE_ADMIN, "kate");
+    other.c = net_connect(&w->loop, tls, w->addr, ALPN_RPC, 5000, &end_events, &other);
+    KIT_UNTIL(&w->loop, w->accepted_count == 4);
+    assert_ptr_not_equal(cert_of(&w->accepted[3]), cert_of(&w->accepted[0]));
+    assert_string_not_equal(net_conn_peer_facts(w->accepted[3].c)->serial,
+                            net_conn_peer_facts(w->accepted[0].c)->serial);
+    assert_int_equal(w->server_tls->known.count, 2);
+    /* It goes with the last of them. */
+    net_conn_close(other.c);
+    net_conn_close(w->accepted[0].c);
+    KIT_UNTIL(&w->loop, w->accepted[3].closes == 1 && w->accepted[0].closes == 1);
+    assert_int_equal(w->server_tls->known.count, 1);
+    assert_string_equal(net_conn_peer(w->accepted[1].c)->name, "kate");
+    net_conn_close(more[0].c);
+    net_conn_close(more[1].c);
+    KIT_UNTIL(&w->loop, w->accepted[1].closes == 1 && w->accepted[2].closes == 1);
+    assert_int_equal(w->server_tls->known.count, 0);
+    net_tls_unref(tls);
+    world_free(w);
+}
+
+/* What a connection is known by is not read from another one's row unless all of it is the same. */
+static void a_certificate_of_another_chain_has_a_row_for_itself(void **state)
+{
+    (void)state;
+    struct world *w = world_connected();
+    X509 *cert = cert_of(&w->accepted[0]);
+    char ca[33];
+    memset(ca, 'a', 32);
+    ca[32] = '\0';
+    struct net_known *k = net_known_get(w->server_tls, cert, ca);
+    assert_string_equal(k->facts.ca, ca);
+    assert_string_not_equal(net_conn_peer_facts(w->accepted[0].c)->ca, ca);
+    assert_int_equal(w->server_tls->known.count, 1);
+    net_known_give(w->server_tls, k);
+    assert_int_equal(w->server_tls->known.count, 1);
+    world_free(w);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -195,6 +257,8 @@ int main(void)
         cmocka_unit_test(key_of_another_certificate_is_refused),
         cmocka_unit_test(node_cannot_pass_as_server),
         cmocka_unit_test(unknown_protocol_is_refused),
+        cmocka_unit_test(connections_with_one_certificate_have_one_copy_of_it),
+        cmocka_unit_test(a_certificate_of_another_chain_has_a_row_for_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
