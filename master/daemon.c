@@ -24,6 +24,7 @@
 #include "master/auth/bearer.h"
 #include "master/auth/certs.h"
 #include "master/auth/identity.h"
+#include "master/auth/principal.h"
 #include "master/auth/rate.h"
 #include "master/auth/reseal.h"
 #include "master/auth/restrict.h"
@@ -688,6 +689,7 @@ static void free_master(struct master *m)
     object_unref(m->https_event.object);
     buf_close(&m->https_event.protobuf);
     turns_free(m->turns);
+    principal_unref(m->nobody);
     watch_table_free(m->watches);
     node_feeds_free(m->feeds);
     batches_free(m->batches);

@@ -107,12 +107,13 @@ struct master {
     struct net_gate *gate;         /* places for connections, of all listeners */
     struct net_worker *handshakes; /* does those of all listeners; NULL at the end */
     struct turns *turns;
-    struct list sessions;    /* struct session.link */
-    struct list strangers;   /* struct session.stranger_link */
-    struct list uncalled;    /* struct session.call_link: agents who have not been told that this master leads */
-    struct openapi *openapi; /* rest/openapi.c: documents, made when first asked for; of the level... */
-    unsigned openapi_level;  /* ...of the cluster then */
-    struct rest_kept *kept;  /* rest/kept.h: JSON of objects; NULL: none is kept */
+    struct list sessions;     /* struct session.link */
+    struct list strangers;    /* struct session.stranger_link */
+    struct principal *nobody; /* whom connections without a certificate ask as; NULL: there was none yet */
+    struct list uncalled;     /* struct session.call_link: agents who have not been told that this master leads */
+    struct openapi *openapi;  /* rest/openapi.c: documents, made when first asked for; of the level... */
+    unsigned openapi_level;   /* ...of the cluster then */
+    struct rest_kept *kept;   /* rest/kept.h: JSON of objects; NULL: none is kept */
     struct {
         struct object *object; /* a reference; NULL: none */
         uint64_t revision;
@@ -204,11 +205,9 @@ struct session {
     struct list link;
     struct master *m;
     const struct session_way *way;
-    struct rpc_session *rpc; /* NULL: it does not speak msgpack-RPC, but... */
-    struct rest_conn *http;  /* ...HTTP */
-    struct pki_identity who;
-    struct pki_facts facts;            /* of its certificate */
-    struct principal *principal;       /* both, as its requests have them; a reference */
+    struct rpc_session *rpc;           /* NULL: it does not speak msgpack-RPC, but... */
+    struct rest_conn *http;            /* ...HTTP */
+    struct principal *principal;       /* of its certificate, or of nobody: as its requests have it; a reference */
     int64_t cert_from_s, cert_until_s; /* life of its certificate, or of the one it was given since */
     char cert_ca[33];                  /* fingerprint of the CA of that one; "" = not known */
     bool expired;                      /* let in to renew it, and for nothing else */

@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/arena_small.h"
 #include "master/api/api.h"
 #include "master/api/watch_rights.h"
 #include "master/master.h"
@@ -33,6 +34,7 @@
 #include "proto/schema/selector.h"
 
 #define LIST_CHUNK_BYTES (128u << 10)
+#define SELECTION_BYTES  240u /* of most watches */
 #define WOKEN_US         4000
 #define DUE_MAX          256u
 #define BOOKMARK_EVERY   5000u /* revisions: idle watches learn the revision, so that they can resume */
@@ -722,7 +724,7 @@ void verb_watch(struct api_call *c, const struct api_watch *q)
     w->work.run = take_turn;
     w->work.sort = TURN_LIST; /* its pieces are as long */
     w->work.drop = drop;
-    arena_init(&w->arena);
+    arena_init_small(&w->arena, SELECTION_BYTES);
     list_init(&w->link);
     list_init(&w->woken_link);
     w->ns = (struct str){arena_strndup(&w->arena, q->of.ns.p, q->of.ns.n), q->of.ns.n};

@@ -190,7 +190,7 @@ static void write_own(struct master *m, struct buf *b)
 static void write_node(struct master *m, struct buf *b, struct str name)
 {
     const struct session *s = strmap_get(&m->agents, name);
-    bool known = s != NULL && s->who.role == PKI_ROLE_NODE;
+    bool known = s != NULL && s->principal->role == PKI_ROLE_NODE;
     mp_write_map(b, known ? 9 : 2);
     mp_write_key_str(b, "name", name);
     mp_write_cstr(b, "subject");
@@ -199,7 +199,7 @@ static void write_node(struct master *m, struct buf *b, struct str name)
     if (known) {
         write_life(b, s->cert_from_s, s->cert_until_s,
                    pki_cert_state(false, s->cert_from_s, s->cert_until_s, now_s(m)));
-        mp_write_key_str(b, "serial", str_of(s->facts.serial)); /* of its connection here */
+        mp_write_key_str(b, "serial", str_of(s->principal->facts.serial)); /* of its connection here */
         mp_write_key_str(b, "ca", str_of(s->cert_ca));
         mp_write_key_bool(b, "oldCa", rotate_is_old(m, s->cert_ca));
     }
@@ -287,11 +287,11 @@ static void warn_nodes(struct master *m, struct warnings *w)
     while ((e = strmap_next(&m->agents, &cursor)) != NULL) {
         const struct session *s = e->value;
         enum pki_state state = pki_cert_state(false, s->cert_from_s, s->cert_until_s, now_s(m));
-        if (s->who.role != PKI_ROLE_NODE || !alarming(state)) {
+        if (s->principal->role != PKI_ROLE_NODE || !alarming(state)) {
             continue;
         }
         if (w->nodes++ < WARNINGS_MAX) {
-            CLEANUP_FREE char *who = xasprintf("node %s", s->who.name);
+            CLEANUP_FREE char *who = xasprintf("node %s", s->principal->name);
             warn(w, who, state, s->cert_until_s, "");
         }
     }

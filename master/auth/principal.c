@@ -112,15 +112,22 @@ struct principal *principal_share(const struct principal *p)
     return copy;
 }
 
+static bool same_token(const struct principal_token *a, const struct principal_token *b)
+{
+    return a->until_s == b->until_s && strcmp(a->uid, b->uid) == 0 && a->bound == b->bound &&
+           strcmp(a->name, b->name) == 0 && strcmp(a->bound_uid, b->bound_uid) == 0 && strcmp(a->id, b->id) == 0;
+}
+
 bool principal_same(const struct principal *a, const struct principal *b)
 {
     const struct pki_facts *f = &a->facts, *g = &b->facts;
-    bool plain = a->as == NULL && b->as == NULL && a->proof <= PROOF_CERTIFICATE && b->proof <= PROOF_CERTIFICATE;
+    bool plain = a->as == NULL && b->as == NULL && a->proof <= PROOF_TOKEN && b->proof <= PROOF_TOKEN;
     size_t groups = groups_size(a);
-    return plain && a->proof == b->proof && a->role == b->role && strcmp(a->name, b->name) == 0 &&
-           a->forwarded_by == b->forwarded_by && strcmp(f->serial, g->serial) == 0 && strcmp(f->ca, g->ca) == 0 &&
-           f->from_s == g->from_s && f->until_s == g->until_s && f->issued_ms == g->issued_ms &&
-           a->groups_count == b->groups_count && groups == groups_size(b) && memcmp(a->groups, b->groups, groups) == 0;
+    return plain && same_token(&a->token, &b->token) && a->proof == b->proof && a->role == b->role &&
+           strcmp(a->name, b->name) == 0 && a->forwarded_by == b->forwarded_by && strcmp(f->serial, g->serial) == 0 &&
+           strcmp(f->ca, g->ca) == 0 && f->from_s == g->from_s && f->until_s == g->until_s &&
+           f->issued_ms == g->issued_ms && a->groups_count == b->groups_count && groups == groups_size(b) &&
+           memcmp(a->groups, b->groups, groups) == 0;
 }
 
 struct principal *principal_ref(struct principal *p)

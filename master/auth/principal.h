@@ -69,7 +69,7 @@ void principal_of_user(struct principal *p, const struct pki_identity *who, cons
 /* All requests of a connection have one: a copy that is shared, with one reference; it changes no more. It takes
  * p->as. */
 struct principal *principal_share(const struct principal *p);
-/* Do both say the same of somebody who has a certificate, or none? */
+/* Do both say the same of somebody who has a certificate, a token, or neither? */
 bool principal_same(const struct principal *a, const struct principal *b);
 struct principal *principal_ref(struct principal *p);
 void principal_unref(struct principal *p); /* NULL is fine */

@@ -67,7 +67,7 @@ static bool admin_known(const struct call *c, struct str name)
     LIST_FOR(it, &c->m->sessions)
     {
         const struct session *s = LIST_ENTRY(it, struct session, link);
-        if (is_user(s->who.role) && str_is(name, s->who.name)) {
+        if (is_user(s->principal->role) && str_is(name, s->principal->name)) {
             return true;
         }
     }

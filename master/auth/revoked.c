@@ -553,7 +553,7 @@ void revoked_close_sessions(struct master *m)
     {
         struct session *s = LIST_ENTRY(it, struct session, link);
         struct error why = {0};
-        if (!s->revoked && revoked_has(m, &s->who, &s->facts, &why)) {
+        if (!s->revoked && revoked_has(m, &s->principal->identity, &s->principal->facts, &why)) {
             revoked_mark(s);
             m->stats.revoked_sessions++;
             log_warn(&m->log, "certs", "connection from %s is closed: %s", s->way->addr(s), why.message);

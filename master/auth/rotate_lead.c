@@ -44,8 +44,8 @@ static void see(struct rotate_user *users, const char *name, int64_t old_ms, int
 static void see_session(struct rotate_user *users, const struct session *s)
 {
     bool old = rotate_is_old(s->m, s->cert_ca);
-    if (rotate_under_way(s->m) && s->who.role == PKI_ROLE_ADMIN && !s->revoked && s->cert_ca[0] != '\0') {
-        see(users, s->who.name, old ? now_ms(s->m) : INT64_MIN, old ? INT64_MIN : now_ms(s->m));
+    if (rotate_under_way(s->m) && s->principal->role == PKI_ROLE_ADMIN && !s->revoked && s->cert_ca[0] != '\0') {
+        see(users, s->principal->name, old ? now_ms(s->m) : INT64_MIN, old ? INT64_MIN : now_ms(s->m));
     }
 }
 
@@ -177,7 +177,7 @@ static void wait_for_nodes(struct master *m)
         const struct session *s = strmap_get(&m->agents, node->name);
         if (s == NULL && condition_is(condition_mp(node, "Ready"), "True")) {
             poll_wait_for(&r->poll, "node %.*s is not connected to the leader at present", STR_ARG(node->name));
-        } else if (s != NULL && s->who.role == PKI_ROLE_NODE && rotate_is_old(m, s->cert_ca)) {
+        } else if (s != NULL && s->principal->role == PKI_ROLE_NODE && rotate_is_old(m, s->cert_ca)) {
             poll_wait_for(&r->poll, "node %.*s has its old certificate", STR_ARG(node->name));
         }
     }

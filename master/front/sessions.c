@@ -100,7 +100,8 @@ static const struct session_way rpc_way = {
 static void speak_rpc(struct session *s, struct net_conn *c)
 {
     struct master *m = s->m;
-    bool stranger = s->who.role == PKI_ROLE_NONE, node = s->who.role == PKI_ROLE_NODE;
+    enum pki_role role = s->principal->role;
+    bool stranger = role == PKI_ROLE_NONE, node = role == PKI_ROLE_NODE;
     s->way = &rpc_way;
     s->rpc = rpc_session_new(c, &m->loop,
                              &(struct rpc_config){
@@ -118,8 +119,7 @@ static void speak_rpc(struct session *s, struct net_conn *c)
     rpc_session_set_data(s->rpc, s);
 }
 
-/* A connection's identity takes more than a KiB, which connections with one certificate have together. */
-static struct principal *principal_for(struct subject *s, const struct principal *p)
+struct principal *sessions_principal(struct subject *s, const struct principal *p)
 {
     if (s->principal == NULL || !principal_same(s->principal, p)) {
         principal_unref(s->principal);
@@ -132,21 +132,24 @@ static struct session *session_new(struct master *m, struct net_conn *c)
 {
     struct session *s = xcalloc(1, sizeof *s);
     s->m = m;
-    s->who = *net_conn_peer(c);
-    s->facts = *net_conn_peer_facts(c);
-    memcpy(s->cert_ca, s->facts.ca, sizeof s->cert_ca);
+    const struct pki_identity *who = net_conn_peer(c);
+    const struct pki_facts *facts = net_conn_peer_facts(c);
+    memcpy(s->cert_ca, facts->ca, sizeof s->cert_ca);
     struct principal principal;
-    principal_of_user(&principal, &s->who, &s->facts, net_conn_peer_groups(c));
+    principal_of_user(&principal, who, facts, net_conn_peer_groups(c));
     s->expired = net_conn_peer_expired(c);
-    if (revoked_has(m, &s->who, &s->facts, NULL)) {
+    if (revoked_has(m, who, facts, NULL)) {
         revoked_mark(s); /* its calls will hear so */
     }
     s->since_ms = s->heard_ms = env_now_ms(m->env);
     net_conn_peer_life(c, &s->cert_from_s, &s->cert_until_s);
-    s->subject = subject_get(m->turns, &s->who, net_conn_peer_addr(c));
-    s->principal = principal_for(s->subject, &principal);
+    s->subject = subject_get(m->turns, who, net_conn_peer_addr(c));
+    bool stranger = who->role == PKI_ROLE_NONE;
+    if (stranger && m->nobody == NULL) {
+        m->nobody = principal_share(&principal);
+    }
+    s->principal = stranger ? principal_ref(m->nobody) : sessions_principal(s->subject, &principal);
     lane_init(&s->lane, s->subject);
-    bool stranger = s->who.role == PKI_ROLE_NONE;
     list_push_back(&m->sessions, &s->link);
     list_init(&s->stranger_link);
     list_init(&s->call_link);

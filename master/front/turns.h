@@ -84,7 +84,8 @@ struct subject {
     struct lane *forwarded; /* what other masters send on its behalf (subject_lane); NULL: nothing yet */
     enum turn_class class;
     char *name; /* as it is told: node "a" */
-    /* sessions.c: of its newest connection; others with the same certificate share it. A reference; NULL: none. */
+    /* sessions.c: of its newest connection; others with the same certificate, or token, share it. A reference; NULL:
+     * none. */
     struct principal *principal;
     unsigned refs, waiting, watches;
     unsigned forwarding; /* requests of it that are at another master */

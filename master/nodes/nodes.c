@@ -159,7 +159,7 @@ static void bind_session(struct master *m, struct session *s, struct str name, s
     }
     struct session *old = strmap_get(&m->agents, name);
     if (old != NULL && old != s) {
-        log_info_of(&m->log, "nodes", s->who.name, "node %.*s came back on another connection", STR_ARG(name));
+        log_info_of(&m->log, "nodes", s->principal->name, "node %.*s came back on another connection", STR_ARG(name));
         old->node[0] = '\0';
         rpc_session_close(old->rpc);
     }
@@ -494,7 +494,7 @@ static void let_go_feeds(struct master *m, const struct session *s, const struct
 /* Another process has become this node's agent. */
 static void let_go(struct master *m, struct session *s)
 {
-    log_info_of(&m->log, "nodes", s->who.name, "node %s has another agent now: the former one's connection ends",
+    log_info_of(&m->log, "nodes", s->principal->name, "node %s has another agent now: the former one's connection ends",
                 s->node);
     rpc_session_close(s->rpc);
 }
@@ -564,7 +564,7 @@ void nodes_on_session_closed(struct session *s)
     list_remove(&s->call_link);
     if (s->node[0] != '\0' && strmap_get(&s->m->agents, str_of(s->node)) == s) {
         strmap_remove(&s->m->agents, str_of(s->node));
-        log_info_of(&s->m->log, "nodes", s->who.name, "connection of node %s is gone", s->node);
+        log_info_of(&s->m->log, "nodes", s->principal->name, "connection of node %s is gone", s->node);
     }
 }
 
@@ -659,7 +659,7 @@ void nodes_on_leading(struct master *m, bool leading)
     LIST_FOR(it, &m->sessions)
     {
         struct session *s = LIST_ENTRY(it, struct session, link);
-        if (s->who.role == PKI_ROLE_NODE && s->rpc != NULL) {
+        if (s->principal->role == PKI_ROLE_NODE && s->rpc != NULL) {
             list_push_back(&m->uncalled, &s->call_link);
         }
     }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "master/auth/bearer.h"
+#include "master/front/sessions.h"
 #include "master/rest/call.h"
 #include "proto/text/text.h"
 
@@ -117,7 +118,7 @@ bool rest_conn_who(struct rest_conn *c)
     struct error err = {0};
     principal_unref(TAKE_PTR(c->who));
     free(TAKE_PTR(c->denied));
-    if (s->who.role != PKI_ROLE_NONE) {
+    if (s->principal->role != PKI_ROLE_NONE) {
         return true;
     }
     if (s->refusal == NULL && prove(c, &err) != 0) {
@@ -125,6 +126,11 @@ bool rest_conn_who(struct rest_conn *c)
     } else if (c->who != NULL) {
         welcome(c);
     }
-    count_on(s, c->who != NULL ? &c->who->identity : &s->who);
+    count_on(s, c->who != NULL ? &c->who->identity : &s->principal->identity);
+    if (c->who != NULL) {
+        struct principal *own = c->who;
+        c->who = sessions_principal(s->subject, own);
+        principal_unref(own);
+    }
     return http_in_limit(&c->in, c->who != NULL ? REST_BODY_MAX : MASTER_STRANGER_MESSAGE_MAX);
 }

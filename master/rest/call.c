@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/arena_small.h"
 #include "master/api/read.h"
 #include "master/auth/bearer.h"
 #include "master/front/audit.h"
@@ -17,6 +18,7 @@
 #include "proto/text/text.h"
 
 #define CALL_BYTES     2048u        /* what a request without a body holds while it waits */
+#define STAYS_BYTES    496u         /* what the head of most that stay says */
 #define YAML_BYTES_MAX (256u << 10) /* of JSON: what is larger would hold up all others while it is made YAML */
 
 static const struct errand_front rest_front;
@@ -537,6 +539,12 @@ static void start(struct rest_call *c)
     }
 }
 
+/* A watch, most likely: then it is idle for long. */
+static bool is_to_stay(const struct http_request *r)
+{
+    return r->query.n > 0 && memmem(r->query.p, r->query.n, "watch=", 6) != NULL;
+}
+
 void rest_call_begin(struct rest_conn *conn)
 {
     struct session *s = conn->session;
@@ -547,7 +555,11 @@ void rest_call_begin(struct rest_conn *conn)
     s->heard_ms = env_now_ms(m->env);
     errand_init(&c->e, m, &rest_front, &rest_api_front, conn->who != NULL ? conn->who : s->principal);
     c->e.name = STR("request");
-    arena_init(&c->own);
+    if (is_to_stay(r)) {
+        arena_init_small(&c->own, STAYS_BYTES);
+    } else {
+        arena_init(&c->own);
+    }
     if (audit_is_on(m)) {
         struct str agent = http_header(r, "User-Agent");
         c->e.uri = (struct str){arena_strndup(&c->own, r->target.p, MIN(r->target.n, AUDIT_TEXT_MAX)),
@@ -572,6 +584,7 @@ void rest_call_begin(struct rest_conn *conn)
     } else if (!errand_revoked(&c->e) && rest_decide(c, r)) {
         c->body = conn->in.body;
         conn->in.body = BUF_INIT;
+        http_in_let_go(&conn->in);
         start(c);
     }
 }

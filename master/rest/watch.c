@@ -220,6 +220,8 @@ struct api_stream *rest_watch_open(struct api_call *api, struct watch *w)
     } else {
         rest_begin(c, 200, is_protobuf(c) ? PROTOBUF_MEDIA_TYPE ";stream=watch" : NULL);
     }
+    api->warnings = api->notes = NULL; /* they are told */
+    arena_close(&c->e.arena);
     return &c->stream;
 }
 

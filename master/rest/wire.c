@@ -100,7 +100,7 @@ static void shed(struct session *s, const char *why)
 {
     char peer[NET_PEER_MAX];
     const char *addr = net_conn_peer_addr(s->http->wire_data);
-    net_peer_word(&s->who, addr, peer);
+    net_peer_word(&s->principal->identity, addr, peer);
     log_warn_of(&s->m->log, "rest", peer, "session with %s closed: %s", addr, why);
     s->http->closing = s->http->dropped = true;
     s->http->wire->abort(s->http->wire_data);

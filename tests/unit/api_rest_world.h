@@ -151,15 +151,16 @@ static inline void wire_open(struct wire *w, const char *as)
     struct master *m = w->world->m;
     struct session *s = &w->session;
     struct principal principal;
-    *s = (struct session){.m = m, .way = &test_way, .who = who_of(as)};
-    principal_of_certificate(&principal, &s->who, NULL);
+    const struct pki_identity who = who_of(as);
+    *s = (struct session){.m = m, .way = &test_way};
+    principal_of_certificate(&principal, &who, NULL);
     s->principal = principal_share(&principal);
-    s->subject = subject_get(m->turns, &s->who, "192.0.2.1:1");
+    s->subject = subject_get(m->turns, &who, "192.0.2.1:1");
     lane_init(&s->lane, s->subject);
     list_init(&s->link);
     list_init(&s->stranger_link);
     list_push_back(&m->sessions, &s->link);
-    if (s->who.role == PKI_ROLE_NONE) {
+    if (who.role == PKI_ROLE_NONE) {
         list_push_back(&m->strangers, &s->stranger_link);
     }
     w->conn = rest_conn_new(s, &test_wire, w);

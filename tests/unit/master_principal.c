@@ -92,6 +92,32 @@ static void test_what_older_masters_tell_is_understood(void **state)
     assert_groups(&p, "system:unauthenticated");
 }
 
+/* Connections share what says the same (sessions_principal): another token of the same user is another one. */
+static void test_tokens_that_differ_are_not_the_same(void **state)
+{
+    (void)state;
+    struct principal a = admin_of("ann");
+    a.proof = PROOF_TOKEN;
+    a.token =
+        (struct principal_token){.until_s = 9, .uid = "u", .bound = 'p', .name = "n", .bound_uid = "b", .id = "i"};
+    struct principal b = a;
+    assert_true(principal_same(&a, &b));
+    struct principal other[] = {a, a, a, a, a, a, a};
+    other[0].token.until_s = 10;
+    other[1].token.uid[0] = 'v';
+    other[2].token.bound = 's';
+    other[3].token.name[0] = 'm';
+    other[4].token.bound_uid[0] = 'c';
+    other[5].token.id[0] = 'j';
+    other[6].proof = PROOF_CERTIFICATE;
+    for (unsigned i = 0; i < ARRAY_SIZE(other); i++) {
+        assert_false(principal_same(&a, &other[i]));
+        assert_false(principal_same(&other[i], &a));
+    }
+    b.proof = PROOF_LATER; /* nobody knows what else belongs to that */
+    assert_false(principal_same(&b, &b));
+}
+
 /* They read what they know by its name, and pass over the rest. */
 static void test_what_older_masters_read_is_there(void **state)
 {
@@ -321,6 +347,7 @@ int main(void)
         cmocka_unit_test(test_a_certificate_proves_a_user_and_its_group),
         cmocka_unit_test(test_all_of_it_is_carried_from_master_to_master),
         cmocka_unit_test(test_what_older_masters_tell_is_understood),
+        cmocka_unit_test(test_tokens_that_differ_are_not_the_same),
         cmocka_unit_test(test_what_older_masters_read_is_there),
         cmocka_unit_test(test_what_a_token_is_bound_to_is_carried),
         cmocka_unit_test(test_a_token_of_an_account_with_another_name_is_refused),
