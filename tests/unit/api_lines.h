@@ -562,7 +562,9 @@ static struct place *place_new(struct town *t, uint64_t id)
     m->pages = list_pages_new(NULL, NULL);
     m->revoked = revoked_new();
     p->session.m = m;
-    p->session.who = ann;
+    struct principal who;
+    principal_of_certificate(&who, &ann, NULL);
+    p->session.principal = principal_share(&who);
     p->session.subject = subject_get(m->turns, &ann, NULL);
     lane_init(&p->session.lane, p->session.subject);
     return p;
@@ -576,6 +578,7 @@ static void place_free(struct place *p)
     assert_int_equal(m->parked_count, 0);
     assert_true(list_empty(&m->asked));
     errands_on_session_closed(&p->session);
+    principal_unref(p->session.principal);
     subject_unref(m->turns, p->session.subject);
     struct turns_stats stats;
     turns_stats(m->turns, &stats);
