@@ -312,6 +312,8 @@ static int open_real(struct agent *a, const struct agent_config *c, const struct
                                      .run_dir = BELOW(c->run_dir, "crun"),
                                      .images = a->images,
                                      .log = a->log,
+                                     .handlers = a->handlers,
+                                     .handlers_count = a->handlers_count,
                                      .seccomp_dir = c->seccomp_dir != NULL ? c->seccomp_dir : BELOW(a->dir, "seccomp")};
     rv = rv != 0 ? rv : runtime_crun_new(a->loop, &rc, events, &a->runtime, err);
 #undef BELOW
@@ -438,6 +440,24 @@ static void open_refs_kept(struct agent *a)
     a->refs_whole = refs_kept_load(a->refs_kept, a->refs);
 }
 
+static void copy_handlers(struct agent *a, const struct agent_config *c)
+{
+    a->handlers = xcalloc(c->handlers_count + 1, sizeof *a->handlers);
+    for (; a->handlers_count < c->handlers_count; a->handlers_count++) {
+        const struct runtime_handler *h = &c->handlers[a->handlers_count];
+        a->handlers[a->handlers_count] = (struct runtime_handler){xstrdup(h->name), xstrdup(h->path)};
+    }
+}
+
+static void free_handlers(struct agent *a)
+{
+    for (unsigned i = 0; i < a->handlers_count; i++) {
+        free((char *)a->handlers[i].name);
+        free((char *)a->handlers[i].path);
+    }
+    free(a->handlers);
+}
+
 int agent_new(const struct agent_config *c, struct agent **out, struct error *err)
 {
     struct agent *a = xcalloc(1, sizeof *a);
@@ -452,6 +472,7 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
     a->images_dir = c->images_dir == NULL ? NULL : xstrdup(c->images_dir);
     a->image_gc = c->image_gc == NULL ? IMAGE_GC_DEFAULT : *c->image_gc;
     a->unsafe_sysctls = c->unsafe_sysctls == NULL ? NULL : xstrdup(c->unsafe_sysctls);
+    copy_handlers(a, c);
     a->cut_ms = c->cut_ms == 0 ? AGENT_CUT_MS : c->cut_ms;
     a->pod_pids = c->pod_pids == 0 ? AGENT_POD_PIDS : MAX(c->pod_pids, 0);
     if (c->evict_at != NULL) {
@@ -584,6 +605,7 @@ static void free_agent(struct agent *a)
     free(a->logs_dir);
     free(a->images_dir);
     free(a->unsafe_sysctls);
+    free_handlers(a);
     free(a);
     if (cb != NULL) {
         cb(data);

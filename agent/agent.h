@@ -8,7 +8,7 @@
  *   registries.yaml   written by who runs the node: which registries may be asked
  *   services          what masters told of services, names and routes (kept.h)
  *   policies          what masters told of network policies (kept.h)
- *   refs/             ConfigMaps and Secrets of its pods, sealed (refs_kept.h)
+ *   refs/             ConfigMaps, Secrets and other objects that its pods name, sealed (refs_kept.h)
  *   instance          which agent this is, and how often it was started (instance.h)
  *   local-volumes/    directories of the local provisioner, if they are not elsewhere; local-notes/ what is noted of
  *                     each (agent/volume/local.h)
@@ -37,6 +37,7 @@
 #define AGENT_CLUSTER_CIDR "10.244.0.0/16"
 
 struct image_gc_policy;
+struct runtime_handler;
 struct agent_config {
     uv_loop_t *loop;
     const struct env *env;
@@ -63,14 +64,16 @@ struct agent_config {
     int64_t local_bytes;       /* that it may promise; 0 = nine tenths of the file system */
     const char *seccomp_dir;   /* profiles for type Localhost; NULL = DIR/seccomp */
     const char
-        *unsafe_sysctls;     /* that pods may set beside the safe ones: "kernel.msg*,net.core.somaxconn"; NULL = none */
-    uint32_t user_ids_first; /* of pods with hostUsers false, see userids.h; 0 = USERIDS_FIRST */
-    unsigned user_ids_pods;  /* for how many; 0 = USERIDS_PODS */
-    bool no_user_namespaces; /* none are made */
-    int64_t cut_ms;          /* how long a stream is kept whose client is cut off; 0 = AGENT_CUT_MS */
-    bool hollow;             /* no processes, no kernel objects, no files but the directory itself */
-    bool hollow_tokens;      /* hollow pods get tokens of their accounts all the same, which nobody reads */
-    unsigned hollow_index;   /* for addresses of hollow pods */
+        *unsafe_sysctls; /* that pods may set beside the safe ones: "kernel.msg*,net.core.somaxconn"; NULL = none */
+    const struct runtime_handler *handlers; /* OCI runtimes beside crun, for RuntimeClasses (runtime.h) */
+    unsigned handlers_count;                /* at most RUNTIME_HANDLERS_MAX */
+    uint32_t user_ids_first;                /* of pods with hostUsers false, see userids.h; 0 = USERIDS_FIRST */
+    unsigned user_ids_pods;                 /* for how many; 0 = USERIDS_PODS */
+    bool no_user_namespaces;                /* none are made */
+    int64_t cut_ms;                         /* how long a stream is kept whose client is cut off; 0 = AGENT_CUT_MS */
+    bool hollow;                            /* no processes, no kernel objects, no files but the directory itself */
+    bool hollow_tokens;    /* hollow pods get tokens of their accounts all the same, which nobody reads */
+    unsigned hollow_index; /* for addresses of hollow pods */
 };
 struct agent;
 /* Blocking, short: opens everything, adopts what runs. ERR_* with what could not be opened. Strings are copied. */

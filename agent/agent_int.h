@@ -53,7 +53,9 @@ struct agent {
     const struct env *env;
     struct log *log;
     char *name, *dir, *images_dir, *logs_dir;
-    char *unsafe_sysctls;     /* or NULL */
+    char *unsafe_sysctls;             /* or NULL */
+    struct runtime_handler *handlers; /* beside crun; names and paths are its own */
+    unsigned handlers_count;
     char *no_user_namespaces; /* why the node makes none; NULL = it does */
     struct userids *userids;
     int64_t cut_ms;    /* see agent_config */

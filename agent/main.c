@@ -13,6 +13,7 @@
 #include "agent/clean.h"
 #include "agent/config.h"
 #include "agent/image/gc.h"
+#include "agent/pod/handler.h"
 #include "agent/pod/userids.h"
 #include "agent/util/fsutil.h"
 #include "agent/util/userns.h"
@@ -72,6 +73,10 @@ static const char usage_text[] =
     "                             gives all pods tokens (podTokens=Automatic)\n"
     "      --allowed-unsafe-sysctls LIST   kernel settings that pods may make beside the safe ones, as "
     "kernel.msg*,net.*\n"
+    "      --runtime-handler NAME=PATH   an OCI runtime beside crun, for RuntimeClasses with the handler NAME: a "
+    "program "
+    "with\n"
+    "                             the command line of runc. Up to 16 of them\n"
     "      --runtime crun|hollow  hollow: no processes, for scale tests (default: crun)\n"
     "      --hollow-nodes N       N hollow nodes in one process (join with the same number first)\n"
     "      --log-level LEVEL      debug, info, warn, error (default: info)\n"
@@ -95,6 +100,9 @@ struct options {
     int64_t pod_connections, pod_pids, reserved_bytes; /* as in agent.h */
     struct thresholds evict_at;
     bool pods_reach_masters;
+    struct arena arena; /* of the handlers; as long as the process */
+    struct runtime_handler handlers[RUNTIME_HANDLERS_MAX];
+    unsigned handlers_count;
     struct image_gc_policy image_gc;
     int log_level;
 };
@@ -160,36 +168,39 @@ static bool parse_age(const char *text, int64_t *out_ms)
     return false;
 }
 
+static int add_handler(struct options *o, const char *text, struct error *err)
+{
+    if (o->handlers_count == RUNTIME_HANDLERS_MAX) {
+        return error_set(err, ERR_USAGE, "at most %u of them", RUNTIME_HANDLERS_MAX);
+    }
+    struct runtime_handler *h = &o->handlers[o->handlers_count];
+    int rv = handler_parse(&o->arena, text, h, err);
+    for (unsigned i = 0; rv == 0 && i < o->handlers_count; i++) {
+        if (strcmp(o->handlers[i].name, h->name) == 0) {
+            rv = error_set(err, ERR_USAGE, "%s is given twice", h->name);
+        }
+    }
+    o->handlers_count += rv == 0;
+    return rv;
+}
+
 static int parse(int argc, char **argv, struct options *o)
 {
     static const struct option longs[] = {
-        {"dir", required_argument, NULL, 'd'},
-        {"name", required_argument, NULL, 'n'},
-        {"token", required_argument, NULL, 't'},
-        {"images", required_argument, NULL, 'i'},
-        {"registries", required_argument, NULL, 'G'},
-        {"image-gc", required_argument, NULL, 'I'},
-        {"image-min-age", required_argument, NULL, 'y'},
-        {"image-max-age", required_argument, NULL, 'o'},
-        {"node-ip", required_argument, NULL, 'a'},
-        {"run-dir", required_argument, NULL, 'r'},
-        {"cluster-cidr", required_argument, NULL, 'c'},
-        {"cgroup-parent", required_argument, NULL, 'g'},
-        {"runtime", required_argument, NULL, 'R'},
-        {"seccomp-dir", required_argument, NULL, 's'},
-        {"allowed-unsafe-sysctls", required_argument, NULL, 'S'},
-        {"pod-pids", required_argument, NULL, 'p'},
-        {"pod-connections", required_argument, NULL, 'C'},
-        {"user-ids", required_argument, NULL, 'u'},
-        {"system-memory", required_argument, NULL, 'm'},
-        {"local-volumes", required_argument, NULL, 'L'},
-        {"local-storage", required_argument, NULL, 'B'},
-        {"eviction-hard", required_argument, NULL, 'E'},
-        {"pods-reach-masters", no_argument, NULL, 'M'},
-        {"hollow-nodes", required_argument, NULL, 'H'},
-        {"log-level", required_argument, NULL, 'l'},
-        {"token-file", required_argument, NULL, 'T'},
-        {NULL, 0, NULL, 0},
+        {"dir", required_argument, NULL, 'd'},           {"name", required_argument, NULL, 'n'},
+        {"token", required_argument, NULL, 't'},         {"images", required_argument, NULL, 'i'},
+        {"registries", required_argument, NULL, 'G'},    {"image-gc", required_argument, NULL, 'I'},
+        {"image-min-age", required_argument, NULL, 'y'}, {"image-max-age", required_argument, NULL, 'o'},
+        {"node-ip", required_argument, NULL, 'a'},       {"run-dir", required_argument, NULL, 'r'},
+        {"cluster-cidr", required_argument, NULL, 'c'},  {"cgroup-parent", required_argument, NULL, 'g'},
+        {"runtime", required_argument, NULL, 'R'},       {"runtime-handler", required_argument, NULL, 'h'},
+        {"seccomp-dir", required_argument, NULL, 's'},   {"allowed-unsafe-sysctls", required_argument, NULL, 'S'},
+        {"pod-pids", required_argument, NULL, 'p'},      {"pod-connections", required_argument, NULL, 'C'},
+        {"user-ids", required_argument, NULL, 'u'},      {"system-memory", required_argument, NULL, 'm'},
+        {"local-volumes", required_argument, NULL, 'L'}, {"local-storage", required_argument, NULL, 'B'},
+        {"eviction-hard", required_argument, NULL, 'E'}, {"pods-reach-masters", no_argument, NULL, 'M'},
+        {"hollow-nodes", required_argument, NULL, 'H'},  {"log-level", required_argument, NULL, 'l'},
+        {"token-file", required_argument, NULL, 'T'},    {NULL, 0, NULL, 0},
     };
     *o = (struct options){.log_level = LOG_LEVEL_INFO,
                           .runtime = "crun",
@@ -197,6 +208,7 @@ static int parse(int argc, char **argv, struct options *o)
                           .reserved_bytes = -1,
                           .image_gc = IMAGE_GC_DEFAULT};
     thresholds_default(&o->evict_at);
+    arena_init(&o->arena);
     for (int k; (k = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         const char **text = k == 'd'   ? &o->dir
                             : k == 'n' ? &o->name
@@ -264,6 +276,11 @@ static int parse(int argc, char **argv, struct options *o)
             struct error err = {0};
             if (thresholds_parse(str_of(optarg), &o->evict_at, &err) != 0) {
                 return fail_usage("--eviction-hard: ", err.message);
+            }
+        } else if (k == 'h') {
+            struct error err = {0};
+            if (add_handler(o, optarg, &err) != 0) {
+                return fail_usage("--runtime-handler: ", err.message);
             }
         } else if (k == 'M') {
             o->pods_reach_masters = true;
@@ -443,6 +460,8 @@ static int start_one(struct daemon *d, const struct options *o, const char *dir,
             .local_volumes = o->local_volumes,
             .local_bytes = o->local_bytes,
             .unsafe_sysctls = o->sysctls,
+            .handlers = o->handlers,
+            .handlers_count = o->handlers_count,
             .hollow = strcmp(o->runtime, "hollow") == 0 || o->hollow_nodes > 0,
             .hollow_index = (unsigned)index,
         };

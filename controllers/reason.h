@@ -13,6 +13,7 @@
     X(NAMESPACE_CLOSED, "namespace is closed")                                                                         \
     X(CREATES_PODS, "creates %n pods")                                                                                 \
     X(NO_PRIORITY_CLASS, "the priority class of its pods is not there")                                                \
+    X(NO_RUNTIME_CLASS, "the runtime class of its pods is not there")                                                  \
     X(DELETES_PODS, "deletes %n pods")                                                                                 \
     X(DEADLINE_EXCEEDED, "progress deadline exceeded")                                                                 \
     X(SET_NAME_TOO_LONG, "the name of its replica set would be too long")                                              \

@@ -73,7 +73,9 @@ static void act_volumes(struct pod *p)
     if (p->start_wall_ms == 0) {
         p->start_wall_ms = env_wall_ms(p->node->env);
     }
-    int rv = p->node->ops->volumes_mount(p, &err);
+    int rv = p->node->ops->handler_find == NULL ? 0 : p->node->ops->handler_find(p, &err);
+    bool handled = rv == 0;
+    rv = rv != 0 ? rv : p->node->ops->volumes_mount(p, &err);
     if (rv == 0) {
         pod_handle(p, POD_EV_OK);
         return;
@@ -83,8 +85,9 @@ static void act_volumes(struct pod *p)
     if (early) {
         p->deadline_ms = patience;
     } else if (rv != ERR_BUSY) {
-        pod_event(p, NULL, true, "FailedMount", "MountVolume.SetUp failed: %s", err.message);
-        /* A missing ConfigMap announces itself; anything else is tried again. */
+        pod_event(p, NULL, true, handled ? "FailedMount" : "FailedCreatePodSandBox", "%s: %s",
+                  handled ? "MountVolume.SetUp failed" : "Failed to create pod sandbox", err.message);
+        /* A missing ConfigMap or class announces itself; anything else is tried again. */
         p->deadline_ms = rv == ERR_NOT_FOUND ? POD_NEVER : now + backoff_grow(&p->retry, now);
     }
 }

@@ -69,6 +69,8 @@ enum pod_clean {
 
 /* What a pod asks of its node. Unless said otherwise an answer comes later, exactly once, never inside the call. */
 struct pod_ops {
+    /* Is there the OCI runtime that the pod asks for? As volumes_mount; NULL: of course. */
+    int (*handler_find)(struct pod *p, struct error *err);
     void (*sandbox_make)(struct pod *p);               /* pod_on_sandbox */
     void (*network_add)(struct pod *p);                /* pod_on_network */
     void (*clean)(struct pod *p, enum pod_clean step); /* pod_on_clean; what is not there is fine */

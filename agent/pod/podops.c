@@ -10,6 +10,7 @@
 #include "agent/dataplane.h"
 #include "agent/isolation.h"
 #include "agent/names.h"
+#include "agent/pod/handler.h"
 #include "agent/pod/podops.h"
 #include "agent/util/defer.h"
 #include "agent/util/fsutil.h"
@@ -89,6 +90,11 @@ static uint32_t take_userids(struct agent *a, const char *uid)
         }
     }
     return userids_take(a->userids, uid);
+}
+
+static int op_handler_find(struct pod *p, struct error *err)
+{
+    return handler_find(agent_pod_of(p), err);
 }
 
 static void op_sandbox_make(struct pod *p)
@@ -601,6 +607,7 @@ static void op_gone(struct pod *p)
 }
 
 const struct pod_ops podops = {
+    .handler_find = op_handler_find,
     .sandbox_make = op_sandbox_make,
     .network_add = op_network_add,
     .clean = op_clean,

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "agent/image/registry.h"
+#include "agent/pod/handler.h"
 #include "agent/pod/podops.h"
 #include "agent/pod/refs.h"
 #include "agent/pod/source.h"
@@ -378,7 +379,7 @@ int podops_start(struct container *c, struct error *err)
     struct podspec_resolved resolved;
     struct mounts mounts = {0};
     struct runtime_spec rs;
-    char cgroup[CGROUP_PATH_MAX], log_path[LOGFILE_PATH_MAX];
+    char cgroup[CGROUP_PATH_MAX], log_path[LOGFILE_PATH_MAX], handler[HANDLER_SIZE];
     struct cgroup_limits limits = podops_limits(c->pod);
     CLEANUP_ARENA struct arena a;
     arena_init(&a);
@@ -394,6 +395,7 @@ int podops_start(struct container *c, struct error *err)
     if (renewed) {
         podops_place_holder(ap);
     }
+    rv = rv != 0 ? rv : handler_of_pod(ap, handler, err);
     rv = rv != 0 ? rv : podspec_resolve(spec, c->spec, &facts, &a, &resolved, err);
     rv = rv != 0 ? rv : make_mounts(c, &a, resolved.env, &mounts, err);
     rv = rv != 0 ? rv : cgroup_pod_make(agent->cgroup, ap->uid, &limits, cgroup, err);
@@ -408,6 +410,7 @@ int podops_start(struct container *c, struct error *err)
     rs.pod_name = ap->name;
     rs.pod_ns = ap->ns;
     rs.name = c->spec->name;
+    rs.handler = handler;
     rs.attempt = attempt;
     rs.image = c->image;
     rs.command = resolved.command;

@@ -23,6 +23,8 @@ struct agent_pod {
     uint64_t disk_bytes;
     unsigned measurements;
     uint64_t ordered_revision; /* of its object when we first saw it: it was bound to us by then */
+    bool handler_known;        /* handler.h */
+    char handler[64];          /* OCI runtime of its containers; "" = crun */
     bool stale_network;        /* it was here before a power cut: its old address may still be taken */
     char wish[16];             /* that address, as masters know it: it gets it again if it can; "" = none */
 };

@@ -397,6 +397,7 @@ static void read_names(struct podspec *s, struct mp spec)
     s->pull_secrets = names_of(a, mp_get(spec, "imagePullSecrets"));
     read_sysctls(a, mp_path(spec, "securityContext.sysctls"), s);
     s->service_account = text_or(a, mp_get(spec, "serviceAccountName"), "default");
+    s->runtime_class = text_or(a, mp_get(spec, "runtimeClassName"), "");
 }
 
 int podspec_new(const struct object *pod, struct podspec **out, struct error *err)
@@ -556,14 +557,15 @@ void podspec_pod_limits(const struct podspec *s, struct cgroup_limits *out)
     }
     const struct podspec_amounts *r = &s->whole_requests, *l = &s->whole_limits;
     int64_t shares = r->has_cpu ? r->cpu_milli : l->has_cpu ? l->cpu_milli : MAX(cpu, init_cpu);
+    memory = l->has_memory ? l->memory_bytes : all_memory ? MAX(memory, init_memory) : 0;
+    quota = l->has_cpu ? l->cpu_milli : all_cpu ? MAX(quota, init_quota) : 0;
+    /* What the pod needs itself is in its group as well: its runtime may have processes there. */
+    struct podspec_amounts over = {0};
+    read_amounts(mp_get(object_spec(s->object), "overhead"), &over);
     *out = (struct cgroup_limits){
-        .memory_bytes = l->has_memory ? (uint64_t)l->memory_bytes
-                        : all_memory  ? (uint64_t)MAX(memory, init_memory)
-                                      : 0,
-        .cpu_shares = shares_of(shares),
-        .cpu_quota_us = l->has_cpu ? quota_of(l->cpu_milli)
-                        : all_cpu  ? quota_of(MAX(quota, init_quota))
-                                   : 0,
+        .memory_bytes = memory > 0 ? (uint64_t)(memory + over.memory_bytes) : 0,
+        .cpu_shares = shares_of(shares + over.cpu_milli),
+        .cpu_quota_us = quota > 0 ? quota_of(quota + over.cpu_milli) : 0,
         .cpu_period_us = CPU_PERIOD_US,
     };
 }

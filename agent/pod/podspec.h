@@ -126,6 +126,7 @@ struct podspec {
     unsigned sysctls_count;
     const char *const *pull_secrets; /* names, NULL-terminated; NULL = none */
     const char *service_account;
+    const char *runtime_class;                  /* "" = none */
     int64_t fs_group;                           /* -1 = none */
     const struct podspec_container *containers; /* init containers, containers, ephemeral containers: each in order */
     unsigned count, init_count;

@@ -370,6 +370,12 @@ int runtime_crun_new(uv_loop_t *loop, const struct runtime_crun_config *config, 
     rt->dir = xstrdup(config->dir);
     rt->run_dir = xstrdup(config->run_dir);
     sealed_init(&rt->crun, config->crun_path != NULL ? config->crun_path : "/usr/bin/crun");
+    rt->handlers = xcalloc(config->handlers_count + 1, sizeof *rt->handlers);
+    for (; rt->handlers_count < config->handlers_count; rt->handlers_count++) {
+        const struct runtime_handler *h = &config->handlers[rt->handlers_count];
+        rt->handlers[rt->handlers_count].name = xstrdup(h->name);
+        sealed_init(&rt->handlers[rt->handlers_count].program, h->path);
+    }
     rt->conmon_path = xstrdup(config->conmon_path != NULL ? config->conmon_path : "/usr/bin/conmon");
     rt->filters = filters_new();
     rt->seccomp_dir = config->seccomp_dir == NULL ? NULL : xstrdup(config->seccomp_dir);

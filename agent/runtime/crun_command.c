@@ -65,7 +65,11 @@ int crun_command_write(const struct crun_container *c, const char *base, const c
     char path[FS_PATH_MAX];
     struct value *doc;
     arena_init(&a);
-    fs_path(path, sizeof path, "%s/%s/config.json", c->rt->run_dir, c->id); /* crun's copy */
+    if (crun_is_foreign(c)) {
+        crun_config_path(c, path);
+    } else {
+        fs_path(path, sizeof path, "%s/%s/config.json", c->rt->run_dir, c->id); /* crun's copy */
+    }
     int rc = fs_read_file(path, CONFIG_MAX, &b, err);
     rc = rc != 0 ? rc : json_read(&a, buf_str(&b), &doc, err);
     if (rc != 0) {
@@ -108,7 +112,7 @@ void crun_command_args(struct crun_command *e, const struct crun_container *c, c
 {
     fs_path(e->pid_file, sizeof e->pid_file, "%s.pid", base);
     fs_path(e->process_file, sizeof e->process_file, "%s.json", base);
-    const char *argv[] = {sealed_program(&c->rt->crun),
+    const char *argv[] = {sealed_program(crun_program(c)),
                           "--root",
                           c->rt->run_dir,
                           "exec",
@@ -134,6 +138,10 @@ int crun_command_find(struct crun *rt, const char *id, struct crun_container **o
     }
     if (c->state != RUNTIME_RUNNING || c->removing || rt->closing) {
         return error_set(err, ERR_USAGE, "container not running: %s", c->name);
+    }
+    if (crun_program(c) == NULL) {
+        return error_set(err, ERR_UNSUPPORTED, "no runtime for \"%s\" is configured, by which container %s runs",
+                         c->handler, c->name);
     }
     *out = c;
     return 0;

@@ -46,6 +46,7 @@ int crun_write_state(struct crun_container *c, struct error *err)
     put_str(&a, doc, "podUID", c->pod_uid);
     put_str(&a, doc, "name", c->name);
     put_int(&a, doc, "attempt", c->attempt);
+    put_str(&a, doc, "handler", c->handler);
     put_str(&a, doc, "image", c->image_ref);
     put_str(&a, doc, "note", c->note);
     put_str(&a, doc, "log", c->log_path);
@@ -85,6 +86,7 @@ bool crun_read_state(struct crun_container *c)
     c->pod_uid = take_str(doc, "podUID");
     c->name = take_str(doc, "name");
     c->attempt = (unsigned)value_to_int(value_get(doc, "attempt"), 0);
+    c->handler = take_str(doc, "handler");
     c->image_ref = take_str(doc, "image");
     c->note = take_str(doc, "note");
     c->log_path = take_str(doc, "log");

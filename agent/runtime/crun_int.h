@@ -14,6 +14,7 @@
 
 #define CRUN_RUN_MAX       (256u << 20) /* bytes of all configurations */
 #define CRUN_CONFIG_PREFIX "config-"    /* no id of a container begins like these: it begins with a pod's uid */
+#define CRUN_BUNDLE_PREFIX "bundle-"
 #define CRUN_MESSAGE       "message/termination-log" /* below the container's directory, on a tmpfs of its own */
 #define CRUN_MESSAGE_MAX   (16u << 10)               /* bytes; RUNTIME_MESSAGE_MAX of them are told */
 #define CRUN_EXEC_PREFIX   "exec-"
@@ -26,6 +27,13 @@ struct crun_done { /* someone who waits for a removal */
     void *data;
 };
 
+/* An OCI runtime that is not crun. What is known of crun's files and habits does not hold for its containers: it is
+ * asked for each step. */
+struct crun_handler {
+    char *name;
+    struct sealed program;
+};
+
 struct crun_container {
     struct list link;
     struct crun *rt;
@@ -33,6 +41,7 @@ struct crun_container {
     char *dir;   /* RT/containers/ID */
     char *upper; /* DIR/upper */
     char *pod_uid, *name, *image_ref, *note, *log_path, *cgroup_path;
+    char *handler; /* name of its crun_handler; NULL, "" = crun */
     unsigned attempt;
     enum runtime_state state;
     int64_t created_ms, started_ms, finished_ms;
@@ -57,6 +66,8 @@ struct crun {
     const struct log *log;
     char *dir, *run_dir, *conmon_path;
     struct sealed crun;
+    struct crun_handler *handlers; /* beside crun */
+    unsigned handlers_count;
     char *seccomp_dir; /* or NULL */
     struct filters *filters;
     unsigned log_max_bytes, log_max_files;
@@ -102,16 +113,25 @@ void crun_container_free(struct crun_container *c); /* nobody watches it, nobody
 void crun_free_all(struct crun *rt);
 int crun_conmon_pid(const struct crun_container *c); /* of its living conmon; 0 = none */
 
-/* argv for crun: path, --root, run_dir, then the rest. */
-#define CRUN_ARGV(rt, ...)                                                                                             \
+/* The program that runs the container; NULL: the agent is not given its handler any more. */
+struct sealed *crun_program(const struct crun_container *c);
+/* Is that crun itself, and no script in its place? Then what is known of crun's files holds. */
+bool crun_is_known(const struct crun_container *c);
+static inline bool crun_is_foreign(const struct crun_container *c)
+{
+    return c->handler != NULL && c->handler[0] != '\0';
+}
+/* argv for the program that runs c, which must be there: path, --root, run_dir, then the rest. */
+#define CRUN_ARGV(c, ...)                                                                                              \
     (const char *[])                                                                                                   \
     {                                                                                                                  \
-        sealed_program(&(rt)->crun), "--root", (rt)->run_dir, __VA_ARGS__, NULL                                        \
+        sealed_program(crun_program(c)), "--root", (c)->rt->run_dir, __VA_ARGS__, NULL                                 \
     }
 
 /* runtime/crun_start.c */
-void crun_config_path(const struct crun_container *c, char out[FS_PATH_MAX]); /* while it is created */
-void crun_drop_config(const struct crun_container *c);                        /* ours; crun's copy stays */
+/* While it is created. Of a foreign one for as long as it exists: what other runtimes keep is their own. */
+void crun_config_path(const struct crun_container *c, char out[FS_PATH_MAX]);
+void crun_drop_config(const struct crun_container *c); /* ours; crun's copy stays. Not of a foreign one */
 void crun_create_start(struct runtime *rt, const struct runtime_spec *spec, runtime_start_cb *cb, void *data);
 
 /* runtime/crun_capture.c */

@@ -131,8 +131,8 @@ void crun_begin_removal(struct crun_container *c)
     c->removing = true;
     crun_hold(rt);
     (void)sealed_program(&rt->crun);
-    if (c->state == RUNTIME_EXITED && c->cgroup_path != NULL && c->cgroup_path[0] == '/' &&
-        sealed_is_binary(&rt->crun)) {
+    if (crun_program(c) == NULL ||
+        (c->state == RUNTIME_EXITED && c->cgroup_path != NULL && c->cgroup_path[0] == '/' && crun_is_known(c))) {
         /* Of one that has ended crun has a directory and control groups left, with what it began in them, no hooks,
          * nothing mounted. It takes longer to begin than they take to go. */
         c->by_hand = true;
@@ -140,6 +140,6 @@ void crun_begin_removal(struct crun_container *c)
         return;
     }
     process_run(rt->loop,
-                &(struct process_spec){.argv = CRUN_ARGV(rt, "delete", "--force", c->id), .timeout_ms = rt->call_ms},
+                &(struct process_spec){.argv = CRUN_ARGV(c, "delete", "--force", c->id), .timeout_ms = rt->call_ms},
                 deleted, c);
 }

@@ -388,7 +388,7 @@ static void learn_filter(struct crun_start *s)
     char path[FS_PATH_MAX];
     CLEANUP_BUF struct buf program = BUF_INIT;
     fs_path(path, sizeof path, "%s/%s/seccomp.bpf", s->rt->run_dir, s->c->id);
-    if (s->profile.size > 0 && fs_read_file(path, FILTERS_PROGRAM_MAX, &program, NULL) == 0) {
+    if (s->profile.size > 0 && !crun_is_foreign(s->c) && fs_read_file(path, FILTERS_PROGRAM_MAX, &program, NULL) == 0) {
         filters_keep(s->rt->filters, buf_str(&s->profile), buf_str(&program));
     }
 }
@@ -468,11 +468,11 @@ static int start_by_hand(const struct crun_container *c, struct error *err)
 static void run_start(struct crun_start *s)
 {
     struct crun *rt = s->rt;
-    if (sealed_is_binary(&rt->crun)) {
+    if (crun_is_known(s->c)) {
         start_ended(s, start_by_hand(s->c, &s->error));
         return;
     }
-    process_run(rt->loop, &(struct process_spec){.argv = CRUN_ARGV(rt, "start", s->c->id), .timeout_ms = rt->call_ms},
+    process_run(rt->loop, &(struct process_spec){.argv = CRUN_ARGV(s->c, "start", s->c->id), .timeout_ms = rt->call_ms},
                 started, s);
 }
 
@@ -612,8 +612,8 @@ static void run_conmon(struct crun_start *s, const struct runtime_spec *spec)
     const char *argv[40];
     unsigned n = 0;
     const char *fixed[] = {
-        rt->conmon_path, "--api-version", "1", "-c", c->id, "-u", c->id, "-n", c->id, "-r", sealed_program(&rt->crun),
-        arena_printf(&a, "--runtime-arg=--root=%s", rt->run_dir), "-b", c->dir, "-p",
+        rt->conmon_path, "--api-version", "1", "-c", c->id, "-u", c->id, "-n", c->id, "-r",
+        sealed_program(crun_program(c)), arena_printf(&a, "--runtime-arg=--root=%s", rt->run_dir), "-b", c->dir, "-p",
         arena_printf(&a, "%s/pid", c->dir), "--conmon-pidfile", arena_printf(&a, "%s/conmon.pid", c->dir), "--exit-dir",
         arena_printf(&a, "%s/exits", rt->dir), "--persist-dir", arena_printf(&a, "%s/persist", c->dir), "-l",
         arena_printf(&a, "k8s-file:%s", c->log_path),
@@ -665,6 +665,7 @@ static struct crun_container *container_from_spec(struct crun *rt, const char *i
     c->pod_uid = xstrdup(spec->pod_uid);
     c->name = xstrdup(spec->name);
     c->attempt = spec->attempt;
+    c->handler = xstrdup(spec->handler == NULL ? "" : spec->handler);
     c->image_ref = xstrdup(spec->image->id);
     c->image = image_ref(spec->image);
     c->note = xstrdup(spec->note == NULL ? "" : spec->note);
@@ -695,7 +696,9 @@ void crun_create_start(struct runtime *base, const struct runtime_spec *spec, ru
         return;
     }
     s->c = container_from_spec(rt, s->id, spec);
-    int rc = prepare(s, spec, &s->error);
+    int rc = crun_program(s->c) != NULL
+                 ? prepare(s, spec, &s->error)
+                 : error_set(&s->error, ERR_UNSUPPORTED, "no runtime for \"%s\" is configured", s->c->handler);
     if (rc != 0) {
         start_failed(s, rc);
         return;

@@ -25,6 +25,7 @@ void crun_container_free(struct crun_container *c)
     free(c->note);
     free(c->log_path);
     free(c->cgroup_path);
+    free(c->handler);
     free(c->reason);
     free(c->message);
     free(c);
@@ -43,6 +44,11 @@ void crun_free_all(struct crun *rt)
     free(rt->dir);
     free(rt->run_dir);
     sealed_close(&rt->crun);
+    for (unsigned i = 0; i < rt->handlers_count; i++) {
+        sealed_close(&rt->handlers[i].program);
+        free(rt->handlers[i].name);
+    }
+    free(rt->handlers);
     free(rt->conmon_path);
     free(rt);
     if (cb != NULL) {
@@ -96,6 +102,7 @@ void crun_fill_status(const struct crun_container *c, struct runtime_status *out
         .name = or_empty(c->name),
         .attempt = c->attempt,
         .state = c->state,
+        .handler = or_empty(c->handler),
         .image_ref = or_empty(c->image_ref),
         .note = or_empty(c->note),
         .log_path = or_empty(c->log_path),
@@ -112,16 +119,40 @@ void crun_fill_status(const struct crun_container *c, struct runtime_status *out
     };
 }
 
+/* ---- Its program ---- */
+
+struct sealed *crun_program(const struct crun_container *c)
+{
+    if (!crun_is_foreign(c)) {
+        return &c->rt->crun;
+    }
+    for (unsigned i = 0; i < c->rt->handlers_count; i++) {
+        if (strcmp(c->rt->handlers[i].name, c->handler) == 0) {
+            return &c->rt->handlers[i].program;
+        }
+    }
+    return NULL;
+}
+
+bool crun_is_known(const struct crun_container *c)
+{
+    return !crun_is_foreign(c) && sealed_is_binary(&c->rt->crun);
+}
+
 /* ---- Its configuration ---- */
 
 void crun_config_path(const struct crun_container *c, char out[FS_PATH_MAX])
 {
-    fs_path(out, FS_PATH_MAX, "%s/" CRUN_CONFIG_PREFIX "%s.json", c->rt->run_dir, c->id);
+    fs_path(out, FS_PATH_MAX, "%s/%s%s.json", c->rt->run_dir,
+            crun_is_foreign(c) ? CRUN_BUNDLE_PREFIX : CRUN_CONFIG_PREFIX, c->id);
 }
 
 void crun_drop_config(const struct crun_container *c)
 {
     char path[FS_PATH_MAX];
+    if (crun_is_foreign(c)) {
+        return;
+    }
     crun_config_path(c, path);
     unlink(path);
     fs_path(path, sizeof path, "%s/config.json", c->dir);

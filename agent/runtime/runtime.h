@@ -76,6 +76,7 @@ struct runtime_resources {
 struct runtime_spec {
     const char *pod_uid, *pod_name, *pod_ns;
     const char *name;
+    const char *handler; /* one of runtime_crun_config.handlers; NULL/"" = crun itself */
     unsigned attempt;    /* restart count */
     struct image *image; /* a reference is taken while the container exists */
     /* Kubernetes' rules: command replaces ENTRYPOINT and drops CMD; args replaces CMD. NULL = not given.
@@ -108,6 +109,7 @@ struct runtime_status {
     const char *pod_uid, *name;
     unsigned attempt;
     enum runtime_state state;
+    const char *handler;   /* as in its spec; "" = crun itself; NULL = not told */
     const char *image_ref; /* imageID of the status: "sha256:..." */
     const char *note;
     const char *log_path;
@@ -196,12 +198,19 @@ struct runtime { /* first member of the implementations */
     struct runtime_events events;
 };
 
+/* Another OCI runtime than crun, with the command line of runc: --root, create, start, delete, exec. */
+struct runtime_handler {
+    const char *name, *path; /* "kata", "/usr/bin/kata-runtime" */
+};
+#define RUNTIME_HANDLERS_MAX 16u
 struct runtime_crun_config {
     const char *dir;     /* on disk: one directory per container (bundle, upper layer, state, exit file) */
     const char *run_dir; /* under /run: crun's own state */
-    const char *crun_path, *conmon_path;   /* NULL = /usr/bin/crun, /usr/bin/conmon */
-    const char *seccomp_dir;               /* profiles of the node for type Localhost; NULL = none */
-    unsigned log_max_bytes, log_max_files; /* 0 = RUNTIME_LOG_MAX, RUNTIME_LOG_FILES */
+    const char *crun_path, *conmon_path;    /* NULL = /usr/bin/crun, /usr/bin/conmon */
+    const struct runtime_handler *handlers; /* beside crun; copied */
+    unsigned handlers_count;                /* at most RUNTIME_HANDLERS_MAX */
+    const char *seccomp_dir;                /* profiles of the node for type Localhost; NULL = none */
+    unsigned log_max_bytes, log_max_files;  /* 0 = RUNTIME_LOG_MAX, RUNTIME_LOG_FILES */
     int64_t call_ms;            /* so long a call of crun or conmon may take, then it is killed; 0 = RUNTIME_START_MS */
     struct image_store *images; /* to take references of images of adopted containers; may be NULL */
     const struct log *log;

@@ -19,7 +19,6 @@
 #include "controllers/claim.h"
 #include "controllers/deletion.h"
 #include "controllers/nodes/taints.h"
-#include "controllers/priority.h"
 #include "controllers/registry.h"
 #include "controllers/workloads/pods.h"
 #include "controllers/workloads/revisions.h"
@@ -297,7 +296,7 @@ static int pod_make(struct ds *d, struct place *p, struct error *err)
     bind_to(a, value_get(pod, "spec"), p->name);
     kind_add_undone_condition(kind_of(KIND_POD), a, pod, d->in->wall_ms);
     accounts_give_pod(d->in->view, a, pod);
-    int rv = priority_give_pod(d->in->view, a, pod, err);
+    int rv = pods_give_classes(d->in->view, a, pod, err);
     if (rv != 0 || !has_room(d, pod)) {
         return rv;
     }
@@ -319,7 +318,7 @@ static int fill_nodes(struct ds *d, struct error *err)
     for (unsigned i = 0; i < 2 * d->count && rv == 0 && can; i++) {
         struct place *p = d->places[i % d->count];
         if (p->should_run && p->pods == 0 && !p->waits && (p->failures > 0) == (i < d->count)) {
-            can = pods_have_priority(d->in, d->out, d->obj, d->pod_template, COMPONENT);
+            can = pods_have_classes(d->in, d->out, d->obj, d->pod_template, COMPONENT);
             rv = !can ? 0 : pod_make(d, p, err);
         }
     }

@@ -12,7 +12,6 @@
 #include "base/strmap.h"
 #include "controllers/accounts.h"
 #include "controllers/deletion.h"
-#include "controllers/priority.h"
 #include "controllers/workloads/job.h"
 #include "controllers/workloads/pods.h"
 #include "controllers/workloads/room.h"
@@ -455,7 +454,7 @@ static struct value *pod_document(struct job *j, int64_t index, const struct job
         tell_index(a, spec);
     }
     accounts_give_pod(j->in->view, a, pod);
-    priority_give_pod(j->in->view, a, pod, NULL); /* its class is there: job_create_pods */
+    pods_give_classes(j->in->view, a, pod, NULL); /* its classes are there: job_create_pods */
     kind_add_undone_condition(kind_of(KIND_POD), a, pod, j->in->wall_ms);
     return pod;
 }
@@ -514,7 +513,7 @@ int job_create_pods(struct job *j, int64_t wanted, struct error *err)
         DECIDED(j->out, REASON_NAMESPACE_CLOSED);
         return 0;
     }
-    if (!pods_have_priority(j->in, j->out, j->obj, value_get(j->spec, "template"), JOB_COMPONENT)) {
+    if (!pods_have_classes(j->in, j->out, j->obj, value_get(j->spec, "template"), JOB_COMPONENT)) {
         return 0;
     }
     const char *pause = pods_pace(j->out, view_sum_owned(j->in->view, j->obj).fields[OWNED_UNPLACED], 0);

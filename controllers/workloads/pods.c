@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "controllers/priority.h"
+#include "controllers/runtime_class.h"
 #include "controllers/workloads/room.h"
 #include "proto/facts/toleration.h"
 
@@ -32,10 +33,11 @@ struct value *pod_from_template(struct arena *a, const struct object *owner, con
     return pod;
 }
 
-bool pods_have_priority(const struct reconcile_in *in, struct reconcile_out *out, const struct object *owner,
-                        const struct value *pod_template, const char *component)
+bool pods_have_classes(const struct reconcile_in *in, struct reconcile_out *out, const struct object *owner,
+                       const struct value *pod_template, const char *component)
 {
-    static const char *const read[] = {"priorityClassName", "priority", "preemptionPolicy"};
+    static const char *const read[] = {"priorityClassName", "priority", "preemptionPolicy",
+                                       "runtimeClassName",  "overhead", "nodeSelector"};
     struct value *spec = value_map(out->arena);
     struct error err = {0};
     for (size_t i = 0; i < ARRAY_SIZE(read); i++) {
@@ -44,13 +46,24 @@ bool pods_have_priority(const struct reconcile_in *in, struct reconcile_out *out
             value_set(out->arena, spec, read[i], v);
         }
     }
-    if (priority_give(in->view, NULL, out->arena, spec, &err) == 0) {
+    bool placed = priority_give(in->view, NULL, out->arena, spec, &err) == 0;
+    if (placed && runtime_class_give(in->view, NULL, out->arena, spec, &err) == 0) {
         return true;
     }
     controller_event(out, in, owner, "Warning", "FailedCreate", component, "Error creating: pods are forbidden: %s",
                      err.message);
-    DECIDED(out, REASON_NO_PRIORITY_CLASS);
+    if (placed) {
+        DECIDED(out, REASON_NO_RUNTIME_CLASS);
+    } else {
+        DECIDED(out, REASON_NO_PRIORITY_CLASS);
+    }
     return false;
+}
+
+int pods_give_classes(const struct view *v, struct arena *a, struct value *pod, struct error *err)
+{
+    int rv = priority_give_pod(v, a, pod, err);
+    return rv != 0 ? rv : runtime_class_give_pod(v, a, pod, err);
 }
 
 /* Objects whose templates name a class that is new. */
@@ -68,8 +81,11 @@ static void map_class(const struct controller *c, const struct view *tip, const 
     }
 }
 
-const struct controller_shared pods_watches[] = {
-    {KIND_RESOURCEQUOTA, room_map}, {KIND_LIMITRANGE, room_map}, {KIND_PRIORITYCLASS, map_class}, {0, NULL}};
+const struct controller_shared pods_watches[] = {{KIND_RESOURCEQUOTA, room_map},
+                                                 {KIND_LIMITRANGE, room_map},
+                                                 {KIND_PRIORITYCLASS, map_class},
+                                                 {KIND_RUNTIMECLASS, map_class},
+                                                 {0, NULL}};
 
 struct str pod_name_set(const struct reconcile_in *in, struct arena *a, struct value *pod, struct strmap *taken)
 {

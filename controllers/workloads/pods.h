@@ -8,13 +8,15 @@
  * annotations and finalizers of the template, the controlling ownerReference, generateName "OWNER-", phase Pending.
  * metadata.name is left to the caller. */
 struct value *pod_from_template(struct arena *a, const struct object *owner, const struct value *pod_template);
-/* Is there the PriorityClass that the template names, and does it say no other priority? If not, an event of the owner
- * says so, and no pod can be made; the owner is looked at again when the class comes (pods_watches). component: whose
- * event. */
-bool pods_have_priority(const struct reconcile_in *in, struct reconcile_out *out, const struct object *owner,
-                        const struct value *pod_template, const char *component);
+/* Are there the PriorityClass and the RuntimeClass that the template names, and does it say nothing else than they do?
+ * If not, an event of the owner says so, and no pod can be made; the owner is looked at again when the class comes
+ * (pods_watches). component: whose event. */
+bool pods_have_classes(const struct reconcile_in *in, struct reconcile_out *out, const struct object *owner,
+                       const struct value *pod_template, const char *component);
+/* Gives a new pod, a whole document, what its classes say (priority.h, runtime_class.h). */
+int pods_give_classes(const struct view *v, struct arena *a, struct value *pod, struct error *err);
 /* The shared watches of controllers that make pods of templates: quotas and limit ranges that leave more room (room.h),
- * and PriorityClasses that are new and that a template names. */
+ * and PriorityClasses and RuntimeClasses that are new and that a template names. */
 extern const struct controller_shared pods_watches[];
 /* Sets metadata.name from its generateName: name_generate_free. Returns the name. */
 struct str pod_name_set(const struct reconcile_in *in, struct arena *a, struct value *pod, struct strmap *taken);

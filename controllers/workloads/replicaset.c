@@ -14,7 +14,6 @@
 #include "controllers/accounts.h"
 #include "controllers/claim.h"
 #include "controllers/deletion.h"
-#include "controllers/priority.h"
 #include "controllers/registry.h"
 #include "controllers/util.h"
 #include "controllers/workloads/pods.h"
@@ -202,7 +201,7 @@ static int pods_create(struct rs *rs, unsigned wanted, struct error *err)
         return 0;
     }
     const struct value *doc = object_to_value(a, rs->obj);
-    if (!pods_have_priority(rs->in, rs->out, rs->obj, value_path(doc, "spec.template"), rs->component)) {
+    if (!pods_have_classes(rs->in, rs->out, rs->obj, value_path(doc, "spec.template"), rs->component)) {
         return 0;
     }
     struct value *pod = pod_from_template(a, rs->obj, value_path(doc, "spec.template"));
@@ -212,7 +211,7 @@ static int pods_create(struct rs *rs, unsigned wanted, struct error *err)
     struct strmap taken;
     struct error why = {0};
     accounts_give_pod(rs->in->view, a, pod);
-    int rv = priority_give_pod(rs->in->view, a, pod, err);
+    int rv = pods_give_classes(rs->in->view, a, pod, err);
     unsigned count = MIN(wanted, CREATE_MAX), room = room_for(rs->in, rs->out, KIND_POD, pod, count, &why);
     rs->refused = room < count ? arena_strdup(a, why.message) : NULL;
     strmap_init(&taken);

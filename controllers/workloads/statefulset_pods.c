@@ -2,7 +2,6 @@
 #include <assert.h>
 
 #include "controllers/accounts.h"
-#include "controllers/priority.h"
 #include "controllers/workloads/pods.h"
 #include "controllers/workloads/room.h"
 #include "controllers/workloads/statefulset.h"
@@ -255,7 +254,7 @@ bool sts_create_pod(struct sts *s, int64_t ordinal, int *rv, struct error *err)
     struct str name = pod_name(s, ordinal);
     const struct value *templates = claim_templates(s);
     *rv = 0;
-    if (!pods_have_priority(s->in, s->out, s->obj, template_of(s, revision_of(s, ordinal)), STATEFULSET_COMPONENT)) {
+    if (!pods_have_classes(s->in, s->out, s->obj, template_of(s, revision_of(s, ordinal)), STATEFULSET_COMPONENT)) {
         return false;
     }
     if (view_get(s->in->view, kind_of(KIND_POD), s->obj->ns, name) != NULL) {
@@ -273,7 +272,7 @@ bool sts_create_pod(struct sts *s, int64_t ordinal, int *rv, struct error *err)
     }
     struct value *pod = pod_document(s, ordinal, name);
     accounts_give_pod(s->in->view, s->a, pod);
-    *rv = priority_give_pod(s->in->view, s->a, pod, err);
+    *rv = pods_give_classes(s->in->view, s->a, pod, err);
     if (*rv != 0 || !has_room(s, name, pod)) {
         return false;
     }

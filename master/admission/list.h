@@ -8,6 +8,7 @@
     X(service_account)                                                                                                 \
     X(priority)                                                                                                        \
     X(default_toleration_seconds)                                                                                      \
+    X(runtime_class)                                                                                                   \
     X(default_storage_class)                                                                                           \
     X(default_ingress_class)                                                                                           \
     X(in_use_protection)                                                                                               \

@@ -5,7 +5,8 @@
 #include "proto/schema/kind.h"
 
 /* Kinds that nodes read if a pod names them. */
-static const enum kind_id READ[] = {KIND_SECRET, KIND_CONFIGMAP, KIND_PERSISTENTVOLUMECLAIM, KIND_SERVICEACCOUNT};
+static const enum kind_id READ[] = {KIND_SECRET, KIND_CONFIGMAP, KIND_PERSISTENTVOLUMECLAIM, KIND_SERVICEACCOUNT,
+                                    KIND_RUNTIMECLASS};
 
 static const struct kind *kind_asked(const struct access *a)
 {

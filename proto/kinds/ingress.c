@@ -17,7 +17,8 @@ SCHEMA_STATIC(service_backend, "IngressServiceBackend", "A Service, and which of
     STRING("name", "Name of a Service in the namespace of the Ingress.", REQUIRED_KEY),
     OBJECT("port", service_port, "Which of its ports."));
 
-SCHEMA_STATIC(ingress_backend, "IngressBackend", "Where requests go: a Service, or another object that the controller knows.",
+SCHEMA_STATIC(ingress_backend, "IngressBackend", "Where requests go: a Service, or another object that the controller "
+              "knows.",
     OBJECT("service", service_backend, "A Service. Not beside resource.", NUMBER(4)),
     OBJECT("resource", schema_typed_reference, "An object in the namespace of the Ingress. Not beside service.",
            NUMBER(3)));
@@ -35,7 +36,7 @@ SCHEMA_STATIC(ingress_http, "HTTPIngressRuleValue", "Paths, and where their requ
 SCHEMA_STATIC(ingress_rule, "IngressRule", "Requests for a host.",
     STRING("host", "The host that is asked for: a name such as www.example.com, or *.example.com for all names with "
            "one more label. Empty: every host."),
-    OBJECT("http", ingress_http, "Which of its paths go where. Without it: all of them to where the controller sends them.",
+    OBJECT("http", ingress_http, "Which of its paths go where. Without it the controller decides for all of them.",
            INSIDE(2)));
 
 SCHEMA_STATIC(ingress_tls, "IngressTLS", "Hosts that are asked for through TLS, and the certificate for them.",

@@ -32,6 +32,7 @@ extern const struct schema schema_resource_selector;   /* container.c */
 extern const struct schema schema_node_selector;       /* affinity.c */
 extern const struct schema schema_affinity;            /* affinity.c */
 extern const struct schema schema_topology_spread;     /* affinity.c */
+extern const struct schema schema_toleration;          /* pod_spec.c */
 extern const struct schema schema_pod_spec;            /* pod_spec.c */
 extern const struct schema schema_pod_template;        /* pod_spec.c */
 extern const struct schema schema_pod_status;          /* pod_status.c */
@@ -73,6 +74,7 @@ bool pod_resource_is_whole(struct str name);
 /* What its containers request of one resource, in thousandths: those beside each other, sidecars among them, or one
  * init container with the sidecars before it. False: more than can be counted. */
 bool pod_requests_sum(const struct value *spec, struct str name, int64_t *milli);
+void pod_tolerations_check(const struct value *list, const struct fpath *p, struct errlist *l);
 void pod_security_check(const struct value *spec, const struct fpath *p, struct errlist *l);
 void container_security_check(const struct value *sc, const struct fpath *p, struct errlist *l);
 /* Annotations that mean something for a pod; spec gives the containers. */

@@ -42,6 +42,7 @@
     X(podtemplate, PODTEMPLATE, 39)                                                                                    \
     X(ingress, INGRESS, 40)                                                                                            \
     X(ingressclass, INGRESSCLASS, 41)                                                                                  \
-    X(certificatesigningrequest, CERTIFICATESIGNINGREQUEST, 42)
+    X(certificatesigningrequest, CERTIFICATESIGNINGREQUEST, 42)                                                        \
+    X(runtimeclass, RUNTIMECLASS, 43)
 
 #endif

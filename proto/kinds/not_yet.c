@@ -28,7 +28,6 @@ static const struct {
     {"PodSecurityPolicy", "podsecuritypolicies,podsecuritypolicy,psp"},
     {"PriorityLevelConfiguration", "prioritylevelconfigurations,prioritylevelconfiguration"},
     {"ResourceClaim", "resourceclaims,resourceclaim"},
-    {"RuntimeClass", "runtimeclasses,runtimeclass"},
     {"SelfSubjectAccessReview", "selfsubjectaccessreviews,selfsubjectaccessreview"},
     {"SelfSubjectRulesReview", "selfsubjectrulesreviews,selfsubjectrulesreview"},
     {"SubjectAccessReview", "subjectaccessreviews,subjectaccessreview"},

@@ -1,7 +1,7 @@
 /* Rules for pods as a whole: the spec, and what may change. Containers and volumes have files of their own. */
 #include "proto/kinds/kinds.h"
 
-static void check_tolerations(const struct value *list, const struct fpath *p, struct errlist *l)
+void pod_tolerations_check(const struct value *list, const struct fpath *p, struct errlist *l)
 {
     VALUE_FOR(i, list)
     {
@@ -240,7 +240,7 @@ void pod_spec_check(const struct value *spec, const struct fpath *p, bool is_tem
     check_range(l, deadline, FPATH_AT(p, "activeDeadlineSeconds"), 1, INT32_MAX);
     check_labels(l, value_get(spec, "nodeSelector"), FPATH_AT(p, "nodeSelector"));
     check_names(spec, p, l);
-    check_tolerations(value_get(spec, "tolerations"), FPATH_AT(p, "tolerations"), l);
+    pod_tolerations_check(value_get(spec, "tolerations"), FPATH_AT(p, "tolerations"), l);
     check_dns(spec, p, l);
     check_host_aliases(value_get(spec, "hostAliases"), FPATH_AT(p, "hostAliases"), l);
     check_gates(spec, p, l);

@@ -24,7 +24,7 @@ static const struct ref_row spec_rows[] = {
     {NULL, NULL, "nodeName", "Node", REFERENCE_PLACE, false},
     {NULL, NULL, "serviceAccountName", "ServiceAccount", REFERENCE_TARGET, false},
     {NULL, NULL, "priorityClassName", "PriorityClass", REFERENCE_TARGET, false},
-    {NULL, NULL, "runtimeClassName", "RuntimeClass", REFERENCE_TARGET, false},
+    {NULL, NULL, "runtimeClassName", "RuntimeClass", REFERENCE_CONTENT, false},
 };
 
 static const struct ref_row group_rows[] = {{NULL, NULL, "podGroupName", "PodGroup", REFERENCE_TARGET, false}};

@@ -28,7 +28,7 @@ SCHEMA_STATIC(pod_security, "PodSecurityContext", "Privileges of all containers 
     STRING("seLinuxChangePolicy", "How volumes get their SELinux label.", ONE_OF("Recursive|MountOption"),
            WARNED("labels of SELinux are not set")));
 
-SCHEMA_STATIC(toleration, "Toleration", "Lets the pod onto nodes with a matching taint.",
+SCHEMA(schema_toleration, "Toleration", "Lets the pod onto nodes with a matching taint.",
     STRING("key", "Key of the taint; with Exists, none means all."),
     STRING("operator", "Equal compares the value, Exists does not.", ONE_OF("Exists|Equal")),
     STRING("value", "Value of the taint, for Equal."),
@@ -103,20 +103,20 @@ SCHEMA(schema_pod_spec, "PodSpec", "What the pod is to be.",
     STRING("subdomain", "Gives the pod a full name below this subdomain."),
     OBJECT("affinity", schema_affinity, "Where the pod must or would like to run."),
     STRING("schedulerName", "Who chooses the node.", DEFAULT("default-scheduler")),
-    OBJECTS("tolerations", toleration, "Taints of nodes that the pod puts up with.", NUMBER(22)),
+    OBJECTS("tolerations", schema_toleration, "Taints of nodes that the pod puts up with.", NUMBER(22)),
     OBJECTS("hostAliases", host_alias, "Lines for the hosts file.", MERGE("ip")),
     STRING("priorityClassName", "PriorityClass that gives the priority; the one that is the default if not given."),
     INT32("priority", "Pods of higher priority are placed first. It comes from the class: leave it out."),
     OBJECT("dnsConfig", dns_config, "Resolver settings."),
     OBJECTS("readinessGates", readiness_gate, "Conditions that the pod must have to be Ready.", NUMBER(28)),
-    STRING("runtimeClassName", "Class of container runtime.",
-           REFUSED("there are no runtime classes; the pod would run without the isolation that it asks for")),
+    STRING("runtimeClassName", "RuntimeClass that says by which OCI runtime its containers run; crun if not given."),
     BOOLEAN("enableServiceLinks",
             "Tell containers about the Services of the namespace in environment variables: NAME_SERVICE_HOST and "
             "others. At most 200 Services. Of the Service kubernetes they are always told."),
     STRING("preemptionPolicy", "Whether it may push out pods of lower priority. It comes from the class: leave it "
            "out.", ONE_OF("PreemptLowerPriority|Never")),
-    QUANTITY_MAP("overhead", "Resources of the pod itself, beside its containers."),
+    QUANTITY_MAP("overhead", "Resources of the pod itself, beside its containers. It comes from the RuntimeClass: "
+                 "leave it out."),
     OBJECTS("topologySpreadConstraints", schema_topology_spread, "How pods like this are spread over places.",
             MERGE("topologyKey"), .merge_key2 = "whenUnsatisfiable"),
     BOOLEAN("setHostnameAsFQDN", "The host name is the full name.", NUMBER(35)),

@@ -186,6 +186,9 @@ static const struct {
       "[{host: '*.b', http: {paths: [{path: /a, pathType: Prefix, backend: {service: {name: h, port: {name: http}}}}, "
       "{pathType: ImplementationSpecific, backend: {service: {name: h, port: {number: 80}}}}]}}, {host: a.b}]}, "
       "status: {loadBalancer: {ingress: [{ip: 10.0.0.1}, {hostname: b.c, ports: [{port: 80, protocol: TCP}]}]}}}"}},
+    {KIND_RUNTIMECLASS,
+     {"{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {name: r}, handler: kata, overhead: {podFixed: {cpu: "
+      "100m, memory: 1Mi}}, scheduling: {nodeSelector: {a: b}, tolerations: [{operator: Exists}]}}"}},
     {KIND_INGRESSCLASS,
      {"{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: c, annotations: "
       "{ingressclass.kubernetes.io/is-default-class: 'true'}}, spec: {controller: a.b/c, parameters: {kind: "

@@ -23,7 +23,7 @@ struct world {
     struct refs *refs;
     struct pod *pod;
     struct buf orders, events, journal;
-    int mount_error, start_error; /* what the next calls return; with the message below */
+    int mount_error, handler_error, start_error; /* what the next calls return; with the message below */
     const char *error_message;
     bool tells_leaving; /* "leave" is a word, too */
     bool secrets_lack;  /* for the pull of images */
@@ -78,6 +78,11 @@ static inline int fake_mount(struct pod *p, struct error *err)
     struct world *w = world_of(p);
     order(w, "mount");
     return w->mount_error == 0 ? 0 : error_set(err, w->mount_error, "%s", w->error_message);
+}
+static inline int fake_handler(struct pod *p, struct error *err)
+{
+    struct world *w = world_of(p);
+    return w->handler_error == 0 ? 0 : error_set(err, w->handler_error, "%s", w->error_message);
 }
 static inline void fake_volumes_update(struct pod *p)
 {
@@ -148,6 +153,7 @@ static inline void fake_gone(struct pod *p)
     world_of(p)->gone = true;
 }
 static const struct pod_ops fake_ops = {
+    .handler_find = fake_handler,
     .sandbox_make = fake_sandbox,
     .network_add = fake_network,
     .clean = fake_clean,

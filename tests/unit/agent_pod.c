@@ -129,6 +129,30 @@ static void a_missing_config_map_keeps_the_pod_waiting_until_it_comes(void **sta
     world_close(&w);
 }
 
+static void a_runtime_that_the_node_lacks_keeps_the_pod_waiting(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w, ONE);
+    w.handler_error = ERR_NOT_FOUND;
+    w.error_message = "RuntimeClass \"kata\" not found";
+    pod_go(w.pod);
+    assert_no_event(&w, "FailedCreatePodSandBox"); /* the other stream may lag behind */
+    pass_ms(&w, CONTAINER_REFS_GRACE_MS);
+    assert_event(&w, "!FailedCreatePodSandBox: Failed to create pod sandbox: RuntimeClass \"kata\" not found");
+    /* The class comes, but nothing that runs it: it is looked again, now and then. */
+    w.handler_error = ERR_UNSUPPORTED;
+    w.error_message = "no runtime for \"kata\" is configured";
+    pod_refs_changed(w.pod);
+    assert_event(&w, "!FailedCreatePodSandBox: Failed to create pod sandbox: no runtime for \"kata\" is configured");
+    assert_status(&w, "phase", "Pending");
+    expect_orders(&w, "");
+    w.handler_error = 0;
+    pass_ms(&w, 1000);
+    expect_orders(&w, "mount, sandbox");
+    world_close(&w);
+}
+
 static void a_sandbox_that_fails_is_made_again_later(void **state)
 {
     (void)state;
@@ -567,6 +591,7 @@ int main(void)
         cmocka_unit_test(a_failed_init_container_with_restart_policy_never_fails_the_pod),
         cmocka_unit_test(a_sidecar_runs_beside_the_containers_and_ends_after_them),
         cmocka_unit_test(a_missing_config_map_keeps_the_pod_waiting_until_it_comes),
+        cmocka_unit_test(a_runtime_that_the_node_lacks_keeps_the_pod_waiting),
         cmocka_unit_test(a_sandbox_that_fails_is_made_again_later),
         cmocka_unit_test(deletion_stops_the_containers_and_gives_everything_back),
         cmocka_unit_test(a_pod_leaves_its_services_before_a_container_gets_its_signal),

@@ -374,10 +374,10 @@ static void what_a_pod_says_as_a_whole_stands_in_place_of_its_containers(void **
     assert_int_equal(s->total.memory_bytes, 1 << 30);
     assert_int_equal(s->total.ephemeral_bytes, 1 << 30);
     assert_int_equal(s->qos, QOS_BURSTABLE);
-    podspec_pod_limits(s, &pod);
+    podspec_pod_limits(s, &pod); /* with what the pod needs itself */
     assert_int_equal(pod.memory_bytes, 2ll << 30);
-    assert_int_equal(pod.cpu_quota_us, 200000);
-    assert_int_equal(pod.cpu_shares, 1024);
+    assert_int_equal(pod.cpu_quota_us, 210000);
+    assert_int_equal(pod.cpu_shares, 1126);
     /* A container without a limit has none of its own, and half of what the pod requests guards it from OOM kills. */
     podspec_container_resources(s, &s->containers[1], 4ll << 30, &r);
     assert_int_equal(r.memory_bytes, 0);

@@ -425,6 +425,94 @@ static void a_container_can_be_removed_while_it_runs_or_starts(void **state)
     assert_int_equal(f->exits, 0);
 }
 
+/* ---- Another runtime: crun, which writes down what it was asked for ---- */
+
+#define OTHER "/tmp/reeve-other-runtime"
+
+static int other_setup(void **state)
+{
+    static const struct runtime_handler other = {"other", OTHER};
+    struct error err = {0};
+    handler_of_test = &other;
+    unlink(OTHER ".calls");
+    assert_int_equal(fs_write_file(OTHER,
+                                   STR("#!/bin/sh\n[ $# = 0 ] || echo \"$@\" >>" OTHER ".calls\n"
+                                       "exec /usr/bin/crun \"$@\"\n"),
+                                   0755, false, &err),
+                     0);
+    return crun_setup(state);
+}
+
+static int other_teardown(void **state)
+{
+    int rv = crun_teardown(state);
+    handler_of_test = NULL;
+    unlink(OTHER);
+    unlink(OTHER ".calls");
+    return rv;
+}
+
+static bool was_asked(const char *verb)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    assert_int_equal(fs_read_file(OTHER ".calls", 1 << 20, &b, NULL), 0);
+    return strstr(buf_cstr(&b), verb) != NULL;
+}
+
+static void a_container_of_another_runtime_is_run_by_that_one_alone(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s;
+    struct runtime_status st;
+    char config[FS_PATH_MAX];
+    crun_spec(f, &s);
+    s.handler = "nobody";
+    start(f, &s, sleeper);
+    assert_non_null(strstr(f->start_message, "no runtime for \"nobody\" is configured"));
+    assert_string_equal(f->reason, "CreateContainerError");
+    s.handler = "other";
+    start(f, &s, sleeper);
+    assert_string_equal(f->start_message, "");
+    assert_true(was_asked(" create ") && was_asked(" start "));
+    assert_true(says(f, "echo inside", "inside"));
+    assert_true(was_asked(" exec "));
+    /* A new agent knows by which, and what it needs to run commands in it. */
+    close_runtime(f);
+    open_crun(f);
+    assert_true(runtime_get(f->rt, f->id, &st));
+    assert_string_equal(st.handler, "other");
+    assert_int_equal(st.state, RUNTIME_RUNNING);
+    assert_true(says(f, "echo again", "again"));
+    /* One that is not given it any more runs nothing else in its place, but can take the container away. */
+    close_runtime(f);
+    handler_of_test = NULL;
+    open_crun(f);
+    const char *echo[] = {"echo", "x", NULL};
+    run_inside(f, f->id, echo, 20000);
+    assert_int_equal(f->exec_error, ERR_UNSUPPORTED);
+    assert_false(was_asked(" delete "));
+    fs_path(config, sizeof config, "%s/bundle-%s.json", f->run, f->id);
+    assert_true(fs_exists(config));
+    remove_it(f);
+    assert_false(fs_exists(config));
+    assert_false(runtime_get(f->rt, f->id, &st));
+}
+
+static void another_runtime_deletes_what_it_made(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s;
+    crun_spec(f, &s);
+    s.handler = "other";
+    start(f, &s, sleeper);
+    kill_it(f, SIGKILL);
+    assert_int_equal(f->exit_code, 137);
+    remove_it(f);
+    assert_true(was_asked(" delete --force "));
+}
+
 int main(void)
 {
     have_crun = enter_private_mounts();
@@ -444,6 +532,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_start_that_was_cut_off_is_cleaned_up, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(many_containers_end_once_each, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(a_container_can_be_removed_while_it_runs_or_starts, crun_setup, crun_teardown),
+        cmocka_unit_test_setup_teardown(a_container_of_another_runtime_is_run_by_that_one_alone, other_setup,
+                                        other_teardown),
+        cmocka_unit_test_setup_teardown(another_runtime_deletes_what_it_made, other_setup, other_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,6 +64,7 @@ static inline void make_image(struct fixture *f)
 /* NULL, 0: as usual. */
 static const char *crun_of_test, *conmon_of_test;
 static int64_t call_ms_of_test;
+static const struct runtime_handler *handler_of_test;
 
 static inline void open_crun(struct fixture *f)
 {
@@ -78,6 +79,8 @@ static inline void open_crun(struct fixture *f)
                                     .images = f->images,
                                     .seccomp_dir = seccomp_dir,
                                     .crun_path = crun_of_test,
+                                    .handlers = handler_of_test,
+                                    .handlers_count = handler_of_test != NULL,
                                     .conmon_path = conmon_of_test,
                                     .call_ms = call_ms_of_test};
     if (runtime_crun_new(&f->loop, &c, &ev, &f->rt, &err) != 0) {

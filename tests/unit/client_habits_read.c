@@ -52,8 +52,6 @@ static void what_kubernetes_has_and_reeve_has_not_yet_is_named(void **state)
         {"rctl get gatewayclass", NULL, 2, "=", "GatewayClass is not there yet"},
         {"rctl apply -f -", "apiVersion: storage.k8s.io/v1\nkind: CSIDriver\nmetadata: {name: x}\n", 1, NULL,
          "CSIDriver is not there yet"},
-        {"rctl apply -f -", "apiVersion: node.k8s.io/v1\nkind: RuntimeClass\nmetadata: {name: x}\n", 1, NULL,
-         "RuntimeClass is not there yet\n!Node"},
         {"rctl get xyz", NULL, 2, "=", "no resource type \"xyz\"\n!did you mean"},
         {"rctl get pdos", NULL, 2, "=", "did you mean \"pods\""},
         {"rctl fly", NULL, 2, "=", "unknown command \"fly\"\n!did you mean"},
@@ -80,7 +78,7 @@ static void types_and_versions(void **state)
          "=certificatesigningrequests.certificates.k8s.io\nclusterconfigurations.reeve.io\nclusterrolebindings.rbac."
          "authorization.k8s.io\nclusterroles.rbac."
          "authorization.k8s.io\ningressclasses.networking.k8s."
-         "io\nnamespaces\nnodes\npersistentvolumes\npriorityclasses.scheduling.k8s.io\n"
+         "io\nnamespaces\nnodes\npersistentvolumes\npriorityclasses.scheduling.k8s.io\nruntimeclasses.node.k8s.io\n"
          "storageclasses.storage.k8s.io\n",
          "="},
         {"rctl api-resources --namespaced --no-headers", NULL, 0, "configmaps \n!NAME\n!namespaces", "="},
@@ -95,7 +93,7 @@ static void types_and_versions(void **state)
         {"rctl api-resources -o xml", NULL, 2, "=", "--output is wide or name"},
         {"rctl api-versions", NULL, 0,
          "=apps/v1\nautoscaling/v2\nbatch/v1\ncertificates.k8s.io/v1\ncoordination.k8s.io/v1\ndiscovery.k8s.io/"
-         "v1\nnetworking.k8s.io/v1\n"
+         "v1\nnetworking.k8s.io/v1\nnode.k8s.io/v1\n"
          "policy/v1\nrbac.authorization.k8s.io/v1\nreeve.io/v1\nscheduling.k8s.io/v1\nscheduling.k8s.io/v1alpha2\n"
          "storage.k8s.io/v1\nv1\n",
          "="},

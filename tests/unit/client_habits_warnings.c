@@ -10,7 +10,9 @@ static int set_up(void **state)
                 "  selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec:\n"
                 "      securityContext: {seLinuxChangePolicy: Recursive}\n      containers:\n      - {name: c, image: "
                 "'nginx:1'}\n");
-    habits_must(h, "sed 's/securityContext: {.*}/runtimeClassName: gvisor/' web.yaml > refused.yaml", NULL);
+    habits_must(
+        h, "sed 's/securityContext: {.*}/resourceClaims: [{name: g, resourceClaimName: g}]/' web.yaml > refused.yaml",
+        NULL);
     habits_must(h, "sed 's/securityContext: {.*}/terminationGracePeriodSeconds: 5/' web.yaml > quiet.yaml", NULL);
     *state = h;
     return 0;
@@ -91,14 +93,14 @@ static void a_broken_promise_is_refused_and_a_kept_one_is_quiet(void **state)
 {
     static const struct habit rows[] = {
         {"rctl create -f refused.yaml --dry-run=client", NULL, 0, "created (dry run)",
-         "Warning: spec.template.spec.runtimeClassName: not carried out yet: there are no runtime classes"},
+         "Warning: spec.template.spec.resourceClaims: not carried out yet: there are no resource claims"},
         {"rctl create -f refused.yaml", NULL, 1, "=",
-         "Forbidden: not carried out yet: there are no runtime classes; the pod would run without the isolation"},
+         "Forbidden: not carried out yet: there are no resource claims; the devices would be missing"},
         {"rctl delete deploy web", NULL, 0, "deleted", QUIET},
         {"rctl apply -f quiet.yaml", NULL, 0, "deployment.apps/web created", QUIET},
         {"rctl run a --image=x:1 --image-pull-policy=Always --dry-run=server", NULL, 0, "pod/a created", QUIET},
-        {"rctl explain pod.spec.runtimeClassName", NULL, 0,
-         "Not carried out yet, so it is refused: there are no runtime"},
+        {"rctl explain pod.spec.resourceClaims", NULL, 0,
+         "Not carried out yet, so it is refused: there are no resource"},
     };
     RUN(rows);
 }

@@ -200,10 +200,9 @@ static void test_what_is_not_carried_out_is_told_in_the_answer_and_by_an_event(v
     must(c, "apply", "{objects: [" WARNED_POD ", " POD "]}", "one", "two");
     assert_non_null(
         strstr(warning_at(c, 0), "Pod \"one\": spec.securityContext.seLinuxChangePolicy: not carried out yet"));
-    refused(
-        c, ERR_INVALID, "spec.runtimeClassName: Forbidden: not carried out yet", "create",
-        "{object: {apiVersion: v1, kind: Pod, metadata: {name: r}, spec: {runtimeClassName: x, containers: [{name: c, "
-        "image: i}]}}}");
+    refused(c, ERR_INVALID, "spec.resourceClaims: Forbidden: not carried out yet", "create",
+            "{object: {apiVersion: v1, kind: Pod, metadata: {name: r}, spec: {resourceClaims: [{name: x, "
+            "resourceClaimName: x}], containers: [{name: c, image: i}]}}}");
 }
 
 /* 1 MiB of data is Kubernetes' limit for a ConfigMap; the object around it may be larger. */

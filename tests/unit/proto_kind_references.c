@@ -18,7 +18,7 @@ static const struct row {
     {"serviceAccountName", "ServiceAccount", REFERENCE_TARGET},
     {"serviceAccount", NONE, 0}, /* the same as serviceAccountName */
     {"priorityClassName", "PriorityClass", REFERENCE_TARGET},
-    {"runtimeClassName", "RuntimeClass", REFERENCE_TARGET},
+    {"runtimeClassName", "RuntimeClass", REFERENCE_CONTENT},
     {"schedulingGroup.podGroupName", "PodGroup", REFERENCE_TARGET},
     {"imagePullSecrets.name", "Secret", REFERENCE_CONTENT},
     {"resourceClaims.resourceClaimName", "ResourceClaim", REFERENCE_TARGET},

@@ -288,6 +288,41 @@ static void every_row_is_judged_as_the_table_says(void **state)
     assert_int_equal(failed, 0);
 }
 
+/* ---- Examples ---- */
+
+static void read_whole(struct buf *out, const char *path)
+{
+    char line[LINE_MAX_];
+    FILE *in = fopen(path, "r");
+    assert_non_null(in);
+    while (fgets(line, sizeof line, in) != NULL) {
+        buf_puts(out, line);
+    }
+    fclose(in);
+}
+
+static void the_examples_of_workloads_are_accepted(void **state)
+{
+    struct fixture *f = *state;
+    glob_t files;
+    assert_int_equal(glob("examples/workloads/*.yaml", 0, NULL, &files), 0);
+    for (size_t i = 0; i < files.gl_pathc; i++) {
+        CLEANUP_BUF struct buf text = BUF_INIT;
+        struct value **docs;
+        unsigned count;
+        read_whole(&text, files.gl_pathv[i]);
+        if (yaml_read(&f->arena, buf_str(&text), files.gl_pathv[i], &docs, &count, &f->err) != 0) {
+            fail_msg("%s", f->err.message);
+        }
+        for (unsigned k = 0; k < count; k++) {
+            if (fixture_check_value(f, docs[k], NULL) != 0) {
+                fail_msg("%s: %s", files.gl_pathv[i], f->err.message);
+            }
+        }
+    }
+    globfree(&files);
+}
+
 /* ---- Every field is in a table ---- */
 
 static bool has_word(const char *text, const char *word)
@@ -352,6 +387,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_field_that_users_write_is_in_a_table),
         cmocka_unit_test_setup_teardown(every_row_is_judged_as_the_table_says, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(the_examples_of_workloads_are_accepted, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -350,14 +350,15 @@ static void a_field_that_nobody_reads_is_not_called_done(void **state)
     "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {selector: {matchLabels: {a: b}}, "          \
     "template: "                                                                                                       \
     "{metadata: {labels: {a: b}}, spec: {" spec " containers: [{name: c, image: " image "}]}}}}"
-#define PROFILE "securityContext: {appArmorProfile: {type: RuntimeDefault}},"
+#define CLAIM(name) "resourceClaims: [{name: " name ", resourceClaimName: x}],"
+#define PROFILE     "securityContext: {appArmorProfile: {type: RuntimeDefault}},"
 
 static void promises_that_are_not_kept_are_refused(void **state)
 {
     struct fixture *f = *state;
     fixture_bad(f, DEPLOYMENT(PROFILE, "i"),
                 "spec.template.spec.securityContext.appArmorProfile: Forbidden: not carried out yet: no AppArmor");
-    fixture_bad(f, POD("runtimeClassName: gvisor,"), "spec.runtimeClassName: Forbidden");
+    fixture_bad(f, POD("resourceClaims: [{name: a, resourceClaimName: a}],"), "spec.resourceClaims: Forbidden");
     fixture_bad(f, POD("volumes: [{name: v, cephfs: {monitors: [m]}}],"), "spec.volumes[0].cephfs: Forbidden");
     fixture_good(f, POD("volumes: [{name: v, persistentVolumeClaim: {claimName: c}}],"));
     fixture_good(f, POD("hostUsers: false,"));
@@ -376,12 +377,12 @@ static void promises_that_are_not_kept_are_refused(void **state)
 static void an_object_that_has_it_already_can_still_be_changed(void **state)
 {
     struct fixture *f = *state;
-    struct value *old = fixture_read(f, DEPLOYMENT(PROFILE "runtimeClassName: a,", "i"));
-    struct value *image = fixture_read(f, DEPLOYMENT(PROFILE "runtimeClassName: a,", "j"));
+    struct value *old = fixture_read(f, DEPLOYMENT(PROFILE CLAIM("a"), "i"));
+    struct value *image = fixture_read(f, DEPLOYMENT(PROFILE CLAIM("a"), "j"));
     assert_int_equal(fixture_check_value(f, image, old), 0);
-    struct value *more = fixture_read(f, DEPLOYMENT(PROFILE "runtimeClassName: b,", "j"));
+    struct value *more = fixture_read(f, DEPLOYMENT(PROFILE CLAIM("b"), "j"));
     assert_int_equal(fixture_check_value(f, more, old), ERR_INVALID);
-    assert_contains(f->err.message, "spec.template.spec.runtimeClassName: Forbidden");
+    assert_contains(f->err.message, "spec.template.spec.resourceClaims: Forbidden");
     assert_null(strstr(f->err.message, "appArmorProfile"));
     /* Whoever changes it is told, each time. */
     struct kind_warnings w;

@@ -24,6 +24,6 @@ SCRIPT("accounts"), SCRIPT("adoption"), SCRIPT("api_service"), SCRIPT("autoscale
     SCRIPT("quota_others"), SCRIPT("quota_unasked"), SCRIPT("references"), SCRIPT("replicaset_deletion_order"),
     SCRIPT("replicaset_failed_pods"), SCRIPT("replicaset_deletion_age"), SCRIPT("replicationcontroller"),
     SCRIPT("reconcile_failed"), SCRIPT("rivals"), SCRIPT("roles"), SCRIPT("root_ca"), SCRIPT("service_repair"),
-    SCRIPT("revisions_forged"), SCRIPT("statefulset_claims"), SCRIPT("statefulset_closed"),
+    SCRIPT("revisions_forged"), SCRIPT("runtime_class"), SCRIPT("statefulset_claims"), SCRIPT("statefulset_closed"),
     SCRIPT("statefulset_rollout"), SCRIPT("statefulset_scale"), SCRIPT("statefulset_stuck"), SCRIPT("statefulset_ways"),
     SCRIPT("taint_eviction"), SCRIPT("upgrade"),
