@@ -332,8 +332,10 @@ struct api_front {
     void (*told)(struct api_call *c, struct mp document);
     /* err->code is not 0. What only means that nobody leads at the moment may be tried again by the front. */
     void (*fail)(struct api_call *c, const struct error *err);
-    /* One more object of the page; the page's bytes so far. */
+    /* One more object of the page; the page's bytes so far, or, if pieces leave, those that were made in this piece and
+     * what is left of former ones. */
     size_t (*item)(struct api_call *c, const struct object *o);
+    bool pieces_leave; /* what was written leaves with each piece, so a page has no end but its limit */
     void (*listed)(struct api_call *c, const struct api_listed *l);
     /* Before that, when it has come to its end: true to have it walked once more from its beginning, in the same
      * version, for who must know how large it is before it leaves. NULL: never. */

@@ -203,8 +203,9 @@ static void list_answer(struct api_call *c)
 void list_go_on(struct api_call *c)
 {
     struct listing *l = c->listing;
-    size_t end = l->bytes + TURNS_PIECE_BYTES;
+    size_t end = TURNS_PIECE_BYTES + (c->front->pieces_leave ? 0 : l->bytes);
     const struct object *last = NULL, *o = NULL;
+    l->bytes = c->front->pieces_leave ? 0 : l->bytes;
     c->m->stats.list_pieces++;
     unsigned visits = 0;
     while (visits < TURNS_PIECE_VISITS && l->bytes < end) {

@@ -204,12 +204,11 @@ static size_t count_item(struct rest_call *c, const struct object *o)
     return c->piece_bytes;
 }
 
-/* The bytes that have not left: so a page has no end but its limit, and a piece has one. */
+/* The bytes that have not left. */
 static size_t item(struct api_call *api, const struct object *o)
 {
     struct rest_call *c = rest_call_of_api(api);
     bool first = !c->rows;
-    size_t before = c->out.size;
     if (c->view.form.coding == REST_PROTOBUF && !c->sized) {
         return count_item(c, o);
     }
@@ -217,8 +216,9 @@ static size_t item(struct api_call *api, const struct object *o)
         rest_write_list_head(&c->out, &c->view, c->path.kind);
         c->rows = true;
     } else if (c->begun && c->out.cap == 0) {
-        buf_reserve(&c->out, TURNS_PIECE_BYTES + PIECE_MORE); /* a whole piece: it does not grow step by step */
+        rest_open_piece(c, TURNS_PIECE_BYTES + PIECE_MORE); /* a whole piece: it does not grow step by step */
     }
+    size_t before = c->out.size;
     rest_write_item(&c->out, &c->view, o, first);
     c->written_bytes += c->out.size - before;
     return c->out.size;
@@ -297,6 +297,7 @@ const struct api_front rest_api_front = {
     .told = told,
     .fail = errand_api_fail,
     .item = item,
+    .pieces_leave = true,
     .listed = listed,
     .again = again,
     .go_on = go_on,

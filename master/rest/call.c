@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/arena_small.h"
 #include "master/api/read.h"
@@ -19,6 +20,7 @@
 
 #define CALL_BYTES     2048u        /* what a request without a body holds while it waits */
 #define STAYS_BYTES    496u         /* what the head of most that stay says */
+#define FRAME_MOST     18u          /* the head of a chunk: its size in hexadecimal digits */
 #define YAML_BYTES_MAX (256u << 10) /* of JSON: what is larger would hold up all others while it is made YAML */
 
 static const struct errand_front rest_front;
@@ -207,32 +209,57 @@ void rest_begin(struct rest_call *c, unsigned status, const char *type)
     }
 }
 
+void rest_open_piece(struct rest_call *c, size_t bytes)
+{
+    assert(c->out.size == 0);
+    bool as_it_is = c->gzip == NULL && !c->is_pretty && c->ws == NULL;
+    c->frame_room = c->chunks && as_it_is ? FRAME_MOST : 0;
+    buf_reserve(&c->out, c->frame_room + bytes);
+    c->out.size = c->frame_room;
+}
+
+/* What stands in b behind `room`, where the head of its chunk goes if there is any. b is given, or has nothing. */
+static void send_piece(struct rest_call *c, struct buf *b, size_t room)
+{
+    char head[FRAME_MOST + 1];
+    size_t n = b->size - room;
+    if (c->conn == NULL || n == 0) {
+        return;
+    }
+    if (c->chunks) {
+        size_t size = (size_t)snprintf(head, sizeof head, "%zx\r\n", n);
+        if (room >= size) {
+            room -= size;
+            memcpy(b->data + room, head, size);
+        } else {
+            rest_conn_send(c->conn, (struct str){head, size});
+        }
+        buf_puts(b, "\r\n");
+    }
+    rest_conn_give(c->conn, b, room);
+}
+
 static void flush(struct rest_call *c, bool last)
 {
-    CLEANUP_BUF struct buf frame = BUF_INIT, packed = BUF_INIT, laid_out = BUF_INIT;
-    struct str piece = buf_str(&c->out);
+    CLEANUP_BUF struct buf packed = BUF_INIT, laid_out = BUF_INIT;
+    struct buf *piece = &c->out;
+    size_t room = c->frame_room;
     if (c->ws != NULL) {
         rest_ws_flush(c);
         return;
     }
     bool lists = c->what == REST_DO_LIST || c->what == REST_DO_CLEAR; /* nothing else of JSON comes in pieces */
     if (c->is_pretty && lists && c->view.form.coding == REST_JSON) {
-        rest_pretty_add(&c->pretty, &laid_out, piece);
-        piece = buf_str(&laid_out);
+        rest_pretty_add(&c->pretty, &laid_out, buf_str(piece));
+        piece = &laid_out;
     }
     if (c->gzip != NULL) {
-        rest_gzip_add(c->gzip, &packed, piece, last);
-        piece = buf_str(&packed);
+        rest_gzip_add(c->gzip, &packed, buf_str(piece), last);
+        piece = &packed;
     }
-    if (c->conn != NULL && piece.n > 0 && c->chunks) {
-        buf_printf(&frame, "%zx\r\n", piece.n);
-        rest_conn_send(c->conn, buf_str(&frame));
-        rest_conn_send(c->conn, piece);
-        rest_conn_send(c->conn, STR("\r\n"));
-    } else if (c->conn != NULL && piece.n > 0) {
-        rest_conn_send(c->conn, piece);
-    }
+    send_piece(c, piece, room);
     buf_close(&c->out); /* what waits for the next piece holds no memory */
+    c->frame_room = 0;
 }
 
 void rest_flush(struct rest_call *c)
@@ -405,6 +432,7 @@ static void handle(struct errand *e)
     if (!c->begun) { /* of a former time */
         buf_reset(&c->out);
         c->rows = c->sized = false;
+        c->frame_room = 0;
         c->items_bytes = c->written_bytes = c->piece_bytes = 0;
     }
     if (c->what == REST_DO_LOG) {

@@ -65,6 +65,7 @@ struct rest_call {
     struct view *before;    /* CLEAR: what there is before it is done, for the answer; NULL: it has not come to that */
     /* An answer that is written piece by piece. */
     struct buf out;         /* what has not left */
+    size_t frame_room;      /* of that, in front, for the head of its chunk */
     struct rest_gzip *gzip; /* that it goes through; NULL: through none */
     bool begun;             /* its head has left */
     bool rows;              /* there is an object in it */
@@ -123,8 +124,9 @@ void rest_put_head(struct rest_call *c, struct buf *out, unsigned status, const 
 void rest_put_audit(struct rest_call *c, struct buf *out, unsigned status);
 /* An answer in pieces: the head, with the first of them, then the others. */
 void rest_begin(struct rest_call *c, unsigned status, const char *type);
-void rest_flush(struct rest_call *c); /* what stands in `out` */
-void rest_end(struct rest_call *c);   /* the last piece; ends the call */
+void rest_open_piece(struct rest_call *c, size_t bytes); /* `out` is empty: room in it for so many of the next piece */
+void rest_flush(struct rest_call *c);                    /* what stands in `out` */
+void rest_end(struct rest_call *c);                      /* the last piece; ends the call */
 void rest_call_free(struct rest_call *c);
 void rest_call_leave(struct rest_call *c); /* it is over; its connection goes on, or closes */
 

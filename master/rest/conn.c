@@ -40,14 +40,31 @@ void rest_conn_gone(struct rest_conn *c)
 
 /* ---- Out ---- */
 
-void rest_conn_send(struct rest_conn *c, struct str bytes)
+static void count_sent(struct rest_conn *c, size_t n)
 {
-    c->session->m->rpc_stats.bytes += bytes.n; /* held.c looks when much has gone through */
+    c->session->m->rpc_stats.bytes += n; /* held.c looks when much has gone through */
     if (c->wire->pending(c->wire_data) == 0) {
         c->taken_ms = env_now_ms(c->session->m->env);
     }
-    c->sent_bytes += bytes.n;
+    c->sent_bytes += n;
+}
+
+void rest_conn_send(struct rest_conn *c, struct str bytes)
+{
+    count_sent(c, bytes.n);
     c->wire->send(c->wire_data, bytes.p, bytes.n);
+}
+
+void rest_conn_give(struct rest_conn *c, struct buf *b, size_t at)
+{
+    assert(at <= b->size);
+    if (c->wire->give == NULL) {
+        rest_conn_send(c, (struct str){(const char *)b->data + at, b->size - at});
+        buf_close(b);
+        return;
+    }
+    count_sent(c, b->size - at);
+    c->wire->give(c->wire_data, b, at);
 }
 
 bool rest_conn_is_full(const struct rest_conn *c)

@@ -27,6 +27,8 @@
 struct rest_call;
 struct rest_wire {
     void (*send)(void *data, const void *p, size_t n); /* copies */
+    /* The bytes of b from `at` on, taken over: b is empty afterwards. NULL: they are sent. */
+    void (*give)(void *data, struct buf *b, size_t at);
     size_t (*pending)(const void *data);
     bool (*waits)(const void *data); /* for its turn to be sent: its peer can take nothing. NULL: it never does */
     void (*pause)(void *data, bool paused);
@@ -70,6 +72,7 @@ bool rest_conn_who(struct rest_conn *c);
 /* ---- For calls ---- */
 
 void rest_conn_send(struct rest_conn *c, struct str bytes);
+void rest_conn_give(struct rest_conn *c, struct buf *b, size_t at); /* what stands in b from `at` on; b is empty then */
 bool rest_conn_is_full(const struct rest_conn *c);
 /* Its call is answered. keep: there may be another one; else it closes. */
 void rest_conn_done(struct rest_conn *c, bool keep);

@@ -10,6 +10,11 @@ static void wire_send(void *data, const void *p, size_t n)
     net_conn_send(data, p, n);
 }
 
+static void wire_give(void *data, struct buf *b, size_t at)
+{
+    net_conn_give(data, b, at);
+}
+
 static size_t wire_pending(const void *data)
 {
     return net_conn_pending(data);
@@ -51,6 +56,7 @@ static void wire_be_patient(void *data)
 }
 
 static const struct rest_wire net_wire = {.send = wire_send,
+                                          .give = wire_give,
                                           .pending = wire_pending,
                                           .waits = wire_waits,
                                           .pause = wire_pause,

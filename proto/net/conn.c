@@ -44,6 +44,7 @@ struct net_conn *net_conn_new(uv_loop_t *loop, struct net_tls *tls, bool server,
     c->server = server;
     c->state = state;
     c->tls = net_tls_ref(tls);
+    net_outgoing_init(&c->plain);
     list_init(&c->link);
     list_init(&c->step_link);
     list_init(&c->read_link);
@@ -83,7 +84,7 @@ static void release(struct net_conn *c)
     net_known_give(c->tls, c->shown);
     net_known_give(c->tls, c->peer);
     net_tls_unref(c->tls);
-    buf_close(&c->plain);
+    net_outgoing_close(&c->plain);
     buf_close(&c->cipher);
     buf_close(&c->stash);
     buf_close(&c->step_bytes);
@@ -234,22 +235,34 @@ bool net_conn_waits(const struct net_conn *c)
 
 size_t net_conn_pending(const struct net_conn *c)
 {
-    return c->plain.size - c->plain_at + c->cipher.size + c->flying;
+    return net_outgoing_size(&c->plain) + c->cipher.size + c->flying;
 }
 
-void net_conn_send(struct net_conn *c, const void *p, size_t n)
+static void sent(struct net_conn *c)
 {
-    if (c->state >= NET_FLUSHING || n == 0) {
-        return;
-    }
-    if (c->plain.cap == 0 && n >= NET_WRITE_MUCH) {
-        buf_reserve(&c->plain, n + NET_LOW_WATER); /* more follows, as a rule: it does not grow step by step */
-    }
-    buf_append(&c->plain, p, n);
     c->above_low = c->above_low || net_conn_pending(c) >= NET_LOW_WATER;
     if (c->state == NET_OPEN && !c->writing) {
         kick(c);
     }
+}
+
+void net_conn_send(struct net_conn *c, const void *p, size_t n)
+{
+    if (c->state < NET_FLUSHING && n > 0) {
+        /* Behind much more follows, as a rule: it does not grow step by step. */
+        net_outgoing_append(&c->plain, p, n, n >= NET_WRITE_MUCH ? NET_LOW_WATER : 0);
+        sent(c);
+    }
+}
+
+void net_conn_give(struct net_conn *c, struct buf *b, size_t at)
+{
+    if (c->state >= NET_FLUSHING || b->size == at) {
+        buf_close(b);
+        return;
+    }
+    net_outgoing_give(&c->plain, b, at);
+    sent(c);
 }
 
 /* OpenSSL has a buffer of 17 KB for a record, which an idle connection is not to have: it gives it back, and that is
@@ -266,29 +279,24 @@ static void keep_buffer(struct net_conn *c, bool keep)
 /* Move bytes from plain to cipher. false if OpenSSL failed. */
 static bool encrypt(struct net_conn *c)
 {
-    size_t most = MIN(c->plain.size - c->plain_at, (size_t)NET_CIPHER_HIGH);
+    size_t left = net_outgoing_size(&c->plain), most = MIN(left, (size_t)NET_CIPHER_HIGH);
     if (most > NET_RECORD_BYTES && c->cipher.cap == 0) {
         buf_reserve(&c->cipher, most + (most / NET_RECORD_BYTES + 2) * NET_RECORD_MORE + NET_RECORD_BYTES);
     }
-    while (c->plain_at < c->plain.size && c->cipher.size < NET_CIPHER_HIGH) {
-        size_t left = c->plain.size - c->plain_at, n = MIN(left, (size_t)NET_RECORD_BYTES);
+    while (left > 0 && c->cipher.size < NET_CIPHER_HIGH) {
+        struct str next = net_outgoing_next(&c->plain);
+        size_t n = MIN(next.n, (size_t)NET_RECORD_BYTES);
         bool last = n == left || c->cipher.size + n + NET_RECORD_MORE >= NET_CIPHER_HIGH;
         keep_buffer(c, !last);
         ERR_clear_error();
-        int rv = SSL_write(c->ssl, c->plain.data + c->plain_at, (int)n);
+        int rv = SSL_write(c->ssl, next.p, (int)n);
         if (rv <= 0) {
             net_tls_explain(c);
             net_conn_blame_found(c);
             return false;
         }
-        c->plain_at += (size_t)rv;
-    }
-    if (c->plain_at == c->plain.size) {
-        buf_close(&c->plain);
-        c->plain_at = 0;
-    } else if (c->plain_at > c->plain.size / 2) {
-        buf_consume(&c->plain, c->plain_at); /* moves less than was sent since the last time */
-        c->plain_at = 0;
+        net_outgoing_took(&c->plain, (size_t)rv);
+        left -= (size_t)rv;
     }
     return true;
 }
@@ -387,7 +395,7 @@ static void pump_out(struct net_conn *c)
         if (c->state == NET_OPEN || (c->state == NET_FLUSHING && !c->failed)) {
             ok = encrypt(c);
         }
-        if (ok && c->state == NET_FLUSHING && !c->notify_sent && c->plain.size == 0) {
+        if (ok && c->state == NET_FLUSHING && !c->notify_sent && net_outgoing_size(&c->plain) == 0) {
             c->notify_sent = true;
             ERR_clear_error();
             SSL_shutdown(c->ssl); /* only our half; the answer is not waited for */
@@ -483,7 +491,7 @@ static void process_rest(struct net_conn *c)
     c->in = NULL;
     c->in_size = 0;
     c->in_process = false;
-    if (c->cipher.size > 0 || c->plain.size > 0) {
+    if (net_conn_pending(c) > c->flying) {
         kick(c);
     }
 }

@@ -76,6 +76,8 @@ struct net_conn *net_connect(uv_loop_t *loop, struct net_tls *tls, const char *a
                              int64_t timeout_ms, const struct net_conn_events *events, void *data);
 /* Copies the bytes. No error: failures come through on_close. Ignored when closing. Before on_open they wait for it. */
 void net_conn_send(struct net_conn *c, const void *p, size_t n);
+/* The same with the bytes of b from `at` on, which are taken over where they are many: b is empty afterwards. */
+void net_conn_give(struct net_conn *c, struct buf *b, size_t at);
 size_t net_conn_pending(const struct net_conn *c); /* bytes accepted and not yet given to the kernel */
 /* Has much to send and waits for its share of a turn: that its peer takes nothing is this process's doing. */
 bool net_conn_waits(const struct net_conn *c);

@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "base/strmap.h"
 #include "proto/net/net.h"
+#include "proto/net/outgoing.h"
 #include "proto/pki/x509.h"
 
 /* ---- TLS (net/tls.c) ---- */
@@ -130,14 +131,13 @@ struct net_conn {
     bool in_process;     /* inside process(): OpenSSL is not entered again */
     bool away;           /* with the thread, which alone touches what is the step's */
     struct net_tls *tls;
-    struct buf plain; /* accepted, not yet encrypted; from plain_at */
-    size_t plain_at;
-    size_t flying;     /* bytes in the uv_write under way */
-    bool keeps_buffer; /* OpenSSL does, of the record that it wrote last: more follow at once */
-    struct buf stash;  /* ciphertext kept while paused, or until its step begins */
-    bool refused;      /* by the host: nobody listens at any of its addresses */
-    bool accepted;     /* TCP had connected */
-    bool failed;       /* ended by why, not by net_conn_close */
+    struct net_outgoing plain; /* accepted, not yet encrypted */
+    size_t flying;             /* bytes in the uv_write under way */
+    bool keeps_buffer;         /* OpenSSL does, of the record that it wrote last: more follow at once */
+    struct buf stash;          /* ciphertext kept while paused, or until its step begins */
+    bool refused;              /* by the host: nobody listens at any of its addresses */
+    bool accepted;             /* TCP had connected */
+    bool failed;               /* ended by why, not by net_conn_close */
     struct error *why;
     struct net_conn_events events;
     void *data;

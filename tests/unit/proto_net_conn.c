@@ -113,6 +113,30 @@ static void sends_of_one_turn_leave_together(void **state)
     world_free(w);
 }
 
+/* Pieces of answers, and what stands between them. */
+static void what_is_given_arrives_in_its_order(void **state)
+{
+    (void)state;
+    struct world *w = world_connected();
+    CLEANUP_BUF struct buf all = BUF_INIT;
+    for (unsigned i = 0; i < 40; i++) {
+        struct buf b = BUF_INIT;
+        size_t n = i % 3 == 0 ? 100 : 50000 + i * 1000;
+        memset(buf_reserve(&b, n + 7), 'a' + (int)i % 26, n + 7);
+        b.size = n + 7;
+        buf_append(&all, b.data + 7, n);
+        net_conn_give(w->client.c, &b, 7);
+        buf_puts(&all, "between");
+        net_conn_send(w->client.c, "between", 7);
+        assert_int_equal(net_conn_pending(w->client.c), all.size);
+    }
+    KIT_UNTIL(&w->loop, w->accepted[0].got.size == all.size);
+    assert_memory_equal(w->accepted[0].got.data, all.data, all.size);
+    assert_int_equal(net_conn_pending(w->client.c), 0);
+    assert_int_equal(w->client.drains, 1);
+    world_free(w);
+}
+
 static void bytes_sent_before_close_still_arrive(void **state)
 {
     (void)state;
@@ -539,6 +563,7 @@ int main(void)
         cmocka_unit_test(an_idle_connection_holds_no_buffers),
         cmocka_unit_test(megabytes_arrive_whole_and_drain_is_told),
         cmocka_unit_test(sends_of_one_turn_leave_together),
+        cmocka_unit_test(what_is_given_arrives_in_its_order),
         cmocka_unit_test(bytes_sent_before_close_still_arrive),
         cmocka_unit_test(paused_connection_reads_nothing_and_then_everything),
         cmocka_unit_test(pause_inside_on_data_holds_back_the_next_record),
