@@ -115,8 +115,8 @@ void master_counters(struct master *m, const struct replica_stats *s, struct cou
     struct rest_kept_stats kept;
     rest_kept_stats(m->kept, &kept);
     counters_add_level(out, "jsonKeptBytes", "bytes of JSON of objects that are kept", kept.bytes);
-    counters_add(out, "jsonFound", "objects of answers over HTTP whose JSON was kept", kept.found);
-    counters_add(out, "jsonMade", "objects of answers over HTTP whose JSON was made", kept.made);
+    counters_add(out, "jsonFound", "objects of answers over HTTP whose JSON, or row of a table, was kept", kept.found);
+    counters_add(out, "jsonMade", "objects of answers over HTTP whose JSON, or row of a table, was made", kept.made);
     counters_add_level(out, "revoked", "certificates that are revoked", revoked_count(m));
     counters_add_level(out, "agentsServed", "nodes that this master tells their orders", node_feeds_nodes(m));
     add_names(m, out);

@@ -164,48 +164,96 @@ static bool is_plain(const struct column *c, struct str cell)
     return c->value != COLUMN_TEXT && (str_to_int64(cell, &n) || str_is(cell, "true") || str_is(cell, "false"));
 }
 
-static void write_row(struct buf *out, const struct rest_view *v, const struct object *o, uint64_t revision)
+/* A cell with open ages is a text, in which they stand as they are; all other bytes become UTF-8. */
+static void write_open_text(struct buf *out, struct str cell)
 {
-    buf_puts(out, "{\"cells\":[");
+    CLEANUP_BUF struct buf piece = BUF_INIT;
+    buf_putc(out, '"');
+    while (cell.n > 0) {
+        const char *open = memchr(cell.p, 0xff, cell.n);
+        size_t n = open == NULL ? cell.n : (size_t)(open - cell.p);
+        size_t age = cell.n - n < KIND_AGE_OPEN_BYTES ? 0 : KIND_AGE_OPEN_BYTES;
+        n = age == 0 ? cell.n : n;
+        buf_reset(&piece);
+        json_write_text(&piece, (struct str){cell.p, n});
+        buf_append(out, piece.data + 1, piece.size - 2); /* without its quotes */
+        buf_append(out, cell.p + n, age);
+        cell = (struct str){cell.p + n + age, cell.n - n - age};
+    }
+    buf_putc(out, '"');
+}
+
+/* The same at any time: what is kept of a row. */
+static void write_open_cells(struct buf *out, const struct object *o)
+{
     CLEANUP_BUF struct buf cell = BUF_INIT;
+    buf_puts(out, "{\"cells\":[");
     for (unsigned i = 0; i < o->kind->columns_count; i++) {
         buf_puts(out, i > 0 ? "," : "");
         buf_reset(&cell);
-        kind_write_cell(&cell, &o->kind->columns[i], o, v->now_ms);
-        if (is_plain(&o->kind->columns[i], buf_str(&cell))) {
-            buf_append_str(out, buf_str(&cell));
+        kind_write_cell(&cell, &o->kind->columns[i], o, KIND_AGES_OPEN);
+        struct str text = buf_str(&cell);
+        if (is_plain(&o->kind->columns[i], text)) {
+            buf_append_str(out, text);
+        } else if (text.n > 0 && memchr(text.p, 0xff, text.n) != NULL) {
+            write_open_text(out, text);
         } else {
-            json_write_text(out, buf_str(&cell));
+            json_write_text(out, text);
         }
     }
-    buf_puts(out, "]");
-    if (v->include != REST_INCLUDE_NONE) {
-        buf_puts(out, ",\"object\":");
-        if (v->include == REST_INCLUDE_OBJECT) {
-            write_whole(out, v, o, revision);
-        } else {
-            write_partial(out, v, o, revision);
-        }
-    }
-    buf_putc(out, '}');
+    buf_putc(out, ']');
 }
 
 /* What is secret is kept nowhere. */
 static bool is_kept(const struct rest_view *v, const struct object *o)
 {
-    return v->kept != NULL && v->form.type == REST_FORM_OBJECT && !o->kind->secret && is_stored_version(v, o);
+    return v->kept != NULL && !o->kind->secret;
+}
+
+static void write_itself(struct buf *out, const struct rest_view *v, const struct object *o, uint64_t revision)
+{
+    if (is_kept(v, o) && is_stored_version(v, o)) {
+        rest_kept_write(v->kept, out, o, revision);
+        return;
+    }
+    bool whole = is_stored_version(v, o) || !object_is_apart(o);
+    CLEANUP_OBJECT struct object *unpacked = whole ? NULL : object_unpack(o);
+    write_whole(out, v, unpacked != NULL ? unpacked : o, revision);
+}
+
+static void write_row(struct buf *out, const struct rest_view *v, const struct object *o, uint64_t revision)
+{
+    CLEANUP_BUF struct buf made = BUF_INIT;
+    bool metadata = v->include == REST_INCLUDE_METADATA, keeps = is_kept(v, o) && revision == o->revision;
+    enum rest_kept_what what = metadata && str_is(str_of(v->form.version), "v1") ? REST_KEPT_ROW : REST_KEPT_CELLS;
+    struct str row = keeps ? rest_kept_get(v->kept, what, o) : STR_NONE;
+    if (row.n == 0) {
+        CLEANUP_OBJECT struct object *unpacked = object_is_apart(o) ? object_unpack(o) : NULL;
+        const struct object *whole = unpacked != NULL ? unpacked : o; /* a list must not leave all put together */
+        write_open_cells(&made, whole);
+        if (what == REST_KEPT_ROW) {
+            buf_puts(&made, ",\"object\":");
+            write_partial(&made, v, whole, revision);
+        }
+        row = buf_str(&made);
+        if (keeps) {
+            rest_kept_put(v->kept, what, o, row);
+        }
+    }
+    kind_close_ages(out, row, v->now_ms);
+    if (what == REST_KEPT_CELLS && v->include != REST_INCLUDE_NONE) {
+        buf_puts(out, ",\"object\":");
+        if (metadata) {
+            write_partial(out, v, o, revision);
+        } else {
+            write_itself(out, v, o, revision);
+        }
+    }
+    buf_putc(out, '}');
 }
 
 static void write_object(struct buf *out, const struct rest_view *v, const struct object *o, uint64_t revision)
 {
-    if (is_kept(v, o)) {
-        rest_kept_write(v->kept, out, o, revision);
-        return;
-    }
-    bool looked_at =
-        v->form.type == REST_FORM_TABLE || !is_stored_version(v, o); /* in parts, and not written as it is */
-    CLEANUP_OBJECT struct object *whole = looked_at && object_is_apart(o) ? object_unpack(o) : NULL;
-    o = whole != NULL ? whole : o; /* a list of all pods must not leave them put together */
     switch (v->form.type) {
     case REST_FORM_TABLE:
         write_row(out, v, o, revision);
@@ -215,7 +263,7 @@ static void write_object(struct buf *out, const struct rest_view *v, const struc
         break;
     case REST_FORM_OBJECT:
     case REST_FORM_DISCOVERY:
-        write_whole(out, v, o, revision);
+        write_itself(out, v, o, revision);
         break;
     }
 }

@@ -35,7 +35,7 @@ struct rest_view {
     enum rest_include include; /* TABLE: what rows carry */
     const char *api_version;   /* OBJECT: "apps/v1" */
     int64_t now_ms;            /* wall: for ages */
-    struct rest_kept *kept;    /* OBJECT: of committed versions; NULL: nothing is kept */
+    struct rest_kept *kept;    /* of committed versions; NULL: nothing is kept */
 };
 /* An object as the whole of an answer, or as an event's. revision: that it is told with. Of a TABLE a table of one row,
  * with columns or without. In protobuf in its envelope; what is asked for in YAML is JSON here (rest_to_yaml). */

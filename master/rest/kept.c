@@ -14,6 +14,7 @@ struct id {
     uint64_t revision, hash;
     const struct kind *kind;
     uint32_t body_size;
+    enum rest_kept_what what;
 };
 struct one {
     struct one *next; /* of its bucket */
@@ -47,14 +48,15 @@ struct rest_kept *rest_kept_new(size_t most_bytes)
     return k;
 }
 
-static struct id id_of(const struct object *o)
+static struct id id_of(const struct object *o, enum rest_kept_what what)
 {
-    return (struct id){o->revision, o->hash, o->kind, o->body_size};
+    return (struct id){o->revision, o->hash, o->kind, o->body_size, what};
 }
 
 static bool id_eq(const struct id *a, const struct id *b)
 {
-    return a->revision == b->revision && a->hash == b->hash && a->kind == b->kind && a->body_size == b->body_size;
+    return a->revision == b->revision && a->hash == b->hash && a->kind == b->kind && a->body_size == b->body_size &&
+           a->what == b->what;
 }
 
 static size_t cost_of(size_t size)
@@ -64,7 +66,7 @@ static size_t cost_of(size_t size)
 
 static struct one **bucket_of(const struct rest_kept *k, const struct id *id)
 {
-    return &k->buckets[(id->hash ^ id->revision) & (k->buckets_count - 1)];
+    return &k->buckets[(id->hash ^ id->revision ^ (uint64_t)id->what) & (k->buckets_count - 1)];
 }
 
 static void drop(struct rest_kept *k, struct one *one)
@@ -158,16 +160,42 @@ static bool keep(struct rest_kept *k, const struct id *id, const uint8_t *json, 
     return true;
 }
 
-void rest_kept_write(struct rest_kept *k, struct buf *out, const struct object *o, uint64_t revision)
+/* One that is asked for. NULL: it is not there. */
+static struct one *use(struct rest_kept *k, const struct id *id)
 {
-    assert(!o->kind->secret);
-    struct id id = id_of(o);
-    struct one *one = revision == o->revision ? find(k, &id) : NULL;
+    struct one *one = find(k, id);
     if (one != NULL) {
         k->stats.found++;
         one->used_ms = k->now_ms;
         list_remove(&one->link);
         list_push_back(&k->used, &one->link);
+    }
+    return one;
+}
+
+struct str rest_kept_get(struct rest_kept *k, enum rest_kept_what what, const struct object *o)
+{
+    struct id id = id_of(o, what);
+    const struct one *one = k == NULL ? NULL : use(k, &id);
+    return one == NULL ? STR_NONE : (struct str){(const char *)one->bytes, one->size};
+}
+
+void rest_kept_put(struct rest_kept *k, enum rest_kept_what what, const struct object *o, struct str bytes)
+{
+    assert(what != REST_KEPT_JSON && !o->kind->secret);
+    struct id id = id_of(o, what);
+    if (k != NULL && find(k, &id) == NULL) {
+        k->stats.made++;
+        keep(k, &id, (const uint8_t *)bytes.p, bytes.n);
+    }
+}
+
+void rest_kept_write(struct rest_kept *k, struct buf *out, const struct object *o, uint64_t revision)
+{
+    assert(!o->kind->secret);
+    struct id id = id_of(o, REST_KEPT_JSON);
+    const struct one *one = revision == o->revision ? use(k, &id) : NULL;
+    if (one != NULL) {
         buf_append(out, one->bytes, one->size);
         return;
     }

@@ -1,4 +1,5 @@
-/* JSON of objects that was made lately: encoded once for all lists, gets and watches that tell the same version.
+/* JSON of objects, and rows of tables, that were made lately: encoded once for all lists, gets and watches that tell
+ * the same version.
  *
  * A version of an object is known by its revision, its kind, and the size and hash of its body. A write makes another
  * version, so what is kept is never wrong; what nobody asks for any more goes after REST_KEPT_MS, or earlier where
@@ -30,8 +31,18 @@ void rest_kept_tick(struct rest_kept *k, int64_t now_ms);
 /* The state is another one (a snapshot was taken over): all of it goes. */
 void rest_kept_forget(struct rest_kept *k);
 
+/* What else is kept of a version, made by others. */
+enum rest_kept_what {
+    REST_KEPT_JSON,  /* of rest_kept_write alone */
+    REST_KEPT_CELLS, /* a row's beginning, with open ages (form.c) */
+    REST_KEPT_ROW,   /* the same with the object's metadata */
+};
+/* Borrowed until the next call; empty: it is not there. */
+struct str rest_kept_get(struct rest_kept *k, enum rest_kept_what what, const struct object *o);
+void rest_kept_put(struct rest_kept *k, enum rest_kept_what what, const struct object *o, struct str bytes);
+
 struct rest_kept_stats {
-    uint64_t found, made; /* objects that were, and that were not kept */
+    uint64_t found, made; /* versions that were, and that were not kept, of each sort */
     size_t bytes;         /* at most most_bytes */
     unsigned count;
 };

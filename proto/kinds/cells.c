@@ -20,13 +20,11 @@ void cell_int(struct buf *out, struct mp v)
 void cell_age(struct buf *out, struct str time, int64_t now_ms)
 {
     int64_t then_ms;
-    char text[TIMEFMT_SIZE];
-    if (!timefmt_parse(time, &then_ms)) {
+    if (timefmt_parse(time, &then_ms)) {
+        kind_write_since(out, then_ms, now_ms);
+    } else {
         buf_puts(out, "<unknown>");
-        return;
     }
-    timefmt_age(now_ms - then_ms, text);
-    buf_puts(out, text);
 }
 
 void cell_containers(struct buf *out, struct mp containers, const char *member)
@@ -203,12 +201,12 @@ void pod_cell_status(struct buf *out, const struct object *o, int64_t now_ms)
 void pod_cell_restarts(struct buf *out, const struct object *o, int64_t now_ms)
 {
     struct pod_summary s;
-    char age[TIMEFMT_SIZE];
     pod_summarize(&s, o);
     buf_printf(out, "%" PRId64, s.restarts);
     if (s.restarts > 0 && s.last_restart_ms > 0) {
-        timefmt_age(now_ms - s.last_restart_ms, age);
-        buf_printf(out, " (%s ago)", age);
+        buf_puts(out, " (");
+        kind_write_since(out, s.last_restart_ms, now_ms);
+        buf_puts(out, " ago)");
     }
 }
 

@@ -405,24 +405,16 @@ static int64_t time_at(const struct object *o, const char *name)
     return timefmt_parse(mp_str(mp_get(object_status(o), name)), &ms) ? ms : 0;
 }
 
-/* From the start to the end, or until now. */
-static bool duration_of(const struct object *o, int64_t now_ms, char out[TIMEFMT_SIZE])
+/* From the start to the end, or until now. Nothing: it has not begun. */
+static void cell_duration(struct buf *out, const struct object *o, int64_t now_ms)
 {
     int64_t from = time_at(o, "startTime"), to = time_at(o, "completionTime");
-    if (from == 0) {
-        return false;
-    }
     if (to == 0 && condition_is(condition_mp(o, "Failed"), "True")) {
         timefmt_parse(mp_str(mp_get(condition_mp(o, "Failed"), "lastTransitionTime")), &to);
     }
-    timefmt_age((to != 0 ? to : now_ms) - from, out);
-    return true;
-}
-
-static void cell_duration(struct buf *out, const struct object *o, int64_t now_ms)
-{
-    char text[TIMEFMT_SIZE];
-    buf_puts(out, duration_of(o, now_ms, text) ? text : "");
+    if (from != 0) {
+        kind_write_since(out, from, to != 0 ? to : now_ms);
+    }
 }
 
 static const struct column columns[] = {
@@ -450,7 +442,7 @@ static void job_describe(struct buf *out, const struct object *o, const struct d
 {
     struct mp m = object_mp(o), spec = object_spec(o), status = object_status(o);
     bool indexed = str_is(mp_str(mp_get(spec, "completionMode")), "Indexed");
-    char text[TIMEFMT_SIZE];
+    CLEANUP_BUF struct buf took = BUF_INIT;
     describe_text(out, 0, WIDTH, "Name:", o->name);
     describe_text(out, 0, WIDTH, "Namespace:", o->ns);
     workload_describe_selector(out, WIDTH, mp_get(spec, "selector"));
@@ -474,8 +466,9 @@ static void job_describe(struct buf *out, const struct object *o, const struct d
     if (time_at(o, "completionTime") != 0) {
         describe_time(out, 0, WIDTH, "Completed At:", mp_str(mp_get(status, "completionTime")));
     }
-    if (duration_of(o, c->now_ms, text)) {
-        describe_text(out, 0, WIDTH, "Duration:", str_of(text));
+    cell_duration(&took, o, c->now_ms);
+    if (took.size > 0) {
+        describe_text(out, 0, WIDTH, "Duration:", buf_str(&took));
     }
     if (mp_get(spec, "activeDeadlineSeconds").p != NULL) {
         describe_label(out, 0, WIDTH, "Active Deadline:");

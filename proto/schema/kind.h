@@ -152,8 +152,16 @@ struct column {
     void (*cell)(struct buf *out, const struct object *o, int64_t now_ms);
 };
 
-/* The text of a cell. */
+/* The text of a cell. With KIND_AGES_OPEN as now_ms its ages are left open, so that it is the same at any time:
+ * kind_close_ages writes them. */
+#define KIND_AGES_OPEN INT64_MIN
 void kind_write_cell(struct buf *out, const struct column *c, const struct object *o, int64_t now_ms);
+/* For cells: how long ago that was ("5m12s"; of what is to come "0s"). Left open it is the byte 0xff, which no text has
+ * in it, and then_ms in eight bytes, little-endian. */
+#define KIND_AGE_OPEN_BYTES 9u
+void kind_write_since(struct buf *out, int64_t then_ms, int64_t now_ms);
+/* Appends text (UTF-8) with its open ages as of now_ms. */
+void kind_close_ages(struct buf *out, struct str text, int64_t now_ms);
 
 /* Other versions that documents of a kind may be written in; the one that is stored, kept and answered with is the
  * kind's api_version. */

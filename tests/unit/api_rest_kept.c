@@ -1,5 +1,7 @@
 /* JSON that is kept (rest/kept.h) is what would be made anew: of random objects, whatever was asked for before, and of
  * a state behind every write. It is bounded, and what lists many does not push out what others use. */
+#include "master/rest/form.h"
+#include "master/rest/gzip.h"
 #include "tests/unit/api_rest_world.h"
 
 #define OBJECTS 300u
@@ -350,6 +352,180 @@ static void a_list_whose_reader_leaves_midway_leaves_nothing_wrong(void **state)
     world_close(&w);
 }
 
+/* The sizes of the chunks of an answer. */
+static unsigned chunk_sizes(const char *answer, size_t *sizes, unsigned most)
+{
+    const char *at = strstr(answer, "\r\n\r\n");
+    unsigned count = 0;
+    for (at = at == NULL ? NULL : at + 4; at != NULL; count++) {
+        char *end;
+        size_t n = strtoul(at, &end, 16);
+        assert_true(count < most && strncmp(end, "\r\n", 2) == 0);
+        sizes[count] = n;
+        assert_memory_equal(end + 2 + n, "\r\n", 2);
+        at = n == 0 ? NULL : end + 2 + n + 2;
+    }
+    return count;
+}
+
+static void no_piece_of_a_list_grows_with_those_before_it(void **state)
+{
+    (void)state;
+    enum { COUNT = 120, BYTES = 15000 };
+    struct world w = {0};
+    world_open(&w, 1);
+    for (unsigned i = 0; i < COUNT; i++) {
+        CLEANUP_BUF struct buf body = BUF_INIT;
+        buf_printf(&body, "{\"metadata\":{\"name\":\"c-%03u\"},\"data\":{\"k\":\"", i);
+        memset(buf_reserve(&body, BYTES), 'x', BYTES);
+        body.size += BYTES;
+        buf_puts(&body, "\"}}");
+        do_and_see(&w, "POST /api/v1/namespaces/default/configmaps", buf_cstr(&body), 201);
+    }
+    CLEANUP_FREE char *answer = ask(&w, "GET /api/v1/configmaps", "");
+    size_t sizes[COUNT];
+    unsigned count = chunk_sizes(answer, sizes, COUNT);
+    assert_in_range(count, COUNT * BYTES / (TURNS_PIECE_BYTES + 2 * BYTES), COUNT * BYTES / TURNS_PIECE_BYTES + 2);
+    for (unsigned i = 0; i < count; i++) { /* the first one leaves when it is known whether gzip is worth it */
+        size_t most = TURNS_PIECE_BYTES + BYTES + 1000;
+        assert_in_range(sizes[i], 0, i == 0 ? MAX(most, REST_GZIP_MIN + TURNS_PIECE_BYTES) : most);
+    }
+    assert_same_answer(&w, "GET /api/v1/configmaps");
+    world_close(&w);
+}
+
+/* ---- Rows of tables ---- */
+
+#define ROWS_NOW_MS INT64_C(1700000000000)
+static const char *const rows[] = {
+    "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\",\"namespace\":\"x\",\"creationTimestamp\":"
+    "\"2023-11-14T20:00:00Z\"},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]},\"status\":{\"phase\":"
+    "\"Running\",\"containerStatuses\":[{\"name\":\"c\",\"ready\":true,\"restartCount\":3,\"state\":{\"running\":{}},"
+    "\"lastState\":{\"terminated\":{\"exitCode\":1,\"finishedAt\":\"2023-11-14T22:13:00Z\"}}}]}}",
+    "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"young\",\"namespace\":\"x\","
+    "\"creationTimestamp\":"
+    "\"2023-11-14T22:13:19Z\",\"labels\":{\"a\":\"b\"}},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}",
+    "{\"apiVersion\":\"batch/v1\",\"kind\":\"Job\",\"metadata\":{\"name\":\"j\",\"namespace\":\"x\"},\"spec\":{"
+    "\"template\":{}},\"status\":{\"startTime\":\"2023-11-14T22:00:00Z\"}}",
+    "{\"apiVersion\":\"batch/v1\",\"kind\":\"Job\",\"metadata\":{\"name\":\"done\",\"namespace\":\"x\"},\"spec\":{"
+    "\"template\":{}},\"status\":{\"startTime\":\"2023-11-14T22:00:00Z\",\"completionTime\":\"2023-11-14T22:00:09Z\"}}",
+    "{\"apiVersion\":\"v1\",\"kind\":\"Event\",\"metadata\":{\"name\":\"e\",\"namespace\":\"x\"},\"involvedObject\":{},"
+    "\"firstTimestamp\":\"2023-11-14T22:00:00Z\",\"lastTimestamp\":\"2023-11-14T22:13:20Z\",\"message\":\"a \\\"b\\\" "
+    "\u00e4\"}",
+    "{\"apiVersion\":\"batch/v1\",\"kind\":\"CronJob\",\"metadata\":{\"name\":\"c\",\"namespace\":\"x\"},\"spec\":{"
+    "\"schedule\":\"* * * * *\"},\"status\":{\"lastScheduleTime\":\"2023-11-14T22:13:00Z\"}}",
+};
+
+static struct object *row_object(unsigned i)
+{
+    CLEANUP_ARENA struct arena a;
+    struct value *doc;
+    struct object *o;
+    struct error err = {0};
+    arena_init(&a);
+    must(json_read(&a, str_of(rows[i]), &doc, &err), &err);
+    must(object_from_value(kind_by_name(value_path_str(doc, "kind")), doc, 7 + i, &o, &err), &err);
+    return o;
+}
+
+/* Each cell is what it is for people, at that time. */
+static void assert_cells(struct str row, const struct object *o, int64_t now_ms)
+{
+    CLEANUP_ARENA struct arena a;
+    struct value *doc;
+    struct error err = {0};
+    arena_init(&a);
+    must(json_read(&a, row, &doc, &err), &err);
+    const struct value *cells = value_get(doc, "cells");
+    assert_int_equal(value_count(cells), o->kind->columns_count);
+    for (unsigned i = 0; i < o->kind->columns_count; i++) {
+        CLEANUP_BUF struct buf text = BUF_INIT, is = BUF_INIT;
+        const struct value *cell = value_item(cells, i);
+        kind_write_cell(&text, &o->kind->columns[i], o, now_ms);
+        if (cell->type == VALUE_STR) {
+            buf_append_str(&is, cell->str);
+        } else {
+            json_write(&is, cell, 0);
+        }
+        assert_string_equal(buf_cstr(&is), buf_cstr(&text));
+    }
+}
+
+static void rows_that_are_kept_tell_ages_as_of_now(void **state)
+{
+    (void)state;
+    static const int64_t later_ms[] = {0, 900, 1000, 61000, 61999, 3600000, 90000000};
+    struct rest_kept_stats stats;
+    struct rest_kept *k = rest_kept_new(1u << 20);
+    struct rest_view v = {.form = {.type = REST_FORM_TABLE}};
+    for (unsigned i = 0; i < ARRAY_SIZE(later_ms) * ARRAY_SIZE(rows) * 12; i++) {
+        CLEANUP_OBJECT struct object *o = row_object(i % ARRAY_SIZE(rows));
+        CLEANUP_BUF struct buf kept = BUF_INIT, made = BUF_INIT;
+        uint64_t revision = o->revision + (i % 5 == 0);
+        v.now_ms = ROWS_NOW_MS + later_ms[i / ARRAY_SIZE(rows) % ARRAY_SIZE(later_ms)];
+        v.form.version = i % 2 == 0 ? "v1" : "v1beta1";
+        v.include = (enum rest_include)(i / 7 % 3);
+        v.kept = k;
+        rest_write_single(&kept, &v, o, revision, false);
+        v.kept = NULL;
+        rest_write_single(&made, &v, o, revision, false);
+        assert_string_equal(buf_cstr(&kept), buf_cstr(&made));
+        buf_reset(&kept);
+        v.kept = k;
+        rest_write_item(&kept, &v, o, true);
+        assert_cells(buf_str(&kept), o, v.now_ms);
+    }
+    rest_kept_stats(k, &stats);
+    assert_true(stats.found > 500);
+    assert_in_range(stats.count, 2 * ARRAY_SIZE(rows), 3 * ARRAY_SIZE(rows)); /* cells, with metadata, the object */
+    rest_kept_free(k);
+}
+
+static void a_row_of_an_object_that_is_apart_leaves_it_so(void **state)
+{
+    (void)state;
+    struct object_packer scratch = {0};
+    struct object *base = large_map(1, 2000), *o = large_map(2, 2000);
+    struct object *packed = object_pack(o, base, &scratch);
+    struct rest_view v = {.form = {.type = REST_FORM_TABLE, .version = "v1"}, .now_ms = ROWS_NOW_MS};
+    CLEANUP_BUF struct buf of_packed = BUF_INIT, of_plain = BUF_INIT;
+    assert_true(packed != NULL && object_is_apart(packed));
+    for (unsigned i = 0; i < 3; i++) {
+        v.include = (enum rest_include)i;
+        rest_write_item(&of_packed, &v, packed, true);
+        rest_write_item(&of_plain, &v, o, true);
+    }
+    assert_true(object_is_apart(packed));
+    assert_string_equal(buf_cstr(&of_packed), buf_cstr(&of_plain));
+    object_unref(packed);
+    object_unref(base);
+    object_unref(o);
+    object_packer_close(&scratch);
+}
+
+/* A byte that begins an open age, in a text that is no UTF-8: it is a text like others. */
+static void bytes_that_are_no_text_stay_within_their_cell(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"\xff", "a\xff\"}]", "\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+                                        "\xff\"\"\"\"\"\"\"\"x"};
+    for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
+        CLEANUP_ARENA struct arena a;
+        CLEANUP_BUF struct buf row = BUF_INIT;
+        CLEANUP_OBJECT struct object *o = NULL;
+        struct rest_view v = {.form = {.type = REST_FORM_TABLE, .version = "v1"}, .now_ms = ROWS_NOW_MS};
+        struct value *doc;
+        struct error err = {0};
+        arena_init(&a);
+        must(json_read(&a, str_of(rows[4]), &doc, &err), &err);
+        value_set(&a, doc, "message", value_cstr(&a, words[i]));
+        must(object_from_value(kind_by_name(STR("Event")), doc, 7, &o, &err), &err);
+        rest_write_item(&row, &v, o, true);
+        must(json_read(&a, buf_str(&row), &doc, &err), &err);
+        assert_int_equal(value_count(value_get(doc, "cells")), o->kind->columns_count);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,6 +537,10 @@ int main(void)
         cmocka_unit_test(secrets_are_never_kept),
         cmocka_unit_test(one_version_is_made_once),
         cmocka_unit_test(a_list_whose_reader_leaves_midway_leaves_nothing_wrong),
+        cmocka_unit_test(no_piece_of_a_list_grows_with_those_before_it),
+        cmocka_unit_test(rows_that_are_kept_tell_ages_as_of_now),
+        cmocka_unit_test(a_row_of_an_object_that_is_apart_leaves_it_so),
+        cmocka_unit_test(bytes_that_are_no_text_stay_within_their_cell),
     };
     cmocka_set_test_filter(getenv("TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);
