@@ -20,6 +20,7 @@
  *   rest N            the Kubernetes API with N clients at the leader (--leader PID, --peer PID of the others); --crowd
  *                     CONFIG, of each user whose 500 watches are among those that one change is told to
  *   creates N         pods created and patched by N clients, likewise; --crowd CONFIG, of each user whose they are
+ *   lists N           of rest: lists of 5,000 pods alone, which N clients have made (--leader PID)
  *   fair N            behind it: what others' requests take beside a greedy user (--greedy CONFIG); N is not used
  *   greedy-lists N, greedy-connections N   what that one does
  *   restart N         N pods, one after the other, on nodes of this machine: until Running, and from the kill of the
@@ -68,13 +69,14 @@ static void bench_failover(struct kit *k, pid_t leader)
 
 static int usage(void)
 {
-    fprintf(stderr,
-            "usage: bench_cluster [--config FILE] [--seconds S] [--value BYTES] [--leader PID --ca DIR] writes N | "
-            "patches N | gets N | "
-            "gets-follower N | gets-stale N | "
-            "watch N | range N | fill N | stall N | catch-up PORT | failover PID | rollout N | feeds N | "
-            "[--crowd FILE]... rest N | [--crowd FILE]... creates N | --greedy FILE fair N | greedy-lists N | "
-            "greedy-connections N | restart N\n");
+    fprintf(
+        stderr,
+        "usage: bench_cluster [--config FILE] [--seconds S] [--value BYTES] [--leader PID --ca DIR] writes N | "
+        "patches N | gets N | "
+        "gets-follower N | gets-stale N | "
+        "watch N | range N | fill N | stall N | catch-up PORT | failover PID | rollout N | feeds N | "
+        "[--crowd FILE]... rest N | [--crowd FILE]... creates N | lists N | --greedy FILE fair N | greedy-lists N | "
+        "greedy-connections N | restart N\n");
     return 2;
 }
 
@@ -129,6 +131,8 @@ static int run(struct kit *k, const char *what, unsigned n, const struct options
         bench_rest(k, n, o->seconds, masters, o->crowd, o->crowd_count);
     } else if (strcmp(what, "creates") == 0 && o->leader > 0) {
         bench_creates(k, n, masters, o->crowd, o->crowd_count);
+    } else if (strcmp(what, "lists") == 0 && o->leader > 0) {
+        bench_rest_lists(k, n, masters);
     } else if (strcmp(what, "fair") == 0 && o->greedy != NULL) {
         bench_fair(k, o->seconds, o->greedy);
     } else if (strcmp(what, "greedy-lists") == 0) {

@@ -11,5 +11,7 @@
 #define REST_CROWD_MAX 4u
 void bench_rest(struct kit *k, unsigned clients, double seconds, const pid_t *masters, const char *const *crowd,
                 unsigned crowd_count);
+/* Of these the figures of lists alone; `clients` create what is listed. */
+void bench_rest_lists(struct kit *k, unsigned clients, const pid_t *masters);
 
 #endif
