@@ -72,7 +72,7 @@ static void an_idle_connection_holds_no_buffers(void **state)
     KIT_UNTIL(&w->loop, w->client.got.size == 5);
     for (unsigned i = 0; i < 2; i++) {
         const struct net_conn *c = i == 0 ? w->client.c : w->accepted[0].c;
-        assert_int_equal(c->plain.cap + c->cipher.cap + c->stash.cap, 0);
+        assert_int_equal(c->plain.first.cap + c->cipher.cap + c->stash.cap, 0);
     }
     world_free(w);
 }
