@@ -1,11 +1,11 @@
 #include "tests/bench/bench_fair.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,7 +14,6 @@
 #define OTHERS      8u
 #define PAUSE_MS    10 /* between an answer and the next request: they are no load by themselves */
 #define CONNECTIONS "10000"
-#define GREEDY_NICE 10 /* the machine's other core is for the masters' clients, not for who is greedy */
 
 /* ---- The greedy one ---- */
 
@@ -70,6 +69,8 @@ struct greedy {
     FILE *told;
 };
 
+/* Who is greedy runs when nobody else wants the core: it is told what masters do to others, and in life he has a machine
+ * of his own. */
 static struct greedy greedy_start(const char *config, const char *what, const char *n)
 {
     int ends[2];
@@ -82,7 +83,7 @@ static struct greedy greedy_start(const char *config, const char *what, const ch
     }
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent || dup2(ends[1], 1) < 0 || setpriority(PRIO_PROCESS, 0, GREEDY_NICE) != 0) {
+        if (getppid() != parent || dup2(ends[1], 1) < 0 || sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0}) != 0) {
             _exit(126);
         }
         execl("/proc/self/exe", "bench_cluster", "--config", config, what, n, (char *)NULL);
