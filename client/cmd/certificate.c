@@ -54,6 +54,12 @@ static int decide_one(struct rctl *r, const struct object *o, const char *type, 
             if (api_get(r->api, o->kind, "", name, false, &now, &err) != 0) {
                 return rctl_fail(r, &err);
             }
+            if (!str_eq(now->uid, o->uid)) { /* nobody has looked at that one */
+                error_set(&err, ERR_CONFLICT,
+                          "%s is another request now than the one that was to be %s: look at it first",
+                          resource_title(&r->arena, o->kind, o->name), done);
+                return rctl_fail(r, &err);
+            }
             there = signing_has(now, type) && !opt_flag(r, "force");
         }
     }

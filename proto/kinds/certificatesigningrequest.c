@@ -266,19 +266,27 @@ static const struct column columns[] = {
 
 /* ---- Description ---- */
 
+/* Who approves must see that there is more than he sees. */
+#define NOT_SHOWN STR("<cannot be shown: look at spec.request>")
+
 static void describe_subject(struct buf *out, struct str request)
 {
     struct pki_subject subject;
     CLEANUP_BUF struct buf names = BUF_INIT;
     if (pki_request_check(request, &subject, NULL) != 0) {
+        describe_text(out, 0, WIDTH, "Subject:", NOT_SHOWN);
         return;
     }
     describe_label(out, 0, WIDTH, "Subject:");
     buf_putc(out, '\n');
-    describe_text(out, 1, WIDTH - 2, "Common Name:", str_of(subject.name));
+    describe_text(out, 1, WIDTH - 2,
+                  "Common Name:", subject.named && subject.name[0] == '\0' ? NOT_SHOWN : str_of(subject.name));
     const char *label = "Organization:";
     for (const char *g = subject.groups; *g != '\0'; g += strlen(g) + 1, label = "") {
         describe_text(out, 1, WIDTH - 2, label, str_of(g));
+    }
+    if (!subject.fits) {
+        describe_text(out, 1, WIDTH - 2, label, NOT_SHOWN);
     }
     pki_request_names(request, &names);
     if (names.size > 0) {

@@ -63,6 +63,7 @@ bool pki_request_fits(const char *csr_pem, const char *key_pem); /* the request 
 struct pki_subject {
     char name[PKI_NAME_MAX + 1];  /* its common name; "": it has none, or several, or one that is no plain text */
     char groups[PKI_GROUPS_SIZE]; /* its organisations, as pki_sign_user takes them */
+    bool named;                   /* it has a common name, be it one or several, plain text or not */
     bool fits;    /* false: its organisations are too many, too long or no plain text; groups is empty */
     bool own;     /* among its organisations, or as its name, stands one that is Reeve's own */
     bool system;  /* ... one that begins with "system:" */

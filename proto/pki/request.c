@@ -136,6 +136,7 @@ int pki_request_check(struct str text, struct pki_subject *out, struct error *er
         if (!pki_subject_text(subject, NID_commonName, out->name, sizeof out->name)) {
             out->name[0] = '\0';
         }
+        out->named = X509_NAME_get_index_by_NID((X509_NAME *)subject, NID_commonName, -1) >= 0;
         out->fits = pki_subject_groups(subject, out->groups);
         note_name(out, out->name);
         for (const char *g = out->groups; *g != '\0'; g += strlen(g) + 1) {

@@ -20,14 +20,16 @@ static int set_up(void **state)
     int rv = habits_set_up(state, 1, "rctl config kubeconfig -f kube >said", NULL);
     struct habits *h = *state;
     habits_file(h, "ask", ask);
-    habits_must(h,
-                "chmod 755 ask && ./ask kate /O=dev/CN=kate kubernetes.io/kube-apiserver-client 'client auth' && "
-                "./ask paul /CN=paul kubernetes.io/kube-apiserver-client 'client auth' ', expirationSeconds: 600' && "
-                "./ask tim /CN=tim kubernetes.io/kube-apiserver-client 'client auth, server auth' && "
-                "./ask n1 /O=system:nodes/CN=system:node:n1 kubernetes.io/kubelet-serving 'server auth' && "
-                "./ask boss /O=system:masters/CN=boss kubernetes.io/kube-apiserver-client 'client auth' && "
-                "sed 's/request: .*}}/request: aGVsbG8K}}/' kate.yaml >bad.yaml",
-                NULL);
+    habits_must(
+        h,
+        "chmod 755 ask && ./ask kate /O=dev/CN=kate kubernetes.io/kube-apiserver-client 'client auth' && "
+        "./ask paul /CN=paul kubernetes.io/kube-apiserver-client 'client auth' ', expirationSeconds: 600' && "
+        "./ask tim /CN=tim kubernetes.io/kube-apiserver-client 'client auth, server auth' && "
+        "./ask n1 /O=system:nodes/CN=system:node:n1 kubernetes.io/kubelet-serving 'server auth' && "
+        "./ask crowd \"$(for i in $(seq 30); do printf /O=g$i; done)/CN=a/CN=b\" example.com/web 'client auth' && "
+        "./ask boss /O=system:masters/CN=boss kubernetes.io/kube-apiserver-client 'client auth' && "
+        "sed 's/request: .*}}/request: aGVsbG8K}}/' kate.yaml >bad.yaml",
+        NULL);
     return rv;
 }
 
@@ -77,6 +79,9 @@ static void rctl_decides_as_well(void **state)
         {"rctl apply -f n1.yaml", NULL, 0, "n1 created", "signs nothing\nreeve-agent join"},
         {"rctl get csr paul | tr -s ' '", NULL, 0,
          "NAME AGE SIGNERNAME REQUESTOR REQUESTEDDURATION CONDITION\nadmin 10m Pending", "="},
+        {"rctl apply -f crowd.yaml && rctl describe csr crowd | tr -s ' '", NULL, 0,
+         "Common Name: <cannot be shown: look at spec.request>\nOrganization: <cannot be shown: look at spec.request>",
+         "="},
         {"rctl certificate approve", NULL, 2, "=", "one or more requests must be specified"},
         {"rctl certificate approve nobody", NULL, 5, "=", "not found"},
         {"rctl certificate approve paul tim n1", NULL, 0,
