@@ -1,5 +1,5 @@
 /* Who writes the status of a request for a certificate does not decide on it: Approved and Denied are the part
- * "approval". Who writes a certificate, or that none comes, must be allowed to for its signer (auth/signer.h). Source:
+ * "approval". Who writes a certificate, or any condition, must be allowed to for its signer (auth/signer.h). Source:
  * Kubernetes' admission plugin CertificateSigning, and its rules for the status. */
 #include "master/admission/row.h"
 #include "master/auth/signer.h"
@@ -31,7 +31,7 @@ static int check(const struct admission *ad, const struct admission_change *c, s
         }
     }
     bool answers = differs(value_get(was, "certificate"), value_get(now, "certificate")) ||
-                   (condition_get(was, SIGNING_FAILED) == NULL && condition_get(now, SIGNING_FAILED) != NULL);
+                   differs(value_get(was, "conditions"), value_get(now, "conditions"));
     return answers ? signer_may(ad->tip, ad->who, "sign", c->old, err) : 0;
 }
 
@@ -39,6 +39,6 @@ const struct admission_row admission_certificate_signing = {
     .name = "CertificateSigning",
     .kinds = {KIND_CERTIFICATESIGNINGREQUEST},
     .operations = ADMISSION_UPDATE,
-    .help = "Who writes the certificate of a request must be allowed to `sign` for its signer, and decides nothing.",
+    .help = "Who writes certificate or conditions must be allowed to `sign` for the signer, and decides nothing.",
     .check = check,
 };

@@ -95,17 +95,17 @@ static int apply_three_way(struct applying *ap, const struct kind *k, struct val
     return rv != 0 ? rv : fit_annotation(k, *next, err);
 }
 
-/* Who may apply a part may not apply the rest: of a document of one member, of spec or status, that alone counts. */
-static struct value *only_member(struct arena *a, const struct value *doc, const char *within, const char *only)
+/* Who may apply a part may not apply the rest: of a document of one member of the spec, that alone counts. */
+static struct value *only_member(struct arena *a, const struct value *doc, const char *only)
 {
-    struct value *out = value_map(a), *member = value_get(value_get(doc, within), only);
+    struct value *out = value_map(a), *member = value_get(value_get(doc, "spec"), only);
     if (member != NULL) {
-        value_set(a, value_ensure_map(a, out, within), only, member);
+        value_set(a, value_ensure_map(a, out, "spec"), only, member);
     }
     return out;
 }
 
-/* The document is of one part, or of all but the status. */
+/* The document is of one part, or of all but the status. No part of the status is applied but all of it. */
 static int apply_server_side(struct applying *ap, struct admission *ad, const struct kind *k, struct value *doc,
                              const struct value *current, struct value **next, struct error *err)
 {
@@ -115,7 +115,7 @@ static int apply_server_side(struct applying *ap, struct admission *ad, const st
         value_remove(doc, "status");
     }
     if (api_part_only(part) != NULL) {
-        doc = only_member(ad->arena, doc, status ? "status" : "spec", api_part_only(part));
+        doc = only_member(ad->arena, doc, api_part_only(part));
     }
     ad->subresource = str_of(api_part_name(part));
     return admit_managed_apply(ad, k, current, doc, status, ap->how->force, next, err);
