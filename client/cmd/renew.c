@@ -87,14 +87,19 @@ void renew_by_the_way(struct rctl *r)
     int64_t from_s, until_s, now_s = rctl_now_ms() / 1000;
     struct error err = {0};
     bool as_another = opt(r, "as") != NULL; /* whose certificate it is not */
-    if (r->api == NULL || as_another || !r->config_loaded ||
-        pki_cert_info(r->target.cert_pem, NULL, &from_s, &until_s, NULL) != 0) {
+    struct pki_facts facts;
+    if (r->api == NULL || as_another || !r->config_loaded || pki_cert_facts(r->target.cert_pem, &facts, NULL) != 0) {
         return;
     }
+    from_s = facts.from_s;
+    until_s = facts.until_s;
     enum pki_state state = pki_cert_state(false, from_s, until_s, now_s);
     const char *refused = api_refused_masters(r->api), *had = r->target.refused == NULL ? "" : r->target.refused;
     if (refused != NULL && strcmp(refused, had) != 0) {
         config_set_refused(&r->config, &r->target, refused, NULL); /* if not, the next command tries again */
+    }
+    if (facts.limit_s > 0) { /* it was made for that time, and no master renews it */
+        return;
     }
     if (renew_is_other(r)) {
         renew_other(r);

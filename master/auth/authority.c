@@ -267,7 +267,8 @@ int authority_sign_groups(struct master *m, const struct pki_identity *who, cons
     const char *ca, *key = signer(m, who->role, &ca);
     *cert_pem = NULL;
     if (key != NULL && who->role == PKI_ROLE_USER) {
-        return pki_sign_user(ca, key, csr_pem, who->name, groups, max_s > 0 ? MIN(life_s, max_s) : life_s,
+        bool limited = max_s > 0 && max_s < life_s;
+        return pki_sign_user(ca, key, csr_pem, who->name, groups, limited ? max_s : life_s, limited,
                              revoked_stamp(m, who), cert_pem, err);
     }
     return key == NULL ? not_at_hand(m, err)

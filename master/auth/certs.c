@@ -43,13 +43,6 @@ void certs_note_renewed(struct session *s, const char *cert)
     }
 }
 
-/* What a user was given for a shorter time than users are (spec.expirationSeconds of a CertificateSigningRequest) does
- * not grow by being renewed. A master of an older release that forwards does not tell how long that was. */
-static int64_t life_of(const struct principal *p)
-{
-    return p->role == PKI_ROLE_USER ? pki_life_s(p->facts.from_s, p->facts.until_s) : 0;
-}
-
 static void sign(struct call *c)
 {
     struct master *m = c->m;
@@ -64,8 +57,7 @@ static void sign(struct call *c)
     const struct pki_identity *who = &c->e.who->identity;
     char groups[PRINCIPAL_GROUPS_BYTES + 1];
     principal_own_groups(c->e.who, groups);
-    int rv = authority_sign_groups(m, who, groups, life_of(c->e.who), arena_strndup(&c->e.arena, csr.p, csr.n), NULL,
-                                   &cert, &err);
+    int rv = authority_sign_groups(m, who, groups, 0, arena_strndup(&c->e.arena, csr.p, csr.n), NULL, &cert, &err);
     if (rv == 0) {
         rv = pki_cert_info(cert, NULL, NULL, &until_s, &err);
     }
@@ -140,6 +132,14 @@ static void method_cert_renew(struct call *c)
     }
     if (c->e.who->role == PKI_ROLE_MASTER) {
         call_failf(c, ERR_FORBIDDEN, "cert.renew: masters renew their certificates themselves");
+        return;
+    }
+    int64_t limit_s = c->e.who->facts.limit_s;
+    if (limit_s > 0) { /* approved for that time, and no more; known here, where the certificate was shown */
+        call_failf(c, ERR_FORBIDDEN,
+                   "cert.renew: the certificate of user \"%s\" was made by a CertificateSigningRequest for %lld s, and "
+                   "is not renewed: ask again by one",
+                   c->e.who->name, (long long)limit_s);
         return;
     }
     const struct session *s = call_session(c);

@@ -208,17 +208,12 @@ static void write_as(struct buf *b, const struct principal_as *as)
 void principal_write(struct buf *b, const struct principal *p)
 {
     bool token = p->proof == PROOF_TOKEN;
-    bool ends = p->facts.until_s != 0;
-    mp_write_map(b, 7u + token + (p->as != NULL) + 2u * ends);
+    mp_write_map(b, 7u + token + (p->as != NULL));
     mp_write_key_int(b, "role", p->role);
     mp_write_key_str(b, "name", str_of(p->name));
     mp_write_key_str(b, "serial", str_of(p->facts.serial));
     mp_write_key_str(b, "ca", str_of(p->facts.ca));
     mp_write_key_int(b, "issuedMs", p->facts.issued_ms);
-    if (ends) {
-        mp_write_key_int(b, "fromS", p->facts.from_s);
-        mp_write_key_int(b, "untilS", p->facts.until_s);
-    }
     mp_write_key_str(b, "proof", str_of(proof_words[p->proof]));
     mp_write_cstr(b, "groups");
     mp_write_array(b, p->groups_count);
@@ -294,10 +289,7 @@ int principal_read(struct mp m, uint64_t forwarded_by, struct principal *p, stru
 {
     int64_t role = mp_int(mp_get(m, "role"), -1);
     struct mp groups = mp_get(m, "groups"), proof = mp_get(m, "proof");
-    *p = (struct principal){.forwarded_by = forwarded_by,
-                            .facts = {.issued_ms = mp_int(mp_get(m, "issuedMs"), 0),
-                                      .from_s = mp_int(mp_get(m, "fromS"), 0),
-                                      .until_s = mp_int(mp_get(m, "untilS"), 0)}};
+    *p = (struct principal){.forwarded_by = forwarded_by, .facts.issued_ms = mp_int(mp_get(m, "issuedMs"), 0)};
     bool good = role >= PKI_ROLE_NONE && role <= PKI_ROLE_USER &&
                 take_text(p->name, sizeof p->name, mp_str(mp_get(m, "name"))) &&
                 take_text(p->facts.serial, sizeof p->facts.serial, mp_str(mp_get(m, "serial"))) &&

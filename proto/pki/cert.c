@@ -132,6 +132,25 @@ static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *text)
     return ok;
 }
 
+/* PKI_LIMIT_OID. */
+static bool add_limit(X509 *cert, int64_t limit_s)
+{
+    unsigned char *der = NULL;
+    ASN1_OBJECT *oid = OBJ_txt2obj(PKI_LIMIT_OID, 1);
+    ASN1_INTEGER *number = ASN1_INTEGER_new();
+    ASN1_OCTET_STRING *value = ASN1_OCTET_STRING_new();
+    int size = number != NULL && ASN1_INTEGER_set_int64(number, limit_s) == 1 ? i2d_ASN1_INTEGER(number, &der) : 0;
+    bool ok = oid != NULL && value != NULL && size > 0 && ASN1_OCTET_STRING_set(value, der, size) == 1;
+    X509_EXTENSION *ext = ok ? X509_EXTENSION_create_by_OBJ(NULL, oid, 0, value) : NULL;
+    ok = ext != NULL && X509_add_ext(cert, ext, -1) == 1;
+    X509_EXTENSION_free(ext);
+    ASN1_OCTET_STRING_free(value);
+    ASN1_INTEGER_free(number);
+    ASN1_OBJECT_free(oid);
+    OPENSSL_free(der);
+    return ok;
+}
+
 static GENERAL_NAME *general_name(const char *text)
 {
     uint8_t ip[16];
@@ -230,9 +249,10 @@ static const char *key_uses(enum pki_role role)
     return role == PKI_ROLE_MASTER ? "serverAuth,clientAuth" : "clientAuth";
 }
 
+/* limited: of no renewal (pki_sign_user). */
 static int sign_cert(X509 *ca, EVP_PKEY *ca_key, EVP_PKEY *subject_key, const struct pki_identity *who,
-                     const char *groups, const char *sans, int64_t valid_s, int64_t issued_ms, char **cert_pem,
-                     struct error *err)
+                     const char *groups, const char *sans, int64_t valid_s, bool limited, int64_t issued_ms,
+                     char **cert_pem, struct error *err)
 {
     X509 *cert = X509_new();
     int64_t now = (int64_t)time(NULL);
@@ -247,7 +267,7 @@ static int sign_cert(X509 *ca, EVP_PKEY *ca_key, EVP_PKEY *subject_key, const st
               add_extension(cert, ca, NID_basic_constraints, "critical,CA:FALSE") &&
               add_extension(cert, ca, NID_key_usage, "critical,digitalSignature") &&
               add_extension(cert, ca, NID_ext_key_usage, key_uses(who->role)) &&
-              add_extension(cert, ca, NID_authority_key_identifier, "keyid");
+              add_extension(cert, ca, NID_authority_key_identifier, "keyid") && (!limited || add_limit(cert, valid_s));
     if (ok && sans != NULL) {
         rv = add_sans(cert, sans, err);
     }
@@ -299,7 +319,7 @@ int pki_issue(const char *ca_cert_pem, const char *ca_key_pem, const struct pki_
         return rv;
     }
     EVP_PKEY *key = make_key(err);
-    rv = key == NULL ? ERR_INTERNAL : sign_cert(ca, ca_key, key, who, NULL, sans, valid_s, 0, cert_pem, err);
+    rv = key == NULL ? ERR_INTERNAL : sign_cert(ca, ca_key, key, who, NULL, sans, valid_s, false, 0, cert_pem, err);
     if (rv == 0 && (*key_pem = key_text(key)) == NULL) {
         rv = openssl_error(err, "write a key");
         free(TAKE_PTR(*cert_pem));
@@ -340,7 +360,7 @@ int pki_make_request(const struct pki_identity *who, char **csr_pem, char **key_
 
 static int sign_request(const char *ca_cert_pem, const char *ca_key_pem, const char *csr_pem,
                         const struct pki_identity *who, const char *groups, const char *sans, int64_t valid_s,
-                        int64_t issued_ms, char **cert_pem, struct error *err)
+                        bool limited, int64_t issued_ms, char **cert_pem, struct error *err)
 {
     assert(ca_cert_pem != NULL && ca_key_pem != NULL && csr_pem != NULL && who != NULL && cert_pem != NULL);
     *cert_pem = NULL;
@@ -356,7 +376,8 @@ static int sign_request(const char *ca_cert_pem, const char *ca_key_pem, const c
     EVP_PKEY *ca_key;
     rv = load_ca(ca_cert_pem, ca_key_pem, &ca, &ca_key, err);
     if (rv == 0) {
-        rv = sign_cert(ca, ca_key, X509_REQ_get0_pubkey(req), who, groups, sans, valid_s, issued_ms, cert_pem, err);
+        rv = sign_cert(ca, ca_key, X509_REQ_get0_pubkey(req), who, groups, sans, valid_s, limited, issued_ms, cert_pem,
+                       err);
         EVP_PKEY_free(ca_key);
         X509_free(ca);
     }
@@ -369,7 +390,7 @@ int pki_sign_request(const char *ca_cert_pem, const char *ca_key_pem, const char
                      const struct pki_identity *who, const char *sans, int64_t valid_s, int64_t issued_ms,
                      char **cert_pem, struct error *err)
 {
-    return sign_request(ca_cert_pem, ca_key_pem, csr_pem, who, NULL, sans, valid_s, issued_ms, cert_pem, err);
+    return sign_request(ca_cert_pem, ca_key_pem, csr_pem, who, NULL, sans, valid_s, false, issued_ms, cert_pem, err);
 }
 
 static int check_groups(const char *groups, struct error *err)
@@ -394,7 +415,8 @@ static int check_groups(const char *groups, struct error *err)
 }
 
 int pki_sign_user(const char *ca_cert_pem, const char *ca_key_pem, const char *csr_pem, const char *name,
-                  const char *groups, int64_t valid_s, int64_t issued_ms, char **cert_pem, struct error *err)
+                  const char *groups, int64_t valid_s, bool limited, int64_t issued_ms, char **cert_pem,
+                  struct error *err)
 {
     struct pki_identity who = {.role = PKI_ROLE_USER};
     *cert_pem = NULL;
@@ -404,7 +426,8 @@ int pki_sign_user(const char *ca_cert_pem, const char *ca_key_pem, const char *c
         return rv;
     }
     memcpy(who.name, name, strlen(name));
-    return sign_request(ca_cert_pem, ca_key_pem, csr_pem, &who, groups, NULL, valid_s, issued_ms, cert_pem, err);
+    return sign_request(ca_cert_pem, ca_key_pem, csr_pem, &who, groups, NULL, valid_s, limited, issued_ms, cert_pem,
+                        err);
 }
 
 int pki_cert_groups(const char *cert_pem, char out[PKI_GROUPS_SIZE], struct error *err)

@@ -41,11 +41,13 @@ int pki_sign_request(const char *ca_cert_pem, const char *ca_key_pem, const char
                      char **cert_pem, struct error *err);
 /* The same for a user (PKI_ROLE_USER) with groups: one name behind the other, each with its NUL, an empty one at the
  * end. ERR_INVALID: names with control characters, or that only Reeve's own certificates bear ("reeve:..."); more than
- * PKI_GROUPS_SIZE bytes or PKI_GROUPS_MAX of them. */
+ * PKI_GROUPS_SIZE bytes or PKI_GROUPS_MAX of them. limited: valid_s is less than its owner would be given without asking
+ * for less, which is noted in the certificate (pki_facts.limit_s), so that it is not renewed. */
 #define PKI_GROUPS_MAX  24u
 #define PKI_GROUPS_SIZE 448u
 int pki_sign_user(const char *ca_cert_pem, const char *ca_key_pem, const char *csr_pem, const char *name,
-                  const char *groups, int64_t valid_s, int64_t issued_ms, char **cert_pem, struct error *err);
+                  const char *groups, int64_t valid_s, bool limited, int64_t issued_ms, char **cert_pem,
+                  struct error *err);
 /* The groups of a user's certificate in that form; of another one: none. ERR_INVALID. */
 int pki_cert_groups(const char *cert_pem, char out[PKI_GROUPS_SIZE], struct error *err);
 /* Hex of the first 16 bytes of SHA-256 over the public key of a request (its SubjectPublicKeyInfo in DER), and NUL:
@@ -93,6 +95,7 @@ struct pki_facts {
     char ca[33];                  /* fingerprint of the CA that it was verified by; "" where that is not known */
     int64_t from_s, until_s;      /* validity */
     int64_t issued_ms;
+    int64_t limit_s; /* it was made for so long and is not renewed (pki_sign_user); 0: it is */
 };
 int pki_cert_facts(const char *cert_pem, struct pki_facts *out, struct error *err); /* but for ca */
 /* Hex of the first 16 bytes of SHA-256 over the DER form, and NUL. */
@@ -144,9 +147,6 @@ int64_t pki_renew_at_s(int64_t not_before_s, int64_t not_after_s, uint32_t rando
 /* Milliseconds until the next attempt after that many failures in a row: from a second (or a thousandth of the life, at
  * most a minute) doubling up to an hour (or a thirtieth of the life). */
 int64_t pki_renew_pause_ms(int64_t not_before_s, int64_t not_after_s, unsigned failures);
-
-/* How long it was asked to be good for: its validity, less the time by which it was dated back. */
-int64_t pki_life_s(int64_t not_before_s, int64_t not_after_s);
 
 enum pki_state {
     PKI_STATE_OK,

@@ -194,9 +194,23 @@ static int64_t backdated_s(int64_t from_s, int64_t until_s)
     return MIN(INT64_C(300), MAX(until_s - from_s, 0) / 11);
 }
 
-int64_t pki_life_s(int64_t not_before_s, int64_t not_after_s)
+/* What cannot be read is a limit, too. */
+static int64_t limit_of(const X509 *cert)
 {
-    return MAX(not_after_s - not_before_s, 0) - backdated_s(not_before_s, not_after_s);
+    ASN1_OBJECT *oid = OBJ_txt2obj(PKI_LIMIT_OID, 1);
+    int at = oid == NULL ? -1 : X509_get_ext_by_OBJ(cert, oid, -1);
+    ASN1_OBJECT_free(oid);
+    if (at < 0) {
+        return 0;
+    }
+    const ASN1_OCTET_STRING *value = X509_EXTENSION_get_data(X509_get_ext(cert, at));
+    const unsigned char *der = ASN1_STRING_get0_data(value);
+    ASN1_INTEGER *number = d2i_ASN1_INTEGER(NULL, &der, ASN1_STRING_length(value));
+    int64_t limit_s = 0;
+    bool good = number != NULL && ASN1_INTEGER_get_int64(&limit_s, number) == 1 && limit_s > 0;
+    ASN1_INTEGER_free(number);
+    ERR_clear_error();
+    return good ? limit_s : 1;
 }
 
 void pki_x509_facts(const X509 *cert, struct pki_facts *out)
@@ -210,6 +224,7 @@ void pki_x509_facts(const X509 *cert, struct pki_facts *out)
     }
     out->from_s = pki_seconds(X509_get0_notBefore(cert));
     out->until_s = pki_seconds(X509_get0_notAfter(cert));
+    out->limit_s = limit_of(cert);
     if (n == PKI_SERIAL_BYTES && bytes[0] == PKI_SERIAL_DATED) {
         for (int i = 1; i <= PKI_SERIAL_TIME_BYTES; i++) {
             out->issued_ms = out->issued_ms << 8 | bytes[i];

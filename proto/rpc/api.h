@@ -129,6 +129,7 @@
  *                the leader sees it; forwardedBy: id of the master that was asked
  * cert.renew     {csr}                                  -> {certificate, notAfter}       nodes and users, for the
  *                identity of their connection; a node whose certificate has expired may call nothing else
+ *                one that was made for less than its life (pki_facts.limit_s) is not renewed: ERR_FORBIDDEN
  * cert.status    {} -> {id, ca: LIFE, own: LIFE + {renewBy, ?failures, ?error}, members: [{id, address}], ?nodes:
  *                [{name, subject, ?LIFE + {renewBy}}]} LIFE: subject, notBefore, notAfter, state: ok|renewing
  *                soon|expiring|expired. own: of the master that answers; nodes: of the leader

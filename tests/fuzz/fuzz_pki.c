@@ -55,7 +55,7 @@ static void check_strangers_request(const char *pem)
         CHECK(pki_request_fingerprint(pem, print, NULL) == 0);
         pki_request_names(str_of(pem), &names);
         if (subject.name[0] != '\0' && !subject.own) {
-            CHECK(pki_sign_user(ca_cert, ca_key, pem, subject.name, subject.groups, 600, 0, &cert, &err) == 0);
+            CHECK(pki_sign_user(ca_cert, ca_key, pem, subject.name, subject.groups, 600, true, 0, &cert, &err) == 0);
             free(cert);
         }
     }

@@ -293,6 +293,44 @@ static void test_the_identity_of_the_connection_is_signed_whatever_the_request_s
     }
 }
 
+/* kate's certificate with that life. */
+static struct client *client_kate(struct kit *k, int64_t valid_s, bool limited)
+{
+    const struct pki_identity who = {PKI_ROLE_USER, "kate"};
+    struct net_tls *tls;
+    char *csr, *key, *cert;
+    assert_int_equal(pki_make_request(&who, &csr, &key, NULL), 0);
+    assert_int_equal(pki_sign_user(k->ca, k->ca_key, csr, "kate", "dev\0", valid_s, limited, 0, &cert, NULL), 0);
+    assert_int_equal(net_tls_new(k->ca, cert, key, NULL, &tls, NULL), 0);
+    struct client *c = client_with(k, 0, tls);
+    net_tls_unref(tls);
+    free(csr);
+    free(cert);
+    pki_free_key(key);
+    return c;
+}
+
+/* As by a former CA's end, or a smaller certLifeSeconds. */
+static void test_a_certificate_that_was_cut_short_is_renewed_for_the_whole_life(void **state)
+{
+    char *key;
+    struct client *c = client_kate(*state, 2 * DAY_S, false);
+    assert_int_equal(renew(c, PKI_ROLE_USER, "kate", &key), 0);
+    expect_certificate(c, key, PKI_ROLE_USER, "kate", 365 * DAY_S);
+    pki_free_key(key);
+    client_close(c);
+}
+
+static void test_what_was_approved_for_a_time_is_not_renewed(void **state)
+{
+    char *key;
+    struct client *c = client_kate(*state, 600, true);
+    assert_int_equal(renew(c, PKI_ROLE_USER, "kate", &key), ERR_FORBIDDEN);
+    assert_non_null(strstr(c->err.message, "made by a CertificateSigningRequest for 600 s"));
+    pki_free_key(key);
+    client_close(c);
+}
+
 static void test_masters_and_strangers_are_not_signed_for(void **state)
 {
     struct kit *k = *state;
@@ -691,6 +729,8 @@ int main(void)
         cmocka_unit_test(test_a_due_certificate_is_renewed_without_a_restart_and_sessions_stay),
         cmocka_unit_test(test_a_disk_that_refuses_does_not_stop_renewal),
         cmocka_unit_test(test_the_identity_of_the_connection_is_signed_whatever_the_request_says),
+        cmocka_unit_test(test_a_certificate_that_was_cut_short_is_renewed_for_the_whole_life),
+        cmocka_unit_test(test_what_was_approved_for_a_time_is_not_renewed),
         cmocka_unit_test(test_masters_and_strangers_are_not_signed_for),
         cmocka_unit_test(test_a_late_node_may_renew_and_nothing_else),
         cmocka_unit_test(test_a_late_node_that_was_deleted_joins_anew),

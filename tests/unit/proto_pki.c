@@ -133,19 +133,30 @@ static void request_is_signed_for_who_the_signer_says(void **state)
     pair_free(&ca);
 }
 
-static void certificate_says_for_how_long_it_was_asked(void **state)
+static void certificate_that_is_limited_says_so(void **state)
 {
     (void)state;
-    static const int64_t lives[] = {1, 60, 600, 3000, 3600, PKI_CERT_VALID_S};
+    static const int64_t lives[] = {1, 600, 3600, PKI_CERT_VALID_S};
     const struct pki_identity who = {PKI_ROLE_USER, "kate"};
     struct pair ca = make_ca(), p;
-    for (size_t i = 0; i < ARRAY_SIZE(lives); i++) {
-        int64_t from, until;
-        assert_int_equal(pki_issue(ca.cert, ca.key, &who, NULL, lives[i], &p.cert, &p.key, NULL), 0);
-        assert_int_equal(pki_cert_info(p.cert, NULL, &from, &until, NULL), 0);
-        assert_int_equal(pki_life_s(from, until), lives[i]);
-        pair_free(&p);
+    struct pki_facts facts;
+    char *csr, *key;
+    assert_int_equal(pki_make_request(&who, &csr, &key, NULL), 0);
+    for (size_t i = 0; i < 2 * ARRAY_SIZE(lives); i++) {
+        char *cert;
+        bool limited = i % 2 == 1;
+        assert_int_equal(pki_sign_user(ca.cert, ca.key, csr, "kate", "dev\0", lives[i / 2], limited, 0, &cert, NULL),
+                         0);
+        assert_int_equal(pki_cert_facts(cert, &facts, NULL), 0);
+        assert_int_equal(facts.limit_s, limited ? lives[i / 2] : 0);
+        free(cert);
     }
+    assert_int_equal(pki_issue(ca.cert, ca.key, &who, NULL, 600, &p.cert, &p.key, NULL), 0);
+    assert_int_equal(pki_cert_facts(p.cert, &facts, NULL), 0);
+    assert_int_equal(facts.limit_s, 0);
+    pair_free(&p);
+    free(csr);
+    pki_free_key(key);
     pair_free(&ca);
 }
 
@@ -352,7 +363,7 @@ int main(void)
         cmocka_unit_test(issue_refuses_a_leaf_as_ca),
         cmocka_unit_test(request_is_signed_for_who_the_signer_says),
         cmocka_unit_test(request_that_was_changed_is_refused),
-        cmocka_unit_test(certificate_says_for_how_long_it_was_asked),
+        cmocka_unit_test(certificate_that_is_limited_says_so),
         cmocka_unit_test(encrypted_request_asks_nobody_for_a_pass_phrase),
         cmocka_unit_test(subject_of_a_request_is_told),
         cmocka_unit_test(requests_of_keys_that_are_weak_or_slow_to_check_are_refused),
