@@ -2,6 +2,8 @@
 
 #include "controllers/util.h"
 
+#define MERGE_MAX 128u /* tolerations that are compared with each other: pairs, on the leader's loop */
+
 static const struct object *find(const struct view *v, const struct txn *with, struct str name)
 {
     const struct object *class = view_get(v, kind_of(KIND_RUNTIMECLASS), STR_NONE, name);
@@ -119,7 +121,8 @@ static bool is_covered(const struct value *kept, const struct value *all, unsign
     return false;
 }
 
-/* Source: Kubernetes' MergeTolerations: the pod's, then the class's, without what others cover. */
+/* Source: Kubernetes' MergeTolerations: the pod's, then the class's, without what others cover. Of more than anybody
+ * has all stay, which tolerates the same. */
 static void give_tolerations(struct arena *a, struct value *spec, const struct value *wanted)
 {
     const struct value *own = value_get(spec, "tolerations");
@@ -137,7 +140,7 @@ static void give_tolerations(struct arena *a, struct value *spec, const struct v
     }
     VALUE_FOR(i, all)
     {
-        if (!is_covered(kept, all, i)) {
+        if (value_count(all) > MERGE_MAX || !is_covered(kept, all, i)) {
             value_append(a, kept, value_item(all, i));
         }
     }

@@ -7,7 +7,8 @@
 #include "raft-store/store/view.h"
 
 /* Gives a new pod's spec what its class says: overhead, nodeSelector and tolerations beside its own. What is in spec is
- * replaced, not changed. with: the transaction that makes the pod, which may make its class too; NULL: none.
+ * replaced, not changed. Tolerations that others cover are left out if there are at most 128 in all; more stay as they
+ * are. with: the transaction that makes the pod, which may make its class too; NULL: none.
  * ERR_FORBIDDEN, with the field, if there is no such class, or if the pod says another overhead (any without a class)
  * or another value for a label. */
 int runtime_class_give(const struct view *v, const struct txn *with, struct arena *a, struct value *spec,

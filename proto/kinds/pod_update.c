@@ -1,4 +1,5 @@
 /* Rules for changes of pods: what of a spec may change, and what a status may become. */
+#include "base/strmap.h"
 #include "proto/kinds/kinds.h"
 
 #define NODE_RULE "requiredDuringSchedulingIgnoredDuringExecution"
@@ -29,43 +30,55 @@ static void put_back_images(struct arena *a, struct value *spec, const struct va
     }
 }
 
-/* Every element of `before` is in `list` as it was; more may be there. */
-static bool only_adds(const struct schema *s, const struct value *list, const struct value *before)
+/* The list's elements by their names: users choose how many there are, so that not each is compared with each. Of
+ * equal names, which no list here may have, one. */
+static void index_names(struct strmap *m, const struct value *list)
 {
-    VALUE_FOR(i, before)
-    {
-        bool found = false;
-        VALUE_FOR(j, list) found = found || schema_equal(s, value_item(list, j), value_item(before, i));
-        if (!found) {
-            return false;
-        }
-    }
-    return true;
+    strmap_init(m);
+    VALUE_FOR(i, list) strmap_set(m, value_to_str(value_get(value_item(list, i), "name")), value_item(list, i));
 }
 
-static bool same_toleration(const struct value *a, const struct value *b)
+/* Every element of `before` is in `list` as it was; more may be there. Both are lists of what has names. */
+static bool only_adds(const struct schema *s, const struct value *list, const struct value *before)
+{
+    struct strmap named;
+    bool all = true;
+    index_names(&named, list);
+    for (unsigned i = 0; all && i < value_count(before); i++) {
+        const struct value *was = value_item(before, i),
+                           *now = strmap_get(&named, value_to_str(value_get(was, "name")));
+        all = now != NULL && schema_equal(s, now, was);
+    }
+    strmap_close(&named);
+    return all;
+}
+
+/* What a toleration is told from others by. */
+static struct str toleration_key(struct buf *out, const struct value *t)
 {
     static const char *const names[] = {"key", "operator", "value", "effect"};
+    buf_reset(out);
     for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
-        if (!str_eq(value_to_str(value_get(a, names[i])), value_to_str(value_get(b, names[i])))) {
-            return false;
-        }
+        struct str text = value_to_str(value_get(t, names[i]));
+        buf_printf(out, "%zu:", text.n);
+        buf_append_str(out, text);
     }
-    return true;
+    return buf_str(out);
 }
 
 /* As only_adds, but how long a taint is tolerated may change. */
 static bool only_adds_tolerations(const struct value *list, const struct value *before)
 {
-    VALUE_FOR(i, before)
-    {
-        bool found = false;
-        VALUE_FOR(j, list) found = found || same_toleration(value_item(list, j), value_item(before, i));
-        if (!found) {
-            return false;
-        }
+    CLEANUP_BUF struct buf key = BUF_INIT;
+    struct strmap there;
+    bool all = true;
+    strmap_init(&there);
+    VALUE_FOR(i, list) strmap_set(&there, toleration_key(&key, value_item(list, i)), value_item(list, i));
+    for (unsigned i = 0; all && i < value_count(before); i++) {
+        all = strmap_get(&there, toleration_key(&key, value_item(before, i))) != NULL;
     }
-    return true;
+    strmap_close(&there);
+    return all;
 }
 
 /* ---- A pod that waits for its gates may still be narrowed down ---- */

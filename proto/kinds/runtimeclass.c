@@ -3,6 +3,8 @@
 #include "proto/kinds/kinds.h"
 #include "proto/schema/release.h"
 
+#define TOLERATIONS_MAX 100u /* each is compared with each, and with those of each new pod */
+
 /* clang-format off */
 SCHEMA_STATIC(class_overhead, "Overhead", "What a pod of the class needs itself.",
     QUANTITY_MAP("podFixed", "Resources of the pod itself, beside its containers."));
@@ -21,6 +23,11 @@ SCHEMA_STATIC(class, "RuntimeClass", "A way to run containers that nodes offer. 
 
 static void check_duplicates(const struct value *list, const struct fpath *p, struct errlist *l)
 {
+    if (value_count(list) > TOLERATIONS_MAX) {
+        errlist_add(l, ERROR_CAUSE_TOO_MANY, list, fpath_text(l->arena, p), "Too many: %u: must have at most %u items",
+                    value_count(list), TOLERATIONS_MAX);
+        return;
+    }
     VALUE_FOR(i, list)
     {
         for (unsigned k = 0; k < i; k++) {
@@ -35,7 +42,8 @@ static void check_duplicates(const struct value *list, const struct fpath *p, st
 static void class_validate(const struct value *obj, const struct value *old, struct errlist *l)
 {
     const struct value *handler = value_get(obj, "handler"), *scheduling = value_get(obj, "scheduling"),
-                       *tolerations = value_get(scheduling, "tolerations");
+                       *tolerations = value_get(scheduling, "tolerations"),
+                       *before = value_at(old, "scheduling", "tolerations", NULL);
     const struct fpath *p = FPATH("scheduling"), *at = FPATH_AT(p, "tolerations");
     if (old != NULL) {
         check_immutable(l, handler, value_get(old, "handler"), FPATH("handler"));
@@ -46,7 +54,10 @@ static void class_validate(const struct value *obj, const struct value *old, str
     check_container_resources(l, value_at(obj, "overhead", "podFixed", NULL), FPATH_AT(FPATH("overhead"), "podFixed"));
     check_labels(l, value_get(scheduling, "nodeSelector"), FPATH_AT(p, "nodeSelector"));
     pod_tolerations_check(tolerations, at, l);
-    check_duplicates(tolerations, at, l);
+    if (before == NULL || tolerations == NULL ||
+        !value_equal(tolerations, before)) { /* a former version had no limit */
+        check_duplicates(tolerations, at, l);
+    }
 }
 
 static void cell_handler(struct buf *out, const struct object *o, int64_t now_ms)

@@ -219,6 +219,31 @@ static void an_event_lives_beside_its_object(void **state)
     check_rules(*state, rules, ARRAY_SIZE(rules));
 }
 
+static struct value *class_with(struct fixture *f, unsigned tolerations)
+{
+    struct value *doc =
+        fixture_read(f, "{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {name: c}, handler: "
+                        "kata, scheduling: {tolerations: []}}");
+    for (unsigned i = 0; i < tolerations; i++) {
+        struct value *t = value_map(&f->arena);
+        value_set(&f->arena, t, "key", value_strf(&f->arena, "k%u", i));
+        value_set(&f->arena, t, "operator", value_cstr(&f->arena, "Exists"));
+        value_append(&f->arena, value_path(doc, "scheduling.tolerations"), t);
+    }
+    return doc;
+}
+
+/* A former version took more: what is stored stays, and its labels can change. */
+static void a_runtime_class_has_few_tolerations(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(fixture_check_value(f, class_with(f, 100), NULL), 0);
+    assert_int_equal(fixture_check_value(f, class_with(f, 101), NULL), ERR_INVALID);
+    assert_contains(f->err.message, "scheduling.tolerations: Too many: 101: must have at most 100 items");
+    assert_int_equal(fixture_check_value(f, class_with(f, 101), class_with(f, 101)), 0);
+    assert_int_equal(fixture_check_value(f, class_with(f, 102), class_with(f, 101)), ERR_INVALID);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 int main(void)
 {
@@ -234,6 +259,7 @@ int main(void)
         TEST(nodes_are_checked),
         TEST(a_node_can_give_away_what_it_has),
         TEST(a_namespace_is_active_and_labelled),
+        TEST(a_runtime_class_has_few_tolerations),
         TEST(an_event_lives_beside_its_object),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -375,6 +375,33 @@ static void ephemeral_containers_are_checked(void **state)
                    "ports: Forbidden");
 }
 
+/* As many as a list may have, in the other order, each for another time. */
+static void many_tolerations_may_change_their_order(void **state)
+{
+    struct fixture *f = *state;
+    struct value *old = fixture_good(f, POD("tolerations: [],", "")),
+                 *doc = fixture_read(f, POD("tolerations: [],", ""));
+    struct value *spec = value_get(doc, "spec"), *before = value_get(old, "spec");
+    struct value *now = value_list(&f->arena), *was = value_list(&f->arena);
+    for (unsigned i = 0; i < KIND_LIST_MAX; i++) {
+        for (unsigned k = 0; k < 2; k++) {
+            struct value *t = value_map(&f->arena);
+            value_set(&f->arena, t, "key", value_strf(&f->arena, "k%u", k == 0 ? i : KIND_LIST_MAX - 1 - i));
+            value_set(&f->arena, t, "operator", value_cstr(&f->arena, "Exists"));
+            value_set(&f->arena, t, "effect", value_cstr(&f->arena, "NoExecute"));
+            value_set(&f->arena, t, "tolerationSeconds", value_int(&f->arena, k));
+            value_append(&f->arena, k == 0 ? was : now, t);
+        }
+    }
+    value_set(&f->arena, before, "tolerations", was);
+    value_set(&f->arena, spec, "tolerations", now);
+    assert_int_equal(fixture_check_value(f, value_copy(&f->arena, doc), old), 0);
+    value_set(&f->arena, value_item(now, 500), "effect", value_cstr(&f->arena, "NoSchedule"));
+    value_remove(value_item(now, 500), "tolerationSeconds");
+    assert_int_equal(fixture_check_value(f, doc, old), ERR_INVALID);
+    assert_non_null(strstr(f->err.message, "existing toleration can not be modified"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 int main(void)
 {
@@ -391,6 +418,7 @@ int main(void)
         TEST(environment_and_resources_are_checked),
         TEST(the_spec_is_checked),
         TEST(a_pod_can_change_images_deadlines_and_tolerations),
+        TEST(many_tolerations_may_change_their_order),
         TEST(a_pod_cannot_change_otherwise),
         TEST(a_pod_is_bound_once),
         TEST(defaults_that_an_old_pod_lacks_are_no_change),
