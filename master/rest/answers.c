@@ -204,7 +204,7 @@ static size_t count_item(struct rest_call *c, const struct object *o)
     return c->piece_bytes;
 }
 
-/* The bytes that have not left. */
+/* The bytes of this piece. */
 static size_t item(struct api_call *api, const struct object *o)
 {
     struct rest_call *c = rest_call_of_api(api);
@@ -221,7 +221,8 @@ static size_t item(struct api_call *api, const struct object *o)
     size_t before = c->out.size;
     rest_write_item(&c->out, &c->view, o, first);
     c->written_bytes += c->out.size - before;
-    return c->out.size;
+    c->piece_bytes += c->out.size - before;
+    return c->piece_bytes;
 }
 
 static struct rest_list_end end_of(const struct api_listed *l)

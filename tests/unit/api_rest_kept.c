@@ -394,6 +394,28 @@ static void no_piece_of_a_list_grows_with_those_before_it(void **state)
     world_close(&w);
 }
 
+static void what_a_list_has_written_before_does_not_end_its_next_piece(void **state)
+{
+    (void)state;
+    enum { COUNT = 120, BYTES = 650 }; /* less than leaves at once, so all of it stands unsent till the end */
+    struct world w = {0};
+    world_open(&w, 1);
+    for (unsigned i = 0; i < COUNT; i++) {
+        CLEANUP_BUF struct buf body = BUF_INIT;
+        buf_printf(&body, "{\"metadata\":{\"name\":\"c-%03u\"},\"data\":{\"k\":\"", i);
+        memset(buf_reserve(&body, BYTES), 'x', BYTES);
+        body.size += BYTES;
+        buf_puts(&body, "\"}}");
+        do_and_see(&w, "POST /api/v1/namespaces/default/configmaps", buf_cstr(&body), 201);
+    }
+    uint64_t before = w.m->stats.list_pieces;
+    CLEANUP_FREE char *answer = ask(&w, "GET /api/v1/configmaps", "");
+    size_t n = strlen(answer);
+    assert_in_range(n, 3 * TURNS_PIECE_BYTES, REST_GZIP_MIN);
+    assert_in_range(w.m->stats.list_pieces - before, 3, n / TURNS_PIECE_BYTES + 2);
+    world_close(&w);
+}
+
 /* ---- Rows of tables ---- */
 
 #define ROWS_NOW_MS INT64_C(1700000000000)
@@ -558,6 +580,7 @@ int main(void)
         cmocka_unit_test(one_version_is_made_once),
         cmocka_unit_test(a_list_whose_reader_leaves_midway_leaves_nothing_wrong),
         cmocka_unit_test(no_piece_of_a_list_grows_with_those_before_it),
+        cmocka_unit_test(what_a_list_has_written_before_does_not_end_its_next_piece),
         cmocka_unit_test(rows_that_are_kept_tell_ages_as_of_now),
         cmocka_unit_test(a_row_of_an_object_that_is_apart_leaves_it_so),
         cmocka_unit_test(bytes_that_are_no_text_stay_within_their_cell),
