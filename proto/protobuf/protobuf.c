@@ -464,6 +464,7 @@ static int unknown_kind(const struct envelope *e, struct str wanted, struct erro
 {
     struct str kind = {e->kind.p, MIN(e->kind.n, (size_t)NAME_KEY_MAX)},
                version = {e->api_version.p, MIN(e->api_version.n, (size_t)NAME_KEY_MAX)};
+    version = version.n == 0 ? STR("") : version;
     const char *slash = memrchr(version.p, '/', version.n);
     size_t group = slash == NULL ? 0 : (size_t)(slash - version.p) + 1;
     CLEANUP_BUF struct buf head = BUF_INIT;

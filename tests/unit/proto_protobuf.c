@@ -267,6 +267,12 @@ static void kinds_without_a_message(void **state)
     refused(*state, "apps/v1", "Pod", "", ERR_USAGE, "no kind \"Pod\" is registered for version \"apps/v1\"");
     refused(*state, "extensions/v1beta1", "Deployment", "", ERR_USAGE, "no kind \"Deployment\"");
     refused(*state, "reeve.io/v1", "ClusterConfiguration", "", ERR_USAGE, "no kind \"ClusterConfiguration\"");
+    struct fixture *f = *state;
+    struct value *doc;
+    CLEANUP_BUF struct buf body = BUF_INIT;
+    pbkit_body(&body, "", "Gadget", ""); /* and the address names no version either */
+    assert_int_equal(protobuf_read(&f->arena, body.data, body.size, STR_NONE, STR_NONE, &doc, &f->err), ERR_USAGE);
+    assert_non_null(strstr(f->err.message, "no kind \"Gadget\" is registered for version \"\""));
 }
 
 static void what_is_wrong_is_told_with_its_place(void **state)
