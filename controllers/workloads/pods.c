@@ -66,12 +66,13 @@ int pods_give_classes(const struct view *v, struct arena *a, struct value *pod, 
     return rv != 0 ? rv : runtime_class_give_pod(v, a, pod, err);
 }
 
-/* Objects whose templates name a class that is new. */
+/* Objects whose templates name a class that is new, or a runtime class that says something else now. (A priority class
+ * cannot change in what pods get.) */
 static void map_class(const struct controller *c, const struct view *tip, const struct object *old,
                       const struct object *now, controller_emit *emit, void *data)
 {
     struct view_iter it;
-    if (old != NULL || now == NULL) {
+    if (now == NULL || (old != NULL && now->kind->id != KIND_RUNTIMECLASS)) {
         return;
     }
     view_iter_referring(&it, tip, now, kind_of(c->watches[0].kind));
