@@ -32,10 +32,11 @@ struct controller_soft {
      * this machine. The function NULL: there are none. */
     const struct zone *(*zone)(void *data, struct str name);
     /* A certificate of the cluster's CA for a user (PEM, in the arena), of the key of the request csr_pem, with the name
-     * and groups of `who`; good for max_s seconds at most, 0: as long as such certificates are. asked_by: for the log.
-     * ERR_INVALID: the request is at fault; others: not now. NULL: nothing can be signed. */
+     * and groups of `who`; good for max_s seconds at most, 0: as long as such certificates are. since_ms: when somebody
+     * said yes to it. asked_by: for the log. ERR_INVALID: the request is at fault; ERR_FORBIDDEN: certificates of that
+     * user were revoked since; others: not now. NULL: nothing can be signed. */
     int (*sign_user)(void *data, struct arena *a, const struct pki_subject *who, const char *csr_pem, int64_t max_s,
-                     struct str asked_by, struct str *cert_pem, struct error *err);
+                     int64_t since_ms, struct str asked_by, struct str *cert_pem, struct error *err);
 };
 struct controller_key {
     const struct kind *kind; /* what the key names; may be an object that is gone */

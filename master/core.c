@@ -123,10 +123,10 @@ static const struct zone *zone_of(void *data, struct str name)
 }
 
 static int sign_user(void *data, struct arena *a, const struct pki_subject *who, const char *csr_pem, int64_t max_s,
-                     struct str asked_by, struct str *cert_pem, struct error *err)
+                     int64_t since_ms, struct str asked_by, struct str *cert_pem, struct error *err)
 {
     struct core *c = data;
-    return c->config.sign_user(c->config.data, a, who, csr_pem, max_s, asked_by, cert_pem, err);
+    return c->config.sign_user(c->config.data, a, who, csr_pem, max_s, since_ms, asked_by, cert_pem, err);
 }
 
 void core_on_leading(struct core *c, bool leading, uint64_t term)

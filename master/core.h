@@ -44,7 +44,7 @@ struct core_config {
     const struct zone *(*zone)(void *data, struct str name);
     /* As struct controller_soft has it; NULL: nothing can be signed. */
     int (*sign_user)(void *data, struct arena *a, const struct pki_subject *who, const char *csr_pem, int64_t max_s,
-                     struct str asked_by, struct str *cert_pem, struct error *err);
+                     int64_t since_ms, struct str asked_by, struct str *cert_pem, struct error *err);
     void *data;
 };
 struct core *core_new(const struct core_config *config);

@@ -481,10 +481,16 @@ static const struct zone *zone_of(void *data, struct str name)
 }
 
 static int sign_user(void *data, struct arena *a, const struct pki_subject *who, const char *csr_pem, int64_t max_s,
-                     struct str asked_by, struct str *cert_pem, struct error *err)
+                     int64_t since_ms, struct str asked_by, struct str *cert_pem, struct error *err)
 {
     char *cert = NULL;
     int64_t until_s;
+    struct pki_identity user = {.role = PKI_ROLE_USER};
+    snprintf(user.name, sizeof user.name, "%s", who->name);
+    if (revoked_since(data, &user, since_ms)) {
+        return error_set(err, ERR_FORBIDDEN, "the certificates of user \"%s\" were revoked after it was approved",
+                         who->name);
+    }
     int rv = user_certify(data, who->name, who->groups, csr_pem, max_s, asked_by, &cert, &until_s, err);
     *cert_pem = rv == 0 ? str_of(arena_strdup(a, cert)) : STR_NONE;
     free(cert);

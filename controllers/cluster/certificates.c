@@ -4,9 +4,9 @@
  * the leader, which alone has controllers. Where nothing can be signed (a simulator, a script without a CA) approved
  * requests wait.
  *
- * What cannot be signed gets the condition Failed with the reason: a request that is at fault, or one for the signers of
- * kubelets, of which there are none. Requests for other signers are others' affair. Source: Kubernetes' signer
- * "kubernetes.io/kube-apiserver-client". */
+ * What cannot be signed gets the condition Failed with the reason: a request that is at fault, one whose user's
+ * certificates were revoked after it was approved, or one for the signers of kubelets, of which there are none. Requests
+ * for other signers are others' affair. Source: Kubernetes' signer "kubernetes.io/kube-apiserver-client". */
 #include "controllers/registry.h"
 #include "controllers/util.h"
 #include "proto/facts/signing.h"
@@ -57,6 +57,13 @@ static const char *fault_of(struct arena *a, struct mp spec, struct str request,
     return NULL;
 }
 
+/* When somebody said yes. Times are what he wrote: one in the future counts as the time at which it was asked for. */
+static int64_t approved_ms(const struct reconcile_in *in, const struct object *o)
+{
+    int64_t ms = time_of_mp(mp_get(condition_mp(o, SIGNING_APPROVED), "lastUpdateTime"));
+    return ms == 0 || ms > in->wall_ms ? object_created_ms(o) : ms;
+}
+
 static int sign_client(const struct reconcile_in *in, struct reconcile_out *out, const struct object *o,
                        struct error *err)
 {
@@ -69,9 +76,13 @@ static int sign_client(const struct reconcile_in *in, struct reconcile_out *out,
         return 0;
     }
     if (fault == NULL) {
-        int rv = in->soft->sign_user(
-            in->soft->data, out->arena, &subject, arena_strndup(out->arena, request.p, request.n),
-            mp_int(mp_get(spec, "expirationSeconds"), 0), mp_str(mp_get(spec, "username")), &pem, err);
+        int rv =
+            in->soft->sign_user(in->soft->data, out->arena, &subject, arena_strndup(out->arena, request.p, request.n),
+                                mp_int(mp_get(spec, "expirationSeconds"), 0), approved_ms(in, o),
+                                mp_str(mp_get(spec, "username")), &pem, err);
+        if (rv == ERR_FORBIDDEN) {
+            return fail(in, out, o, "Revoked", arena_strdup(out->arena, err->message), err);
+        }
         if (rv != 0 && rv != ERR_INVALID) {
             return rv; /* not now: it is tried again, ever more rarely */
         }

@@ -237,6 +237,12 @@ bool revoked_has(const struct master *m, const struct pki_identity *who, const s
            tell(err, who, r->floor_ms, "counts no more, since the cluster has no such node; it was issued before");
 }
 
+bool revoked_since(const struct master *m, const struct pki_identity *who, int64_t since_ms)
+{
+    struct line_at l = look_up(m, kind_of(who->role), who->name);
+    return l.at_ms != 0 && l.at_ms - REVOKED_SKEW_MS >= since_ms;
+}
+
 int64_t revoked_stamp(const struct master *m, const struct pki_identity *who)
 {
     int64_t stamp_ms = MAX(env_wall_ms(m->env), look_up(m, kind_of(who->role), who->name).at_ms);

@@ -34,6 +34,9 @@ void revoked_advance(struct master *m);
  * older master forwards, or no certificate) are on no list. */
 bool revoked_has(const struct master *m, const struct pki_identity *who, const struct pki_facts *facts,
                  struct error *err);
+/* Were all certificates of this identity revoked at that moment or later? Within its second counts, too: moments in
+ * objects have no parts of seconds. */
+bool revoked_since(const struct master *m, const struct pki_identity *who, int64_t since_ms);
 /* When a certificate that is signed now shall count as issued: now, or later if the list says so of this identity.
  * For pki_sign_request. */
 int64_t revoked_stamp(const struct master *m, const struct pki_identity *who);

@@ -68,8 +68,19 @@ static void a_user_gets_a_certificate_with_kubectl(void **state)
         {KATE "certificate approve kate --force", NULL, 1, NULL, "User \"kate\" cannot"},
         {"rctl cert revoke user/kate", NULL, 0, "certificates of user \"kate\" revoked", NULL},
         {KATE "get pods", NULL, 1, "=", NULL},
+        {"date +%s >revoked", NULL, 0, NULL, NULL},
+        {"rctl delete csr kate && rctl apply -f kate.yaml", NULL, 0, "kate created", "="},
+        {"rctl patch csr kate --subresource approval --type merge -p '{\"status\":{\"conditions\":[{\"type\":"
+         "\"Approved\",\"status\":\"True\",\"lastUpdateTime\":\"2020-01-01T00:00:00Z\"}]}}'",
+         NULL, 0, "kate patched", "="},
     };
     RUN(uses);
+    habits_until(*state, "rctl get csr kate --no-headers | grep -q Approved,Failed");
+    static const struct habit gone[] = {
+        {"rctl describe csr kate", NULL, 0, "the certificates of user \"kate\" were revoked after it was approved",
+         "="},
+    };
+    RUN(gone);
 }
 
 static void rctl_decides_as_well(void **state)
@@ -112,6 +123,7 @@ static void the_example_is_walked(void **state)
     assert_int_equal(pki_read_file("examples/workloads/certificate.yaml", 64 << 10, &text, NULL, NULL), 0);
     habits_file(*state, "certificate.yaml", text);
     free(text);
+    habits_until(*state, "[ ! -e revoked ] || [ $(date +%s) -gt $(cat revoked) ]"); /* kate was, in another second */
     static const struct habit rows[] = {
         {"rctl delete csr --all", NULL, 0, NULL, NULL},
         {"rctl apply -f certificate.yaml", NULL, 0, "kate created", "="},

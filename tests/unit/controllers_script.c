@@ -159,10 +159,14 @@ static void do_usage(struct cluster *c, const struct script_step *step, struct b
 
 /* In the place of a certificate: what was asked for. */
 static int sign_user(void *data, struct arena *a, const struct pki_subject *who, const char *csr_pem, int64_t max_s,
-                     struct str asked_by, struct str *cert_pem, struct error *err)
+                     int64_t since_ms, struct str asked_by, struct str *cert_pem, struct error *err)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
-    (void)data, (void)err;
+    (void)data;
+    if (since_ms == 1767225600000 - 60000) { /* 2025-12-31T23:59:00Z */
+        return error_set(err, ERR_FORBIDDEN, "the certificates of user \"%s\" were revoked after it was approved",
+                         who->name);
+    }
     assert_int_equal(pki_request_check(str_of(csr_pem), NULL, NULL), 0);
     buf_printf(&b, "user %s", who->name);
     for (const char *g = who->groups; *g != '\0'; g += strlen(g) + 1) {
