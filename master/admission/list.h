@@ -13,11 +13,11 @@
     X(default_ingress_class)                                                                                           \
     X(in_use_protection)                                                                                               \
     X(service_addresses)                                                                                               \
+    X(certificate_request)                                                                                             \
     X(master_records)                                                                                                  \
     X(claim_resize)                                                                                                    \
     X(time_zone)                                                                                                       \
     X(role_escalation)                                                                                                 \
-    X(certificate_request)                                                                                             \
     X(certificate_approval)                                                                                            \
     X(certificate_signing)                                                                                             \
     X(audit_policy)                                                                                                    \

@@ -81,7 +81,7 @@ static void waits_for_conditions_values_and_ends(void **state)
         {"rctl wait deploy/a", NULL, 2, "=", "--for=condition=Ready"},
         {"rctl wait deploy/a --for=someday", NULL, 2, "=", "not \"someday\""},
         {"rctl wait deploy --for=condition=Available", NULL, 2, "=", "which deployments? Give names"},
-        {"rctl wait ing/x --for=condition=Complete", NULL, 2, "=", "Ingress is not there yet"},
+        {"rctl wait gtw/x --for=condition=Complete", NULL, 2, "=", "Gateway is not there yet"},
     };
     RUN(rows);
 }

@@ -52,14 +52,14 @@ static void unknown_kinds_are_listed_and_can_be_left_out(void **state)
     struct habits *h = *state;
     habits_file(h, "mixed.yaml",
                 "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: mixed}\n---\n"
-                "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: nightly}\n---\n"
+                "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: nightly}\n---\n"
                 "apiVersion: example.org/v1\nkind: Strange\nmetadata: {name: s}\n");
     static const struct habit rows[] = {
         {"rctl apply -f mixed.yaml", NULL, 1, "=",
-         "mixed.yaml:6:\nmixed.yaml:10:\nIngress\nStrange\n2 of 3 objects\n--skip-unknown"},
+         "mixed.yaml:6:\nmixed.yaml:10:\nGateway\nStrange\n2 of 3 objects\n--skip-unknown"},
         {"rctl get cm mixed", NULL, 5, "=", "not found"},
         {"rctl apply -f mixed.yaml --skip-unknown", NULL, 0, "=configmap/mixed created\n",
-         "left out: mixed.yaml:6:\nIngress\nleft out: mixed.yaml:10:\nStrange"},
+         "left out: mixed.yaml:6:\nGateway\nleft out: mixed.yaml:10:\nStrange"},
         {"rctl delete -f mixed.yaml --skip-unknown", NULL, 0, "=configmap \"mixed\" deleted\n", "left out"},
         {"sed 1,4d mixed.yaml | rctl apply --skip-unknown -f -", NULL, 1, "=", "none of the 2 objects"},
     };
