@@ -331,13 +331,26 @@ static int make_run_dir(struct crun *rt, struct error *err)
     return rc == 0 ? 0 : error_set(err, rc, "%s", why.message);
 }
 
+/* A configuration for as long as its container is there: "bundle-ID.json". Is that gone? */
+static bool is_orphan_bundle(const struct crun *rt, const char *name)
+{
+    size_t before = strlen(CRUN_BUNDLE_PREFIX), n = strlen(name), after = strlen(".json");
+    if (strncmp(name, CRUN_BUNDLE_PREFIX, before) != 0 || n <= before + after ||
+        strcmp(name + n - after, ".json") != 0) {
+        return false;
+    }
+    CLEANUP_FREE char *dir = xasprintf("%s/containers/%.*s", rt->dir, (int)(n - before - after), name + before);
+    return !fs_exists(dir);
+}
+
 /* Files of operations that the agent's end cut off. */
 static void sweep_run_dir(const struct crun *rt)
 {
     DIR *d = opendir(rt->run_dir);
     for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
         if (strncmp(e->d_name, CRUN_EXEC_PREFIX, strlen(CRUN_EXEC_PREFIX)) == 0 ||
-            strncmp(e->d_name, CRUN_CONFIG_PREFIX, strlen(CRUN_CONFIG_PREFIX)) == 0) {
+            strncmp(e->d_name, CRUN_CONFIG_PREFIX, strlen(CRUN_CONFIG_PREFIX)) == 0 ||
+            is_orphan_bundle(rt, e->d_name)) {
             unlinkat(dirfd(d), e->d_name, 0);
         }
     }

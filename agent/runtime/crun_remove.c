@@ -67,13 +67,14 @@ static void removal_work(uv_work_t *w)
         remove_by_hand(c);
     }
     wait_for_conmon(c);
+    /* Before the directory, from which a later agent would know of it: it holds what the pod's Secrets gave. */
+    crun_config_path(c, path);
+    unlink(path);
     failpoint(FAILPOINT_container_in_removal);
     if (fs_remove_mounted(c->dir, mounted, ARRAY_SIZE(mounted), &err) != 0) {
         log_warn(c->rt->log, "runtime", "container %s: %s", c->id, err.message);
     }
     fs_path(path, sizeof path, "%s/exits/%s", c->rt->dir, c->id);
-    unlink(path);
-    crun_config_path(c, path);
     unlink(path);
 }
 
@@ -131,6 +132,11 @@ void crun_begin_removal(struct crun_container *c)
     c->removing = true;
     crun_hold(rt);
     (void)sealed_program(&rt->crun);
+    if (crun_program(c) == NULL) {
+        log_warn(rt->log, "runtime",
+                 "container %s: no runtime for \"%s\" is configured any more: it is removed by hand", c->id,
+                 c->handler);
+    }
     if (crun_program(c) == NULL ||
         (c->state == RUNTIME_EXITED && c->cgroup_path != NULL && c->cgroup_path[0] == '/' && crun_is_known(c))) {
         /* Of one that has ended crun has a directory and control groups left, with what it began in them, no hooks,

@@ -492,6 +492,14 @@ static void a_container_of_another_runtime_is_run_by_that_one_alone(void **state
     run_inside(f, f->id, echo, 20000);
     assert_int_equal(f->exec_error, ERR_UNSUPPORTED);
     assert_false(was_asked(" delete "));
+    /* What an agent left that ended in the middle of a removal goes; that of a container stays. */
+    char left[FS_PATH_MAX];
+    struct error err = {0};
+    fs_path(left, sizeof left, "%s/bundle-gone_c_0.json", f->run);
+    assert_int_equal(fs_write_file(left, STR("{}"), 0600, false, &err), 0);
+    close_runtime(f);
+    open_crun(f);
+    assert_false(fs_exists(left));
     fs_path(config, sizeof config, "%s/bundle-%s.json", f->run, f->id);
     assert_true(fs_exists(config));
     remove_it(f);
