@@ -487,17 +487,18 @@ bool podspec_refers(const struct podspec *s, const struct object *to)
 #define CPU_SHARES_MIN   2
 #define CPU_SHARES_MAX   262144
 #define CPU_PERIOD_US    100000
+#define CPU_MILLI_MAX    (1ll << 36) /* more than any node has; the kernel takes a quota below 2^44 us */
 #define CPU_QUOTA_MIN_US 1000
 
 static uint64_t shares_of(int64_t milli)
 {
-    int64_t shares = milli * 1024 / 1000;
+    int64_t shares = MIN(milli, CPU_MILLI_MAX) * 1024 / 1000;
     return (uint64_t)MIN(MAX(shares, CPU_SHARES_MIN), CPU_SHARES_MAX);
 }
 
 static int64_t quota_of(int64_t milli)
 {
-    return milli <= 0 ? 0 : MAX(milli * CPU_PERIOD_US / 1000, CPU_QUOTA_MIN_US);
+    return milli <= 0 ? 0 : MAX(MIN(milli, CPU_MILLI_MAX) * CPU_PERIOD_US / 1000, CPU_QUOTA_MIN_US);
 }
 
 /* The less of what it asked for a container uses of the node's memory, the later it is chosen by the kernel's OOM
@@ -534,6 +535,12 @@ void podspec_container_resources(const struct podspec *s, const struct podspec_c
     };
 }
 
+/* What a pod says may be near the greatest number: bounded, as its total. */
+static int64_t plus(int64_t a, int64_t b)
+{
+    return podspec_total_sum((struct podspec_total){.cpu_milli = a}, (struct podspec_total){.cpu_milli = b}).cpu_milli;
+}
+
 /* Containers run together with sidecars, init containers one at a time: the larger of both counts. A limit holds for
  * the pod only if every container has one, or if the pod says it as a whole. */
 void podspec_pod_limits(const struct podspec *s, struct cgroup_limits *out)
@@ -550,9 +557,9 @@ void podspec_pod_limits(const struct podspec *s, struct cgroup_limits *out)
             init_quota = MAX(init_quota, c->limits.cpu_milli);
             init_memory = MAX(init_memory, c->limits.memory_bytes);
         } else {
-            cpu += request;
-            quota += c->limits.cpu_milli;
-            memory += c->limits.memory_bytes;
+            cpu = plus(cpu, request);
+            quota = plus(quota, c->limits.cpu_milli);
+            memory = plus(memory, c->limits.memory_bytes);
         }
     }
     const struct podspec_amounts *r = &s->whole_requests, *l = &s->whole_limits;
@@ -563,9 +570,9 @@ void podspec_pod_limits(const struct podspec *s, struct cgroup_limits *out)
     struct podspec_amounts over = {0};
     read_amounts(mp_get(object_spec(s->object), "overhead"), &over);
     *out = (struct cgroup_limits){
-        .memory_bytes = memory > 0 ? (uint64_t)(memory + over.memory_bytes) : 0,
-        .cpu_shares = shares_of(shares + over.cpu_milli),
-        .cpu_quota_us = quota > 0 ? quota_of(quota + over.cpu_milli) : 0,
+        .memory_bytes = memory > 0 ? (uint64_t)plus(memory, over.memory_bytes) : 0,
+        .cpu_shares = shares_of(plus(shares, over.cpu_milli)),
+        .cpu_quota_us = quota > 0 ? quota_of(plus(quota, over.cpu_milli)) : 0,
         .cpu_period_us = CPU_PERIOD_US,
     };
 }

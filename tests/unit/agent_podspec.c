@@ -361,6 +361,25 @@ static void limits_become_shares_quota_and_bytes(void **state)
     podspec_free(s);
 }
 
+static void amounts_near_the_greatest_number_are_bounded(void **state)
+{
+    (void)state;
+    struct podspec *s = spec_of(
+        "'overhead':{'cpu':'4000000000000000','memory':'4000000000000000000'},'containers':["
+        "{'name':'c','image':'i','resources':{'limits':{'cpu':'4000000000000000','memory':'4000000000000000000'}}},"
+        "{'name':'d','image':'i','resources':{'limits':{'cpu':'4000000000000000','memory':'4000000000000000000'}}}]");
+    struct cgroup_limits pod;
+    struct runtime_resources r;
+    podspec_pod_limits(s, &pod);
+    assert_in_range(pod.memory_bytes, 1ll << 50, INT64_MAX);
+    assert_in_range(pod.cpu_quota_us, 1ll << 40, (1ll << 44) - 1);
+    assert_int_equal(pod.cpu_shares, 262144);
+    podspec_container_resources(s, &s->containers[0], 1ll << 30, &r);
+    assert_in_range(r.cpu_quota_us, 1ll << 40, (1ll << 44) - 1);
+    assert_int_equal(r.cpu_shares, 262144);
+    podspec_free(s);
+}
+
 static void what_a_pod_says_as_a_whole_stands_in_place_of_its_containers(void **state)
 {
     (void)state;
@@ -556,6 +575,7 @@ int main(void)
         cmocka_unit_test(references_are_found_wherever_they_stand),
         cmocka_unit_test(quality_of_service_follows_requests_and_limits),
         cmocka_unit_test(limits_become_shares_quota_and_bytes),
+        cmocka_unit_test(amounts_near_the_greatest_number_are_bounded),
         cmocka_unit_test(what_a_pod_says_as_a_whole_stands_in_place_of_its_containers),
         cmocka_unit_test(probes_find_ports_by_name_and_get_their_defaults),
         cmocka_unit_test(the_containers_security_context_goes_over_the_pods),
