@@ -94,7 +94,7 @@ void call_set_row(struct call *c, const struct method *row)
     c->e.flags = row->flags;
     c->e.timed = mp_type(wait) == MP_INT;
     c->e.newest = (row->flags & METHOD_NEWEST) != 0 && mp_int(call_param(c, "revision"), -1) < 0;
-    c->e.stale = mp_bool(call_param(c, "stale"), false);
+    c->e.stale = (row->flags & METHOD_KNOWN) != 0 || mp_bool(call_param(c, "stale"), false);
     if (row->flags & METHOD_MOVES_LEADER) {
         c->e.repeatable = mp_type(call_param(c, "from")) == MP_INT;
     } else if (row->flags & METHOD_WRITE) {

@@ -49,6 +49,7 @@ enum method_flags {
     METHOD_OPEN = 1 << 17,         /* for everybody with a certificate, whatever his roles: about himself */
     METHOD_MANY = 1 << 18,         /* looks at many objects: few of one identity at a time (turns.h) */
     METHOD_WATCH = 1 << 19,        /* becomes a stream of this master's */
+    METHOD_KNOWN = 1 << 22,        /* by the roles that are known here: asked for most when nobody leads */
     METHOD_NEWEST = 1 << 15,       /* reads what is newest: any master does it once the leader has confirmed the read */
 };
 

@@ -11,4 +11,4 @@ static void method_metrics_text(struct call *c)
     call_reply(c, &b);
 }
 
-const struct method request_metrics_text = {"metrics.text", method_metrics_text, 0, ""};
+const struct method request_metrics_text = {"metrics.text", method_metrics_text, METHOD_KNOWN, ""};

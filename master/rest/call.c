@@ -550,11 +550,10 @@ static void start(struct rest_call *c)
         e->name = STR("discovery");
         e->flags = METHOD_NODE | (c->path.place == REST_HEALTH || c->path.place == REST_VERSION ? METHOD_ANON : 0);
     }
-    bool counts =
-        c->path.place == REST_METRICS; /* asked for most when nobody leads: by the roles that are known here */
+    bool counts = c->path.place == REST_METRICS;
     if (counts) {
         e->name = STR("metrics");
-        e->flags = 0;
+        e->flags = request_metrics_text.flags;
     }
     bool reads = c->what == REST_DO_GET || c->what == REST_DO_LIST; /* a watch is judged once, so by what holds now */
     uint64_t here = view_revision(store_committed(replica_store(e->api.m->replica)));
