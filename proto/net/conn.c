@@ -568,9 +568,11 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
             c->listener->stats.bytes_in += (uint64_t)n;
         }
         if (c->state == NET_HANDSHAKE && c->listener != NULL && c->listener->config.worker != NULL) {
-            read_stop(c);
             buf_append(&c->stash, b->base, (size_t)n);
-            net_worker_take(c->listener->config.worker, c);
+            if (c->ssl != NULL || c->stash.size >= SSL3_RT_HEADER_LENGTH) { /* else it cannot be a step yet */
+                read_stop(c);
+                net_worker_take(c->listener->config.worker, c);
+            }
         } else {
             process(c, (const uint8_t *)b->base, (size_t)n);
         }

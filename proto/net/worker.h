@@ -14,8 +14,8 @@
 
 #include "base/err.h"
 
-#define NET_WORKER_STEPS 8u /* with the thread at a time, so with the loop in one turn; others wait in their order */
-#define NET_WORKER_NICE  5  /* behind whoever made it */
+#define NET_WORKER_STEPS 32u /* with the thread at a time, so with the loop in one turn; others wait in their order */
+#define NET_WORKER_NICE  5   /* behind whoever made it */
 
 struct net_worker;
 struct net_worker_stats {

@@ -84,6 +84,7 @@ static struct world *begin(int64_t handshake_ms)
     assert_int_equal(net_worker_new(&w->loop, &beside.worker, NULL), 0);
     struct net_listener_config config = world_listener_config(w);
     config.worker = beside.worker;
+    config.conns_max = 2 * WORLD_CONNS_MAX;
     config.handshake_ms = handshake_ms;
     assert_int_equal(net_listen(&config, &w->listener, NULL), 0);
     snprintf(w->addr, sizeof w->addr, "127.0.0.1:%d", net_listener_port(w->listener));
@@ -145,7 +146,7 @@ static void a_step_that_stands_still_is_in_nobodys_way(void **state)
     KIT_UNTIL(&w->loop, w->accepted_count == 1);
     uint64_t before = counted().steps;
     assert_int_equal(before, 2); /* hello, and the client's end of it */
-    struct end ends[20] = {{0}};
+    struct end ends[NET_WORKER_STEPS + 12] = {{0}};
     hold(0);
     for (unsigned i = 0; i < ARRAY_SIZE(ends); i++) {
         end_connect(w, &ends[i]);
@@ -285,6 +286,35 @@ static void garbage_and_halves_in_the_middle_of_a_step(void **state)
     end();
 }
 
+/* They take no place with the thread, and are told so when their time is over, or when they speak on. */
+static void less_than_the_head_of_a_record_is_no_step(void **state)
+{
+    (void)state;
+    struct world *w = begin(1000);
+    enum { HEAD = 5 };
+    int slow = stranger_who_says(w, client_hello, 1), leaves = stranger_who_says(w, client_hello, HEAD - 1);
+    uint64_t read = HEAD;
+    for (unsigned i = 1; i < HEAD - 1; i++) {
+        KIT_UNTIL(&w->loop, stats()->bytes_in == read);
+        assert_int_equal(send(slow, client_hello + i, 1, 0), 1);
+        read++;
+    }
+    KIT_UNTIL(&w->loop, stats()->bytes_in == read);
+    close(leaves);
+    KIT_UNTIL(&w->loop, stats()->open == 1);
+    assert_int_equal(counted().steps + counted().waiting, 0);
+    assert_int_equal(send(slow, "nonsense", 8, 0), 8);
+    KIT_UNTIL(&w->loop, stats()->open == 0);
+    assert_int_equal(counted().steps, 1);
+    assert_int_equal(stats()->handshake_failed, 2);
+    int garbage = stranger_who_says(w, "GET", 3);
+    KIT_UNTIL(&w->loop, (uv_run(&w->loop, UV_RUN_NOWAIT), at_end(garbage)));
+    assert_int_equal(counted().steps, 1);
+    close(garbage);
+    close(slow);
+    end();
+}
+
 static void a_reset_in_the_middle_of_a_step_hurts_nobody(void **state)
 {
     (void)state;
@@ -368,6 +398,7 @@ int main(void)
         cmocka_unit_test(listener_ends_in_the_middle_of_a_step),
         cmocka_unit_test(the_loop_ends_when_the_step_has),
         cmocka_unit_test(garbage_and_halves_in_the_middle_of_a_step),
+        cmocka_unit_test(less_than_the_head_of_a_record_is_no_step),
         cmocka_unit_test(a_reset_in_the_middle_of_a_step_hurts_nobody),
         cmocka_unit_test(the_reason_for_a_refusal_comes_from_the_thread),
         cmocka_unit_test(what_comes_with_the_end_of_the_handshake_is_not_lost),
