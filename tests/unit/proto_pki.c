@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "proto/pki/pki.h"
+#include "proto/pki/x509.h"
 
 struct pair {
     char *cert, *key;
@@ -135,6 +136,10 @@ static void request_is_signed_for_who_the_signer_says(void **state)
 
 static void certificate_that_is_limited_says_so(void **state)
 {
+    for (const char *arc = PKI_LIMIT_OID; arc != NULL; arc = strchr(arc, '.')) { /* what kubectl can read */
+        arc += *arc == '.';
+        assert_in_range(strtoull(arc, NULL, 10), 1, INT32_MAX);
+    }
     (void)state;
     static const int64_t lives[] = {1, 600, 3600, PKI_CERT_VALID_S};
     const struct pki_identity who = {PKI_ROLE_USER, "kate"};
