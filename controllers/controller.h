@@ -31,10 +31,10 @@ struct controller_soft {
     /* A time zone by a name that zone_name_is, borrowed until the reconcile ends; NULL: there is none of that name on
      * this machine. The function NULL: there are none. */
     const struct zone *(*zone)(void *data, struct str name);
-    /* A certificate of the cluster's CA for a user (PEM, in the arena), of the key of the request csr_pem, with the name
-     * and groups of `who`; good for max_s seconds at most, 0: as long as such certificates are. since_ms: when somebody
-     * said yes to it. asked_by: for the log. ERR_INVALID: the request is at fault; ERR_FORBIDDEN: certificates of that
-     * user were revoked since; others: not now. NULL: nothing can be signed. */
+    /* A certificate of the cluster's CA for a user (PEM, in the arena), of the key of the request csr_pem, with the
+     * name and groups of `who`; good for max_s seconds at most, 0: as long as such certificates are. since_ms: when
+     * somebody said yes to it. asked_by: for the log. ERR_INVALID: the request is at fault; ERR_FORBIDDEN:
+     * certificates of that user were revoked since; others: not now. NULL: nothing can be signed. */
     int (*sign_user)(void *data, struct arena *a, const struct pki_subject *who, const char *csr_pem, int64_t max_s,
                      int64_t since_ms, struct str asked_by, struct str *cert_pem, struct error *err);
 };

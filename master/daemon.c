@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,6 +32,7 @@
 #include "master/auth/rotate.h"
 #include "master/auth/secret_tokens.h"
 #include "master/auth/user_call.h"
+#include "master/background.h"
 #include "master/daemon.h"
 #include "master/discards.h"
 #include "master/front/ask.h"
@@ -65,7 +65,6 @@
 #define HASTE_MS         20   /* doubles until it is as slow as the chores */
 #define FORGET_EVERY     120u /* chores */
 #define TURNS_MAX        16
-#define WORKER_NICE      5
 #define LET_GO_CHANGES   2000u /* with fewer since, a version of the state is freed on the loop */
 #define LISTEN_FDS_START 3
 
@@ -310,63 +309,7 @@ static bool has_room(void *data, enum turn_room room)
            replica_has_room_for(m->replica, room == TURN_ROOM_NODE ? REPLICA_ROOM_AGENTS : REPLICA_ROOM_USERS);
 }
 
-/* ---- Worker threads ---- */
-
-/* Snapshots: long, seldom, and never urgent. So each has a thread of its own that steps back behind the loop where
- * both want the same core. */
-struct thread_work {
-    uv_thread_t thread;
-    uv_async_t ended;
-    bool threaded;
-    void (*work)(void *arg);
-    void (*done)(void *arg);
-    void *arg;
-};
-
-void master_step_back(void)
-{
-    setpriority(PRIO_PROCESS, (id_t)gettid(), WORKER_NICE); /* this thread alone; if it fails, no harm */
-}
-
-static void do_work(void *arg)
-{
-    struct thread_work *w = arg;
-    if (w->threaded) {
-        master_step_back();
-    }
-    w->work(w->arg);
-    uv_async_send(&w->ended);
-}
-
-static void work_closed(uv_handle_t *h)
-{
-    free(h->data);
-}
-
-static void work_ended(uv_async_t *ended)
-{
-    struct thread_work *w = ended->data;
-    if (w->threaded) {
-        uv_thread_join(&w->thread);
-    }
-    uv_close((uv_handle_t *)ended, work_closed);
-    w->done(w->arg);
-}
-
-static void run_async(void *data, void (*work)(void *arg), void (*done)(void *arg), void *arg)
-{
-    struct master *m = data;
-    struct thread_work *w = xcalloc(1, sizeof *w);
-    *w = (struct thread_work){.threaded = true, .work = work, .done = done, .arg = arg};
-    w->ended.data = w;
-    int rv = uv_async_init(&m->loop, &w->ended, work_ended);
-    assert(rv == 0);
-    (void)rv;
-    if (uv_thread_create(&w->thread, do_work, w) != 0) {
-        w->threaded = false; /* better late than never */
-        do_work(w);
-    }
-}
+/* ---- What goes on beside the loop (background.h) ---- */
 
 static void drop_version(void *version)
 {
@@ -562,8 +505,8 @@ static int make_node(struct master *m, struct error *err)
             .state_bytes_max = state_bytes,
             .state_objects_max = state_objects,
             .snapshot_dir = raft_dir,
-            .run_async = run_async,
-            .run_async_data = m,
+            .run_async = background_run,
+            .run_async_data = &m->loop,
         },
         &m->replica, err);
     if (rv != 0) {
@@ -760,7 +703,7 @@ int master_run(const struct master_config *config, const struct stop *stop, enum
     m->feeds = node_feeds_new(m);
     m->pages = list_pages_new(let_go, m);
     m->kept = rest_kept_new(REST_KEPT_BYTES);
-    m->discards = discards_new(&(struct discards_config){run_async, m, drop_version});
+    m->discards = discards_new(&(struct discards_config){background_run, &m->loop, drop_version});
     m->wrong_tokens = allowance_new(m->env, JOIN_WRONG_BURST, JOIN_WRONG_US);
     m->node_kib = allowance_new(m->env, RESTRICT_BURST_KIB, RESTRICT_KIB_US);
     m->replica_events = allowance_new(m->env, RESTRICT_EVENT_BURST, RESTRICT_EVENT_US);

@@ -238,7 +238,5 @@ static inline int64_t master_clock_us(void)
 {
     return (int64_t)(uv_hrtime() / 1000);
 }
-/* The calling worker thread gives way to the loop from now on, where both want the same core. */
-void master_step_back(void);
 
 #endif

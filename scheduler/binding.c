@@ -66,9 +66,9 @@ static size_t text_size(const char *text)
 
 #define PLACING_BYTES_MAX 512u /* what it adds besides texts: a condition, heads */
 
-/* The pod with its node (NULL: it has none yet), and what is told of it, without decoding it: nearly all have never been
- * told anything. nominated: the node that room is made on, NULL: none. NULL: this one has been told, or is not in the
- * order of our tables. */
+/* The pod with its node (NULL: it has none yet), and what is told of it, without decoding it: nearly all have never
+ * been told anything. nominated: the node that room is made on, NULL: none. NULL: this one has been told, or is not in
+ * the order of our tables. */
 static struct object *placed_in_place(const struct object *pod, const char *node, const struct told *told,
                                       const char *nominated, int64_t wall_ms)
 {

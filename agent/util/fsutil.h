@@ -27,8 +27,8 @@ int fs_read_file(const char *path, size_t max_bytes, struct buf *out, struct err
 /* The same for one short virtual file: text without the final newline; false if it cannot be read. */
 bool fs_read_line(const char *path, char *out, size_t size);
 /* A file that has no name until it is written, synced if asked, and then takes the place of what is at path; the
- * directory is synced if asked. A process that is killed in the moment between leaves "PATH.tmp.TID", which no reader of
- * directories takes for a file. */
+ * directory is synced if asked. A process that is killed in the moment between leaves "PATH.tmp.TID", which no reader
+ * of directories takes for a file. */
 int fs_write_file(const char *path, struct str content, mode_t mode, bool sync, struct error *err);
 bool fs_is_leftover(const char *name); /* is it such a name? */
 /* Into an existing (virtual) file with one write(2): cgroups, /proc/sys. */

@@ -1,7 +1,7 @@
-/* Requests for certificates go when they have been answered for a while, or were never: denied, failed, or issued for an
- * hour; with no condition for a day; with a certificate that has ended. One that was approved and waits for its signer
- * stays. Source: Kubernetes' csrcleaner. Times are what somebody wrote into the conditions: one in the future counts as
- * the time at which the request was made. */
+/* Requests for certificates go when they have been answered for a while, or were never: denied, failed, or issued for
+ * an hour; with no condition for a day; with a certificate that has ended. One that was approved and waits for its
+ * signer stays. Source: Kubernetes' csrcleaner. Times are what somebody wrote into the conditions: one in the future
+ * counts as the time at which the request was made. */
 #include "controllers/deletion.h"
 #include "controllers/registry.h"
 #include "controllers/util.h"

@@ -5,8 +5,8 @@
  * requests wait.
  *
  * What cannot be signed gets the condition Failed with the reason: a request that is at fault, one whose user's
- * certificates were revoked after it was approved, or one for the signers of kubelets, of which there are none. Requests
- * for other signers are others' affair. Source: Kubernetes' signer "kubernetes.io/kube-apiserver-client". */
+ * certificates were revoked after it was approved, or one for the signers of kubelets, of which there are none.
+ * Requests for other signers are others' affair. Source: Kubernetes' signer "kubernetes.io/kube-apiserver-client". */
 #include "controllers/registry.h"
 #include "controllers/util.h"
 #include "proto/facts/signing.h"

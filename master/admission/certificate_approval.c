@@ -1,6 +1,6 @@
-/* Who approves or denies a request for a certificate must be allowed to for its signer (auth/signer.h), beside the right
- * to write its part "approval". Source: Kubernetes' admission plugin CertificateApproval. What conditions may be beside
- * each other is the kind's own rule. */
+/* Who approves or denies a request for a certificate must be allowed to for its signer (auth/signer.h), beside the
+ * right to write its part "approval". Source: Kubernetes' admission plugin CertificateApproval. What conditions may be
+ * beside each other is the kind's own rule. */
 #include "master/admission/row.h"
 #include "master/auth/signer.h"
 #include "proto/facts/condition.h"

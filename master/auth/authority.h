@@ -68,8 +68,8 @@ bool authority_on_request(struct master *m, uint64_t peer_id, struct rpc_request
  * the request is at fault. */
 int authority_sign(struct master *m, const struct pki_identity *who, const char *csr_pem, const char *sans,
                    char **cert_pem, struct error *err);
-/* The same for a user with groups (pki_sign_user), good for max_s seconds at most (0: as long as such a role's); both are
- * of no meaning for others. */
+/* The same for a user with groups (pki_sign_user), good for max_s seconds at most (0: as long as such a role's); both
+ * are of no meaning for others. */
 int authority_sign_groups(struct master *m, const struct pki_identity *who, const char *groups, int64_t max_s,
                           const char *csr_pem, const char *sans, char **cert_pem, struct error *err);
 /* Whether authority_sign could for such a role. Its errors, but for ERR_INVALID. */

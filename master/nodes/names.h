@@ -1,9 +1,9 @@
 /* From which state of Services nodes answer names and lead connections, as they told with what they use
  * (controllers/usage.h): how many told it, the lowest revision, and for how long one of them has lacked a change.
  *
- * It is found in a walk over all reports, some of them in each step, so that neither a report nor a look at the counters
- * takes longer in a larger cluster. What is told is what the last whole walk has found. A node that comes or goes
- * meanwhile may be left out of that walk, or be seen twice. Pure. */
+ * It is found in a walk over all reports, some of them in each step, so that neither a report nor a look at the
+ * counters takes longer in a larger cluster. What is told is what the last whole walk has found. A node that comes or
+ * goes meanwhile may be left out of that walk, or be seen twice. Pure. */
 #ifndef MASTER_NODES_NAMES_H
 #define MASTER_NODES_NAMES_H
 

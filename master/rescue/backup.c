@@ -22,6 +22,7 @@
 
 #include "base/failpoint.h"
 #include "master/auth/authority.h"
+#include "master/background.h"
 #include "master/front/call.h"
 #include "master/master.h"
 #include "master/record.h"
@@ -140,7 +141,7 @@ static void worker(void *arg)
 {
     struct backup *b = arg;
     struct making mk = {.b = b, .writer = backup_writer_new()};
-    master_step_back();
+    background_step_back();
     int rc = make(&mk);
     backup_writer_free(mk.writer);
     mem_wipe(mk.out.data, mk.out.cap);

@@ -1,8 +1,8 @@
 /* A container's log over HTTP: a stream of the agent's (`pod.logs`, proto/rpc/api.h), as text.
  *
  * The master that was asked serves it over its own link to the node, once it is as new as the leader; what it has no
- * link for goes over the leader, as with logs of msgpack-RPC (front/relay.c). Credit is given back when the client has read, so a
- * slow one holds a stream's window and REST_SEND_HIGH here, and no more. */
+ * link for goes over the leader, as with logs of msgpack-RPC (front/relay.c). Credit is given back when the client has
+ * read, so a slow one holds a stream's window and REST_SEND_HIGH here, and no more. */
 #include <assert.h>
 #include <stdlib.h>
 

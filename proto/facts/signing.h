@@ -1,5 +1,6 @@
-/* What everybody must say alike about requests for certificates (CertificateSigningRequest): who signs them, what may be
- * asked for, and where such a request stands. Source: Kubernetes certificates.k8s.io/v1, "Certificate Signing Requests".
+/* What everybody must say alike about requests for certificates (CertificateSigningRequest): who signs them, what may
+ * be asked for, and where such a request stands. Source: Kubernetes certificates.k8s.io/v1, "Certificate Signing
+ * Requests".
  *
  *   Pending --approval: Approved--> approved --status.certificate--> issued
  *           \-approval: Denied                \-Failed: its signer cannot or will not

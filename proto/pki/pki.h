@@ -41,8 +41,8 @@ int pki_sign_request(const char *ca_cert_pem, const char *ca_key_pem, const char
                      char **cert_pem, struct error *err);
 /* The same for a user (PKI_ROLE_USER) with groups: one name behind the other, each with its NUL, an empty one at the
  * end. ERR_INVALID: names with control characters, or that only Reeve's own certificates bear ("reeve:..."); more than
- * PKI_GROUPS_SIZE bytes or PKI_GROUPS_MAX of them. limited: valid_s is less than its owner would be given without asking
- * for less, which is noted in the certificate (pki_facts.limit_s), so that it is not renewed. */
+ * PKI_GROUPS_SIZE bytes or PKI_GROUPS_MAX of them. limited: valid_s is less than its owner would be given without
+ * asking for less, which is noted in the certificate (pki_facts.limit_s), so that it is not renewed. */
 #define PKI_GROUPS_MAX  24u
 #define PKI_GROUPS_SIZE 448u
 int pki_sign_user(const char *ca_cert_pem, const char *ca_key_pem, const char *csr_pem, const char *name,
@@ -58,8 +58,8 @@ bool pki_request_fits(const char *csr_pem, const char *key_pem); /* the request 
 
 /* ---- Requests that strangers bring (pki/request.c) ----
  *
- * A request that counts is PEM with one block, signed by its own key: RSA with 2048 to 8192 bits, ECDSA on a named curve
- * of 224 bits or more, Ed25519, Ed448. Others would be too weak, or too much work to check. */
+ * A request that counts is PEM with one block, signed by its own key: RSA with 2048 to 8192 bits, ECDSA on a named
+ * curve of 224 bits or more, Ed25519, Ed448. Others would be too weak, or too much work to check. */
 
 /* What a request says of its subject, for who decides whether it is signed. */
 struct pki_subject {

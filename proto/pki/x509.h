@@ -15,9 +15,9 @@
 #define PKI_SERIAL_BYTES      17
 #define PKI_SERIAL_DATED      0x21 /* its first byte */
 #define PKI_SERIAL_TIME_BYTES 6
-/* The extension of certificates that nobody renews: an INTEGER, for how many seconds they were made (pki_facts.limit_s).
- * Not critical: who does not know it passes over it. 2.25 is the arc of UUIDs (ITU-T X.667); the one of this is small,
- * since Go's crypto/x509, so kubectl, takes no certificate with an arc above 2^31 - 1. */
+/* The extension of certificates that nobody renews: an INTEGER, for how many seconds they were made
+ * (pki_facts.limit_s). Not critical: who does not know it passes over it. 2.25 is the arc of UUIDs (ITU-T X.667); the
+ * one of this is small, since Go's crypto/x509, so kubectl, takes no certificate with an arc above 2^31 - 1. */
 #define PKI_LIMIT_OID "2.25.1873204517"
 #define PKI_WHO_SIZE  (PKI_NAME_MAX + 32)
 

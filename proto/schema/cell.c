@@ -49,8 +49,8 @@ static void write_age(struct buf *out, const struct object *o, int64_t now_ms)
     }
 }
 
-/* Strings that came in MessagePack may hold any byte, so also the one that begins an open age. `closed` is the same cell
- * with its ages written as of 0: where it has that byte too it is the string's, and becomes U+FFFD. */
+/* Strings that came in MessagePack may hold any byte, so also the one that begins an open age. `closed` is the same
+ * cell with its ages written as of 0: where it has that byte too it is the string's, and becomes U+FFFD. */
 static void write_apart(struct buf *out, struct str open, struct str closed)
 {
     while (open.n > 0) {

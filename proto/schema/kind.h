@@ -156,8 +156,8 @@ struct column {
  * kind_close_ages writes them. */
 #define KIND_AGES_OPEN INT64_MIN
 void kind_write_cell(struct buf *out, const struct column *c, const struct object *o, int64_t now_ms);
-/* For cells: how long ago that was ("5m12s"; of what is to come "0s"). Left open it is the byte 0xff and then_ms in eight
- * bytes, little-endian; kind_write_cell sees to it that the strings of the cell have no such byte. */
+/* For cells: how long ago that was ("5m12s"; of what is to come "0s"). Left open it is the byte 0xff and then_ms in
+ * eight bytes, little-endian; kind_write_cell sees to it that the strings of the cell have no such byte. */
 #define KIND_AGE_OPEN_BYTES 9u
 void kind_write_since(struct buf *out, int64_t then_ms, int64_t now_ms);
 /* Appends text (UTF-8) with its open ages as of now_ms. */

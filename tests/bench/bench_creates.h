@@ -22,8 +22,8 @@ void creates_tell(const char *name, unsigned clients, struct web_run *r, uint64_
 /* Figures rest_creates_* and rpc_creates_* of CREATES_PODS pods by r's clients, in the new namespaces `rest` and `rpc`
  * with the suffix. The kit is connected to the leader. */
 void creates_run(struct kit *k, struct web_run *r, const char *suffix, const pid_t *masters);
-/* The same, and rest_patches_* of them, with a number of clients at the leader; of users by turns if there are configurations of such: an identity
- * may have 512 connections (proto/net/gate.h). */
+/* The same, and rest_patches_* of them, with a number of clients at the leader; of users by turns if there are
+ * configurations of such: an identity may have 512 connections (proto/net/gate.h). */
 void bench_creates(struct kit *k, unsigned clients, const pid_t *masters, const char *const *crowd,
                    unsigned crowd_count);
 

@@ -69,8 +69,8 @@ struct greedy {
     FILE *told;
 };
 
-/* Who is greedy runs when nobody else wants the core: it is told what masters do to others, and in life he has a machine
- * of his own. */
+/* Who is greedy runs when nobody else wants the core: it is told what masters do to others, and in life he has a
+ * machine of his own. */
 static struct greedy greedy_start(const char *config, const char *what, const char *n)
 {
     int ends[2];
@@ -83,7 +83,8 @@ static struct greedy greedy_start(const char *config, const char *what, const ch
     }
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent || dup2(ends[1], 1) < 0 || sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0}) != 0) {
+        if (getppid() != parent || dup2(ends[1], 1) < 0 ||
+            sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0}) != 0) {
             _exit(126);
         }
         execl("/proc/self/exe", "bench_cluster", "--config", config, what, n, (char *)NULL);

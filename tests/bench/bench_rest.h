@@ -6,8 +6,8 @@
 
 /* Figures rest_*: gets and creates of pods with `clients` at a time, beside the same over msgpack-RPC; lists of what
  * was created; what connections and watches take that do nothing; one change that many watches are told. masters:
- * their processes, the leader's first; 0 ends them. crowd: configurations of users, as whom the watches are opened by turns; each has 500 of them at most.
- * None: 400, of k's own. */
+ * their processes, the leader's first; 0 ends them. crowd: configurations of users, as whom the watches are opened by
+ * turns; each has 500 of them at most. None: 400, of k's own. */
 #define REST_CROWD_MAX 4u
 void bench_rest(struct kit *k, unsigned clients, double seconds, const pid_t *masters, const char *const *crowd,
                 unsigned crowd_count);

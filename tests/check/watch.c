@@ -214,8 +214,8 @@ static bool is_overwritten(const struct hist_op *last, const struct hist_step *s
     return last->f < HIST_RESUME && s->verb != STEP_DELETE && shown != NULL && same_value(s, shown);
 }
 
-/* Nobody was told of it, nor was its writer answered: it may be behind the last one known of its key. Values are written
- * once; a removal has none, so any that began in time may be it. */
+/* Nobody was told of it, nor was its writer answered: it may be behind the last one known of its key. Values are
+ * written once; a removal has none, so any that began in time may be it. */
 static bool is_unanswered(const struct watch *w, const struct hist_op *list, const char *key,
                           const struct hist_step *shown)
 {

@@ -1,6 +1,6 @@
-/* What an informer has been told and what it holds by it, as clients of Kubernetes keep a copy; and what nobody may tell
- * one: an event or a mark that goes back, an object listed twice, a change that does not fit what it holds. Pure but for
- * the time of what is told. */
+/* What an informer has been told and what it holds by it, as clients of Kubernetes keep a copy; and what nobody may
+ * tell one: an event or a mark that goes back, an object listed twice, a change that does not fit what it holds. Pure
+ * but for the time of what is told. */
 #ifndef TESTS_FAULT_COPY_H
 #define TESTS_FAULT_COPY_H
 

@@ -23,8 +23,8 @@ struct watcher {
     unsigned resumed, relisted; /* broken streams gone on behind the last revision; lists after Expired */
     bool synced;                /* has been told what was there at its start; atomic */
     bool complete;              /* has been told of `last`; atomic */
-    /* Over REST: how often it began anew as if it had been killed, and was told a version by a mark alone; what it holds
-     * at its end (of struct watched), and what it was told that nobody may tell ("": nothing). */
+    /* Over REST: how often it began anew as if it had been killed, and was told a version by a mark alone; what it
+     * holds at its end (of struct watched), and what it was told that nobody may tell ("": nothing). */
     unsigned killed, marked;
     struct buf held;
     char wrong[200];

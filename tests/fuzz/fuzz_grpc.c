@@ -1,6 +1,6 @@
 /* What a container says to a gRPC probe. Input: a byte that says in what pieces the rest is handed over. In pieces or
- * whole, the verdict, its words and what is sent back are the same; memory stays within its bounds. With the highest bit
- * the rest is a service's name: the question has sound frames, whatever it is. */
+ * whole, the verdict, its words and what is sent back are the same; memory stays within its bounds. With the highest
+ * bit the rest is a service's name: the question has sound frames, whatever it is. */
 #include "agent/pod/grpc_health.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -1,7 +1,7 @@
 /* Archives that are unpacked: a layer of an image, on a node, and what a container sends to `rctl cp`. The first byte:
  * 0 a layer, 1 of cp, of a directory, 2 of cp, of whatever there is; then entries, from which the archive is made: a
- * byte for the type, one for the mode, a path, a link's target (a byte each for their parts, ended by NUL), and contents
- * up to the next NUL.
+ * byte for the type, one for the mode, a path, a link's target (a byte each for their parts, ended by NUL), and
+ * contents up to the next NUL.
  *
  * Whatever is in it, nothing is made or changed outside of where it was asked for. Paths are made of few parts, so that
  * a fault would hurt nothing but the folder that all of it happens in. */

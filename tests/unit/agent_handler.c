@@ -1,4 +1,5 @@
-/* Which OCI runtime a pod is run by: what its RuntimeClass says, what the agent was given, and for how long it counts. */
+/* Which OCI runtime a pod is run by: what its RuntimeClass says, what the agent was given, and for how long it counts.
+ * */
 #include "agent/agent_int.h"
 #include "agent/pod/handler.h"
 #include "tests/unit/agent_fakes.h"
