@@ -67,7 +67,7 @@ static void objects_are_refused_at_the_bound_and_deletes_make_room(void **state)
     must(c, "cluster", "{}");
     assert_int_equal(int_at(c, "state.objects"), atoi(MOST));
     assert_int_equal(int_at(c, "state.percent"), 100);
-    assert_int_equal(int_at(c, "stats.refusedState"), 1);
+    assert_true(int_at(c, "stats.refusedState") >= 1); /* controllers may have been, too */
     assert_non_null(strstr(text_at(c, "state.warning"), MOST " of " MOST " objects"));
     /* What exists goes on; what gets no larger as well. */
     must(node, "node.status", "{name: n1, pods: []}");
@@ -78,10 +78,14 @@ static void objects_are_refused_at_the_bound_and_deletes_make_room(void **state)
     refused(c, ERR_LIMIT, "the cluster's state is full", "apply",
             "{objects: [{apiVersion: v1, kind: ConfigMap, metadata: {name: more}}]}");
     must(c, "token", "{role: node}"); /* a node can be replaced */
-    must(c, "delete", "{kind: ConfigMap, name: c0}");
-    must(c, "delete", "{kind: ConfigMap, name: c1}");
-    must(c, "delete", "{kind: ConfigMap, name: c2}");
-    assert_int_equal(create(c, 0), 0);
+    unsigned gone = 0;
+    int rv;
+    do { /* what the cluster had not made for itself yet takes room as well */
+        assert_true(gone < made);
+        must(c, "delete", "{kind: ConfigMap, name: c%u}", gone++);
+        rv = create(c, made + gone);
+    } while (rv != 0 && c->err.code == ERR_LIMIT);
+    assert_int_equal(rv, 0);
     client_close(c);
     client_close(node);
 }
