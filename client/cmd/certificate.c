@@ -73,7 +73,7 @@ static int decide(struct rctl *r, const char *type, const char *reason, const ch
     CLEANUP_LIST struct api_list list = {0};
     const struct kind *k = kind_by_id(KIND_CERTIFICATESIGNINGREQUEST);
     if (r->args.words_count == 0 && !common_files_given(r) && opt(r, "selector") == NULL) {
-        return rctl_usage(r, "one or more requests must be specified as <name> or -f <filename>");
+        return rctl_usage(r, "one or more requests must be specified: a NAME, or -f FILE; rctl get csr shows them");
     }
     if (!common_files_given(r)) { /* words are names of requests: the type goes in front of them */
         const char **words = arena_alloc(&r->arena, (r->args.words_count + 1) * sizeof *words);
@@ -113,7 +113,7 @@ static int run_deny(struct rctl *r)
 
 static const struct command approve = {
     .name = "approve",
-    .usage = "NAME...",
+    .usage = "NAME... | -f FILE",
     .summary = "Approve requests for certificates: their signer makes them",
     .examples = "  rctl create -f csr.yaml\n"
                 "  rctl certificate approve kate\n"
@@ -125,7 +125,7 @@ static const struct command approve = {
 
 static const struct command deny = {
     .name = "deny",
-    .usage = "NAME...",
+    .usage = "NAME... | -f FILE",
     .summary = "Deny requests for certificates",
     .examples = "  rctl certificate deny kate\n",
     .options = decide_options,
@@ -136,7 +136,7 @@ static const struct command deny = {
 static const struct command *const certificate_subs[] = {&approve, &deny, NULL};
 const struct command command_certificate = {
     .name = "certificate",
-    .usage = "approve|deny NAME...",
+    .usage = "approve|deny NAME... | -f FILE",
     .summary = "Decide on requests for certificates (CertificateSigningRequest)",
     .examples = "  rctl get csr\n  rctl describe csr kate\n  rctl certificate approve kate\n",
     .subs = certificate_subs,
