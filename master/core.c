@@ -232,6 +232,13 @@ bool core_next_heard(const struct core *c, size_t *cursor, struct str *node_name
     return true;
 }
 
+bool core_last_heard(const struct core *c, struct str node_name, int64_t *age_ms)
+{
+    const struct heard *h = strmap_get(&c->heard, node_name);
+    *age_ms = h == NULL ? 0 : c->attended_ms - h->at_ms;
+    return h != NULL;
+}
+
 static void forget_usage(struct core *c, const struct view *v)
 {
     struct str name, gone[64];

@@ -63,6 +63,8 @@ void core_hear_of(struct core *c, struct str node_name, int64_t age_ms);
 void core_heard_all(struct core *c);
 /* Whom we have heard, in no order. False: no more. *cursor begins with 0. */
 bool core_next_heard(const struct core *c, size_t *cursor, struct str *node_name, int64_t *age_ms);
+/* How long ago this master, or one that it asked, heard the agent, in milliseconds attended. False: never. */
+bool core_last_heard(const struct core *c, struct str node_name, int64_t *age_ms);
 /* Forgets nodes that are not in the store any more: some in each call, until all have been looked at. begin: from the
  * beginning, if it does not go on already. */
 void core_forget_gone(struct core *c, bool begin);

@@ -15,6 +15,7 @@
     X(service_addresses)                                                                                               \
     X(certificate_request)                                                                                             \
     X(master_records)                                                                                                  \
+    X(node_lease)                                                                                                      \
     X(claim_resize)                                                                                                    \
     X(time_zone)                                                                                                       \
     X(role_escalation)                                                                                                 \

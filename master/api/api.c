@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "master/api/delete.h"
+#include "master/api/node_leases.h"
 #include "master/api/read.h"
 #include "master/master.h"
 
@@ -37,6 +38,9 @@ bool api_kind_has_namespaces(const struct master *m, const struct kind *k)
 
 void api_do(struct api_call *c, const struct api_request *q)
 {
+    if (node_lease_refused(c, q)) {
+        return;
+    }
     switch (q->verb) {
     case API_GET:
         verb_get(c, &q->get);

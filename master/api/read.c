@@ -8,6 +8,7 @@
 
 #include "master/admission/row.h"
 #include "master/api/list_token.h"
+#include "master/api/node_leases.h"
 #include "master/api/write.h"
 #include "master/master.h"
 #include "proto/rpc/api.h"
@@ -20,6 +21,9 @@ void verb_get(struct api_call *c, const struct api_target *of)
 {
     const struct view *v = store_committed(replica_store(c->m->replica));
     const struct object *o = view_get(v, of->kind, of->ns, of->name);
+    CLEANUP_OBJECT struct object *made =
+        o == NULL && node_lease_in(of->kind, of->ns) ? node_lease_get(c->m, v, of->name) : NULL;
+    o = o == NULL ? made : o;
     if (o == NULL) {
         struct error err = {0};
         error_not_found(&err, of->kind, of->name);
@@ -142,6 +146,7 @@ struct listing {
     struct view *view;
     int64_t since_ms;           /* when that was the newest */
     struct view_iter it, start; /* start: it, as it began */
+    struct node_leases *leases; /* NULL: what is stored is all */
     struct selector *labels, *fields;
     bool cleared; /* what a deletion of many objects takes away, of what there was before it */
     int64_t limit;
@@ -158,6 +163,7 @@ void list_let_go(struct api_call *c)
     struct listing *l = c->listing;
     if (l != NULL) {
         object_unref(l->last);
+        node_leases_close(l->leases);
         view_unref(l->view);
         c->listing = NULL;
     }
@@ -190,6 +196,9 @@ static void list_answer(struct api_call *c)
     }
     if (c->front->again != NULL && c->front->again(c, &listed)) {
         l->it = l->start;
+        if (l->leases != NULL) {
+            node_leases_again(l->leases);
+        }
         l->bytes = l->count = 0;
         l->more = false;
         c->front->go_on(c);
@@ -209,7 +218,7 @@ void list_go_on(struct api_call *c)
     c->m->stats.list_pieces++;
     unsigned visits = 0;
     while (visits < TURNS_PIECE_VISITS && l->bytes < end) {
-        o = view_next(&l->it);
+        o = l->leases == NULL ? view_next(&l->it) : node_leases_next(l->leases, c->m, &l->it);
         visits++;
         if (o == NULL) {
             break;
@@ -224,7 +233,12 @@ void list_go_on(struct api_call *c)
             break;
         }
         l->bytes = c->front->item(c, o);
-        last = o;
+        if (l->leases != NULL) { /* what is made is gone with the next one */
+            object_unref(l->last);
+            l->last = object_ref(o);
+        } else {
+            last = o;
+        }
         l->count++;
     }
     c->m->stats.visits_most = MAX(c->m->stats.visits_most, visits);
@@ -288,7 +302,9 @@ void verb_list(struct api_call *c, const struct api_list *q)
     *l = (struct listing){
         .view = view_ref(v), .since_ms = since_ms, .labels = labels, .fields = fields, .limit = q->limit};
     struct str ns = q->of.ns;
-    l->all = labels == NULL && fields == NULL ? count_all(v, k, ns) : -1;
+    bool leases = node_lease_in(k, ns);
+    l->leases = leases ? node_leases_new(c->arena, l->view, first ? STR_NONE : t.name) : NULL;
+    l->all = labels == NULL && fields == NULL && !leases ? count_all(v, k, ns) : -1;
     l->told = t.told > UINT32_MAX ? UINT32_MAX : t.told; /* the token went through other hands */
     CLEANUP_BUF struct buf key = BUF_INIT;
     enum view_index index;

@@ -27,6 +27,7 @@
 
 #include "base/arena_small.h"
 #include "master/api/api.h"
+#include "master/api/node_leases.h"
 #include "master/api/watch_rights.h"
 #include "master/master.h"
 #include "master/nodes/feeds.h"
@@ -712,6 +713,12 @@ void verb_watch(struct api_call *c, const struct api_watch *q)
     struct error err = {0};
     if (lane == NULL) {
         api_fail(c, ERR_CLOSED, "the connection was closed");
+        return;
+    }
+    if (node_lease_in(q->of.kind, q->of.ns)) {
+        api_fail(c, ERR_UNSUPPORTED,
+                 "leases of nodes are made of heartbeats when they are asked for: list them again and again, or watch "
+                 "nodes, whose condition Ready tells who is not heard any more");
         return;
     }
     if (!has_place(c, lane)) {

@@ -28,6 +28,7 @@
 #include "proto/facts/cluster.h"
 #include "proto/facts/condition.h"
 #include "proto/facts/configdata.h"
+#include "proto/facts/node_lease.h"
 #include "proto/facts/priority.h"
 #include "proto/facts/storage.h"
 #include "proto/schema/release.h"
@@ -212,6 +213,7 @@ void members_bootstrap(struct master *m)
     create_namespace(m, &a, &t, "default");
     create_namespace(m, &a, &t, "kube-system");
     create_namespace(m, &a, &t, "kube-public");
+    create_namespace(m, &a, &t, NODE_LEASE_NS);
     const struct kind *k = kind_by_id(KIND_CONFIGMAP);
     struct error err = {0};
     if (view_get(tip_of(m), k, SYSTEM_NS, STR("reeve-cluster")) == NULL) {

@@ -5,6 +5,7 @@
 #include "master/rest/call.h"
 #include "master/rest/gzip.h"
 #include "master/rest/parts.h"
+#include "proto/facts/node_lease.h"
 #include "proto/protobuf/protobuf.h"
 #include "proto/text/text.h"
 
@@ -163,6 +164,8 @@ static bool choose_form(struct rest_call *c, const struct http_request *r)
     c->view.api_version = c->path.api_version;
     c->view.now_ms = env_wall_ms(c->e.api.m->env);
     bool committed = c->what == REST_DO_GET || c->what == REST_DO_LIST || c->what == REST_DO_WATCH; /* and no dry run */
+    committed =
+        committed && !(c->path.kind != NULL && node_lease_in(c->path.kind, c->path.ns)); /* made anew each time */
     c->view.kept = committed ? c->e.api.m->kept : NULL;
     return true;
 }

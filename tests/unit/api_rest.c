@@ -18,6 +18,7 @@
  *   own-tokens N M  N Secrets for tokens, with M bytes in the place of a token
  *   pad NAME N    the token in that Secret has the same claims and one of N bytes more, and no signature
  *   walk          in how many ticks the leader looks at all Secrets for tokens
+ *   heard NODE... the agents of these nodes are heard by this master
  *   clock S       the clock on the wall goes on by so much
  *   flood N       N requests without a certificate, with the body as token (# is a number of five digits): were
  *                 there 401, or 429?
@@ -610,6 +611,17 @@ static void do_flood(struct world *w, const struct script_step *s, struct buf *o
                many == 0 ? "none" : "some");
 }
 
+static void do_heard(struct world *w, const struct script_step *s, struct buf *out)
+{
+    (void)out;
+    if (w->m->core == NULL) {
+        w->m->core = core_new(&(struct core_config){.env = w->m->env, .log = &w->m->log, .seed = 1});
+    }
+    for (unsigned i = 0; i < s->words_count; i++) {
+        core_heartbeat(w->m->core, str_of(s->words[i]));
+    }
+}
+
 static void do_cut(struct world *w, const struct script_step *s, struct buf *out)
 {
     (void)s;
@@ -680,6 +692,7 @@ static void run_step(void *data, const struct script_step *s, struct buf *out)
                     {"keys", do_keys},
                     {"rotate", do_rotate},
                     {"clock", do_clock},
+                    {"heard", do_heard},
                     {"unwelcome", do_unwelcome},
                     {"strangers", do_strangers},
                     {"flood", do_flood},
@@ -710,6 +723,7 @@ static void test_script(void **state)
         mutate_all(&w, path);
     }
     mutate_forget();
+    core_free(TAKE_PTR(w.m->core));
     world_close(&w);
     assert_true(ok);
 }
@@ -725,6 +739,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCRIPT(objects),
         SCRIPT(lists),
+        SCRIPT(node_leases),
         SCRIPT(k9s),
         SCRIPT(kept_versions),
         SCRIPT(large_yaml),
