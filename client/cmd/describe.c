@@ -83,7 +83,9 @@ static int fetch(struct rctl *r, const struct object *o, struct related *rel, st
         if (row[i].within) {
             q.ns = arena_strndup(&r->arena, o->name.p, o->name.n);
         }
+        q.ns = row[i].ns != NULL ? row[i].ns : q.ns;
         rc = api_list(r->api, &q, &rel->lists[i], err);
+        rc = row[i].optional && (rc == ERR_FORBIDDEN || rc == ERR_NOT_FOUND) ? 0 : rc;
         if (row[i].field == NULL && row[i].label == NULL && !row[i].within) {
             keep_own(&rel->lists[i], o, row[i].referring);
         }

@@ -45,6 +45,7 @@ KIND_LIST(DECLARE)
 struct describe_context;
 void pod_describe(struct buf *out, const struct object *o, const struct describe_context *c);
 void node_describe(struct buf *out, const struct object *o, const struct describe_context *c);
+void node_write_roles(struct buf *out, const struct object *o); /* "control-plane,gpu"; "<none>" */
 
 /* imagePullPolicy of a container that does not say one (pod_fill.c). */
 const char *image_pull_default(struct str image);

@@ -1,4 +1,5 @@
 #include "proto/facts/condition.h"
+#include "proto/facts/node_lease.h"
 #include "proto/kinds/kinds.h"
 
 /* clang-format off */
@@ -244,9 +245,8 @@ static void cell_status(struct buf *out, const struct object *o, int64_t now_ms)
 }
 
 /* Labels of objects are sorted, so the roles are. */
-static void cell_roles(struct buf *out, const struct object *o, int64_t now_ms)
+void node_write_roles(struct buf *out, const struct object *o)
 {
-    (void)now_ms;
     const struct str prefix = STR("node-role.kubernetes.io/");
     unsigned count = 0;
     for (struct mp_iter it = mp_iter(mp_path(object_mp(o), "metadata.labels")); mp_next(&it);) {
@@ -264,6 +264,12 @@ static void cell_roles(struct buf *out, const struct object *o, int64_t now_ms)
     if (count == 0) {
         buf_puts(out, "<none>");
     }
+}
+
+static void cell_roles(struct buf *out, const struct object *o, int64_t now_ms)
+{
+    (void)now_ms;
+    node_write_roles(out, o);
 }
 
 static void cell_version(struct buf *out, const struct object *o, int64_t now_ms)
@@ -332,7 +338,11 @@ static const struct column columns[] = {
     {.title = "CONTAINER-RUNTIME", .wide = true, .cell = cell_runtime},
 };
 
-static const struct kind_related related[] = {{.kind = KIND_POD, .field = "spec.nodeName"}, {0}};
+static const struct kind_related related[] = {
+    {.kind = KIND_POD, .field = "spec.nodeName"},
+    {.kind = KIND_LEASE, .field = "metadata.name", .ns = NODE_LEASE_NS, .optional = true},
+    {0},
+};
 
 const struct kind kind_node = {
     .id = KIND_NODE,

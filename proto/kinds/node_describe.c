@@ -138,27 +138,132 @@ static void taints(struct buf *out, struct mp list)
     buf_puts(out, n == 0 ? "<none>\n" : "");
 }
 
+/* What masters tell of its heartbeats; nothing where they tell nothing. */
+static void lease(struct buf *out, const struct describe_list *leases)
+{
+    if (leases->count == 0) {
+        return;
+    }
+    struct mp spec = object_spec(leases->items[0]);
+    struct str acquired = path(spec, "acquireTime");
+    buf_puts(out, "Lease:\n");
+    describe_text(out, 1, 17, "HolderIdentity:", path(spec, "holderIdentity"));
+    if (acquired.n == 0) {
+        describe_text(out, 1, 17, "AcquireTime:", STR("<unset>"));
+    } else {
+        describe_time(out, 1, 17, "AcquireTime:", acquired);
+    }
+    describe_time(out, 1, 17, "RenewTime:", path(spec, "renewTime"));
+}
+
+static const char *time_text(struct arena *a, struct str time)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    describe_time(&b, 0, 0, "", time);
+    return arena_strndup(a, (const char *)b.data + 1, b.size - 2); /* without the blank of the label, and the end */
+}
+
+static void conditions(struct buf *out, struct mp list)
+{
+    static const char *const head[] = {
+        "Type", "Status", "LastHeartbeatTime", "LastTransitionTime", "Reason", "Message",
+        "----", "------", "-----------------", "------------------", "------", "-------"};
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    CLEANUP_BUF struct buf table = BUF_INIT;
+    unsigned rows = 2;
+    if (mp_count(list) == 0) {
+        return;
+    }
+    const char **cells = arena_alloc(&a, 6 * ((size_t)mp_count(list) + 2) * sizeof *cells);
+    memcpy(cells, head, sizeof head);
+    for (struct mp_iter it = mp_iter(list); mp_next(&it); rows++) {
+        static const char *const keys[] = {"type",   "status", "lastHeartbeatTime", "lastTransitionTime",
+                                           "reason", "message"};
+        for (unsigned i = 0; i < 6; i++) {
+            struct str text = path(it.value, keys[i]);
+            cells[6 * rows + i] = i == 2 || i == 3 ? time_text(&a, text) : arena_strndup(&a, text.p, text.n);
+        }
+    }
+    buf_puts(out, "Conditions:\n");
+    grid_print(&table, cells, 6, rows);
+    describe_indented(out, buf_cstr(&table));
+}
+
+static void addresses(struct buf *out, struct mp list)
+{
+    size_t width = 0;
+    for (struct mp_iter it = mp_iter(list); mp_next(&it);) {
+        width = MAX(width, path(it.value, "type").n);
+    }
+    buf_puts(out, "Addresses:\n");
+    for (struct mp_iter it = mp_iter(list); mp_next(&it);) {
+        struct str type = path(it.value, "type"), address = path(it.value, "address");
+        buf_printf(out, "  %.*s:%*s%.*s\n", STR_ARG(type), (int)(width - type.n) + 2, "", STR_ARG(address));
+    }
+}
+
+static void system_info(struct buf *out, struct mp info)
+{
+    static const char *const rows[][2] = {
+        {"Machine ID:", "machineID"},
+        {"System UUID:", "systemUUID"},
+        {"Boot ID:", "bootID"},
+        {"Kernel Version:", "kernelVersion"},
+        {"OS Image:", "osImage"},
+        {"Operating System:", "operatingSystem"},
+        {"Architecture:", "architecture"},
+        {"Container Runtime Version:", "containerRuntimeVersion"},
+        {"Kubelet Version:", "kubeletVersion"},
+        {"Kube-Proxy Version:", "kubeProxyVersion"},
+    };
+    if (mp_count(info) == 0) {
+        return;
+    }
+    buf_puts(out, "System Info:\n");
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        describe_label(out, 1, 28, rows[i][0]);
+        buf_append_str(out, path(info, rows[i][1]));
+        buf_putc(out, '\n');
+    }
+}
+
+static void ranges(struct buf *out, struct mp m)
+{
+    const char *between = "";
+    describe_text(out, 0, 20, "PodCIDR:", path(m, "spec.podCIDR"));
+    if (mp_count(mp_path(m, "spec.podCIDRs")) == 0) {
+        return;
+    }
+    describe_label(out, 0, 20, "PodCIDRs:");
+    for (struct mp_iter it = mp_iter(mp_path(m, "spec.podCIDRs")); mp_next(&it);) {
+        struct str one = mp_str(it.value);
+        buf_printf(out, "%s%.*s", between, STR_ARG(one));
+        between = ",";
+    }
+    buf_putc(out, '\n');
+}
+
 void node_describe(struct buf *out, const struct object *o, const struct describe_context *c)
 {
     struct mp m = object_mp(o);
-    describe_head(out, o, 20);
+    describe_text(out, 0, 20, "Name:", o->name);
+    describe_label(out, 0, 20, "Roles:");
+    node_write_roles(out, o);
+    buf_putc(out, '\n');
+    describe_map(out, 0, 20, "Labels:", mp_path(m, "metadata.labels"), "=");
+    describe_map(out, 0, 20, "Annotations:", mp_path(m, "metadata.annotations"), ": ");
     describe_time(out, 0, 20, "CreationTimestamp:", path(m, "metadata.creationTimestamp"));
     taints(out, mp_path(m, "spec.taints"));
     describe_text(out, 0, 20,
                   "Unschedulable:", mp_bool(mp_path(m, "spec.unschedulable"), false) ? STR("true") : STR("false"));
-    describe_conditions(out, mp_path(m, "status.conditions"), true);
-    buf_puts(out, "Addresses:\n");
-    for (struct mp_iter it = mp_iter(mp_path(m, "status.addresses")); mp_next(&it);) {
-        struct str type = path(it.value, "type"), address = path(it.value, "address");
-        buf_printf(out, "  %.*s:  %.*s\n", STR_ARG(type), STR_ARG(address));
-    }
+    lease(out, &c->related[1]);
+    conditions(out, mp_path(m, "status.conditions"));
+    addresses(out, mp_path(m, "status.addresses"));
     resource_block(out, "Capacity:", mp_path(m, "status.capacity"));
     resource_block(out, "Allocatable:", mp_path(m, "status.allocatable"));
-    if (mp_count(mp_path(m, "status.nodeInfo")) > 0) {
-        buf_puts(out, "System Info:\n");
-        describe_value(out, mp_path(m, "status.nodeInfo"), 1);
-    }
-    describe_text(out, 0, 20, "PodCIDR:", path(m, "spec.podCIDR"));
+    system_info(out, mp_path(m, "status.nodeInfo"));
+    ranges(out, m);
     node_pods(out, m, c);
     describe_events(out, c);
 }

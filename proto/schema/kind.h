@@ -203,6 +203,8 @@ struct kind_related {
     const char *label;
     bool referring; /* it names the object (kind_references) */
     bool within;    /* it is in the namespace that the object is */
+    const char *ns; /* it is in this one; NULL: in the object's */
+    bool optional;  /* who may not see it is shown the rest */
 };
 struct describe_context;
 

@@ -107,7 +107,7 @@ static void objects_are_made_changed_and_deleted(void **state)
         {K "get pods -A --field-selector=status.phase=Running --sort-by=.metadata.name", NULL, 0, "web-", "="},
         {K "describe deployment web", NULL, 0, "ScalingReplicaSet\nReplicas:", "="},
         {K "describe pods -l app=web", NULL, 0, "Container ID\nReady", "="},
-        {K "describe node hollow-0", NULL, 0, "Non-terminated Pods\nweb-", "="},
+        {K "describe node hollow-0", NULL, 0, "HolderIdentity:  hollow-0\nRenewTime:\nNon-terminated Pods\nweb-", "="},
         {K "scale deployment web --replicas=3", NULL, 0, "=deployment.apps/web scaled\n", "="},
         {K "diff -f web.yaml", NULL, HABIT_ANY, "-  replicas: 3\n+  replicas: 2", NULL},
         {K "set image deployment/web c=hello:2.0", NULL, 0, "image updated", "="},

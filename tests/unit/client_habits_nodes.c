@@ -29,6 +29,14 @@ static void cordon_and_taint(void **state)
         {"rctl taint nodes --all k- x-", NULL, 0, "=node/hollow-0 untainted\nnode/hollow-1 untainted\n"},
         {"rctl taint nodes -l kubernetes.io/hostname=hollow-0 q:NoSchedule", NULL, HABIT_ANY},
         {"rctl taint nodes --all q-", NULL, HABIT_ANY},
+        {"rctl label node hollow-0 node-role.kubernetes.io/gpu= && rctl describe node hollow-0 | tr -s ' '", NULL, 0,
+         "Name: hollow-0\nRoles: gpu\nUnschedulable: false\nLease:\n HolderIdentity: hollow-0\n AcquireTime: <unset>\n "
+         "RenewTime: \nConditions:\n Type Status LastHeartbeatTime LastTransitionTime Reason Message\n"
+         "InternalIP:\nSystem Info:\nNon-terminated Pods:"},
+        {"rctl user add eve && rctl create clusterrole n --verb=get,list --resource=nodes,pods,events", NULL,
+         HABIT_ANY},
+        {"rctl create clusterrolebinding n --clusterrole=n --user=eve", NULL, HABIT_ANY},
+        {"rctl describe node hollow-0 --as eve", NULL, 0, "Unschedulable:\n!Lease:\nConditions:", "="},
         {"rctl taint nodes hollow-1 k-", NULL, 5, "=", "not found"},
         {"rctl taint nodes hollow-1 k=v:Sometimes", NULL, 2, "=", "NoSchedule, PreferNoSchedule, NoExecute"},
     };
