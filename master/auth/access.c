@@ -374,7 +374,7 @@ static struct access of_other(struct str request, const char *access, bool write
 {
     struct access a = {0};
     if (access != NULL && read_access(access, &a)) {
-        bool none = a.path.n > 0 || str_is(a.resource, "nodes"); /* which are in no namespace */
+        bool none = a.path.n > 0 || str_is_among(a.resource, "nodes componentstatuses"); /* which are in no namespace */
         a.ns = none ? STR_NONE : ns.n > 0 ? ns : STR("default");
         a.name = name;
     } else {

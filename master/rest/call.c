@@ -500,6 +500,10 @@ static const char *access_of(struct errand *e, struct str *ns, struct str *name)
     if (c->what == REST_DO_PROXY) {
         return rest_proxy_access(rest_call_of(e), ns, name);
     }
+    if (p->place == REST_REVIEW) { /* of what is told: components */
+        *name = p->name;
+        return arena_printf(&e->arena, "%s %s", p->name.n > 0 ? "get" : "list", p->extra->plural);
+    }
     if (p->place == REST_OPENID) {
         return p->name.n > 0 ? "get /openid/v1/jwks" : "get /.well-known/openid-configuration";
     }
@@ -548,7 +552,8 @@ static void start(struct rest_call *c)
         rest_proxy_start(c);
     } else {
         e->name = STR("discovery");
-        e->flags = METHOD_NODE | (c->path.place == REST_HEALTH || c->path.place == REST_VERSION ? METHOD_ANON : 0);
+        e->flags = c->path.place == REST_REVIEW ? 0 : METHOD_NODE;
+        e->flags |= (c->path.place == REST_HEALTH || c->path.place == REST_VERSION) ? METHOD_ANON : 0;
     }
     bool counts = c->path.place == REST_METRICS;
     if (counts) {

@@ -153,6 +153,7 @@ void rest_tell_openid(struct rest_call *c);
 void rest_tell(struct rest_call *c);                                       /* discovery.c */
 void rest_tell_openapi(struct rest_call *c);                               /* openapi.c */
 void rest_tell_health(struct rest_call *c);                                /* health.c */
+void rest_tell_components(struct rest_call *c);                            /* components.c */
 void rest_tell_metrics(struct rest_call *c);                               /* metrics.c */
 struct api_stream *rest_watch_open(struct api_call *api, struct watch *w); /* watch.c */
 void rest_watch_tick(struct rest_call *c, int64_t now_ms);

@@ -86,15 +86,20 @@ static void put_resource(struct buf *out, const char *name, const char *singular
     put_words(out, "verbs", verbs, ' ');
 }
 
+static void put_short_names(struct buf *out, const char *names)
+{
+    if (names[0] != '\0') {
+        buf_putc(out, ',');
+        put_words(out, "shortNames", names, ',');
+    }
+}
+
 static void put_kind(struct buf *out, const struct kind *k, bool *first)
 {
     buf_puts(out, *first ? "" : ",");
     *first = false;
     put_resource(out, k->plural, k->singular, k->namespaced, k->name, REST_LIST_VERBS);
-    if (k->short_names[0] != '\0') {
-        buf_putc(out, ',');
-        put_words(out, "shortNames", k->short_names, ',');
-    }
+    put_short_names(out, k->short_names);
     buf_puts(out, k->in_all ? ",\"categories\":[\"all\"]}" : "}");
     for (unsigned i = 1; i < rest_parts_count; i++) {
         const struct rest_part *part = &rest_parts[i];
@@ -155,6 +160,7 @@ static void put_resources(struct buf *out, const char *api_version)
             buf_puts(out, first ? "" : ",");
             first = false;
             put_resource(out, x->plural, x->singular, x->namespaced, x->kind, x->verbs);
+            put_short_names(out, x->short_names);
             buf_putc(out, '}');
         }
     }
@@ -274,10 +280,7 @@ static void put_aggregated_version(struct buf *out, const char *api_version)
         buf_puts(out, first ? "" : ",");
         first = false;
         put_aggregated(out, api_version, k->plural, k->singular, k->name, k->namespaced, REST_LIST_VERBS);
-        if (k->short_names[0] != '\0') {
-            buf_putc(out, ',');
-            put_words(out, "shortNames", k->short_names, ',');
-        }
+        put_short_names(out, k->short_names);
         buf_puts(out, k->in_all ? ",\"categories\":[\"all\"]" : "");
         put_parts(out, k, api_version);
         buf_putc(out, '}');
@@ -288,6 +291,7 @@ static void put_aggregated_version(struct buf *out, const char *api_version)
             buf_puts(out, first ? "" : ",");
             first = false;
             put_aggregated(out, api_version, x->plural, x->singular, x->kind, x->namespaced, x->verbs);
+            put_short_names(out, x->short_names);
             buf_putc(out, '}');
         }
     }
@@ -367,6 +371,9 @@ void rest_tell(struct rest_call *c)
         return;
     case REST_OPENID:
         rest_tell_openid(c);
+        return;
+    case REST_REVIEW:
+        rest_tell_components(c);
         return;
     case REST_METRICS:
         rest_tell_metrics(c);

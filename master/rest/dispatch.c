@@ -34,6 +34,7 @@ static enum rest_do do_of(const struct rest_call *c, struct str method)
         return p->extra->verb == REST_EXTRA_WHOAMI         ? REST_DO_WHOAMI
                : p->extra->verb == REST_EXTRA_METRICS      ? REST_DO_METRICS
                : p->extra->verb == REST_EXTRA_BIND         ? REST_DO_BIND
+               : p->extra->verb == REST_EXTRA_COMPONENTS   ? REST_DO_TELL
                : p->extra->verb == REST_EXTRA_TOKEN_REVIEW ? REST_DO_TOKEN_REVIEW
                                                            : REST_DO_REVIEW;
     }
@@ -108,6 +109,8 @@ static unsigned forms_of_told(const struct rest_call *c)
     case REST_RESOURCES:
     case REST_GROUP:
         return REST_MAY_YAML;
+    case REST_REVIEW:
+        return REST_MAY_YAML | REST_MAY_TABLE;
     default:
         return REST_MAY_TEXT;
     }

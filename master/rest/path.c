@@ -20,6 +20,8 @@ const struct rest_extra rest_extras[] = {
     {"authentication.k8s.io/v1", "TokenReview", "tokenreviews", "tokenreview", "", false, REST_EXTRA_TOKEN_REVIEW, 0,
      "create"},
     {"v1", "Binding", "bindings", "binding", "", true, REST_EXTRA_BIND, 0, "create"},
+    {"v1", "ComponentStatus", "componentstatuses", "componentstatus", "cs", false, REST_EXTRA_COMPONENTS, 0,
+     "get list"},
     {"metrics.k8s.io/v1beta1", "NodeMetrics", "nodes", "", "", false, REST_EXTRA_METRICS, KIND_NODE, "get list"},
     {"metrics.k8s.io/v1beta1", "PodMetrics", "pods", "", "", true, REST_EXTRA_METRICS, KIND_POD, "get list"},
 };

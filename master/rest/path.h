@@ -53,6 +53,7 @@ enum rest_extra_verb {
     REST_EXTRA_LOCAL_ACCESS,
     REST_EXTRA_RULES,
     REST_EXTRA_TOKEN_REVIEW, /* account.c */
+    REST_EXTRA_COMPONENTS,   /* components.c */
 };
 struct rest_extra {
     const char *api_version, *kind, *plural, *singular, *short_names;

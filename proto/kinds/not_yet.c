@@ -67,7 +67,9 @@ const char *kind_instead(struct str name)
 {
     const char *kind = kind_not_yet(name);
     return kind != NULL && strcmp(kind, "ComponentStatus") == 0
-               ? "Kubernetes has deprecated it; \"rctl cluster status\" and /readyz?verbose tell how the masters are"
+               ? "Kubernetes has deprecated it, and it is told over HTTPS alone (kubectl get cs); \"rctl cluster "
+                 "status\" and "
+                 "/readyz?verbose tell how the masters are"
                : NULL;
 }
 
