@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "agent/node.h"
+#include "agent/pod/handler.h"
 #include "agent/pod/locals.h"
 #include "agent/util/fsutil.h"
 #include "base/timefmt.h"
@@ -283,6 +284,31 @@ static struct value *images(struct agent *a, struct arena *ar)
     return out;
 }
 
+/* What crun and this agent can do together is known; what other runtimes can, they do not say. */
+static void add_handler(struct agent *a, struct arena *ar, struct value *list, const char *name, bool known)
+{
+    struct value *v = value_map(ar);
+    value_set(ar, v, "name", value_cstr(ar, name));
+    if (known) {
+        struct value *features = value_ensure_map(ar, v, "features");
+        value_set(ar, features, "recursiveReadOnlyMounts", value_bool(ar, true));
+        value_set(ar, features, "userNamespaces", value_bool(ar, a->no_user_namespaces == NULL));
+    }
+    value_append(ar, list, v);
+}
+
+/* The handlers that RuntimeClasses may name here; empty: of pods that name no class. */
+static struct value *handlers(struct agent *a, struct arena *ar)
+{
+    struct value *list = value_list(ar);
+    add_handler(a, ar, list, "", !a->hollow);
+    add_handler(a, ar, list, HANDLER_CRUN, !a->hollow);
+    for (unsigned i = 0; i < a->handlers_count; i++) {
+        add_handler(a, ar, list, a->handlers[i].name, false);
+    }
+    return list;
+}
+
 static struct value *status(struct agent *a, struct arena *ar)
 {
     struct value *v = value_map(ar), *conditions = value_list(ar), *addresses = value_list(ar);
@@ -299,6 +325,8 @@ static struct value *status(struct agent *a, struct arena *ar)
     if (!a->hollow) {
         value_set(ar, v, "images", images(a, ar));
     }
+    value_set(ar, v, "runtimeHandlers", handlers(a, ar));
+    value_set(ar, value_ensure_map(ar, v, "features"), "supplementalGroupsPolicy", value_bool(ar, !a->hollow));
     return v;
 }
 

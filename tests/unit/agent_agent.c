@@ -20,6 +20,15 @@ static void a_pod_ordered_is_run_and_reported(void **state)
     assert_non_null(strstr(m->last_status, "\"ready\":true"));
 }
 
+/* A hollow one has no runtime that could do anything. */
+static void a_node_says_which_runtimes_classes_may_name(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    assert_non_null(strstr(m->last_node, "\"runtimeHandlers\":[{\"name\":\"\"},{\"name\":\"crun\"}]"));
+    assert_non_null(strstr(m->last_node, "\"features\":{\"supplementalGroupsPolicy\":false}"));
+}
+
 static void a_node_that_has_another_address_says_so(void **state)
 {
     struct fixture *f = *state;
@@ -578,6 +587,7 @@ int main(void)
 #define WITH(test) cmocka_unit_test_setup_teardown(test, whole_setup, whole_teardown)
     const struct CMUnitTest tests[] = {
         WITH(a_pod_ordered_is_run_and_reported),
+        WITH(a_node_says_which_runtimes_classes_may_name),
         WITH(a_node_that_has_another_address_says_so),
         cmocka_unit_test(a_machines_own_address_is_found),
         WITH(a_deleted_pod_is_stopped_and_reported_gone),
