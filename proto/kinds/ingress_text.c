@@ -5,10 +5,9 @@
 #include "proto/describe/parts.h"
 #include "proto/kinds/ingress.h"
 
-#define WIDTH            18
-#define HOSTS_SHOWN_MAX  3u
-#define ADDRESSES_MAX    64u
-#define ADDRESS_CELL_MAX 16u
+#define WIDTH           18
+#define HOSTS_SHOWN_MAX 3u
+#define ADDRESSES_MAX   64u
 
 void ingress_cell_class(struct buf *out, const struct object *o, int64_t now_ms)
 {
@@ -56,15 +55,11 @@ static void write_addresses(struct buf *out, const struct object *o)
     }
 }
 
+/* Whole, wide or not: so are the rows that Kubernetes' API server makes, whatever kubectl shows of them. */
 void ingress_cell_address(struct buf *out, const struct object *o, int64_t now_ms)
 {
     (void)now_ms;
-    size_t before = out->size;
     write_addresses(out, o);
-    if (out->size - before > ADDRESS_CELL_MAX) {
-        out->size = before + ADDRESS_CELL_MAX - 3;
-        buf_puts(out, "...");
-    }
 }
 
 void ingress_cell_ports(struct buf *out, const struct object *o, int64_t now_ms)

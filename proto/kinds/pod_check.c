@@ -1,4 +1,5 @@
 /* Rules for pods as a whole: the spec, and what may change. Containers and volumes have files of their own. */
+#include "base/strmap.h"
 #include "proto/kinds/kinds.h"
 
 void pod_tolerations_check(const struct value *list, const struct fpath *p, struct errlist *l)
@@ -91,15 +92,21 @@ static void check_host_aliases(const struct value *list, const struct fpath *p, 
 static void check_gates(const struct value *spec, const struct fpath *p, struct errlist *l)
 {
     const struct value *gates = value_get(spec, "schedulingGates"), *ready = value_get(spec, "readinessGates");
+    struct strmap seen;
+    strmap_init(&seen);
     VALUE_FOR(i, gates)
     {
-        const struct value *name = value_get(value_item(gates, i), "name");
+        struct value *gate = value_item(gates, i);
+        const struct value *name = value_get(gate, "name");
         const struct fpath *at = FPATH_AT(FPATH_ITEM(FPATH_AT(p, "schedulingGates"), i), "name");
         check_label_key(l, gates, name, at);
-        if (value_to_str(name).n > 0 && value_find(gates, "name", value_to_str(name)) != value_item(gates, i)) {
+        if (value_to_str(name).n > 0 && strmap_get(&seen, value_to_str(name)) != NULL) {
             bad_duplicate(l, name, at);
+        } else if (value_to_str(name).n > 0) {
+            strmap_set(&seen, value_to_str(name), gate);
         }
     }
+    strmap_close(&seen);
     if (value_count(gates) > 0 && value_to_str(value_get(spec, "nodeName")).n > 0) {
         bad_forbidden(l, value_get(spec, "nodeName"), FPATH_AT(p, "nodeName"),
                       "cannot be set until all schedulingGates have been cleared");
