@@ -166,10 +166,20 @@ static int raw_metrics(struct raw *w)
     return EXIT_DONE;
 }
 
-static int raw_later(struct raw *w)
+static int raw_openapi(struct raw *w)
 {
     struct error err = {0};
-    error_set(&err, ERR_UNSUPPORTED, "\"%s\" is not there yet", w->path);
+    error_set(&err, ERR_UNSUPPORTED,
+              "\"%s\" is told over HTTPS alone, to `kubectl get --raw`; `rctl config kubeconfig` writes the file that "
+              "kubectl takes",
+              w->path);
+    return rctl_fail(w->r, &err);
+}
+
+static int raw_logs(struct raw *w)
+{
+    struct error err = {0};
+    error_set(&err, ERR_UNSUPPORTED, "\"%s\": masters write their logs to where they run, and serve none", w->path);
     return rctl_fail(w->r, &err);
 }
 
@@ -493,9 +503,9 @@ int get_raw(struct rctl *r, const char *path)
         const char *first;
         int (*run)(struct raw *w);
     } rows[] = {
-        {"version", raw_version}, {"healthz", raw_health}, {"livez", raw_health},
-        {"readyz", raw_health},   {"api", raw_api},        {"apis", raw_apis},
-        {"metrics", raw_metrics}, {"openapi", raw_later},  {"logs", raw_later},
+        {"version", raw_version}, {"healthz", raw_health},  {"livez", raw_health},
+        {"readyz", raw_health},   {"api", raw_api},         {"apis", raw_apis},
+        {"metrics", raw_metrics}, {"openapi", raw_openapi}, {"logs", raw_logs},
     };
     struct raw w = {.r = r, .path = path};
     struct error err = {0};

@@ -166,6 +166,8 @@ static void raw_paths_answer_as_the_api_would(void **state)
         {"rctl get --raw /api/v1/namespaces/default/configmaps/none", NULL, 5, "=", "not found"},
         {"rctl get --raw /api/v2/pods", NULL, 5, "=", "could not find the requested resource"},
         {"rctl get --raw /metrics", NULL, 0, "# TYPE reeve_requests_total counter\nreeve_requests_total ", "="},
+        {"rctl get --raw /openapi/v2", NULL, HABIT_ANY, "=", "\"/openapi/v2\" is told over HTTPS alone"},
+        {"rctl get --raw /logs", NULL, HABIT_ANY, "=", "serve none"},
         {"rctl get cs", NULL, 2, "=", "ComponentStatus is not there: Kubernetes has deprecated it"},
         {"rctl get --raw /metrics/more", NULL, 5, "=", "could not find the requested resource"},
         {"rctl get --raw /metrics --as kate", NULL, 6, "=", "User \"kate\" cannot get path \"/metrics\""},
