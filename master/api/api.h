@@ -115,7 +115,8 @@ struct api_apply {
     struct value *objects; /* a list of documents, at most MASTER_USER_OBJECTS_MAX */
     bool server_side;      /* by who manages which field, instead of by what was applied before */
     bool force;            /* server_side: what others manage is taken from them; else it is ERR_CONFLICT */
-    /* server_side: of objects that are there: "status" or "scale"; "": the objects themselves. */
+    /* server_side: of objects that are there: one of API_PARTS_APPLIED; "": the objects themselves. */
+#define API_PARTS_APPLIED "status scale approval"
     const struct api_part *part;
 };
 struct api_delete {

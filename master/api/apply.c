@@ -105,7 +105,19 @@ static struct value *only_member(struct arena *a, const struct value *doc, const
     return out;
 }
 
-/* The document is of one part, or of all but the status. No part of the status is applied but all of it. */
+/* The same of one member of the status; annotations go along, as with any write of it. */
+static struct value *only_status_member(struct arena *a, const struct value *doc, const char *only)
+{
+    struct value *out = value_copy(a, doc), *status = value_map(a), *member = value_get(value_get(out, "status"), only);
+    if (member != NULL) {
+        value_set(a, status, only, member);
+    }
+    value_remove(out, "spec");
+    value_set(a, out, "status", status);
+    return out;
+}
+
+/* The document is of one part, or of all but the status. */
 static int apply_server_side(struct applying *ap, struct admission *ad, const struct kind *k, struct value *doc,
                              const struct value *current, struct value **next, struct error *err)
 {
@@ -115,7 +127,8 @@ static int apply_server_side(struct applying *ap, struct admission *ad, const st
         value_remove(doc, "status");
     }
     if (api_part_only(part) != NULL) {
-        doc = only_member(ad->arena, doc, api_part_only(part));
+        doc = status ? only_status_member(ad->arena, doc, api_part_only(part))
+                     : only_member(ad->arena, doc, api_part_only(part));
     }
     ad->subresource = str_of(api_part_name(part));
     return admit_managed_apply(ad, k, current, doc, status, ap->how->force, next, err);

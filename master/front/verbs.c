@@ -317,9 +317,9 @@ static int read_apply(const struct reader *r, struct api_request *q)
     int rv = list_fits(r, "objects", "objects");
     rv = rv != 0 ? rv : read_part(r, &q->apply.part);
     const char *part = rv != 0 ? "" : api_part_name(q->apply.part);
-    if (*part != '\0' && (!q->apply.server_side || (strcmp(part, "status") != 0 && strcmp(part, "scale") != 0))) {
+    if (*part != '\0' && (!q->apply.server_side || !str_is_among(str_of(part), API_PARTS_APPLIED))) {
         return error_set(r->err, ERR_USAGE,
-                         "apply: parameter \"part\" goes with serverSide, and is \"status\" or \"scale\"");
+                         "apply: parameter \"part\" goes with serverSide, and is one of: " API_PARTS_APPLIED);
     }
     rv = rv != 0 ? rv : read_document(r, "objects", &q->apply.objects);
     return rv != 0 ? rv : read_write(r, &q->apply.how);

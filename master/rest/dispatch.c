@@ -195,7 +195,7 @@ static bool read_patch_type(struct rest_call *c, const struct http_media *m)
             return true;
         }
     }
-    bool applied = c->path.part.n == 0 || str_is(c->path.part, "status") || str_is(c->path.part, "scale");
+    bool applied = c->path.part.n == 0 || str_is_among(c->path.part, API_PARTS_APPLIED);
     if (body_is(m, "application/apply-patch+yaml") && applied) {
         c->what = REST_DO_APPLY;
         c->coding = REST_YAML;
