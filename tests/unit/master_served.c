@@ -636,6 +636,42 @@ static void test_a_node_that_only_a_follower_hears_lives(void **state)
     node_close(&n);
 }
 
+/* Told by each of heartbeats that it has heard itself; nobody writes anything for it. */
+static void test_every_master_tells_the_leases_of_nodes(void **state)
+{
+    struct state *s = *state;
+    struct node n = {.name = "leased", .instance = "ab-1-1"};
+    unsigned by = node_open(s, &n);
+    must(s->admin[s->leader], "get", "{kind: Namespace, name: kube-node-lease}");
+    for (unsigned i = 0; i < MASTERS; i++) {
+        char first[64] = "";
+        (void)hello(&n, i);
+        for (int64_t until = kit_now() + KIT_WAIT_MS;; kit_turn(s->kit, 50)) {
+            beat(&n);
+            must(s->admin[i], "get", "{kind: Lease, namespace: kube-node-lease, name: leased}");
+            const char *renewed = text_at(s->admin[i], "object.spec.renewTime");
+            assert_string_equal(text_at(s->admin[i], "object.spec.holderIdentity"), "leased");
+            if (first[0] == '\0') {
+                snprintf(first, sizeof first, "%s", renewed);
+            } else if (strcmp(renewed, first) > 0) {
+                break;
+            }
+            assert_true(kit_now() < until);
+        }
+        assert_int_equal(call(s->admin[i], "delete", "{kind: Lease, namespace: kube-node-lease, name: leased}"),
+                         ERR_FORBIDDEN);
+        assert_int_equal(call(s->admin[i], "create",
+                              "{object: {apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {name: x, "
+                              "namespace: kube-node-lease}}}"),
+                         ERR_FORBIDDEN);
+    }
+    assert_int_equal(call(n.link[by], "get", "{kind: Lease, namespace: kube-node-lease, name: leased}"), ERR_FORBIDDEN);
+    node_close(&n);
+    must(s->admin[s->leader], "delete", "{kind: Node, name: leased}");
+    assert_int_equal(call(s->admin[by], "get", "{kind: Lease, namespace: kube-node-lease, name: leased}"),
+                     ERR_NOT_FOUND);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -653,6 +689,7 @@ int main(void)
         cmocka_unit_test_teardown(test_a_follower_that_does_not_keep_up_lets_its_agents_go, thaw),
         cmocka_unit_test_teardown(test_the_leader_tells_agents_of_a_master_that_stands_still, thaw),
         cmocka_unit_test(test_a_node_that_only_a_follower_hears_lives),
+        cmocka_unit_test(test_every_master_tells_the_leases_of_nodes),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
