@@ -553,6 +553,19 @@ static void read_done(struct net_conn *c, char *bytes)
     }
 }
 
+/* What a peer has said first is worth a step: its first record is whole, or none that TLS would wait for. So who sends
+ * it byte by byte costs one step, and has no more here than a record and a read. */
+static bool is_step(const struct buf *b)
+{
+    const uint8_t *head = b->data;
+    if (b->size < SSL3_RT_HEADER_LENGTH) {
+        return false;
+    }
+    size_t n = (size_t)head[3] << 8 | head[4];
+    return head[0] != SSL3_RT_HANDSHAKE || head[1] != SSL3_VERSION_MAJOR || n > NET_RECORD_BYTES ||
+           b->size >= SSL3_RT_HEADER_LENGTH + n;
+}
+
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 {
     struct net_conn *c = stream->data;
@@ -569,7 +582,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
         }
         if (c->state == NET_HANDSHAKE && c->listener != NULL && c->listener->config.worker != NULL) {
             buf_append(&c->stash, b->base, (size_t)n);
-            if (c->ssl != NULL || c->stash.size >= SSL3_RT_HEADER_LENGTH) { /* else it cannot be a step yet */
+            if (c->ssl != NULL || is_step(&c->stash)) {
                 read_stop(c);
                 net_worker_take(c->listener->config.worker, c);
             }

@@ -263,7 +263,8 @@ static void the_loop_ends_when_the_step_has(void **state)
     close(fd);
 }
 
-static const char client_hello[7] = "\x16\x03\x01\x02\x00\x01";
+/* A record that is whole, with the first half of a message's head. */
+static const char half_message[7] = "\x16\x03\x01\x00\x02\x01";
 
 static void garbage_and_halves_in_the_middle_of_a_step(void **state)
 {
@@ -272,7 +273,7 @@ static void garbage_and_halves_in_the_middle_of_a_step(void **state)
     hold(0);
     int garbage = stranger_who_says(w, "GET / HTTP/1.0\r\n\r\n", 18);
     KIT_UNTIL(&w->loop, one_stands());
-    int half = stranger_who_says(w, client_hello, sizeof client_hello);
+    int half = stranger_who_says(w, half_message, sizeof half_message);
     KIT_UNTIL(&w->loop, counted().waiting == 2);
     let_go();
     KIT_UNTIL(&w->loop, (uv_run(&w->loop, UV_RUN_NOWAIT), at_end(garbage)));
@@ -287,32 +288,77 @@ static void garbage_and_halves_in_the_middle_of_a_step(void **state)
 }
 
 /* They take no place with the thread, and are told so when their time is over, or when they speak on. */
-static void less_than_the_head_of_a_record_is_no_step(void **state)
+static void less_than_the_first_record_is_no_step(void **state)
 {
     (void)state;
-    struct world *w = begin(1000);
-    enum { HEAD = 5 };
-    int slow = stranger_who_says(w, client_hello, 1), leaves = stranger_who_says(w, client_hello, HEAD - 1);
+    static const char record[] = "\x16\x03\x01\x00\x08nonsense";
+    enum { HEAD = 5, WHOLE = sizeof record - 1 };
+    struct world *w = begin(0);
+    int slow = stranger_who_says(w, record, 1), leaves = stranger_who_says(w, record, HEAD - 1);
     uint64_t read = HEAD;
-    for (unsigned i = 1; i < HEAD - 1; i++) {
+    for (unsigned i = 1; i < WHOLE - 1; i++) {
         KIT_UNTIL(&w->loop, stats()->bytes_in == read);
-        assert_int_equal(send(slow, client_hello + i, 1, 0), 1);
+        assert_int_equal(send(slow, record + i, 1, 0), 1);
         read++;
     }
     KIT_UNTIL(&w->loop, stats()->bytes_in == read);
     close(leaves);
     KIT_UNTIL(&w->loop, stats()->open == 1);
     assert_int_equal(counted().steps + counted().waiting, 0);
-    assert_int_equal(send(slow, "nonsense", 8, 0), 8);
-    KIT_UNTIL(&w->loop, stats()->open == 0);
+    assert_int_equal(send(slow, record + WHOLE - 1, 1, 0), 1);
+    KIT_UNTIL(&w->loop, (uv_run(&w->loop, UV_RUN_NOWAIT), at_end(slow)));
     assert_int_equal(counted().steps, 1);
     assert_int_equal(stats()->handshake_failed, 2);
-    int garbage = stranger_who_says(w, "GET", 3);
-    KIT_UNTIL(&w->loop, (uv_run(&w->loop, UV_RUN_NOWAIT), at_end(garbage)));
-    assert_int_equal(counted().steps, 1);
-    close(garbage);
     close(slow);
     end();
+}
+
+/* What TLS would not wait for is refused as soon as its head is there. */
+static void the_head_of_no_record_is_a_step(void **state)
+{
+    (void)state;
+    static const char *const heads[] = {"\x16\x03\x01\xff\xff", "\x16\x02\x01\x01\x01", "GET /"};
+    struct world *w = begin(0);
+    for (unsigned i = 0; i < ARRAY_SIZE(heads); i++) {
+        int fd = stranger_who_says(w, heads[i], 5);
+        KIT_UNTIL(&w->loop, (uv_run(&w->loop, UV_RUN_NOWAIT), at_end(fd)));
+        assert_int_equal(counted().steps, i + 1);
+        close(fd);
+    }
+    int silent = stranger_who_says(w, "GET", 3);
+    KIT_UNTIL(&w->loop, stats()->open == 1);
+    close(silent);
+    KIT_UNTIL(&w->loop, stats()->open == 0);
+    assert_int_equal(counted().steps, ARRAY_SIZE(heads));
+    end();
+}
+
+/* Its context lives as long as the handshake that was begun with it, though nobody else has it any more. */
+static void certificates_rotate_in_the_middle_of_a_step(void **state)
+{
+    (void)state;
+    for (unsigned after = 0; after < 2; after++) {
+        struct world *w = begin(0);
+        struct net_tls *former = kit_tls(&w->ca, PKI_ROLE_MASTER, "7"), *next = kit_tls(&w->ca, PKI_ROLE_MASTER, "8");
+        SSL_CTX_set_info_callback(former->ctx, on_info);
+        net_listener_set_tls(w->listener, former);
+        net_tls_unref(former);
+        hold(after);
+        world_connect(w, w->client_tls);
+        KIT_UNTIL(&w->loop, one_stands());
+        net_listener_set_tls(w->listener, next);
+        net_tls_unref(next);
+        let_go();
+        KIT_UNTIL(&w->loop, w->accepted_count == 1 && w->client.opens == 1);
+        assert_string_equal(w->client.peer.name, "7");
+        struct end late = {0};
+        end_connect(w, &late);
+        KIT_UNTIL(&w->loop, late.opens == 1 && w->accepted_count == 2);
+        assert_string_equal(late.peer.name, "8");
+        net_conn_close(late.c);
+        KIT_UNTIL(&w->loop, late.closes == 1);
+        end();
+    }
 }
 
 static void a_reset_in_the_middle_of_a_step_hurts_nobody(void **state)
@@ -321,7 +367,7 @@ static void a_reset_in_the_middle_of_a_step_hurts_nobody(void **state)
     struct world *w = begin(0);
     struct linger hard = {1, 0};
     hold(0);
-    int fd = stranger_who_says(w, client_hello, sizeof client_hello);
+    int fd = stranger_who_says(w, half_message, sizeof half_message);
     KIT_UNTIL(&w->loop, one_stands());
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
     close(fd);
@@ -398,7 +444,9 @@ int main(void)
         cmocka_unit_test(listener_ends_in_the_middle_of_a_step),
         cmocka_unit_test(the_loop_ends_when_the_step_has),
         cmocka_unit_test(garbage_and_halves_in_the_middle_of_a_step),
-        cmocka_unit_test(less_than_the_head_of_a_record_is_no_step),
+        cmocka_unit_test(less_than_the_first_record_is_no_step),
+        cmocka_unit_test(the_head_of_no_record_is_a_step),
+        cmocka_unit_test(certificates_rotate_in_the_middle_of_a_step),
         cmocka_unit_test(a_reset_in_the_middle_of_a_step_hurts_nobody),
         cmocka_unit_test(the_reason_for_a_refusal_comes_from_the_thread),
         cmocka_unit_test(what_comes_with_the_end_of_the_handshake_is_not_lost),
