@@ -106,7 +106,8 @@ static bool do_waiting(struct master *m)
     }
     rest_turn(m);
     more |= nodes_turn(m);
-    if (node_feeds_waiting(m->feeds)) {
+    /* The routes of a large cluster, told to all of its agents at once, are more than connections may hold. */
+    if (node_feeds_waiting(m->feeds) && held_has_room(m)) {
         more |= node_feeds_turn(m->feeds);
         lap(m, LAP_FEEDS);
     }

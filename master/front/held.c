@@ -13,7 +13,8 @@
 
 #include "master/master.h"
 
-#define LOOKS 16u
+#define LOOKS    16u
+#define AGAIN_MS 10 /* between two looks for room */
 
 static uint64_t share_of(const struct master *m)
 {
@@ -67,11 +68,8 @@ static struct session *largest_of(struct master *m, const struct subject *s, siz
     return most;
 }
 
-void held_look(struct master *m)
+static void look(struct master *m)
 {
-    if (m->rpc_stats.bytes - m->held.looked_at < m->held.max / LOOKS) {
-        return;
-    }
     m->held.looked_at = m->rpc_stats.bytes;
     m->held.bytes = count(m);
     m->held.most = MAX(m->held.most, m->held.bytes);
@@ -96,4 +94,26 @@ void held_look(struct master *m)
         s->bytes -= MIN(bytes, s->bytes);
         m->held.bytes -= MIN((uint64_t)bytes, m->held.bytes);
     }
+}
+
+static uint64_t queued_since(const struct master *m)
+{
+    return m->rpc_stats.bytes - m->held.looked_at;
+}
+
+void held_look(struct master *m)
+{
+    if (queued_since(m) >= m->held.max / LOOKS) {
+        look(m);
+    }
+}
+
+bool held_has_room(struct master *m)
+{
+    int64_t now_ms = env_now_ms(m->env);
+    if (m->held.bytes + queued_since(m) > m->held.max / 2 && now_ms - m->held.looked_ms >= AGAIN_MS) {
+        look(m);
+        m->held.looked_ms = now_ms;
+    }
+    return m->held.bytes + queued_since(m) <= m->held.max / 2;
 }

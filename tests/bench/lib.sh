@@ -3,10 +3,12 @@
 #
 # work     directory of this run, removed at the end with all that runs
 # config   client configuration of the cluster
+# settings lines for master.yaml of each master that is made from here on
 # ports    of the masters, pids of their processes, by index from 0 on
 
 BUILD=${BUILD:-build}
 MASTERS=3
+settings=
 pids=()
 ports=()
 others=() # processes besides the masters
@@ -88,12 +90,15 @@ start_master() { # index
     disown "$!"
 }
 
+set_up() { [ -z "$settings" ] || printf '%s\n' "$settings" >>"$work/m$1/master.yaml"; } # index
+
 # init_master [OPTION...]: the first of a cluster, not started; with options of init. The CA's key, which no master has on its disk once it has run,
 # is kept in $work/ca.
 init_master() {
     mapfile -t ports < <(free_ports "$MASTERS")
     [ ${#ports[@]} = "$MASTERS" ] || exit 1
     "$BUILD/reeve-master" init --dir "$work/m0" --listen "127.0.0.1:${ports[0]}" "$@" >"$work/m0.log" 2>&1 || die "init: $(cat "$work/m0.log")"
+    set_up 0
     mkdir -p -m 700 "$work/ca"
     cp "$work/m0/ca.crt" "$work/m0/ca.key" "$work/ca/"
 }
@@ -109,6 +114,7 @@ start_masters() { # [OPTION...] of init
         token=$(rctl token create --role master 2>/dev/null | head -n 1) || die "no token"
         "$BUILD/reeve-master" join --dir "$work/m$i" --listen "127.0.0.1:${ports[$i]}" --token "$token" \
             "127.0.0.1:${ports[0]}" >"$work/m$i.log" 2>&1 || die "join: $(cat "$work/m$i.log")"
+        set_up $i
         start_master $i
         wait_for 20 "master $((i + 1)) as voter" voters_are $((i + 1))
     done
@@ -140,7 +146,8 @@ find_leader() {
 # cluster_load WHAT N: one figure or more of bench_cluster, SECONDS_EACH long.
 SECONDS_EACH=${SECONDS_EACH:-5}
 cluster_load() {
-    timeout 900 "$BUILD/tests/bench/bench_cluster" --config "$config" --seconds "$SECONDS_EACH" "$@" || die "bench_cluster $* failed"
+    timeout 900 "$BUILD/tests/bench/bench_cluster" --config "$config" --seconds "$SECONDS_EACH" "$@" ||
+        die "bench_cluster $* failed; what the masters said last: $(tail -n 3 "$work"/m?.log)"
 }
 
 line() { printf 'bench %s %s %s\n' "$1" "$2" "$3"; }

@@ -14,6 +14,14 @@ static int set_up(void **state)
     return 0;
 }
 
+/* Less than what all nodes are told at once. */
+static int set_up_small(void **state)
+{
+    static const char *const small[] = {"--queue-mb", "32", NULL};
+    *state = kit_one(small);
+    return 0;
+}
+
 static int tear_down(void **state)
 {
     kit_free(*state);
@@ -128,10 +136,51 @@ static void readers_that_never_read_are_ended_before_memory_is(void **state)
     client_close(admin);
 }
 
+/* A thing that all nodes follow: telling it to all of them is more than connections may hold together. */
+static void what_all_nodes_are_told_at_once_ends_no_connection(void **state)
+{
+    enum { NODES = 100, SIZE = 900000 };
+    struct kit *k = *state;
+    struct client *admin = client_admin(k, 0), *agents[NODES];
+    struct stream *told[NODES];
+    CLEANUP_FREE char *text = xcalloc(1, SIZE + 1);
+    memset(text, 'x', SIZE);
+    must(admin, "cluster", "{}");
+    int64_t shed = int_at(admin, "stats.connectionsShed");
+    for (unsigned i = 0; i < NODES; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "n%u", i);
+        agents[i] = client_as(k, 0, PKI_ROLE_NODE, name);
+        must(agents[i], "node.register", "{node: {apiVersion: v1, kind: Node, metadata: {name: %s}}}", name);
+        must(admin, "create",
+             "{object: {apiVersion: v1, kind: Pod, metadata: {name: p%u}, spec: {nodeName: n%u, containers: [{name: c, "
+             "image: i}], volumes: [{name: v, configMap: {name: all}}]}}}",
+             i, i);
+        told[i] = stream_open(agents[i], "node.refs", "{name: n%u}", i);
+        assert_non_null(stream_next(told[i])); /* there is nothing yet */
+    }
+    must(admin, "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: all}, data: {k: %s}}}", text);
+    for (unsigned i = 0; i < NODES; i++) {
+        const struct value *got = stream_next(told[i]);
+        assert_non_null(got);
+        assert_true(str_is(value_path_str(value_item(value_get(got, "events"), 0), "type"), "ADDED"));
+    }
+    must(admin, "cluster", "{}");
+    print_message("%d nodes were told %d KB each, and connections held %lld KB at most\n", NODES, SIZE / 1000,
+                  (long long)int_at(admin, "stats.heldBytesMost") / 1000);
+    assert_true(int_at(admin, "stats.connectionsShed") == shed);
+    for (unsigned i = 0; i < NODES; i++) {
+        stream_close(told[i]);
+        client_close(agents[i]);
+    }
+    client_close(admin);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_all_nodes_are_told_at_once_ends_no_connection, set_up_small, tear_down),
         cmocka_unit_test_setup_teardown(readers_that_never_read_are_ended_before_memory_is, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
