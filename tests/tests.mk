@@ -66,8 +66,8 @@ UNITS_IN_ORDER := $(addprefix $(BUILD)/tests/unit/,$(UNITS_LONG)) $(filter-out $
 # Every unit program takes TEST="PATTERN..." (tests/unit/kit/filter.c).
 $(UNITS): $(BUILD)/tests/unit/kit/filter.o
 
-# Shell programs among them: who may include whom; and that a thing is one file and one line, which builds a copy of the tree, without sanitizers.
-CHECKS := tests/check-rooms tests/check-limits $(if $(filter 1,$(SAN)),,tests/check-extend)
+# Shell programs among them: who may include whom; which test proves which rule; and that a thing is one file and one line, which builds a copy of the tree, without sanitizers.
+CHECKS := tests/check-rooms tests/check-limits tests/check-rules $(if $(filter 1,$(SAN)),,tests/check-extend)
 
 units: $(UNITS)
 	@tests/run-units $(BUILD)/tests $(CHECKS) $(UNITS_IN_ORDER)
