@@ -98,7 +98,9 @@ struct api_update {
     struct api_write how;
     const struct api_part *part;
     struct value *object; /* its resourceVersion and uid, if any, are preconditions; changed in place */
-    bool makes;           /* what is not there is made, of kinds that are made so (struct kind: put_makes) */
+    /* As a PUT of Kubernetes' API: what is not there is made, of kinds that are made so (struct kind: put_makes), and of
+     * some kinds an object without a resourceVersion is ERR_INVALID (put_needs_version). */
+    bool is_put;
 };
 struct api_patch {
     struct api_write how;

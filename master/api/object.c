@@ -193,7 +193,7 @@ static struct value *update_document(struct api_call *c, const struct api_update
  * Kubernetes. */
 static bool is_made(const struct api_update *q, const struct kind *k)
 {
-    return q->makes && k->put_makes && q->part == &PARTS[0];
+    return q->is_put && k->put_makes && q->part == &PARTS[0];
 }
 
 /* A uid is that of an object that there was. */
@@ -210,6 +210,20 @@ static int make(const struct admission *ad, struct txn *t, const struct kind *k,
     int rv = admit_create(ad, k, doc, &o, err);
     if (rv == 0) {
         txn_create(t, o);
+    }
+    return rv;
+}
+
+/* The version that is changed, or 0 for any: a PUT says it of kinds that nobody may change unseen. */
+static int update_version(const struct api_update *q, const struct kind *k, uint64_t *revision, struct error *err)
+{
+    int rv = admit_version(q->object, k, revision, err);
+    if (rv == 0 && *revision == 0 && q->is_put && k->put_needs_version) {
+        struct str name = value_path_str(q->object, "metadata.name");
+        rv = error_set_field(
+            err, ERR_INVALID, "metadata.resourceVersion",
+            "%s \"%.*s\" is invalid: metadata.resourceVersion: must be specified for an update, as it was read",
+            k->name, STR_ARG(name));
     }
     return rv;
 }
@@ -236,7 +250,7 @@ void verb_update(struct api_call *c, const struct api_update *q)
         bool made = old == NULL && is_made(q, of.kind);
         int rv = made          ? make(&ad, &t, of.kind, q->object, &err)
                  : old == NULL ? error_not_found(&err, of.kind, of.name)
-                               : admit_version(q->object, of.kind, &if_revision, &err);
+                               : update_version(q, of.kind, &if_revision, &err);
         rv = rv != 0 || made
                  ? rv
                  : update_to(&ad, &t, update_document(c, q, old), old, NULL, q->part->part, if_revision, &err);

@@ -207,7 +207,7 @@ static int check_update(const struct checking *ch, const struct api_update *q)
     struct api_target of = {0};
     int rv = check_document(ch, q->object, "update", api_part_name(q->part));
     bool whole = *api_part_name(q->part) == '\0';
-    bool makes = rv == 0 && ch->each == NULL && q->makes && whole && read_document(ch, q->object, &of) &&
+    bool makes = rv == 0 && ch->each == NULL && q->is_put && whole && read_document(ch, q->object, &of) &&
                  of.kind->put_makes && view_get(ch->view, of.kind, of.ns, of.name) == NULL;
     return makes ? check_create(ch, &of) : rv;
 }

@@ -254,7 +254,7 @@ static int read_update(const struct reader *r, struct api_request *q)
 {
     int rv = read_document(r, "object", &q->update.object);
     rv = rv != 0 ? rv : read_part(r, &q->update.part);
-    q->update.makes = mp_bool(get(r, "makes"), false);
+    q->update.is_put = mp_bool(get(r, "makes"), false);
     return rv != 0 ? rv : read_write(r, &q->update.how);
 }
 
@@ -262,7 +262,7 @@ static void write_update(struct writer *w, const struct api_request *q)
 {
     put_value(w, "object", q->update.object);
     put_part(w, q->update.part);
-    put_true(w, "makes", q->update.makes && knows_more(w));
+    put_true(w, "makes", q->update.is_put && knows_more(w));
     put_write(w, &q->update.how);
     put_checks(w, &q->update.how);
 }

@@ -306,7 +306,7 @@ static int make_scale(struct rest_call *c, struct arena *a, struct api_request *
     value_set(a, value_ensure_map(a, doc, "spec"), "replicas", replicas == NULL ? value_int(a, 0) : replicas);
     rv = rv != 0 ? rv : fit_document(c, a, doc, err);
     q->verb = API_UPDATE;
-    q->update = (struct api_update){how_of(c), api_part_named(STR("scale")), doc, .makes = false};
+    q->update = (struct api_update){how_of(c), api_part_named(STR("scale")), doc, .is_put = false};
     return rv;
 }
 
@@ -320,7 +320,7 @@ static int make_finalize(struct rest_call *c, struct arena *a, struct api_reques
         value_set(a, value_ensure_map(a, doc, "spec"), "finalizers", value_list(a));
     }
     q->verb = API_UPDATE;
-    q->update = (struct api_update){how_of(c), api_part_named(STR("finalize")), doc, .makes = false};
+    q->update = (struct api_update){how_of(c), api_part_named(STR("finalize")), doc, .is_put = false};
     return rv;
 }
 
@@ -333,7 +333,7 @@ static int make_update(struct rest_call *c, struct arena *a, struct api_request 
     int rv = rest_read_body(c, a, &doc, err);
     rv = rv != 0 ? rv : fit_document(c, a, doc, err);
     q->verb = API_UPDATE;
-    q->update = (struct api_update){how_of(c), api_part_named(c->path.part), doc, .makes = c->path.part.n == 0};
+    q->update = (struct api_update){how_of(c), api_part_named(c->path.part), doc, .is_put = true};
     return rv != 0 ? rv : check_fields(c, doc, 0, err);
 }
 

@@ -59,4 +59,5 @@ const struct kind kind_lease = {
     .columns_count = ARRAY_SIZE(columns),
     .validate = lease_validate,
     .put_makes = true,
+    .put_needs_version = true,
 };

@@ -207,4 +207,5 @@ const struct kind kind_poddisruptionbudget = {
     .validate = budget_validate,
     .doubt = budget_doubt,
     .describe = budget_describe,
+    .put_needs_version = true,
 };

@@ -85,4 +85,6 @@ const struct kind kind_runtimeclass = {
     .columns = columns,
     .columns_count = ARRAY_SIZE(columns),
     .validate = class_validate,
+    .put_makes = true,
+    .put_needs_version = true,
 };

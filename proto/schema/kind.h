@@ -231,6 +231,7 @@ struct kind {
     bool has_ephemeral;                  /* the part "ephemeralcontainers" */
     bool has_approval;                   /* the part "approval": of its status the conditions */
     bool put_makes;                      /* a PUT of what is not there makes it */
+    bool put_needs_version;              /* a PUT of what is there must say which version it changes */
     bool tells_undone;                   /* what of its spec is not carried out stands in a condition */
     bool json_only;                      /* Kubernetes has no protobuf message for it: its rows have no numbers */
     const struct kind_version *versions; /* ended by an api_version of NULL; NULL = none but api_version */

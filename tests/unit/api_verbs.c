@@ -369,7 +369,7 @@ static void same_request(const struct api_request *a, const struct api_request *
         same_write(&a->update.how, &b->update.how);
         assert_ptr_equal(a->update.part, b->update.part);
         assert_true(value_equal(a->update.object, b->update.object));
-        assert_int_equal(a->update.makes, b->update.makes);
+        assert_int_equal(a->update.is_put, b->update.is_put);
         break;
     case API_PATCH:
         same_write(&a->patch.how, &b->patch.how);
