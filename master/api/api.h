@@ -305,6 +305,7 @@ struct history_txn;
 struct api_event {
     enum api_event_type type;
     const struct object *object; /* BOOKMARK: NULL. DELETED: as it was last, or as it is since it left the selection */
+    const struct object *left;   /* DELETED, and it lives on: as it was when it was selected. NULL: of all others */
     uint64_t revision;           /* the object's; if it is gone: that of its deletion */
     bool brief;                  /* gone with very many others: its identity will do */
     /* The change that the event tells, which may keep its encoded form for all that watch (store_history_wire). NULL:

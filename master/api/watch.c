@@ -304,6 +304,7 @@ static bool tell(struct watch *w, const struct history_txn *tx, unsigned i, bool
                 : !after ? API_DELETED
                          : API_MODIFIED,
         .object = now != NULL ? now : old,
+        .left = !after && now != NULL ? old : NULL,
         .revision = revision,
         .brief = brief && now == NULL,
         .txn = tx,

@@ -86,6 +86,12 @@ static void write_brief(struct rest_call *c, const char *type, const struct obje
     write_json_event(c, type, buf_str(&object));
 }
 
+/* What is told: of what left the selection the state in which it was selected, with the version of the change. */
+static const struct object *told_object(const struct api_event *e)
+{
+    return e->left != NULL ? e->left : e->object;
+}
+
 /* In protobuf, made once for all watches that are told of it. */
 static const struct buf *make_shared(struct rest_call *c, const struct api_event *e)
 {
@@ -110,10 +116,10 @@ static bool is_shared(const struct rest_call *c)
 static void write_in_protobuf(struct rest_call *c, const char *type, const struct api_event *e)
 {
     CLEANUP_BUF struct buf own = BUF_INIT;
-    if (e->txn != NULL && is_shared(c)) {
+    if (e->txn != NULL && e->left == NULL && is_shared(c)) {
         write_event(c, type, make_shared(c, e));
     } else {
-        rest_write_single(&own, &c->view, e->object, e->revision, false);
+        rest_write_single(&own, &c->view, told_object(e), e->revision, false);
         write_event(c, type, &own);
     }
 }
@@ -121,7 +127,7 @@ static void write_in_protobuf(struct rest_call *c, const char *type, const struc
 static void write_in_json(struct rest_call *c, const char *type, const struct api_event *e)
 {
     buf_printf(&c->out, "{\"type\":\"%s\",\"object\":", type);
-    rest_write_single(&c->out, &c->view, e->object, e->revision, !c->columns_told);
+    rest_write_single(&c->out, &c->view, told_object(e), e->revision, !c->columns_told);
     c->columns_told = true;
     buf_puts(&c->out, "}\n");
 }

@@ -477,10 +477,17 @@ static bool find_selectable(const char *names, struct str key, struct str *path)
     return false;
 }
 
+/* Of kinds without a namespace the field is empty. Those that have fields of their own do not know it, as in Kubernetes.
+ */
+static const char *common_names(const struct kind *k)
+{
+    return k->namespaced || k->selectable == NULL ? "metadata.name metadata.namespace" : "metadata.name";
+}
+
 static int unknown_field(const struct kind *k, struct str key, struct error *err)
 {
     CLEANUP_BUF struct buf known = BUF_INIT;
-    buf_puts(&known, k->namespaced ? "metadata.name, metadata.namespace" : "metadata.name");
+    buf_puts(&known, strchr(common_names(k), ' ') != NULL ? "metadata.name, metadata.namespace" : "metadata.name");
     for (const char *p = k->selectable; p != NULL && *p != '\0';) {
         size_t n = strcspn(p, " "), name_n = strcspn(p, " =");
         buf_printf(&known, ", %.*s", (int)name_n, p);
@@ -520,8 +527,7 @@ static int read_field_requirement(struct scan *c, const struct kind *k, struct s
     if (!negated) {
         take(c, '=');
     }
-    if (!find_selectable(k->namespaced ? "metadata.name metadata.namespace" : "metadata.name", key, &path) &&
-        !find_selectable(k->selectable, key, &path)) {
+    if (!find_selectable(common_names(k), key, &path) && !find_selectable(k->selectable, key, &path)) {
         return unknown_field(k, key, c->err);
     }
     int rc = take_field_value(c, &v);

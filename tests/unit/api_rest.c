@@ -198,7 +198,7 @@ static void show(struct wire *w, const char *paths, struct buf *out)
     while (w->shown < all.n) {
         CLEANUP_BUF struct buf body = BUF_INIT;
         const char *p = all.p + w->shown;
-        bool chunked = false, packed = false;
+        bool chunked = false, packed = false, typed = false;
         size_t length = 0;
         if (all.n - w->shown < 9 || memcmp(p, "HTTP/1.1 ", 9) != 0) { /* more of a stream */
             bool last = take_chunks(all, &w->shown, &body);
@@ -214,6 +214,7 @@ static void show(struct wire *w, const char *paths, struct buf *out)
             w->shown += (size_t)(end - line) + 1;
             packed |= strcmp(text, "Content-Encoding: gzip") == 0;
             chunked |= strcmp(text, "Transfer-Encoding: chunked") == 0;
+            typed |= strncmp(text, "Content-Type: ", 14) == 0;
             if (strncmp(text, "ETag: ", 6) == 0) {
                 snprintf(w->world->etag, sizeof w->world->etag, "%.79s", text + 6);
             }
@@ -225,6 +226,7 @@ static void show(struct wire *w, const char *paths, struct buf *out)
                 buf_printf(out, "%s\n", first ? text + 9 : text);
             }
         }
+        buf_puts(out, (chunked || length > 0) && !typed ? "(no Content-Type)\n" : "");
         if (chunked) {
             bool last = take_chunks(all, &w->shown, &body);
             if (packed) {
@@ -774,6 +776,8 @@ int main(void)
         SCRIPT(ingress),
         SCRIPT(certificates),
         SCRIPT(runtime_class),
+        SCRIPT(fields),
+        SCRIPT(cells),
         cmocka_unit_test(test_10000_connections_that_list_all_cost_others_a_few_turns),
         cmocka_unit_test(test_lists_that_came_in_one_piece_are_all_answered),
         cmocka_unit_test(test_a_place_is_given_back_when_a_connection_is_cut_midway),
