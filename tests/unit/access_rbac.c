@@ -251,6 +251,7 @@ static struct access random_access(struct rng *rng)
                            .name = str_of(PICK(rng, called))};
 }
 
+/* [6 rules] [6 parts] [6 urls] */
 static void test_decisions_are_those_of_all_bindings_looked_at_plainly(void **state)
 {
     (void)state;
@@ -322,6 +323,7 @@ static void check_holding(const struct view *v, const struct rbac_subject *who, 
     assert_true(holds || lacks || star || !any);
 }
 
+/* [6 escalation] */
 static void test_nobody_gives_more_than_he_has(void **state)
 {
     (void)state;
@@ -453,6 +455,7 @@ static char *read_kept(const char *path)
     return text;
 }
 
+/* [6 default-roles] */
 static void test_who_may_do_what_is_the_kept_table(void **state)
 {
     (void)state;

@@ -17,6 +17,7 @@
  *   large NAME N  a Secret that asks for a token of account web, with N bytes of its own
  *   own-tokens N M  N Secrets for tokens, with M bytes in the place of a token
  *   pad NAME N    the token in that Secret has the same claims and one of N bytes more, and no signature
+ *   claims N [show=PATH,...]   what $BN says
  *   walk          in how many ticks the leader looks at all Secrets for tokens
  *   heard NODE... the agents of these nodes are heard by this master
  *   clock S       the clock on the wall goes on by so much
@@ -533,6 +534,13 @@ static void do_pad(struct world *w, const struct script_step *s, struct buf *out
     run_ms(w, 100);
 }
 
+static void do_claims(struct world *w, const struct script_step *s, struct buf *out)
+{
+    CLEANUP_BUF struct buf json = BUF_INIT;
+    world_write_claims(w, (unsigned)atoi(s->words[0]) - 1, &json);
+    show_body(out, buf_str(&json), script_word(s, "show"));
+}
+
 /* Another key signs from now on. */
 static void do_rotate(struct world *w, const struct script_step *s, struct buf *out)
 {
@@ -702,6 +710,7 @@ static void run_step(void *data, const struct script_step *s, struct buf *out)
                     {"own-tokens", do_own_tokens},
                     {"walk", do_walk},
                     {"pad", do_pad},
+                    {"claims", do_claims},
                     {"tries", do_tries},
                     {"values", do_values},
                     {"protobuf", do_protobuf}};
@@ -778,6 +787,7 @@ int main(void)
         SCRIPT(runtime_class),
         SCRIPT(fields),
         SCRIPT(cells),
+        SCRIPT(admission),
         cmocka_unit_test(test_10000_connections_that_list_all_cost_others_a_few_turns),
         cmocka_unit_test(test_lists_that_came_in_one_piece_are_all_answered),
         cmocka_unit_test(test_a_place_is_given_back_when_a_connection_is_cut_midway),

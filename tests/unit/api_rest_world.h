@@ -315,6 +315,17 @@ static inline void world_make_keys(struct world *w)
     run_ms(w, 100);
 }
 
+/* What the n-th token says, as JSON. */
+static inline void world_write_claims(const struct world *w, unsigned n, struct buf *out)
+{
+    CLEANUP_ARENA struct arena a;
+    struct value *claims;
+    struct str key_id;
+    arena_init(&a);
+    assert_true(n < w->bearers_count && jwt_read(str_of(w->bearers[n]), &a, &claims, &key_id));
+    json_write(out, claims, 0);
+}
+
 /* ---- The fixture ---- */
 
 static inline int64_t clock_now(void *data)

@@ -83,6 +83,7 @@ static void counters_are_told_to_who_may(void **state)
     RUN(rows);
 }
 
+/* [8 kubectl] [9 openapi] */
 static void objects_are_made_changed_and_deleted(void **state)
 {
     habits_file(*state, "web.yaml",
@@ -181,6 +182,7 @@ static void what_happens_is_seen(void **state)
     RUN(rows);
 }
 
+/* [8 kubectl-streams] */
 static void commands_run_in_containers(void **state)
 {
     static const struct habit rows[] = {

@@ -219,6 +219,7 @@ static void is(struct kit *k, const struct value *v, const char *path, const cha
     }
 }
 
+/* [6 audit] */
 static void test_requests_are_recorded_by_the_master_that_was_asked(void **state)
 {
     struct kit *k = *state;
@@ -408,7 +409,7 @@ static const char *header_of(struct kit *k, const char *answer, const char *name
     return end == NULL ? "" : arena_strndup(&k->arena, at + strlen(name), (size_t)(end - at) - strlen(name));
 }
 
-/* What is answered is what is recorded, under the number that the answer has; and no value of a Secret. */
+/* [6 audit-id] What is answered is what is recorded, under the number that the answer has; and no value of a Secret. */
 static void test_answers_over_https_have_the_number_of_their_record(void **state)
 {
     struct kit *k = *state;

@@ -32,6 +32,7 @@ static struct principal admin_of(const char *name)
     return p;
 }
 
+/* [6 certificate] */
 static void test_a_certificate_proves_a_user_and_its_group(void **state)
 {
     (void)state;

@@ -1,6 +1,7 @@
 /* port-forward over SPDY, as master_rest_streams.c has exec. */
 #include "tests/unit/master_rest_streams.h"
 
+/* [4 port-forward] */
 static void connections_are_forwarded_side_by_side(void **state)
 {
     struct state *s = *state;
@@ -61,7 +62,7 @@ static void connections_are_forwarded_side_by_side(void **state)
     }
 }
 
-/* Half a pair, two of one kind, no port: none of them begins anything. */
+/* [4 pairs] Half a pair, two of one kind, no port: none of them begins anything. */
 static void pairs_must_be_pairs(void **state)
 {
     struct state *s = *state;

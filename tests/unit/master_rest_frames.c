@@ -2,6 +2,7 @@
  * closed. RFC 6455 is the rule where Kubernetes' protocols say nothing. */
 #include "tests/unit/master_rest_streams.h"
 
+/* [4 channels] */
 static void exec_over_websocket(void **state)
 {
     struct state *s = *state;
@@ -37,7 +38,7 @@ static void exec_over_websocket(void **state)
     }
 }
 
-/* Frames that are none, one behind the other, and what the connection is closed with. */
+/* [4 malformed] Frames that are none, one behind the other, and what the connection is closed with. */
 static void frames_that_are_none_end_the_command(void **state)
 {
     struct state *s = *state;
@@ -114,7 +115,7 @@ static void put(struct peer *x, enum ws_op op, bool last, struct str bytes)
     send_buf(x, &b);
 }
 
-/* RFC 6455 5.5.2: with the same bytes, the longest as well, and between fragments. */
+/* [4 ping] RFC 6455 5.5.2: with the same bytes, the longest as well, and between fragments. */
 static void a_ping_is_answered_with_what_it_says(void **state)
 {
     struct state *s = *state;
@@ -173,8 +174,8 @@ static void a_message_may_be_larger_than_what_is_held(void **state)
     stream_close(a);
 }
 
-/* {255, N} ends the client's half of N in v5 (what is no channel of the client's, or is over, is passed over); before
- * it is a channel like others that are not there. */
+/* [4 close] {255, N} ends the client's half of N in v5 (what is no channel of the client's, or is over, is passed
+ * over); before it is a channel like others that are not there. */
 static void only_the_fifth_version_closes_channels(void **state)
 {
     struct state *s = *state;
@@ -207,6 +208,74 @@ static void only_the_fifth_version_closes_channels(void **state)
     stream_close(a);
 }
 
+/* [4 plain-channel] Before v4 the end is told as text; the base64 forms are a digit and base64, both ways. */
+static void older_protocols_tell_the_end_as_text(void **state)
+{
+    struct state *s = *state;
+    static const struct {
+        const char *protocol;
+        const char *end; /* of exit code 3 */
+    } rows[] = {{"channel.k8s.io", "command terminated with non-zero exit code: 3"},
+                {"base64.channel.k8s.io", "3Y29tbWFuZCB0ZXJtaW5hdGVkIHdpdGggbm9uLXplcm8gZXhpdCBjb2RlOiAz"},
+                {"v4.base64.channel.k8s.io", "3ey"}};
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct stream *a;
+        struct peer *x = open_ws(s, (unsigned)i % 2, rows[i].protocol, &a);
+        CLEANUP_FREE char *agreed = xasprintf("Sec-WebSocket-Protocol: %s\r\n", rows[i].protocol);
+        assert_non_null(strstr(buf_cstr(&x->head), agreed));
+        if (i == 0) {
+            type_in(x, 0, "in", false);
+        } else {
+            put(x, WS_TEXT, true, STR("0aW4="));
+        }
+        assert_string_equal(bytes_of(s, stream_next(a), "stdin"), "in");
+        agent_say(a, "stdout", "out");
+        stream_send(a, "{exit: 3}");
+        stream_end(a, NULL);
+        UNTIL(x, x->closes == 1);
+        assert_string_equal(i == 0 ? TEXT(x, 1) : strstr(buf_cstr(&x->said), "1b3V0\n") != NULL ? "out" : "", "out");
+        assert_non_null(strstr(i == 0 ? TEXT(x, 3) : buf_cstr(&x->said), rows[i].end));
+        peer_free(x);
+        stream_close(a);
+    }
+}
+
+/* [4 tunnel] Messages are bytes of SPDY, wherever they are cut. */
+static void ports_in_a_tunnel(void **state)
+{
+    struct state *s = *state;
+    BOTH(by)
+    {
+        got_asked = false;
+        struct peer *x = peer_as(s, master_of(s, by), PKI_ROLE_ADMIN, "tester");
+        x->tunnel = true;
+        ask_ws(x, "p/portforward", "SPDY/3.1+portforward.k8s.io");
+        UNTIL(x, x->has_head);
+        assert_non_null(strstr(buf_cstr(&x->head), "Sec-WebSocket-Protocol: SPDY/3.1+portforward.k8s.io\r\n"));
+        open_use(x, 1, "error", "80", "0");
+        open_use(x, 3, "data", "80", "0");
+        struct stream *a = take_asked(s);
+        assert_int_equal(value_path_int(asked_params, "port", 0), 80);
+        UNTIL(x, x->replies == 2);
+        struct buf b = BUF_INIT;
+        spdy_put_data(&b, 3, STR("hello"), true);
+        put(x, WS_BINARY, true, (struct str){(const char *)b.data, 5});
+        put(x, WS_BINARY, true, (struct str){(const char *)b.data + 5, b.size - 5});
+        buf_close(&b);
+        assert_string_equal(bytes_of(s, stream_next(a), NULL), "hello");
+        assert_true(value_path_bool(stream_next(a), "eof", false));
+        agent_say(a, NULL, "answer");
+        stream_send(a, "{eof: true}");
+        stream_end(a, NULL);
+        UNTIL(x, x->fin[3] && x->fin[1]);
+        assert_string_equal(TEXT(x, 3), "answer");
+        assert_string_equal(TEXT(x, 1), "");
+        peer_free(x);
+        stream_close(a);
+    }
+}
+
+/* [4 ports] The port stands in front, low byte first, on either channel of it. */
 static void ports_over_websocket(void **state)
 {
     struct state *s = *state;
@@ -235,6 +304,8 @@ int main(void)
         cmocka_unit_test(a_ping_is_answered_with_what_it_says),
         cmocka_unit_test(a_message_may_be_larger_than_what_is_held),
         cmocka_unit_test(only_the_fifth_version_closes_channels),
+        cmocka_unit_test(older_protocols_tell_the_end_as_text),
+        cmocka_unit_test(ports_in_a_tunnel),
         cmocka_unit_test(ports_over_websocket),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

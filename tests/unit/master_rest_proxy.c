@@ -1,7 +1,7 @@
 /* proxy of pods, services and nodes, with a fake agent in the pods' place; and watches over WebSocket. */
 #include "tests/unit/master_rest_streams.h"
 
-/* Messages of text begin with '{', so they are gathered by hand. */
+/* [8 browsers] Messages of text begin with '{', so they are gathered by hand. */
 static void watches_over_websocket(void **state)
 {
     struct state *s = *state;
@@ -95,6 +95,7 @@ static const char *heard(struct state *s, struct stream *a, const char *end)
     return text;
 }
 
+/* [8 browsers] */
 static void requests_are_handed_on_to_pods(void **state)
 {
     struct state *s = *state;
@@ -242,6 +243,7 @@ static void an_error_of_head_has_no_body(void **state)
     }
 }
 
+/* [9 http-2] */
 static void http_2_is_refused_in_plain_words(void **state)
 {
     struct state *s = *state;

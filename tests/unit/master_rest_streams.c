@@ -7,6 +7,7 @@
 
 /* ---- exec ---- */
 
+/* [4 exec] [4 exit] [4 syn-reply] */
 static void exec_goes_both_ways_and_tells_the_exit_code(void **state)
 {
     struct state *s = *state;
@@ -39,7 +40,52 @@ static void exec_goes_both_ways_and_tells_the_exit_code(void **state)
     }
 }
 
-/* What a command says before the client has made its channels, even if it is over by then. */
+/* [4 protocols] The client's first one that is served is chosen, in one header or several; of who offers none nothing
+ * is agreed on. By GET as well as by POST. */
+static void the_first_protocol_that_is_served_is_chosen(void **state)
+{
+    struct state *s = *state;
+    static const struct {
+        const char *method, *offered, *agreed; /* NULL: no header */
+        const char *end;                       /* of exit code 3 */
+    } rows[] = {
+#define OFFER "X-Stream-Protocol-Version: "
+        {"POST", OFFER "v5.channel.k8s.io\r\n" OFFER "v4.channel.k8s.io\r\n" OFFER "channel.k8s.io\r\n",
+         OFFER "v4.channel.k8s.io\r\n", "\"reason\":\"NonZeroExitCode\""},
+        {"GET", OFFER "v5.channel.k8s.io, v4.channel.k8s.io,channel.k8s.io\r\n", OFFER "v4.channel.k8s.io\r\n",
+         "\"reason\":\"NonZeroExitCode\""},
+        {"POST", OFFER "channel.k8s.io\r\n" OFFER "v4.channel.k8s.io\r\n", OFFER "channel.k8s.io\r\n",
+         "command terminated with non-zero exit code: 3"},
+        {"POST", "", NULL, "command terminated with non-zero exit code: 3"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        got_asked = false;
+        struct peer *x = peer_as(s, master_of(s, (unsigned)i % 2), PKI_ROLE_ADMIN, "tester");
+        CLEANUP_FREE char *text =
+            xasprintf("%s /api/v1/namespaces/default/pods/p/exec?command=sh&stdout=true HTTP/1.1\r\nHost: x\r\n"
+                      "Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\n%s\r\n",
+                      rows[i].method, rows[i].offered);
+        send_text(x, text);
+        struct stream *a = take_asked(s);
+        UNTIL(x, x->has_head);
+        assert_non_null(strstr(buf_cstr(&x->head), "HTTP/1.1 101 Switching Protocols\r\n"));
+        assert_non_null(strstr(buf_cstr(&x->head), "Connection: Upgrade\r\n"));
+        assert_non_null(strstr(buf_cstr(&x->head), "Upgrade: SPDY/3.1\r\n"));
+        assert_non_null(strstr(buf_cstr(&x->head), rows[i].agreed == NULL ? "\r\n" : rows[i].agreed));
+        assert_true(rows[i].agreed != NULL || strstr(buf_cstr(&x->head), OFFER) == NULL);
+#undef OFFER
+        open_use(x, ERROR_ID, "error", NULL, NULL);
+        open_use(x, OUT_ID, "stdout", NULL, NULL);
+        stream_send(a, "{exit: 3}");
+        stream_end(a, NULL);
+        UNTIL(x, x->fin[ERROR_ID]);
+        assert_non_null(strstr(TEXT(x, ERROR_ID), rows[i].end));
+        peer_free(x);
+        stream_close(a);
+    }
+}
+
+/* [4 exec-waits] What a command says before the client has made its channels, even if it is over by then. */
 static void output_waits_for_its_channels(void **state)
 {
     struct state *s = *state;
@@ -65,7 +111,8 @@ static void output_waits_for_its_channels(void **state)
     }
 }
 
-/* Of a terminal the client opens its size last, and waits for an answer to it before it reads anything. */
+/* [4 exec-waits] [4 ping] Of a terminal the client opens its size last, and waits for an answer to it before it reads
+ * anything. */
 static void a_terminals_short_command_is_told_whole(void **state)
 {
     struct state *s = *state;
@@ -197,6 +244,7 @@ static void what_comes_behind_an_upgrade_is_the_streams(void **state)
     }
 }
 
+/* [4 back-pressure] */
 static void a_slow_reader_slows_the_writer(void **state)
 {
     struct state *s = *state;
@@ -242,6 +290,7 @@ static void a_slow_reader_slows_the_writer(void **state)
     }
 }
 
+/* [4 malformed] */
 static void frames_that_are_none_end_the_command(void **state)
 {
     struct state *s = *state;
@@ -272,6 +321,7 @@ static void frames_that_are_none_end_the_command(void **state)
     }
 }
 
+/* [4 unwanted] What SPDY has for a flow control of its own counts for nothing. */
 static void streams_that_are_not_wanted_are_refused(void **state)
 {
     struct state *s = *state;
@@ -283,11 +333,15 @@ static void streams_that_are_not_wanted_are_refused(void **state)
     spdy_put_ping(&b, 5);
     send_buf(p.peer, &b);
     UNTIL(p.peer, p.peer->resets == 3 && p.peer->pings == 1);
+    buf_append(&b, "\x80\3\0\4\0\0\0\14\0\0\0\1\0\0\0\7\0\0\0\1", 20); /* SETTINGS: a window of one byte */
+    buf_append(&b, "\x80\3\0\11\0\0\0\10\0\0\0\3\0\0\0\1", 16);        /* WINDOW_UPDATE of stdin */
+    send_buf(p.peer, &b);
     type_in(p.peer, IN_ID, "still", false);
     assert_string_equal(bytes_of(s, stream_next(p.agent), "stdin"), "still");
     pair_close(&p);
 }
 
+/* [4 resize] */
 static void terminals_have_sizes(void **state)
 {
     struct state *s = *state;
@@ -332,7 +386,8 @@ static void tell_start(struct state *s, const char *at)
     peer_free(x);
 }
 
-/* Who attaches to what has just begun sees all of it, as `kubectl run -it` needs; later, what comes from then on. */
+/* [4 attach] Who attaches to what has just begun sees all of it, as `kubectl run -it` needs; later, what comes from
+ * then on. */
 static void an_attach_to_what_has_just_begun_shows_all(void **state)
 {
     struct state *s = *state;
@@ -429,6 +484,7 @@ static void who_hangs_up_ends_the_command(void **state)
     }
 }
 
+/* [4 refused] Whoever cannot be served hears it before the connection becomes a stream. */
 static void the_agents_refusal_is_a_status(void **state)
 {
     struct state *s = *state;
@@ -500,6 +556,7 @@ static void a_log_whose_container_is_not_clear_is_refused_by_each_master(void **
     }
 }
 
+/* [4 rights] [9 exec-by-get] A right to read is none to run a command. */
 static void get_needs_two_rights_and_post_one(void **state)
 {
     struct state *s = *state;
@@ -636,6 +693,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exec_goes_both_ways_and_tells_the_exit_code),
+        cmocka_unit_test(the_first_protocol_that_is_served_is_chosen),
         cmocka_unit_test(output_waits_for_its_channels),
         cmocka_unit_test(a_terminals_short_command_is_told_whole),
         cmocka_unit_test(a_slow_reader_gets_the_end_as_well),

@@ -76,11 +76,12 @@ static inline struct stream *take_asked(struct state *s)
 
 struct peer {
     struct kit *kit;
-    struct net_conn *net; /* NULL: gone */
-    bool closed, got;     /* something has come since last looked at */
-    bool has_head, ws, tunnel;
+    struct net_conn *net;      /* NULL: gone */
+    bool closed, got;          /* something has come since last looked at */
+    bool has_head, ws, tunnel; /* tunnel: SPDY in messages of WebSocket */
     struct buf raw, in, head;
-    struct buf said; /* messages of text, a line each */
+    struct buf frames_in; /* of a tunnel */
+    struct buf said;      /* messages of text, a line each */
     struct spdy_out out;
     struct spdy_in spdy;
     struct ws_in frames; /* those of a server have no mask: read by hand */
@@ -153,6 +154,7 @@ static inline void peer_free(struct peer *x)
     }
     buf_close(&x->raw);
     buf_close(&x->in);
+    buf_close(&x->frames_in);
     buf_close(&x->head);
     buf_close(&x->said);
     buf_close(&x->pong);
@@ -210,6 +212,8 @@ static inline void read_ws(struct peer *x)
         } else if (op == WS_TEXT) {
             buf_append(&x->said, p + head, n);
             buf_putc(&x->said, '\n');
+        } else if (x->tunnel) {
+            buf_append(&x->frames_in, p + head, n);
         } else if (n > 0) {
             buf_append(&x->text[p[head]], p + head + 1, n - 1);
         }
@@ -217,13 +221,13 @@ static inline void read_ws(struct peer *x)
     }
 }
 
-static inline void read_spdy(struct peer *x)
+static inline void read_spdy(struct peer *x, struct buf *in)
 {
     size_t at = 0;
     for (;;) {
         struct spdy_frame f;
         size_t used;
-        enum spdy_step step = spdy_in_feed(&x->spdy, x->in.data + at, x->in.size - at, &used, &f);
+        enum spdy_step step = spdy_in_feed(&x->spdy, in->data + at, in->size - at, &used, &f);
         at += used;
         assert_true(step != SPDY_BAD);
         if (step == SPDY_MORE) {
@@ -239,7 +243,7 @@ static inline void read_spdy(struct peer *x)
             x->fin[f.stream] = f.fin;
         }
     }
-    buf_reset(&x->in);
+    buf_reset(in);
 }
 
 static inline void look(struct peer *x)
@@ -263,8 +267,9 @@ static inline void look(struct peer *x)
         buf_reset(&x->in);
     } else if (x->ws) {
         read_ws(x);
+        read_spdy(x, &x->frames_in);
     } else {
-        read_spdy(x);
+        read_spdy(x, &x->in);
     }
 }
 
@@ -298,6 +303,19 @@ static inline void ask_ws(struct peer *x, const char *target, const char *protoc
     send_text(x, text);
 }
 
+/* Frames of SPDY. */
+static inline void send_frames(struct peer *x, struct buf *b)
+{
+    static const uint8_t mask[4] = {5, 6, 7, 8};
+    struct buf message = BUF_INIT;
+    if (x->tunnel) {
+        ws_put_masked(&message, WS_BINARY, true, buf_str(b), mask);
+        buf_close(b);
+        *b = message;
+    }
+    send_buf(x, b);
+}
+
 static inline void open_use(struct peer *x, unsigned id, const char *use, const char *port, const char *request)
 {
     struct spdy_pair pairs[3] = {{STR("streamtype"), str_of(use)}};
@@ -307,21 +325,22 @@ static inline void open_use(struct peer *x, unsigned id, const char *use, const 
         pairs[2] = (struct spdy_pair){STR("requestid"), str_of(request)};
     }
     spdy_put_stream(&x->out, &b, id, false, pairs, port == NULL ? 1 : 3);
-    send_buf(x, &b);
+    send_frames(x, &b);
 }
 
 static inline void type_in(struct peer *x, unsigned id, const char *text, bool fin)
 {
     struct buf b = BUF_INIT;
     static const uint8_t mask[4] = {1, 2, 3, 4};
-    if (x->ws) {
+    if (x->ws && !x->tunnel) {
         CLEANUP_FREE char *message = xasprintf("%c%s", id == 0 ? 'x' : (char)id, text);
         message[0] = (char)id;
         ws_put_masked(&b, WS_BINARY, true, (struct str){message, 1 + strlen(text)}, mask);
+        send_buf(x, &b);
     } else {
         spdy_put_data(&b, id, str_of(text), fin);
+        send_frames(x, &b);
     }
-    send_buf(x, &b);
 }
 
 static inline int agent_say(struct stream *a, const char *key, const char *text)

@@ -57,6 +57,7 @@ static void apply(struct client *c, const char *yaml)
     must(c, "apply", "{objects: [%s]}", yaml);
 }
 
+/* [6 certificate] [6 forbidden] [6 role-binding] */
 static void test_a_user_may_what_roles_give_at_once_on_all_masters(void **state)
 {
     struct kit *k = *state;
@@ -93,6 +94,7 @@ static void test_a_user_may_what_roles_give_at_once_on_all_masters(void **state)
     client_close(admin);
 }
 
+/* [6 escalation] */
 static void test_nobody_gives_more_than_he_has(void **state)
 {
     struct kit *k = *state;
@@ -289,7 +291,7 @@ static void test_a_watch_ends_with_the_right_to_it(void **state)
     client_close(admin);
 }
 
-/* Roles that name objects give these and no others; who creates has no name yet. */
+/* [6 names] Roles that name objects give these and no others; who creates has no name yet. */
 static void test_names_in_rules_are_those_alone(void **state)
 {
     struct kit *k = *state;
@@ -358,6 +360,7 @@ static void test_apply_tells_nobody_what_is_there(void **state)
     client_close(admin);
 }
 
+/* [6 parts] */
 static void test_a_right_to_a_part_gives_no_object(void **state)
 {
     struct kit *k = *state;
@@ -559,6 +562,7 @@ static void test_reviews_tell_the_rule_that_allows(void **state)
     client_close(admin);
 }
 
+/* [9 default-account] [6 default-roles] */
 static void test_each_namespace_has_its_account_and_the_roles_are_there(void **state)
 {
     struct kit *k = *state;

@@ -140,13 +140,15 @@ static void a_damaged_token_is_none(void **state)
     }
 }
 
-/* A header of the attacker's choice before claims and signature that are right. */
+/* [6 token-key] A header of the attacker's choice before claims and signature that are right. RS256, which Kubernetes
+ * takes as well, is another one, too. */
 static void other_algorithms_are_refused(void **state)
 {
     struct fixture *f = *state;
     static const char *const headers[] = {
         "eyJhbGciOiJub25lIn0",  /* {"alg":"none"} */
         "eyJhbGciOiJIUzI1NiJ9", /* {"alg":"HS256"} */
+        "eyJhbGciOiJSUzI1NiJ9", /* {"alg":"RS256"} */
         "eyJhbGciOiJFUzI1NiJ9", /* {"alg":"ES256"}: no kid */
         "e30",
         "W10",

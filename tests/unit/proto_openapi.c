@@ -138,6 +138,7 @@ static struct value *find_kind(const struct value *definitions, const char *api_
     return found;
 }
 
+/* [8 argo-cd] [9 references] Every reference leads somewhere in the same document, every array has items. */
 static void v2_is_whole(void **state)
 {
     struct fixture *f = *state;
@@ -424,6 +425,7 @@ static void the_protobuf_form_says_the_same(void **state)
 
 /* ---- The same, and others ---- */
 
+/* [9 openapi-once] Made when it is first asked for, and kept. */
 static void a_document_is_always_the_same(void **state)
 {
     struct fixture *f = *state;

@@ -70,6 +70,7 @@ static void expect(struct str bytes, const char *wanted)
     }
 }
 
+/* [4 headers] */
 static void the_dictionary_is_the_specifications(void **state)
 {
     (void)state;
@@ -78,6 +79,7 @@ static void the_dictionary_is_the_specifications(void **state)
     assert_true(adler32(adler32(0, NULL, 0), d, sizeof d) == 0xe3c6a7c2u); /* as streams of others name it */
 }
 
+/* [4 headers] One window for all blocks of a direction. */
 static void frames_come_out_however_they_are_cut(void **state)
 {
     (void)state;
