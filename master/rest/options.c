@@ -137,6 +137,7 @@ static int read_dry_run(struct reader *r, struct str v)
 }
 static int read_force(struct reader *r, struct str v)
 {
+    r->o->has_force = true;
     r->o->force = is_true(v);
     return 0;
 }

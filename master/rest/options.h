@@ -27,7 +27,7 @@ struct rest_options {
     int64_t timeout_s;              /* of a watch; 0: not told */
     enum rest_include include;
     /* Writes. */
-    bool dry_run, force, has_manager;
+    bool dry_run, has_force, force, has_manager;
     enum rest_validation validation;
     struct str manager;
     /* Deletions. */

@@ -340,6 +340,13 @@ static int make_update(struct rest_call *c, struct arena *a, struct api_request 
 static int make_patch(struct rest_call *c, struct arena *a, struct api_request *q, struct error *err)
 {
     struct value *doc = NULL;
+    if (c->o.has_force) {
+        error_set_field(err, ERR_INVALID, "force", "force: Forbidden: may not be specified for non-apply patch");
+        error_add_cause(err, ERROR_CAUSE_FORBIDDEN, STR("force"),
+                        STR("Forbidden: may not be specified for non-apply patch"));
+        error_set_about(err, STR("meta.k8s.io"), STR("PatchOptions"), STR_NONE);
+        return ERR_INVALID;
+    }
     int rv = rest_read_body(c, a, &doc, err);
     bool list = c->patch == PATCH_JSON;
     if (rv == 0 && !(list ? value_is_list(doc) : value_is_map(doc))) {

@@ -197,6 +197,7 @@ static void test_slow_readers_are_bounded_in_bytes(void **state)
     world_close(&w);
 }
 
+/* [1 status-429] [1 status-retry-after] */
 static void test_who_has_too_much_waiting_is_told_to_come_again(void **state)
 {
     enum { CROWD = TURNS_WAITING_MAX + 500 };

@@ -788,6 +788,7 @@ int main(void)
         SCRIPT(fields),
         SCRIPT(cells),
         SCRIPT(admission),
+        SCRIPT(statuses),
         cmocka_unit_test(test_10000_connections_that_list_all_cost_others_a_few_turns),
         cmocka_unit_test(test_lists_that_came_in_one_piece_are_all_answered),
         cmocka_unit_test(test_a_place_is_given_back_when_a_connection_is_cut_midway),

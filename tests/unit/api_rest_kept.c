@@ -1,4 +1,4 @@
-/* JSON that is kept (rest/kept.h) is what would be made anew: of random objects, whatever was asked for before, and of
+/* [10 kept-json] JSON that is kept (rest/kept.h) is what would be made anew: of random objects, whatever was asked for before, and of
  * a state behind every write. It is bounded, and what lists many does not push out what others use. */
 #include "master/rest/form.h"
 #include "master/rest/gzip.h"

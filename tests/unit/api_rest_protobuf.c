@@ -218,6 +218,7 @@ static const char some[] =
 
 /* ---- Tests ---- */
 
+/* [1 accept-protobuf] */
 static void an_object_says_what_its_json_says(void **state)
 {
     static const char *const asked[] = {
@@ -243,6 +244,7 @@ static void an_object_says_what_its_json_says(void **state)
     }
 }
 
+/* [1 accept-protobuf] */
 static void what_is_written_is_answered_in_it(void **state)
 {
     struct test *t = *state;
@@ -321,6 +323,7 @@ static void reviews_and_tokens_are_answered_in_it(void **state)
     assert_non_null(strstr(buf_cstr(&t->body), "\n  token: "));
 }
 
+/* [1 accept-protobuf-partial] */
 static void metadata_alone(void **state)
 {
     struct test *t = *state;
@@ -409,6 +412,7 @@ static struct value *next_event(struct test *t, size_t *at, char type[16])
     return read_envelope(t, raw[1]);
 }
 
+/* [3 frames] */
 static void events_come_in_frames(void **state)
 {
     struct test *t = *state;
@@ -450,7 +454,7 @@ static void events_come_in_frames(void **state)
     wire_hang_up(other);
 }
 
-/* What there is no message for is JSON, to who takes that. */
+/* [1 accept-passed-over] What there is no message for is JSON, to who takes that. */
 static void what_has_no_message(void **state)
 {
     struct test *t = *state;

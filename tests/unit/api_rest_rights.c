@@ -1,4 +1,4 @@
-/* Who may do what, asked through the front: every kind, every part that discovery tells, every verb, as nobody, as a
+/* [1 verbs] Who may do what, asked through the front: every kind, every part that discovery tells, every verb, as nobody, as a
  * node, as a service account with its token, as a user with a role and as one without, and as an administrator. What is
  * let in is what the roles say (rbac.h, which access_rbac holds against an oracle); no address, no method and no part
  * leads around them. */

@@ -61,6 +61,7 @@ static void rights_are_reviewed(void **state)
     RUN(rows);
 }
 
+/* [2 metrics] */
 static void counters_are_told_to_who_may(void **state)
 {
     static const struct habit rows[] = {

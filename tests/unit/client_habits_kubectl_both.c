@@ -1,4 +1,4 @@
-/* The rest of what people type to Debian's kubectl: each command of its manual that client_habits_kubectl does not
+/* [10 tables] The rest of what people type to Debian's kubectl: each command of its manual that client_habits_kubectl does not
  * type, and what kubectl and rctl show of the same objects, which must be the same. */
 #include <sys/stat.h>
 

@@ -1,4 +1,4 @@
-/* rctl logs and exec as kubectl's are typed, against a node made of paper: it answers each log with two lines, the
+/* [2 log] rctl logs and exec as kubectl's are typed, against a node made of paper: it answers each log with two lines, the
  * second of which tells what was asked, and each command by its first word. */
 #include "tests/unit/kit/habits.h"
 

@@ -409,7 +409,7 @@ static void test_watch_goes_on_from_a_revision(void **state)
     refused(c, ERR_NOT_FOUND, NULL, "watch", "{kind: Nothing}");
 }
 
-/* One transaction of three objects and a deletion: a watcher that was cut behind any of them is told the rest, and
+/* [0 version-each] [10 versions] One transaction of three objects and a deletion: a watcher that was cut behind any of them is told the rest, and
  * nothing twice. */
 static void test_watch_goes_on_between_two_objects_of_a_transaction(void **state)
 {

@@ -1,7 +1,7 @@
 /* proxy of pods, services and nodes, with a fake agent in the pods' place; and watches over WebSocket. */
 #include "tests/unit/master_rest_streams.h"
 
-/* [8 browsers] Messages of text begin with '{', so they are gathered by hand. */
+/* [3 websocket] [8 browsers] Messages of text begin with '{', so they are gathered by hand. */
 static void watches_over_websocket(void **state)
 {
     struct state *s = *state;
@@ -95,7 +95,7 @@ static const char *heard(struct state *s, struct stream *a, const char *end)
     return text;
 }
 
-/* [8 browsers] */
+/* [2 proxy-pods] [2 proxy-nodes] [1 path-sub-path] [8 browsers] */
 static void requests_are_handed_on_to_pods(void **state)
 {
     struct state *s = *state;
@@ -145,6 +145,7 @@ static void requests_are_handed_on_to_pods(void **state)
     }
 }
 
+/* [2 proxy-services] [2 proxy-nodes] */
 static void services_lead_to_pods(void **state)
 {
     struct state *s = *state;

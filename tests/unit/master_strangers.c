@@ -186,6 +186,7 @@ static void test_a_client_of_another_protocol_is_refused(void **state)
     tls_close(&t);
 }
 
+/* [0 no-alpn] [10 http-1] */
 static void test_http_is_spoken_to_who_offers_it_or_nothing(void **state)
 {
     struct state *s = *state;

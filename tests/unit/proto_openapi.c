@@ -138,7 +138,7 @@ static struct value *find_kind(const struct value *definitions, const char *api_
     return found;
 }
 
-/* [8 argo-cd] [9 references] Every reference leads somewhere in the same document, every array has items. */
+/* [2 openapi-references] [2 openapi-gvk] [8 argo-cd] [9 references] Every reference leads somewhere in the same document, every array has items. */
 static void v2_is_whole(void **state)
 {
     struct fixture *f = *state;
@@ -158,6 +158,7 @@ static void v2_is_whole(void **state)
            value_count(value_get(doc, "paths")), references);
 }
 
+/* [2 openapi-v3] */
 static void v3_is_whole(void **state)
 {
     struct fixture *f = *state;
@@ -221,6 +222,7 @@ static unsigned explain_all(const struct value *doc, const struct value *definit
     return count;
 }
 
+/* [2 openapi-fields] */
 static void every_field_can_be_explained(void **state)
 {
     struct fixture *f = *state;
@@ -244,6 +246,7 @@ static void every_field_can_be_explained(void **state)
     printf("%u fields\n", two);
 }
 
+/* [2 openapi-merge-keys] */
 static void facts_of_fields(void **state)
 {
     struct fixture *f = *state;
@@ -301,6 +304,7 @@ static bool can_patch(const struct value *doc, const struct kind *k)
     return false;
 }
 
+/* [2 openapi-patch] */
 static void patches_know_dry_run_and_field_validation(void **state)
 {
     struct fixture *f = *state;
@@ -395,6 +399,7 @@ static bool offers_dry_run(struct fixture *f, struct str patch, const struct kin
     return false;
 }
 
+/* [2 openapi-gnostic] */
 static void the_protobuf_form_says_the_same(void **state)
 {
     struct fixture *f = *state;
@@ -453,6 +458,7 @@ static bool serves_no_review(const struct kind *request)
 }
 
 /* A front that does not take a request does not tell of it. */
+/* [2 not-served] */
 static void what_is_not_served_is_not_told(void **state)
 {
     struct fixture *f = *state;

@@ -220,6 +220,7 @@ static void json_patch_tests_see_bytes_as_base64(void **state)
     assert_int_equal(patch_apply(PATCH_JSON, NULL, &arena, secret, bad, &out, NULL), ERR_INVALID);
 }
 
+/* [1 status-413-patch] */
 static void json_patch_copies_do_not_grow_without_bound(void **state)
 {
     (void)state;

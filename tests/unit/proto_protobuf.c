@@ -144,6 +144,7 @@ static void embedded_messages(void **state)
              "\"targetContainerName\":\"a\"}]}");
 }
 
+/* [1 protobuf-types] */
 static void a_service(void **state)
 {
     reads_as(*state, "v1", "Service",
@@ -155,6 +156,7 @@ static void a_service(void **state)
              "],\"selector\":{\"app\":\"x\"},\"type\":\"ClusterIP\"},\"status\":{\"loadBalancer\":{}}");
 }
 
+/* [1 protobuf-types] */
 static void times(void **state)
 {
     reads_as(*state, "coordination.k8s.io/v1", "Lease",
@@ -292,6 +294,7 @@ static void what_is_wrong_is_told_with_its_place(void **state)
             "spec.gcePersistentDisk: not carried out yet");
 }
 
+/* [1 protobuf-envelope] */
 static void what_is_no_body(void **state)
 {
     struct fixture *f = *state;
@@ -547,7 +550,7 @@ static void answers_that_are_documents(void **state)
     assert_int_equal(none.size, 0);
 }
 
-/* The rows that the tables of validation accept (proto_kind_rules). */
+/* [1 protobuf-numbers] The rows that the tables of validation accept (proto_kind_rules). */
 static void every_kind_there_and_back(void **state)
 {
     static bool seen[256];
