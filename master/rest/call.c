@@ -310,6 +310,8 @@ void rest_call_tick(struct rest_call *c, int64_t now_ms)
     }
     if (c->watch != NULL && !c->over) {
         rest_watch_tick(c, now_ms);
+    } else if (c->log != NULL && rest_ws_closed(c->ws)) {
+        rest_log_close(c);
     } else if (c->upgrade != NULL) {
         rest_stream_tick(c, now_ms);
     }

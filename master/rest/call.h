@@ -83,7 +83,7 @@ struct rest_call {
     bool over, initial_told, columns_told;
     int64_t until_ms, bookmark_ms;
     uint64_t told;      /* the version that was told last */
-    struct rest_ws *ws; /* of a watch over WebSocket; NULL: over HTTP */
+    struct rest_ws *ws; /* of a watch or a log over WebSocket; NULL: over HTTP */
     struct rest_log *log;
     bool judged; /* LOG: over a follower, as new as the leader: he may, and it is clear which container */
     struct rest_stream *upgrade; /* STREAM */
@@ -163,6 +163,7 @@ bool rest_ws_decide(struct rest_call *c, const struct http_request *r); /* false
 void rest_ws_begin(struct rest_call *c);
 void rest_ws_flush(struct rest_call *c);
 void rest_ws_end(struct rest_call *c);
+bool rest_ws_closed(const struct rest_ws *ws); /* the client has said Close; NULL: no */
 void rest_ws_feed(struct rest_call *c, const void *p, size_t n);
 void rest_ws_free(struct rest_ws *ws); /* NULL: nothing */
 /* Of what is proxied (proxy.c). */
@@ -180,6 +181,7 @@ void rest_log_write(struct rest_call *c, struct buf *b);
 void rest_log_relay(struct rest_call *c, uint64_t leader, struct str params);
 void rest_log_drained(struct rest_call *c);
 void rest_log_lost(struct rest_call *c);
+void rest_log_close(struct rest_call *c); /* the client has said Close; ends the call */
 /* Streams (stream.c): likewise. */
 bool rest_stream_decide(struct rest_call *c, const struct http_request *r); /* false: it has been answered */
 void rest_stream_start(struct rest_call *c);

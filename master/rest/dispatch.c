@@ -391,5 +391,5 @@ bool rest_decide(struct rest_call *c, const struct http_request *r)
         return rest_stream_decide(c, r);
     }
     return select_by_name(c) && read_coding(c, r) && choose_form(c, r) && check_selectors(c) &&
-           (c->what != REST_DO_WATCH || rest_ws_decide(c, r));
+           ((c->what != REST_DO_WATCH && c->what != REST_DO_LOG) || rest_ws_decide(c, r));
 }

@@ -58,6 +58,15 @@ static void stop(struct rest_log *l)
     }
 }
 
+static void begin(struct rest_call *c)
+{
+    if (c->ws != NULL && c->conn != NULL) {
+        rest_ws_begin(c);
+    } else {
+        rest_begin(c, 200, "text/plain; charset=utf-8");
+    }
+}
+
 /* ---- What the stream tells ---- */
 
 static void on_open(struct rpc_stream *st, struct mp result, void *data)
@@ -69,7 +78,7 @@ static void on_open(struct rpc_stream *st, struct mp result, void *data)
         rest_conn_be_patient(l->call->conn); /* somebody may read it page by page */
     }
     if (l->call != NULL && !l->call->begun) {
-        rest_begin(l->call, 200, "text/plain; charset=utf-8");
+        begin(l->call);
     }
 }
 
@@ -115,7 +124,7 @@ static void end_call(struct rest_log *l, const struct error *err)
             errand_fail_now(&c->e, err);
         }
     } else {
-        rest_begin(c, 200, "text/plain; charset=utf-8");
+        begin(c);
         rest_end(c);
     }
 }
@@ -243,4 +252,13 @@ void rest_log_lost(struct rest_call *c)
     stop(l); /* freed when the other side has ended, too */
     errand_end(&c->e);
     rest_call_free(c);
+}
+
+void rest_log_close(struct rest_call *c)
+{
+    struct rest_log *l = c->log;
+    l->call = NULL;
+    c->log = NULL;
+    stop(l);
+    rest_end(c);
 }

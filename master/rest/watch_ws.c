@@ -1,17 +1,22 @@
-/* Watches over WebSocket, as browsers ask for them: each event is one message of text, the same JSON as a line over
- * HTTP. A client says nothing but Ping and Close; what else it sends is passed over.
+/* Watches and logs over WebSocket, as browsers ask for them. A client says nothing but Ping and Close; what else it
+ * sends is passed over.
  *
- * A protocol that is offered is agreed to (clients offer "base64.binary.k8s.io" and the like, and get text all the
- * same, as from Kubernetes), but one that carries a token. Source: Kubernetes' watch handler. */
+ * Of a watch each event is one message of text, the same JSON as a line over HTTP. A protocol that is offered is agreed
+ * to (clients offer "base64.binary.k8s.io" and the like, and get text all the same, as from Kubernetes), but one that
+ * carries a token. Of a log the bytes come as they come: as binary messages (binary.k8s.io, or no protocol), or as
+ * base64 in messages of text (base64.binary.k8s.io); the first message is empty, and says that there is something.
+ * Sources: Kubernetes' watch handler, and its readers over WebSocket. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "master/rest/stream.h"
+#include "proto/text/text.h"
 
 struct rest_ws {
     struct ws_in in;
     struct str key, protocol;
-    bool closed; /* Close has been said */
+    bool bytes, base64; /* of a log; base64: as text */
+    bool closed;        /* Close has been said */
 };
 
 #define BEARER "base64url.bearer."
@@ -52,7 +57,14 @@ bool rest_ws_decide(struct rest_call *c, const struct http_request *r)
         return false;
     }
     struct str protocol = choose_protocol(http_header(r, "Sec-WebSocket-Protocol"));
+    bool bytes = c->what == REST_DO_LOG, base64 = str_is(protocol, "base64.binary.k8s.io");
+    if (bytes && protocol.n > 0 && !base64 && !str_is(protocol, "binary.k8s.io")) {
+        rest_answer_failure(c, 403, "unable to upgrade: logs are told in binary.k8s.io and base64.binary.k8s.io");
+        return false;
+    }
     c->ws = xcalloc(1, sizeof *c->ws);
+    c->ws->bytes = bytes;
+    c->ws->base64 = base64;
     ws_in_init(&c->ws->in);
     c->ws->key = (struct str){arena_strndup(&c->own, (const char *)key.data, key.size), key.size};
     c->ws->protocol =
@@ -82,14 +94,33 @@ void rest_ws_begin(struct rest_call *c)
         http_put_header(&head, "Sec-WebSocket-Protocol", c->ws->protocol);
     }
     http_put_end(&head);
+    if (c->ws->bytes) {
+        ws_put(&head, c->ws->base64 ? WS_TEXT : WS_BINARY, STR_NONE, STR_NONE);
+    }
     rest_conn_send(c->conn, buf_str(&head));
     rest_conn_upgraded(c->conn, false);
+}
+
+/* What has come of a log, in one message. */
+static void put_bytes(const struct rest_ws *ws, struct buf *b, struct str bytes)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    if (ws->base64) {
+        base64_write(&text, bytes.p, bytes.n);
+        ws_put(b, WS_TEXT, buf_str(&text), STR_NONE);
+    } else {
+        ws_put(b, WS_BINARY, bytes, STR_NONE);
+    }
 }
 
 void rest_ws_flush(struct rest_call *c)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
     struct str rest = buf_str(&c->out);
+    if (c->ws->bytes && rest.n > 0) {
+        put_bytes(c->ws, &b, rest);
+        rest.n = 0;
+    }
     while (rest.n > 0) {
         const char *end = memchr(rest.p, '\n', rest.n);
         size_t n = end == NULL ? rest.n : (size_t)(end - rest.p);
@@ -119,6 +150,11 @@ void rest_ws_end(struct rest_call *c)
     say_close(c, WS_NORMAL, "");
 }
 
+bool rest_ws_closed(const struct rest_ws *ws)
+{
+    return ws != NULL && ws->closed;
+}
+
 void rest_ws_feed(struct rest_call *c, const void *p, size_t n)
 {
     struct ws_in *in = &c->ws->in;
@@ -141,5 +177,5 @@ void rest_ws_feed(struct rest_call *c, const void *p, size_t n)
             rest_conn_send(c->conn, buf_str(&b));
         }
     }
-    c->until_ms = 0; /* rest_watch_tick ends it: the verb may be at it now */
+    c->until_ms = 0; /* the next tick ends it: the verb may be at it now */
 }

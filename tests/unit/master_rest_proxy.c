@@ -52,6 +52,75 @@ static void watches_over_websocket(void **state)
     peer_free(x);
 }
 
+static struct peer *ask_log(struct state *s, unsigned by, const char *query, const char *protocol)
+{
+    CLEANUP_FREE char *text =
+        xasprintf("GET /api/v1/namespaces/default/pods/p/log%s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: "
+                  "websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n",
+                  query, protocol);
+    struct peer *x = peer_as(s, master_of(s, by), PKI_ROLE_ADMIN, "tester");
+    x->ws = x->bytes = true;
+    got_asked = false;
+    send_text(x, text);
+    return x;
+}
+
+/* [4 log] The first message is empty, then the bytes come as they come, and Close when all is told. */
+static void logs_over_websocket(void **state)
+{
+    struct state *s = *state;
+#define OFFER "Sec-WebSocket-Protocol: "
+    static const struct {
+        const char *offered, *agreed, *said;
+    } rows[] = {{OFFER "binary.k8s.io\r\n", OFFER "binary.k8s.io\r\n", "\none\n\ntwo\n"},
+                {OFFER "base64url.bearer.authorization.k8s.io.c2VjcmV0, base64.binary.k8s.io\r\n",
+                 OFFER "base64.binary.k8s.io\r\n", "\nb25lCg==\ndHdv\n"},
+                {"", "\r\n", "\none\n\ntwo\n"}};
+    for (size_t i = 0; i < ARRAY_SIZE(rows) * 2; i++) {
+        const char *offered = rows[i / 2].offered, *said = rows[i / 2].said;
+        struct peer *x = ask_log(s, (unsigned)i % 2, "?follow=true&container=c", offered);
+        struct stream *a = take_asked(s);
+        assert_string_equal(asked_method, "pod.logs");
+        agent_say(a, NULL, "one\n");
+        UNTIL(x, x->said.size > 1);
+        assert_non_null(strstr(buf_cstr(&x->head), "HTTP/1.1 101 Switching Protocols\r\n"));
+        assert_non_null(strstr(buf_cstr(&x->head), rows[i / 2].agreed));
+        assert_true(offered[0] != '\0' || strstr(buf_cstr(&x->head), OFFER) == NULL);
+        agent_say(a, NULL, "two");
+        stream_end(a, NULL);
+        UNTIL(x, x->closes == 1 && x->closed);
+        assert_int_equal(x->close_code, WS_NORMAL);
+        assert_string_equal(buf_cstr(&x->said), said);
+        peer_free(x);
+        stream_close(a);
+    }
+    BOTH(by)
+    {
+        struct peer *x = ask_log(s, by, "?follow=true", OFFER "binary.k8s.io\r\n"); /* who has heard enough */
+        struct stream *a = take_asked(s);
+        struct buf b = BUF_INIT;
+        static const uint8_t mask[4] = {1, 2, 3, 4};
+        UNTIL(x, x->said.size > 0);
+        ws_put_masked(&b, WS_PING, true, STR("hm"), mask);
+        ws_put_masked(&b, WS_CLOSE, true, STR("\x03\xe8"), mask);
+        send_buf(x, &b);
+        UNTIL(x, x->closes == 1 && x->closed);
+        assert_int_equal(x->pings, 1);
+        stream_wait_end(a);
+        peer_free(x);
+        stream_close(a);
+        x = ask_log(s, by, "?container=none", OFFER "binary.k8s.io\r\n"); /* what is refused is so before it begins */
+        UNTIL(x, strstr(buf_cstr(&x->head), "container none is not valid") != NULL);
+        assert_memory_equal(buf_cstr(&x->head), "HTTP/1.1 400 ", 13);
+        peer_free(x);
+        x = ask_log(s, by, "", OFFER "v4.channel.k8s.io\r\n");
+        UNTIL(x, strstr(buf_cstr(&x->head), "logs are told in binary.k8s.io") != NULL);
+        assert_memory_equal(buf_cstr(&x->head), "HTTP/1.1 403 ", 13);
+        peer_free(x);
+    }
+#undef OFFER
+}
+
 /* A request that becomes a stream may have come behind others, and its frames behind it. */
 static void frames_behind_a_pipelined_watch_are_read(void **state)
 {
@@ -265,6 +334,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(watches_over_websocket),
+        cmocka_unit_test(logs_over_websocket),
         cmocka_unit_test(frames_behind_a_pipelined_watch_are_read),
         cmocka_unit_test(requests_are_handed_on_to_pods),
         cmocka_unit_test(services_lead_to_pods),

@@ -81,6 +81,7 @@ struct peer {
     bool has_head, ws, tunnel; /* tunnel: SPDY in messages of WebSocket */
     struct buf raw, in, head;
     struct buf frames_in; /* of a tunnel */
+    bool bytes;           /* messages are no channels: all are said */
     struct buf said;      /* messages of text, a line each */
     struct spdy_out out;
     struct spdy_in spdy;
@@ -209,7 +210,7 @@ static inline void read_ws(struct peer *x)
             x->pings++;
             buf_reset(&x->pong);
             buf_append(&x->pong, p + head, n);
-        } else if (op == WS_TEXT) {
+        } else if (op == WS_TEXT || x->bytes) {
             buf_append(&x->said, p + head, n);
             buf_putc(&x->said, '\n');
         } else if (x->tunnel) {
