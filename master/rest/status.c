@@ -113,8 +113,10 @@ void rest_write_expired(struct buf *out, const struct error *err, struct str tok
     struct rest_status s = rest_status_of(err);
     struct str group, kind, name;
     bool first = true;
-    put_head(out, token, str_of(err->message), s.reason);
-    CLEANUP_BUF struct buf details = BUF_INIT;
+    CLEANUP_BUF struct buf message = BUF_INIT, details = BUF_INIT;
+    buf_puts(&message, err->message);
+    buf_puts(&message, token.n == 0 ? "" : ", or go on in the newest version with the continue token in this response");
+    put_head(out, token, buf_str(&message), s.reason);
     if (error_about(err, &group, &kind, &name)) {
         put_text(&details, "name", name, &first);
         put_text(&details, "group", group, &first);

@@ -4,7 +4,7 @@
  *   ask [NAME] [as=admin|node|none|USER] [show=PATH,...] [pieces=N]
  *                 body: "METHOD TARGET", headers, an empty line, the request's body. NAME: the connection, made anew
  *                 where there is none; it stays (without: one for this request alone). Shows the status, the headers
- *                 that matter, and the answer's body, or what stands at the paths in it ("items.metadata.name": of
+ *                 that matter ([1 content-type]: that one is not there, too), and the answer's body, or what stands at the paths in it ("items.metadata.name": of
  *                 every item; "#items": how many there are; "#lines"; "-": nothing of it)
  *                 $TOKEN in it: what the last list said that it goes on with; $ETAG: the tag of the last document that
  *                 has one; $B1: the first token of an account

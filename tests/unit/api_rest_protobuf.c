@@ -454,6 +454,42 @@ static void events_come_in_frames(void **state)
     wire_hang_up(other);
 }
 
+/* [3 left-old-state] An event of what left the selection is not the one that is made for those who still see it. */
+static void what_left_a_selection_is_told_as_it_was(void **state)
+{
+    struct test *t = *state;
+    char type[16];
+    size_t at = 0;
+    world_apply(&t->w, some);
+    begin(t, "GET /api/v1/services?watch=1", PROTOBUF, "");
+    struct wire *all = t->wire, *selected = NULL;
+    begin(t, "GET /api/v1/services?watch=1&labelSelector=left%21%3Dyes", PROTOBUF, "");
+    selected = t->wire;
+    run_ms(&t->w, 100);
+    ask_with(t, "PUT /api/v1/namespaces/default/services/s", "application/json",
+             "{\"metadata\":{\"name\":\"s\",\"labels\":{\"left\":\"yes\"}},\"spec\":{\"clusterIP\":\"None\",\"ports\":["
+             "{\"port\":80}]}}");
+    run_ms(&t->w, 100);
+    t->wire = selected;
+    take_body(t);
+    next_event(t, &at, type);
+    assert_string_equal(type, "ADDED");
+    struct value *doc = next_event(t, &at, type);
+    assert_string_equal(type, "DELETED");
+    assert_null(value_path(doc, "metadata.labels.left"));
+    struct str version = value_path_str(doc, "metadata.resourceVersion");
+    t->wire = all;
+    take_body(t);
+    at = 0;
+    next_event(t, &at, type);
+    doc = next_event(t, &at, type);
+    assert_string_equal(type, "MODIFIED");
+    assert_string_equal(value_path_str(doc, "metadata.labels.left").p, "yes");
+    assert_true(str_eq(value_path_str(doc, "metadata.resourceVersion"), version));
+    wire_hang_up(all);
+    wire_hang_up(selected);
+}
+
 /* [1 accept-passed-over] What there is no message for is JSON, to who takes that. */
 static void what_has_no_message(void **state)
 {
@@ -476,6 +512,7 @@ int main(void)
         TEST(lists_small_and_large),
         TEST(pages_go_on_in_it),
         TEST(events_come_in_frames),
+        TEST(what_left_a_selection_is_told_as_it_was),
         TEST(what_has_no_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

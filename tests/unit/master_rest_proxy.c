@@ -1,7 +1,7 @@
 /* proxy of pods, services and nodes, with a fake agent in the pods' place; and watches over WebSocket. */
 #include "tests/unit/master_rest_streams.h"
 
-/* [3 websocket] [8 browsers] Messages of text begin with '{', so they are gathered by hand. */
+/* [3 websocket] [3 websocket-protocol] [8 browsers] Messages of text begin with '{', so they are gathered by hand. */
 static void watches_over_websocket(void **state)
 {
     struct state *s = *state;
