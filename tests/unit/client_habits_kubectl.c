@@ -92,6 +92,9 @@ static void objects_are_made_changed_and_deleted(void **state)
                 "2\n  selector: "
                 "{matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec: {containers: "
                 "[{name: c, image: hello:1.0}]}\n");
+    habits_file(*state, "pdb.yaml",
+                "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: b}\nspec: {minAvailable: 1, "
+                "selector: {matchLabels: {app: x}}}\n");
     habits_file(*state, "cm.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cm}\ndata: {a: b}\n");
     static const struct habit rows[] = {
         {K "create -f cm.yaml", NULL, 0, "=configmap/cm created\n", "="},
@@ -102,6 +105,9 @@ static void objects_are_made_changed_and_deleted(void **state)
         {K "patch cm cm --type=json -p '[{\"op\":\"add\",\"path\":\"/data/c\",\"value\":\"d\"}]'", NULL, 0,
          "configmap/cm patched", "="},
         {K "replace -f cm.yaml", NULL, 0, "configmap/cm replaced", "="},
+        {K "create -f pdb.yaml", NULL, 0, "poddisruptionbudget.policy/b created", "="},
+        {K "replace -f pdb.yaml", NULL, 0, "poddisruptionbudget.policy/b replaced", "="}, /* it asks for the version */
+        {K "delete -f pdb.yaml", NULL, 0, "deleted", "="},
         {K "apply -f web.yaml", NULL, 0, "=deployment.apps/web created\n", "="},
         {K "apply -f web.yaml", NULL, 0, "=deployment.apps/web unchanged\n", "="},
         {K "rollout status deployment/web --timeout=60s", NULL, 0, "successfully rolled out", "="},
