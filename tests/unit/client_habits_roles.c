@@ -11,6 +11,8 @@ static void roles_are_made_and_shown(void **state)
     static const struct habit rows[] = {
         {"rctl create sa robot -n shop", NULL, 0, "serviceaccount/robot created", "="},
         {"rctl get sa -n shop --no-headers | cut -c1-10", NULL, 0, "default\nrobot", "="},
+        /* [0 account-secrets] */
+        {"rctl get sa default -n shop -o jsonpath='{.metadata.name}{.secrets}'", NULL, 0, "=default", "="},
         {"rctl describe sa robot -n shop | tr -s ' '", NULL, 0,
          "Name: robot\nNamespace: shop\nImage pull secrets: <none>\nMountable secrets: <none>\nTokens: <none>\n", "="},
         {"rctl create role reader --verb=get,list --verb=watch --resource=pods,pods/log,deployments.apps -n shop -o "
