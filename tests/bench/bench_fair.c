@@ -29,7 +29,7 @@ static void ask_some(struct web *w)
 
 static void say_ready(const struct web_run *r)
 {
-    printf("ready: %u open, %u closed, %u refused\n", r->open, r->closed, r->refused);
+    printf("ready: %u open, %u closed, %u answers of refusal\n", r->open, r->closed, r->refused);
     fflush(stdout);
 }
 

@@ -69,6 +69,14 @@ static void on_data(struct net_conn *c, const uint8_t *p, size_t n, void *data)
     (void)c;
     struct web *w = data;
     buf_append(&w->in, p, n);
+    if (!w->open && whole(&w->in) > 0 && memcmp(w->in.data, "HTTP/1.1 20", 11) != 0) {
+        if (!w->run->tolerant) {
+            web_die("an answer", buf_cstr(&w->in));
+        }
+        w->run->refused++; /* and closed, in a moment */
+        buf_reset(&w->in);
+        return;
+    }
     if (!w->open) {
         w->open = whole(&w->in) > 0;
         w->run->open += w->open;

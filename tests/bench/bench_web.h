@@ -30,7 +30,7 @@ struct web_run {
     struct net_tls *const *as; /* as whom they connect, by turns; `as_count` of them */
     unsigned as_count;
     bool tolerant;          /* refused connections and requests are counted only */
-    unsigned refused, lost; /* requests; connections before they were open */
+    unsigned refused, lost; /* requests, the first one among them; connections before they were open */
     void *data;             /* of whoever asks */
 };
 
