@@ -108,6 +108,8 @@ void master_counters(struct master *m, const struct replica_stats *s, struct cou
     if (m->handshakes != NULL) {
         const struct net_worker_stats *steps = net_worker_stats(m->handshakes);
         counters_add(out, "handshakeSteps", "steps of handshakes, of which each has two", steps->steps);
+        counters_add(out, "handshakeStepsCrowded", "of them those of networks that had had their share",
+                     steps->crowded);
         counters_add_level(out, "handshakesWaiting", "handshakes that wait for the thread that does them",
                            steps->waiting);
         counters_add_level(out, "handshakesWaitingMost", "the most that ever waited", steps->waiting_most);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/strmap.h"
 #include "proto/pki/x509.h"
@@ -323,6 +324,16 @@ bool net_gate_prove(struct net_place *p, const struct pki_identity *who)
     p->name = name;
     p->network = NULL;
     return true;
+}
+
+uint64_t net_gate_network(const struct net_place *p)
+{
+    assert(p->class == NET_CLASS_HANDSHAKE && p->network != NULL);
+    uint64_t hash = hash_seed() ^ 0xcbf29ce484222325; /* FNV-1a */
+    for (const char *at = p->network->key; *at != '\0'; at++) {
+        hash = (hash ^ (uint8_t)*at) * 0x100000001b3;
+    }
+    return hash;
 }
 
 void net_gate_move(const struct net_place *from, struct net_place *to)

@@ -93,6 +93,10 @@ void net_gate_move(const struct net_place *from,
                    struct net_place *to); /* a handshake's place lies elsewhere from now on */
 void net_gate_leave(struct net_place *p); /* harmless without a place */
 
+/* The network that a handshake is counted on, as a number: the same for all of its handshakes, and as good as never that
+ * of another one. */
+uint64_t net_gate_network(const struct net_place *p);
+
 struct net_gate_stats *net_gate_stats(struct net_gate *g); /* the caller may count no_descriptor */
 const struct net_gate_config *net_gate_config(const struct net_gate *g);
 enum net_class net_class_of(enum pki_role role);

@@ -162,6 +162,7 @@ struct net_conn {
     struct net_listener *listener;
     struct list link;       /* in listener->conns */
     struct list step_link;  /* net/worker.c */
+    bool step_crowds;       /* its network has had its share of steps */
     struct list read_link;  /* in listener->reads.waiting */
     bool read_granted;      /* it has waited: its next read does not ask for the share */
     struct list write_link; /* in listener->writes.nodes or .users */

@@ -1,20 +1,28 @@
-/* Three queues, through struct net_conn.step_link: `waiting` is the loop's alone, so that a connection that is closed
- * leaves it at once; `todo` and `done` are under the lock, and hold NET_WORKER_STEPS at most together. */
+/* Four queues, through struct net_conn.step_link: `waiting` and `crowd` are the loop's alone, so that a connection that
+ * is closed leaves them at once; `todo` and `done` are under the lock, and hold NET_WORKER_STEPS at most together. */
 #include "proto/net/worker.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proto/net/net_int.h"
 
 #define STACK_BYTES (1u << 20)
+#define NETWORKS    1024u /* that are told apart; two with one place share what one has */
 
+/* Steps that it has had lately, in thousandths: NET_WORKER_SHARE of them are forgotten a second. */
+struct network {
+    uint64_t at_ms, steps;
+};
 struct net_worker {
     unsigned refs;
     unsigned away; /* with the thread, or given back and not yet taken up */
-    struct list waiting;
+    unsigned crowd_away;
+    struct list waiting, crowd;
+    struct network networks[NETWORKS];
     struct net_worker_stats stats;
     uv_async_t ended; /* keeps the loop alive while something is away */
     uv_thread_t thread;
@@ -33,6 +41,12 @@ static struct net_conn *pop(struct list *queue)
     return c;
 }
 
+static void rest(uint64_t took_ns)
+{
+    uint64_t ns = MIN(took_ns * NET_WORKER_RESTS, NET_WORKER_REST_US * (uint64_t)1000);
+    nanosleep(&(struct timespec){.tv_nsec = (long)ns}, NULL);
+}
+
 static void on_thread(void *arg)
 {
     struct net_worker *w = arg;
@@ -46,28 +60,63 @@ static void on_thread(void *arg)
         }
         struct net_conn *c = pop(&w->todo);
         uv_mutex_unlock(&w->lock);
+        uint64_t start_ns = uv_hrtime();
+        bool crowds = c->step_crowds;
         c->stepped = net_conn_step(c);
         uv_mutex_lock(&w->lock);
-        list_push_back(&w->done, &c->step_link);
-        uv_async_send(&w->ended);
+        list_push_back(&w->done, &c->step_link); /* c is the loop's again */
+        uv_mutex_unlock(&w->lock);
+        uv_async_send(&w->ended); /* not under the lock: the loop, which wakes at once, would have to wait for it */
+        if (crowds) {
+            rest(uv_hrtime() - start_ns);
+        }
+        uv_mutex_lock(&w->lock);
     }
     uv_mutex_unlock(&w->lock);
 }
 
 /* ---- The loop ---- */
 
+/* Has its network had its share? */
+static bool crowds(struct net_worker *w, const struct net_conn *c)
+{
+    struct network *n = &w->networks[net_gate_network(&c->place) % NETWORKS];
+    uint64_t now_ms = uv_now(w->ended.loop);
+    n->steps -= MIN(n->steps, (now_ms - n->at_ms) * NET_WORKER_SHARE);
+    n->at_ms = now_ms;
+    if (n->steps >= NET_WORKER_BURST * (uint64_t)1000) {
+        return true;
+    }
+    n->steps += 1000;
+    return false;
+}
+
+/* The queue whose first one goes next; NULL: none may. */
+static struct list *next_queue(struct net_worker *w)
+{
+    if (w->away == NET_WORKER_STEPS) {
+        return NULL;
+    }
+    if (!list_empty(&w->waiting)) {
+        return &w->waiting;
+    }
+    return !list_empty(&w->crowd) && w->crowd_away < NET_WORKER_CROWD ? &w->crowd : NULL;
+}
+
 static void hand_over(struct net_worker *w)
 {
-    if (list_empty(&w->waiting) || w->away == NET_WORKER_STEPS) {
+    struct list *queue = next_queue(w);
+    if (queue == NULL) {
         return;
     }
     uv_ref((uv_handle_t *)&w->ended);
     uv_mutex_lock(&w->lock);
-    while (!list_empty(&w->waiting) && w->away < NET_WORKER_STEPS) {
-        struct net_conn *c = pop(&w->waiting);
+    for (; queue != NULL; queue = next_queue(w)) {
+        struct net_conn *c = pop(queue);
         net_conn_step_begins(c);
         list_push_back(&w->todo, &c->step_link);
         w->away++;
+        w->crowd_away += c->step_crowds;
     }
     uv_cond_signal(&w->more);
     uv_mutex_unlock(&w->lock);
@@ -93,6 +142,10 @@ static void on_ended(uv_async_t *h)
     w->away -= n;
     w->stats.waiting -= n;
     w->stats.steps += n;
+    for (unsigned i = 0; i < n; i++) {
+        w->crowd_away -= done[i]->step_crowds;
+        w->stats.crowded += done[i]->step_crowds;
+    }
     w->stats.taken_most = MAX(w->stats.taken_most, n);
     hand_over(w); /* the thread goes on meanwhile */
     for (unsigned i = 0; i < n; i++) {
@@ -107,7 +160,8 @@ static void on_ended(uv_async_t *h)
 void net_worker_take(struct net_worker *w, struct net_conn *c)
 {
     assert(list_empty(&c->step_link));
-    list_push_back(&w->waiting, &c->step_link);
+    c->step_crowds = crowds(w, c);
+    list_push_back(c->step_crowds ? &w->crowd : &w->waiting, &c->step_link);
     w->stats.waiting++;
     w->stats.waiting_most = MAX(w->stats.waiting_most, w->stats.waiting);
     hand_over(w);
@@ -135,6 +189,7 @@ int net_worker_new(uv_loop_t *loop, struct net_worker **out, struct error *err)
     *out = NULL;
     w->refs = 1;
     list_init(&w->waiting);
+    list_init(&w->crowd);
     list_init(&w->todo);
     list_init(&w->done);
     int rv = uv_mutex_init(&w->lock) | uv_cond_init(&w->more);
@@ -174,7 +229,8 @@ void net_worker_unref(struct net_worker *w)
     if (--w->refs > 0) {
         return;
     }
-    assert(w->away == 0 && list_empty(&w->waiting)); /* every connection has a reference, by its listener */
+    assert(w->away == 0 && list_empty(&w->waiting) &&
+           list_empty(&w->crowd)); /* every connection has a reference, by its listener */
     uv_mutex_lock(&w->lock);
     w->stop = true;
     uv_cond_signal(&w->more);

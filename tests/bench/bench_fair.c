@@ -14,6 +14,7 @@
 #define OTHERS      8u
 #define PAUSE_MS    10 /* between an answer and the next request: they are no load by themselves */
 #define CONNECTIONS "10000"
+#define CORES_MAX   256
 
 /* ---- The greedy one ---- */
 
@@ -69,22 +70,33 @@ struct greedy {
     FILE *told;
 };
 
-/* Who is greedy runs when nobody else wants the core: it is told what masters do to others, and in life he has a
- * machine of his own. */
-static struct greedy greedy_start(const char *config, const char *what, const char *n)
+/* A child that runs when nobody else wants the core, and dies with this process. */
+static pid_t fork_idle(void)
 {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) {
-        web_die("pipe", strerror(errno));
-    }
     pid_t parent = getpid(), pid = fork();
     if (pid < 0) {
         web_die("fork", strerror(errno));
     }
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent || dup2(ends[1], 1) < 0 ||
-            sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0}) != 0) {
+        if (getppid() != parent || sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0}) != 0) {
+            _exit(126);
+        }
+    }
+    return pid;
+}
+
+/* Who is greedy runs at the lowest priority: it is told what masters do to others, and in life he has a machine of his
+ * own. */
+static struct greedy greedy_start(const char *config, const char *what, const char *n)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        web_die("pipe", strerror(errno));
+    }
+    pid_t pid = fork_idle();
+    if (pid == 0) {
+        if (dup2(ends[1], 1) < 0) {
             _exit(126);
         }
         execl("/proc/self/exe", "bench_cluster", "--config", config, what, n, (char *)NULL);
@@ -163,6 +175,25 @@ static void beside(struct others *o, const char *name, const char *greedy, const
     greedy_end(&g);
 }
 
+/* All cores are busy, and nobody asks anything: what the machine alone does to the others. */
+static void beside_loops(struct others *o, double seconds)
+{
+    pid_t pids[CORES_MAX];
+    long count = MIN(sysconf(_SC_NPROCESSORS_ONLN), (long)CORES_MAX);
+    for (long i = 0; i < count; i++) {
+        pids[i] = fork_idle();
+        if (pids[i] == 0) {
+            for (;;) {
+            }
+        }
+    }
+    measure(o, "busy", seconds);
+    for (long i = 0; i < count; i++) {
+        kill(pids[i], SIGKILL);
+        waitpid(pids[i], NULL, 0);
+    }
+}
+
 void bench_fair(struct kit *k, double seconds, const char *greedy)
 {
     struct others o = {0};
@@ -174,6 +205,7 @@ void bench_fair(struct kit *k, double seconds, const char *greedy)
         o.timers[i].data = &o.run.webs[i];
     }
     measure(&o, "alone", seconds);
+    beside_loops(&o, seconds);
     beside(&o, "list", greedy, "greedy-lists", "1", seconds);
     beside(&o, "lists", greedy, "greedy-lists", "64", seconds);
     struct greedy g = greedy_start(greedy, "greedy-connections", CONNECTIONS);

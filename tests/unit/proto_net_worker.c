@@ -84,7 +84,7 @@ static struct world *begin(int64_t handshake_ms)
     assert_int_equal(net_worker_new(&w->loop, &beside.worker, NULL), 0);
     struct net_listener_config config = world_listener_config(w);
     config.worker = beside.worker;
-    config.conns_max = 2 * WORLD_CONNS_MAX;
+    config.conns_max = 2 * NET_WORKER_BURST; /* not all of them are accepted */
     config.handshake_ms = handshake_ms;
     assert_int_equal(net_listen(&config, &w->listener, NULL), 0);
     snprintf(w->addr, sizeof w->addr, "127.0.0.1:%d", net_listener_port(w->listener));
@@ -111,14 +111,22 @@ static void end(void)
     assert_false(held.on_loop); /* the thread has ended */
 }
 
-static int stranger_who_says(struct world *w, const void *bytes, size_t n)
+/* from: 127.0.0.N */
+static int stranger_from(struct world *w, unsigned from, const void *bytes, size_t n)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons((uint16_t)net_listener_port(w->listener))};
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000000 + from)};
+    assert_int_equal(bind(fd, (struct sockaddr *)&in, sizeof in), 0);
+    in.sin_port = htons((uint16_t)net_listener_port(w->listener));
     in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof in), 0);
     assert_int_equal(send(fd, bytes, n, 0), n);
     return fd;
+}
+
+static int stranger_who_says(struct world *w, const void *bytes, size_t n)
+{
+    return stranger_from(w, 1, bytes, n);
 }
 
 static bool at_end(int fd)
@@ -181,6 +189,37 @@ static void a_step_that_stands_still_is_in_nobodys_way(void **state)
     for (unsigned i = 0; i < ARRAY_SIZE(ends); i++) {
         KIT_UNTIL(&w->loop, ends[i].closes == 1);
     }
+    end();
+}
+
+/* Steps of a network are done as they come until it has had its share, and then behind those of others. */
+static void who_opens_many_waits_behind_others(void **state)
+{
+    (void)state;
+    static const char record[] = "\x16\x03\x01\x00\x08nonsense";
+    enum { MANY = NET_WORKER_BURST + 100, SIZE = sizeof record - 1 };
+    struct world *w = begin(0);
+    int fds[MANY];
+    hold(0);
+    uint64_t start_ns = uv_hrtime();
+    for (unsigned i = 0; i < MANY; i++) {
+        fds[i] = stranger_from(w, 1, record, SIZE);
+        KIT_UNTIL(&w->loop, counted().waiting == i + 1);
+    }
+    uint64_t forgotten = (uv_hrtime() - start_ns) * NET_WORKER_SHARE / 1000000000 + 2;
+    int other = stranger_from(w, 2, record, SIZE);
+    KIT_UNTIL(&w->loop, counted().waiting == MANY + 1);
+    let_go();
+    KIT_UNTIL(&w->loop, (uv_run(&w->loop, UV_RUN_NOWAIT), at_end(other)));
+    assert_true(counted().crowded <= 2 * NET_WORKER_CROWD);
+    for (unsigned i = 0; i < MANY; i++) {
+        KIT_UNTIL(&w->loop, (uv_run(&w->loop, UV_RUN_NOWAIT), at_end(fds[i])));
+        close(fds[i]);
+    }
+    assert_int_equal(counted().steps, MANY + 1);
+    assert_true(counted().crowded <= MANY - NET_WORKER_BURST);
+    assert_true(counted().crowded + forgotten >= MANY - NET_WORKER_BURST);
+    close(other);
     end();
 }
 
@@ -439,6 +478,7 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_step_that_stands_still_is_in_nobodys_way),
+        cmocka_unit_test(who_opens_many_waits_behind_others),
         cmocka_unit_test(who_leaves_in_the_middle_of_a_step_is_noticed_behind_it),
         cmocka_unit_test(time_runs_out_in_the_middle_of_a_step),
         cmocka_unit_test(listener_ends_in_the_middle_of_a_step),
