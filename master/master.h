@@ -164,8 +164,8 @@ struct master {
     size_t request_bytes; /* of all sessions */
     struct {
         uint64_t max, looked_at, bytes, most, shed;
-        int64_t looked_ms;
-    } held; /* held.c: as last looked at; the most ever; connections ended for it; a look for room */
+        int64_t looked_ms, room_ms;
+    } held; /* held.c: as last looked at; the most ever; connections ended for it; looked for room, and there was some */
     struct {
         bool told;
         int64_t told_ms;

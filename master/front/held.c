@@ -115,5 +115,8 @@ bool held_has_room(struct master *m)
         look(m);
         m->held.looked_ms = now_ms;
     }
-    return m->held.bytes + queued_since(m) <= m->held.max / 2;
+    if (m->held.bytes + queued_since(m) <= m->held.max / 2) {
+        m->held.room_ms = now_ms;
+    }
+    return now_ms == m->held.room_ms || now_ms - m->held.room_ms > HELD_PATIENCE_MS;
 }

@@ -31,6 +31,7 @@ static int tear_down(void **state)
 /* A connection that asks for much and takes nothing. */
 struct deaf {
     struct net_conn *conn;
+    unsigned lists; /* that it asks for */
     bool open, closed;
 };
 
@@ -39,7 +40,7 @@ static void on_open(struct net_conn *c, void *data)
     struct deaf *d = data;
     d->open = true;
     CLEANUP_BUF struct buf b = BUF_INIT;
-    for (unsigned i = 0; i < 16; i++) { /* 4 MiB of answer each */
+    for (unsigned i = 0; i < d->lists; i++) { /* 4 MiB of answer each */
         mp_write_array(&b, 4);
         mp_write_uint(&b, 0);
         mp_write_uint(&b, i);
@@ -82,25 +83,51 @@ static struct net_tls *tls_of(struct kit *k, unsigned subject)
     return tls;
 }
 
-static void readers_that_never_read_are_ended_before_memory_is(void **state)
+enum { SIZE = 200000, OBJECTS = 24 };
+
+static void make_objects(struct client *admin)
 {
-    struct kit *k = *state;
-    unsigned count = getenv("READERS") == NULL ? 12 : (unsigned)atoi(getenv("READERS"));
-    struct client *admin = client_admin(k, 0);
-    enum { SIZE = 200000, OBJECTS = 24 };
     CLEANUP_FREE char *text = xcalloc(1, SIZE + 1);
     memset(text, 'x', SIZE);
     for (unsigned i = 0; i < OBJECTS; i++) {
         must(admin, "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: b%u}, data: {x: %s}}}", i,
              text);
     }
-    size_t before = kit_memory_kb(k, 0), most = before;
+}
+
+static struct deaf *deaf_new(struct kit *k, unsigned count, unsigned subjects, unsigned lists)
+{
     struct deaf *all = xcalloc(count, sizeof *all);
     for (unsigned i = 0; i < count; i++) {
-        struct net_tls *tls = tls_of(k, i % SUBJECTS);
+        struct net_tls *tls = tls_of(k, i % subjects);
+        all[i].lists = lists;
         all[i].conn = net_connect(&k->loop, tls, k->masters[0].addr, ALPN_RPC, 0, &events, &all[i]);
         net_tls_unref(tls);
     }
+    return all;
+}
+
+static void deaf_free(struct kit *k, struct deaf *all, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (!all[i].closed) {
+            net_conn_close(all[i].conn);
+        }
+    }
+    for (unsigned i = 0; i < count; i++) {
+        kit_until(k, &all[i].closed, "the readers are gone");
+    }
+    free(all);
+}
+
+static void readers_that_never_read_are_ended_before_memory_is(void **state)
+{
+    struct kit *k = *state;
+    unsigned count = getenv("READERS") == NULL ? 12 : (unsigned)atoi(getenv("READERS"));
+    struct client *admin = client_admin(k, 0);
+    make_objects(admin);
+    size_t before = kit_memory_kb(k, 0), most = before;
+    struct deaf *all = deaf_new(k, count, SUBJECTS, 16);
     int64_t longest = 0;
     bool plain = getenv("PLAIN") != NULL;
     for (int64_t until = kit_now() + KIT_WAIT_MS;;) {
@@ -124,27 +151,51 @@ static void readers_that_never_read_are_ended_before_memory_is(void **state)
         CLEANUP_FREE char *log = kit_log(k, 0);
         assert_non_null(strstr(log, "(queueMegabytes in master.yaml); this one holds most of them"));
     }
-    for (unsigned i = 0; i < count; i++) {
-        if (!all[i].closed) {
-            net_conn_close(all[i].conn);
-        }
+    deaf_free(k, all, count);
+    client_close(admin);
+}
+
+/* Each of them holds less than its share, and together more than leaves room for what can wait. */
+static void readers_that_never_read_hold_up_no_node(void **state)
+{
+    enum { READERS = 7 };
+    struct kit *k = *state;
+    struct client *admin = client_admin(k, 0), *agent = client_as(k, 0, PKI_ROLE_NODE, "n1");
+    must(agent, "node.register", "{node: {apiVersion: v1, kind: Node, metadata: {name: n1}}}");
+    must(admin, "create",
+         "{object: {apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {nodeName: n1, containers: [{name: c, image: "
+         "i}], volumes: [{name: v, configMap: {name: told}}]}}}");
+    struct stream *told = stream_open(agent, "node.refs", "{name: n1}");
+    assert_non_null(stream_next(told)); /* there is nothing yet */
+    make_objects(admin);
+    struct deaf *all = deaf_new(k, READERS, READERS, 3);
+    int64_t held = 0;
+    for (int64_t until = kit_now() + KIT_WAIT_MS; held <= (int64_t)(QUEUE_MB / 8 * 5) << 20;) {
+        must(admin, "cluster", "{}");
+        held = int_at(admin, "stats.heldBytes");
+        assert_true(kit_now() < until);
     }
-    for (unsigned i = 0; i < count; i++) {
-        kit_until(k, &all[i].closed, "the readers are gone");
-    }
-    free(all);
+    must(admin, "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: told}, data: {k: v}}}");
+    const struct value *got = stream_next(told);
+    assert_non_null(got);
+    assert_true(str_is(value_path_str(value_item(value_get(got, "events"), 0), "type"), "ADDED"));
+    must(admin, "cluster", "{}");
+    assert_true(int_at(admin, "stats.connections") >= READERS + 2); /* it did not wait for their end */
+    stream_close(told);
+    client_close(agent);
+    deaf_free(k, all, READERS);
     client_close(admin);
 }
 
 /* A thing that all nodes follow: telling it to all of them is more than connections may hold together. */
 static void what_all_nodes_are_told_at_once_ends_no_connection(void **state)
 {
-    enum { NODES = 100, SIZE = 900000 };
+    enum { NODES = 100, TOLD = 900000 };
     struct kit *k = *state;
     struct client *admin = client_admin(k, 0), *agents[NODES];
     struct stream *told[NODES];
-    CLEANUP_FREE char *text = xcalloc(1, SIZE + 1);
-    memset(text, 'x', SIZE);
+    CLEANUP_FREE char *text = xcalloc(1, TOLD + 1);
+    memset(text, 'x', TOLD);
     must(admin, "cluster", "{}");
     int64_t shed = int_at(admin, "stats.connectionsShed");
     for (unsigned i = 0; i < NODES; i++) {
@@ -166,7 +217,7 @@ static void what_all_nodes_are_told_at_once_ends_no_connection(void **state)
         assert_true(str_is(value_path_str(value_item(value_get(got, "events"), 0), "type"), "ADDED"));
     }
     must(admin, "cluster", "{}");
-    print_message("%d nodes were told %d KB each, and connections held %lld KB at most\n", NODES, SIZE / 1000,
+    print_message("%d nodes were told %d KB each, and connections held %lld KB at most\n", NODES, TOLD / 1000,
                   (long long)int_at(admin, "stats.heldBytesMost") / 1000);
     assert_true(int_at(admin, "stats.connectionsShed") == shed);
     for (unsigned i = 0; i < NODES; i++) {
@@ -180,6 +231,7 @@ int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(readers_that_never_read_hold_up_no_node, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_all_nodes_are_told_at_once_ends_no_connection, set_up_small, tear_down),
         cmocka_unit_test_setup_teardown(readers_that_never_read_are_ended_before_memory_is, set_up, tear_down),
     };
