@@ -214,16 +214,18 @@ static int make(const struct admission *ad, struct txn *t, const struct kind *k,
     return rv;
 }
 
+#define NEEDS_VERSION "must be specified for an update, as it was read"
+
 /* The version that is changed, or 0 for any: a PUT says it of kinds that nobody may change unseen. */
 static int update_version(const struct api_update *q, const struct kind *k, uint64_t *revision, struct error *err)
 {
     int rv = admit_version(q->object, k, revision, err);
     if (rv == 0 && *revision == 0 && q->is_put && k->put_needs_version) {
         struct str name = value_path_str(q->object, "metadata.name");
-        rv = error_set_field(
-            err, ERR_INVALID, "metadata.resourceVersion",
-            "%s \"%.*s\" is invalid: metadata.resourceVersion: must be specified for an update, as it was read",
-            k->name, STR_ARG(name));
+        rv =
+            error_set_field(err, ERR_INVALID, "metadata.resourceVersion",
+                            "%s \"%.*s\" is invalid: metadata.resourceVersion: " NEEDS_VERSION, k->name, STR_ARG(name));
+        error_add_cause(err, ERROR_CAUSE_INVALID, STR("metadata.resourceVersion"), STR(NEEDS_VERSION));
     }
     return rv;
 }
