@@ -211,7 +211,7 @@ static void who_opens_many_waits_behind_others(void **state)
     KIT_UNTIL(&w->loop, counted().waiting == MANY + 1);
     let_go();
     KIT_UNTIL(&w->loop, (uv_run(&w->loop, UV_RUN_NOWAIT), at_end(other)));
-    assert_true(counted().crowded <= 2 * NET_WORKER_CROWD);
+    assert_true(counted().crowded < (MANY - NET_WORKER_BURST) / 2); /* some, until its socket was closed */
     for (unsigned i = 0; i < MANY; i++) {
         KIT_UNTIL(&w->loop, (uv_run(&w->loop, UV_RUN_NOWAIT), at_end(fds[i])));
         close(fds[i]);
